@@ -1,0 +1,3 @@
+"""Facelatch: a door that knows its people."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""One vendor library per file, no decisions."""

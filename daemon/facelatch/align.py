@@ -1,0 +1,78 @@
+"""From a frame and five landmarks to the crop the model sees. Training and the daemon share this file."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+ALIGN_VERSION = 1
+"""Raised whenever a crop of the same picture would differ. A model only fits crops of its own version."""
+
+CROP_SIZE_PX = 112
+
+TEMPLATE: NDArray[np.float32] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    dtype=np.float32,
+)
+"""Where the landmarks (eyes, nose, mouth corners; image-left first) lie in the crop, x right, y down, px."""
+
+
+def similarity_transform(landmarks: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """The least-squares rotation, scale and shift (2, 3) that takes `landmarks` (5, 2) onto the template.
+
+    Umeyama's closed form without reflection, written for points as complex numbers. None when the
+    points coincide or are not finite, because then no transform exists.
+    """
+    if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
+        return None
+    source = landmarks[:, 0].astype(np.float64) + 1j * landmarks[:, 1]
+    target = TEMPLATE[:, 0].astype(np.float64) + 1j * TEMPLATE[:, 1]
+    centred = source - source.mean()
+    spread = float(np.sum(np.abs(centred) ** 2))
+    if spread < 1e-6:
+        return None
+    turn = complex(np.sum(np.conj(centred) * (target - target.mean())) / spread)
+    if abs(turn) < 1e-9:
+        return None
+    shift = complex(target.mean() - turn * source.mean())
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8] | None:
+    """The RGB crop (112, 112, 3) of an RGB image (H, W, 3); None when the landmarks allow no transform.
+
+    What lies outside the image is black. When the face is larger than the crop the picture is first
+    reduced by area so that fine texture does not alias.
+    """
+    transform = similarity_transform(landmarks)
+    if transform is None:
+        return None
+    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
+    if scale < 0.5:
+        image, transform = _reduced(image, transform, scale)
+    crop = cv2.warpAffine(image, transform, (CROP_SIZE_PX, CROP_SIZE_PX), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _reduced(
+    image: NDArray[np.uint8], transform: NDArray[np.float64], scale: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The region of the crop reduced by whole steps, and the transform that fits the reduced picture."""
+    inverse = cv2.invertAffineTransform(transform)
+    corners = np.array([[0, 0], [CROP_SIZE_PX, 0], [0, CROP_SIZE_PX], [CROP_SIZE_PX, CROP_SIZE_PX]])
+    reach = corners @ inverse[:, :2].T + inverse[:, 2]
+    left, top = np.maximum(np.floor(reach.min(axis=0)).astype(int) - 2, 0)
+    right, bottom = np.minimum(np.ceil(reach.max(axis=0)).astype(int) + 2, image.shape[1::-1])
+    step = int(1 / scale)
+    width, height = (right - left) // step, (bottom - top) // step
+    if width < 1 or height < 1:
+        return image, transform
+    region = image[top : top + height * step, left : left + width * step]
+    small = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
+    # A pixel centre x of the reduced picture lies at step * x + (step - 1) / 2 + left of the full one.
+    centre = (step - 1) / 2
+    moved = transform.copy()
+    moved[:, 2] += transform[:, :2] @ np.array([left + centre, top + centre])
+    moved[:, :2] *= step
+    return np.asarray(small, dtype=np.uint8), moved

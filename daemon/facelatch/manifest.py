@@ -1,0 +1,102 @@
+"""The manifest beside a model: what the file is, what it was measured to do, and whether it fits this code."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facelatch.align import ALIGN_VERSION
+from facelatch.errors import ModelError
+
+SIGNATURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "embed": (("image",), ("embedding",)),
+    "compare": (("probe", "gallery"), ("similarity",)),
+    "verify": (("anchor", "validation"), ("similarity",)),
+}
+"""The signatures of a Siamese model with the names of their inputs and outputs."""
+
+_RETRAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Rate(_Strict):
+    """One measured figure and what it rests on."""
+
+    value: float
+    low: float | None = None
+    """Lower end of the 95 % bootstrap interval over identities."""
+    high: float | None = None
+    identities: int = Field(ge=0)
+    comparisons: int = Field(ge=0)
+    data: str
+    """Which images, in words."""
+
+
+class Manifest(_Strict):
+    """`models/siamese.json`."""
+
+    format: Literal[1]
+    kind: Literal["siamese"]
+    model_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    align_version: int
+    embedding_size: int = Field(ge=8, le=4096)
+    signatures: dict[str, dict[str, list[str]]]
+    """Per signature `inputs` and `outputs`, the tensor names."""
+    detection_threshold: float = Field(gt=0, lt=1)
+    verification_threshold: float = Field(gt=0, le=1)
+    opens_doors: bool = True
+    """False for models trained on toy data: the daemon refuses them."""
+    rates: dict[str, Rate]
+    data: str
+    """What it was trained on and under which terms, in one sentence."""
+    recipe_sha256: str
+    commit: str
+    created: str
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Whatever else the exporter wants to tell (calibration targets, versions); the daemon ignores it."""
+
+
+def load_manifest(model: Path) -> Manifest:
+    """The manifest of `model` (`siamese.tflite` -> `siamese.json`), checked against the file and this code.
+
+    Raises ModelError: file missing, manifest missing or malformed, wrong hash, wrong alignment version,
+    missing signature, toy model; each with its own message.
+    """
+    path = model.with_suffix(".json")
+    for needed in (model, path):
+        if not needed.is_file():
+            raise ModelError(f"{needed}: no such file", hint=_RETRAIN)
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"{path}: not a model manifest ({faults})", hint=_RETRAIN) from error
+    check_hash(model, manifest.model_sha256)
+    if manifest.align_version != ALIGN_VERSION:
+        raise ModelError(
+            f"{path}: align_version is {manifest.align_version}, this program aligns by version {ALIGN_VERSION}",
+            hint="use the model that came with this version of facelatch",
+        )
+    for name, (inputs, outputs) in SIGNATURES.items():
+        found = manifest.signatures.get(name)
+        if found is None or found.get("inputs") != list(inputs) or found.get("outputs") != list(outputs):
+            raise ModelError(
+                f"{path}: signature {name!r} is {found}, expected inputs {list(inputs)} and outputs {list(outputs)}",
+                hint=_RETRAIN,
+            )
+    return manifest
+
+
+def check_hash(model: Path, expected_sha256: str) -> None:
+    """Raises ModelError unless the file is the one the manifest describes."""
+    actual = hashlib.sha256(model.read_bytes()).hexdigest()
+    if actual != expected_sha256:
+        raise ModelError(
+            f"{model}: sha256 is {actual[:12]}..., its manifest says {expected_sha256[:12]}...", hint=_RETRAIN
+        )

@@ -1,0 +1,140 @@
+"""What the house needs of the world, as narrow protocols. Adapters implement them; nothing else knows a vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.audit import Event
+from facelatch.values import Edge, Face, Frame, Image, Lamp, LockLevel
+
+
+class Clock(Protocol):
+    """Monotonic time. The only source of `now` anywhere."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+
+class Camera(Protocol):
+    """A source of frames. Opened by its constructor, which raises CameraError."""
+
+    def read(self) -> Frame | None:
+        """The next frame; blocks until there is one. None when the source has ended. Raises CameraError."""
+        ...
+
+    def close(self) -> None:
+        """Releases the device. May be called from another thread while `read` blocks; never raises."""
+        ...
+
+
+class FrameSource(Protocol):
+    """What the loop reads: the newest frame (live), or every frame in turn (replay)."""
+
+    def next(self, timeout_seconds: float) -> Frame | None:
+        """The newest frame not yet handed out, or None when none came within the timeout.
+
+        Raises EndOfFrames when a finite source has ended, CameraError when the camera failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the capture; never raises."""
+        ...
+
+
+class EndOfFrames(Exception):  # noqa: N818  (an end, not an error)
+    """A finite source has no more frames."""
+
+
+class FaceFinder(Protocol):
+    """Finds faces in an RGB image of any size."""
+
+    def find(self, image: Image) -> Sequence[Face]:
+        """All faces, best score first; coordinates in pixels of `image`. Never raises for a picture."""
+        ...
+
+
+class Verifier(Protocol):
+    """The Siamese network."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model file; embeddings are only comparable within one hash."""
+        ...
+
+    def embed(self, crop: Image) -> NDArray[np.float32]:
+        """The embedding (D,) of an aligned crop (112, 112, 3)."""
+        ...
+
+    def compare(self, probe: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Similarities (N,) in 0..1 of one embedding (D,) to N embeddings (N, D); (0,) for an empty gallery."""
+        ...
+
+
+class Lock(Protocol):
+    """The lock. Relocks by itself after its hard ceiling, whatever the loop does."""
+
+    def set(self, level: LockLevel) -> None:
+        """Drives the level; repeated calls with the same level are cheap and repair a missed write."""
+        ...
+
+    def close(self) -> None:
+        """Drives the safe level, then releases the line; never raises."""
+        ...
+
+
+class Indicator(Protocol):
+    """The LED or LEDs and the buzzer."""
+
+    def show(self, lamp: Lamp) -> None:
+        """Drives the lamp as it should be at this instant."""
+        ...
+
+    def close(self) -> None:
+        """Everything off; never raises."""
+        ...
+
+
+class Buttons(Protocol):
+    """The enrolment button."""
+
+    def edges(self) -> Sequence[Edge]:
+        """What happened since the last call, in order; never blocks."""
+        ...
+
+    def close(self) -> None:
+        """Releases the line; never raises."""
+        ...
+
+
+class AuditSink(Protocol):
+    """Where audit events go."""
+
+    def write(self, event: Event) -> None:
+        """Writes one event; never raises, because a full journal must not stop the door from locking."""
+        ...
+
+
+class ServiceManager(Protocol):
+    """systemd, or nobody."""
+
+    def ready(self) -> None:
+        """The daemon serves."""
+        ...
+
+    def status(self, text: str) -> None:
+        """One line on what the door is doing."""
+        ...
+
+    def watchdog(self) -> None:
+        """Still alive, and has just seen a fresh frame."""
+        ...
+
+    def stopping(self) -> None:
+        """The daemon is on its way out."""
+        ...
