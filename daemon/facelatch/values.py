@@ -122,6 +122,15 @@ class Gallery:
     """The person id of each row of `embeddings`."""
     embeddings: NDArray[np.float32] = field(repr=False)
     """(N, D), one row a reference, in the order of `owners`."""
+    ids: tuple[int, ...] = field(init=False)
+    """The person ids that own a reference, ascending."""
+    codes: NDArray[np.intp] = field(init=False, repr=False)
+    """(N,) for each row the place of its owner in `ids`; counted once here, not once a frame."""
+
+    def __post_init__(self) -> None:
+        ids, codes = np.unique(np.array(self.owners, dtype=np.int64), return_inverse=True)
+        object.__setattr__(self, "ids", tuple(ids.tolist()))
+        object.__setattr__(self, "codes", codes.reshape(-1))
 
 
 @dataclass(frozen=True, slots=True)
