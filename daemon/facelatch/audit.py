@@ -1,0 +1,210 @@
+"""What the door writes down: events of fixed kinds, each with its fields, priority and MESSAGE_ID.
+
+Field names are those of the journal. None of them ever holds an image, an embedding or a similarity:
+SIMILARITY_SHARE is the share of somebody's references that were detections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from string import Formatter
+
+Value = str | int | float
+
+
+class Priority(IntEnum):
+    """Syslog priorities, as journald and the `<N>` prefix on stderr know them."""
+
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+
+
+FIELDS: Mapping[str, str] = {
+    "PERSON": "name of the person the event is about",
+    "PERSON_ID": "number of that person in the gallery; never reused",
+    "NEAREST": "name of the enrolled person who came closest without matching",
+    "PURPOSE": "what a granted visit was for: door or enrolment",
+    "REASON": "stable code of the cause",
+    "HINT": "what a person can do about it",
+    "SIMILARITY_SHARE": "share of the person's references that were detections, 0 to 1",
+    "DETECTIONS": "how many references were detections",
+    "REFERENCES": "how many references there are",
+    "MODEL": "first 12 digits of the model file's sha256",
+    "FRAME_AGE_MS": "age of the newest frame, milliseconds",
+    "SECONDS": "a duration",
+    "COUNT": "a number of frames, attempts, images or people",
+    "DETECTION_THRESHOLD": "the detection threshold in force",
+    "VERIFICATION_THRESHOLD": "the verification threshold in force",
+    "FILE": "path of a file",
+    "REQUEST": "a request on the control socket",
+}
+"""Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
+
+
+class EventKind(StrEnum):
+    """All events there are; the value is the journal's EVENT field."""
+
+    DAEMON_READY = "daemon.ready"
+    DAEMON_STOPPING = "daemon.stopping"
+    CONFIG_LOADED = "config.loaded"
+    MODEL_LOADED = "model.loaded"
+    THRESHOLDS_OVERRIDDEN = "thresholds.overridden"
+    FAULT = "fault"
+    VISIT_GRANTED = "visit.granted"
+    VISIT_REFUSED = "visit.refused"
+    VISIT_ABANDONED = "visit.abandoned"
+    LOCKOUT_STARTED = "visit.lockout_started"
+    LOCKOUT_ENDED = "visit.lockout_ended"
+    DOOR_UNLOCKED = "door.unlocked"
+    DOOR_LOCKED = "door.locked"
+    DOOR_CEILING = "door.ceiling"
+    ENROLMENT_AUTHORISING = "enrolment.authorising"
+    ENROLMENT_AUTHORISED = "enrolment.authorised"
+    ENROLMENT_ARMED = "enrolment.armed"
+    ENROLMENT_PROGRESS = "enrolment.progress"
+    ENROLMENT_LOOKALIKE = "enrolment.lookalike_warning"
+    ENROLMENT_SAVED = "enrolment.saved"
+    ENROLMENT_SAVE_FAILED = "enrolment.save_failed"
+    ENROLMENT_ABORTED = "enrolment.aborted"
+    BUTTON_STUCK = "button.stuck"
+    PERSON_ADDED = "gallery.person_added"
+    PERSON_RENAMED = "gallery.person_renamed"
+    PERSON_REMOVED = "gallery.person_removed"
+    ADMIN_CHANGED = "gallery.admin_changed"
+    GALLERY_IMPORTED = "gallery.imported"
+    GALLERY_EXPORTED = "gallery.exported"
+    GALLERY_REEMBEDDED = "gallery.reembedded"
+    CONTROL_REQUEST = "control.request"
+
+    @property
+    def spec(self) -> Spec:
+        """How this kind of event is written."""
+        return SPECS[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How one kind of event is written."""
+
+    message_id: str
+    """32 hex digits; constant for ever, so that `journalctl MESSAGE_ID=` and the catalogue find it."""
+    priority: Priority
+    template: str
+    """The sentence; the fields named in it are required."""
+    optional: frozenset[str] = frozenset()
+    """Fields it may carry besides."""
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The fields the sentence needs."""
+        return frozenset(name for _, name, _, _ in Formatter().parse(self.template) if name)
+
+
+_VERDICT = frozenset({"SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS"})
+
+# fmt: off
+SPECS: Mapping[EventKind, Spec] = {
+    EventKind.DAEMON_READY: Spec("f70c4632c70d4b0b9cc2b3e7682f00b9", Priority.NOTICE,
+        "Ready after {SECONDS} s; {COUNT} people enrolled", frozenset({"MODEL"})),
+    EventKind.DAEMON_STOPPING: Spec("c1b4bc9cd5874978a7959247ff707fdd", Priority.NOTICE,
+        "Stopping ({REASON}); the door is locked"),
+    EventKind.CONFIG_LOADED: Spec("535e05ea55d94b2e804432af4f012e35", Priority.INFO,
+        "Configuration read from {FILE}"),
+    EventKind.MODEL_LOADED: Spec("c00b048a4dc64e0ca65d844a562a5a03", Priority.INFO,
+        "Model {MODEL} loaded from {FILE}", frozenset({"DETECTION_THRESHOLD", "VERIFICATION_THRESHOLD"})),
+    EventKind.THRESHOLDS_OVERRIDDEN: Spec("e282d7b2fa9d4f199bd3d87a278fff81", Priority.WARNING,
+        "Thresholds overridden by the configuration: detection {DETECTION_THRESHOLD}, verification {VERIFICATION_THRESHOLD}",
+        frozenset({"MODEL"})),
+    EventKind.FAULT: Spec("a200ae0f591c4286bb27ee52577b9252", Priority.ERROR,
+        "Fault: {REASON}; the door is locked", frozenset({"FRAME_AGE_MS", "HINT"})),
+    EventKind.VISIT_GRANTED: Spec("ff48f4a5f6f94cb4b395e64609c9d8ee", Priority.NOTICE,
+        "{PERSON} recognised, for the {PURPOSE}", _VERDICT | {"COUNT", "PERSON_ID"}),
+    EventKind.VISIT_REFUSED: Spec("bb1e0de99ae0489c93c70f6977ce5961", Priority.NOTICE,
+        "Visitor refused ({REASON}): {HINT}", _VERDICT | {"COUNT", "NEAREST"}),
+    EventKind.VISIT_ABANDONED: Spec("c5458f5e75874d5aaffad56085cd1cf2", Priority.INFO,
+        "Visitor left undecided ({REASON}): {HINT}", _VERDICT | {"COUNT", "NEAREST"}),
+    EventKind.LOCKOUT_STARTED: Spec("4209c65e62024ec5a35df45a74297359", Priority.WARNING,
+        "No attempts for {SECONDS} s after {COUNT} refusals in a row"),
+    EventKind.LOCKOUT_ENDED: Spec("167209855b5147f1a5e6d3f90f021db5", Priority.NOTICE,
+        "Attempts allowed again after {COUNT} refusals"),
+    EventKind.DOOR_UNLOCKED: Spec("7317f216ac524680a5aa82e9c8f4d467", Priority.NOTICE,
+        "Unlocked for {PERSON} for {SECONDS} s", frozenset({"PERSON_ID"})),
+    EventKind.DOOR_LOCKED: Spec("a81674a739e74250b2402f3a8f4abe52", Priority.INFO,
+        "Locked ({REASON})", frozenset({"SECONDS"})),
+    EventKind.DOOR_CEILING: Spec("f896313ff163467996ead712e90a2ac3", Priority.WARNING,
+        "The loop was late: the lock's own timer relocked, {SECONDS} s after unlocking"),
+    EventKind.ENROLMENT_AUTHORISING: Spec("2fbe8627f7db422d867a1ff0bdf8a3b5", Priority.NOTICE,
+        "Enrolment asked for by {REASON}; waiting for an admin's face", frozenset({"SECONDS"})),
+    EventKind.ENROLMENT_AUTHORISED: Spec("a55ac9043b84405985508b3ff005dd28", Priority.NOTICE,
+        "Enrolment authorised by {PERSON}", frozenset({"PERSON_ID"})),
+    EventKind.ENROLMENT_ARMED: Spec("eed850d7e5c6452a91c3dad06f724578", Priority.NOTICE,
+        "Enrolment begun by {REASON}; waiting for a face", frozenset({"PERSON", "SECONDS"})),
+    EventKind.ENROLMENT_PROGRESS: Spec("264b20629c304a73820d24e3c2855acb", Priority.INFO,
+        "Enrolment: {COUNT} of {REFERENCES} images kept"),
+    EventKind.ENROLMENT_LOOKALIKE: Spec("e5abadd5e91a43de94545ede47da37ad", Priority.WARNING,
+        "The face being enrolled is alike to {NEAREST}",
+        frozenset({"DETECTIONS", "REFERENCES", "SIMILARITY_SHARE"})),
+    EventKind.ENROLMENT_SAVED: Spec("a01110d23eba4da1ab74eb6f5143a1dc", Priority.NOTICE,
+        "{PERSON} enrolled with {COUNT} images", frozenset({"MODEL", "PERSON_ID"})),
+    EventKind.ENROLMENT_SAVE_FAILED: Spec("512b93f513264c029d7e021583455bec", Priority.ERROR,
+        "Enrolment not saved: {REASON}", frozenset({"HINT"})),
+    EventKind.ENROLMENT_ABORTED: Spec("201e7dd73e47408f969124b369dbbf87", Priority.NOTICE,
+        "Enrolment aborted, nothing written ({REASON}): {HINT}", frozenset({"COUNT", "NEAREST"})),
+    EventKind.BUTTON_STUCK: Spec("1a31fc2b186e4e20947373dc20ddd4be", Priority.WARNING,
+        "The button has been down for {SECONDS} s: ignored until released"),
+    EventKind.PERSON_ADDED: Spec("f4da69db3ac2419699188bd9cdff4d7c", Priority.NOTICE,
+        "{PERSON} added with {COUNT} images", frozenset({"MODEL", "PERSON_ID"})),
+    EventKind.PERSON_RENAMED: Spec("756afaae8640478883f6c8a56fcd57b3", Priority.NOTICE,
+        "Person {PERSON_ID} is now called {PERSON}"),
+    EventKind.PERSON_REMOVED: Spec("2419b2de12ce400b821c47a2335fe9a3", Priority.NOTICE,
+        "{PERSON} removed with every trace", frozenset({"PERSON_ID"})),
+    EventKind.ADMIN_CHANGED: Spec("6f7c371348be41589e3ea93d164db90f", Priority.NOTICE,
+        "{PERSON}: admin {REASON}", frozenset({"PERSON_ID"})),
+    EventKind.GALLERY_IMPORTED: Spec("7bcdae4fa23344b99d42d395cdb14205", Priority.NOTICE,
+        "{COUNT} people imported from {FILE}"),
+    EventKind.GALLERY_EXPORTED: Spec("fb33232a02bb450daeda9cad08352d6c", Priority.NOTICE,
+        "{COUNT} people exported to {FILE}"),
+    EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
+        "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
+    EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
+        "Control socket: {REQUEST}", frozenset({"PERSON", "REASON"})),
+}
+# fmt: on
+"""The vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. Raises ValueError for a field its kind does not have, or lacks."""
+
+    kind: EventKind
+    fields: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        spec, given = self.kind.spec, set(self.fields)
+        if unknown := given - spec.required - spec.optional:
+            raise ValueError(f"{self.kind} has no field {', '.join(sorted(unknown))}")
+        if missing := spec.required - given:
+            raise ValueError(f"{self.kind} needs {', '.join(sorted(missing))}")
+
+    @property
+    def message(self) -> str:
+        """The event as one sentence."""
+        return self.kind.spec.template.format_map(self.fields)
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """The vocabulary as rows for a reader: event, priority, sentence, all fields."""
+    return [
+        (
+            kind.value,
+            spec.priority.name.lower(),
+            spec.template,
+            " ".join(sorted(spec.required | spec.optional)),
+        )
+        for kind, spec in SPECS.items()
+    ]
