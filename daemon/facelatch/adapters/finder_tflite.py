@@ -1,0 +1,121 @@
+"""The house's own face finder: an int8 TFLite network with two input sizes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facelatch.errors import ModelError
+from facelatch.finder_decode import cells, decode, merge, to_faces
+from facelatch.letterbox import letterbox
+from facelatch.manifest import check_hash
+from facelatch.values import Box, Face, Image
+
+FULL, SMALL = (320, 240), (160, 120)
+"""Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
+
+_OUTPUTS = {"score", "box", "landmarks"}
+_RETRAIN = "fetch the model and its manifest again together, or export both with `facelatch-train finder export`"
+
+
+class FinderManifest(BaseModel):
+    """`models/finder.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    format: Literal[1]
+    kind: Literal["finder"]
+    model_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    signatures: list[str]
+    """`find_WxH` for each input size."""
+    score_threshold: float = Field(gt=0, lt=1)
+    """The score at which one in ten validation pictures holds a false face."""
+    data: str
+    recipe_sha256: str
+    commit: str
+    created: str
+    figures: dict[str, Any]
+    """What `facelatch-train finder evaluate` measured with this very file."""
+
+
+def load_finder_manifest(model: Path) -> FinderManifest:
+    """The manifest of `model` (`finder.tflite` -> `finder.json`), checked against the file.
+
+    Raises ModelError: file missing, manifest missing or malformed, wrong hash, missing input size.
+    """
+    path = model.with_suffix(".json")
+    for needed in (model, path):
+        if not needed.is_file():
+            raise ModelError(f"{needed}: no such file", hint=_RETRAIN)
+    try:
+        manifest = FinderManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"{path}: not a face finder's manifest ({faults})", hint=_RETRAIN) from error
+    check_hash(model, manifest.model_sha256)
+    for size in (FULL, SMALL):
+        if signature_name(size) not in manifest.signatures:
+            raise ModelError(f"{path}: signature {signature_name(size)!r} is missing", hint=_RETRAIN)
+    return manifest
+
+
+def signature_name(size: tuple[int, int]) -> str:
+    """The name of the signature for an input size (width, height)."""
+    return f"find_{size[0]}x{size[1]}"
+
+
+class TfliteFinder:
+    """Port `FaceFinder`. Accepts any (H, W, 3) uint8 picture and never raises for one."""
+
+    def __init__(self, model: Path, score_threshold: float, *, threads: int = 1) -> None:
+        """Raises ModelError when the model, its manifest or the TFLite runtime cannot be used."""
+        self.manifest = load_finder_manifest(model)
+        self._threshold = score_threshold
+        try:
+            interpreter = _runtime().Interpreter(str(model), num_threads=threads)
+            self._runners = {size: interpreter.get_signature_runner(signature_name(size)) for size in (FULL, SMALL)}
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{model}: cannot be loaded: {error}", hint=_RETRAIN) from error
+        for size, runner in self._runners.items():
+            missing = _OUTPUTS - set(runner.get_output_details())
+            if missing:
+                raise ModelError(
+                    f"{model}: {signature_name(size)} lacks {', '.join(sorted(missing))}", hint=_RETRAIN
+                )
+        self._grids = {size: cells(*size) for size in self._runners}
+
+    def find(self, image: Image) -> Sequence[Face]:
+        """All faces, best score first; coordinates in pixels of `image`."""
+        return self._search(image, FULL, None)
+
+    def find_near(self, image: Image, region: Box) -> Sequence[Face]:
+        """The faces in one part of `image`, at a quarter of the cost; coordinates in pixels of `image`."""
+        return self._search(image, SMALL, region)
+
+    def _search(self, image: Image, size: tuple[int, int], region: Box | None) -> Sequence[Face]:
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            return ()
+        boxed = letterbox(image, size, region)
+        raw = self._runners[size](image=boxed.image[np.newaxis])
+        candidates = decode(
+            raw["score"].reshape(-1), raw["box"].reshape(-1, 4), raw["landmarks"].reshape(-1, 10),
+            self._grids[size], self._threshold,
+        )  # fmt: skip
+        return to_faces(merge(candidates), boxed.scale, boxed.offset)
+
+
+def _runtime() -> Any:
+    """LiteRT where there is one, else its predecessor. Raises ModelError when neither is installed."""
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise ModelError(
+        "no TFLite runtime is installed", hint="pip install ai-edge-litert (or tflite-runtime under Python 3.11)"
+    )

@@ -1,0 +1,52 @@
+"""Fitting a picture of any size into a network's fixed input. Shared by the daemon and the training."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from facelatch.values import Box, Image
+
+_MOST_ENLARGED = 4.0
+_LONGEST_PX = 16384  # OpenCV's resize counts columns in 16 bits in places
+
+
+class Letterbox(NamedTuple):
+    """The input picture, and how its pixels lie in the original: original = input * scale + offset."""
+
+    image: Image
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+
+
+def letterbox(image: Image, size: tuple[int, int], region: Box | None = None) -> Letterbox:
+    """`image` (H, W, 3), or its part in `region`, scaled into `size` (width, height) px, the rest black.
+
+    Keeps the aspect, sits in the top left corner, is reduced by area and enlarged at most four times.
+    A region that lies outside the picture falls back to the whole picture. Works for any H, W >= 1.
+    """
+    left, top, right, bottom = _inside(image, region)
+    part = image[top:bottom, left:right]
+    step = -(-max(part.shape[:2]) // _LONGEST_PX)
+    part = part[::step, ::step]
+    height, width = part.shape[:2]
+    factor = min(size[0] / width, size[1] / height, _MOST_ENLARGED)
+    new = max(1, min(size[0], round(width * factor))), max(1, min(size[1], round(height * factor)))
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    canvas[: new[1], : new[0]] = cv2.resize(part, new, interpolation=method)
+    scale = (right - left) / new[0], (bottom - top) / new[1]
+    # Pixel centres: input x covers the original from scale * x - 1/2 on, so its centre lies there plus scale / 2.
+    return Letterbox(canvas, scale, (left + scale[0] / 2 - 0.5, top + scale[1] / 2 - 0.5))
+
+
+def _inside(image: Image, region: Box | None) -> tuple[int, int, int, int]:
+    height, width = image.shape[:2]
+    if region is None or not np.isfinite([region.x, region.y, region.width, region.height]).all():
+        return 0, 0, width, height
+    left, top = max(0, int(np.floor(region.x))), max(0, int(np.floor(region.y)))
+    right = min(width, int(np.ceil(region.x + region.width)))
+    bottom = min(height, int(np.ceil(region.y + region.height)))
+    return (left, top, right, bottom) if right > left and bottom > top else (0, 0, width, height)

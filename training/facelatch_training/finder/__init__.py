@@ -1,0 +1,1 @@
+"""The face finder: data, network, training, evaluation and export."""

@@ -1,0 +1,90 @@
+"""Photos, crops and backgrounds -> composed training pictures on disk, with their labels and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import trange
+
+from facelatch.errors import InputError
+from facelatch_training.finder.faces import Image, Labels, Teacher, load_empty, load_photos, load_sprites, split
+from facelatch_training.finder.recipe import Recipe, is_validation
+from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose, visible_share
+
+VALIDATION = "validation"
+
+_PREPARE_WITH = "run `facelatch-train finder prepare` into this folder"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Composed pictures (N, H, W, 3) with labels (N, SLOTS, 14) and boxes to ignore (N, SLOTS, 4); NaN is none."""
+
+    images: NDArray[np.uint8]
+    faces: Labels
+    ignore: Labels
+    fingerprint: str
+
+
+def prepare(recipe: Recipe, root: Path, teacher: Path, out: Path) -> Prepared:
+    """Composes `recipe.data.images` pictures of the training share of the data under `root` into `out`."""
+    net = Teacher(teacher)
+    photos, kept = split(load_photos(root, net), recipe)
+    sprites = load_sprites(root, recipe, net)
+    empty: dict[bool, list[Image]] = {True: [], False: []}
+    for name, image in load_empty(root):
+        empty[is_validation(name, recipe)].append(image)
+    compose_all(Stock(photos, sprites, empty[False]), recipe, recipe.data.images, out)
+    # For the curves only; figures come from `evaluate`, on the photos as they are.
+    compose_all(Stock(kept, [], empty[True]), recipe, max(1, recipe.data.images // 30), out / VALIDATION)
+    counts = {
+        "photos": len(photos),
+        "validation_photos": len(kept),
+        "sprites": len(sprites),
+        "empty": len(empty[False]),
+        "validation_empty": len(empty[True]),
+    }
+    (out / "counts.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
+    return load(out)
+
+
+def compose_all(stock: Stock, recipe: Recipe, count: int, out: Path) -> None:
+    """Writes images.npy, labels.npz and prepare.json; the last one last, as the sign that all is there."""
+    out.mkdir(parents=True, exist_ok=True)
+    images = np.lib.format.open_memmap(
+        out / "images.npy", mode="w+", dtype=np.uint8, shape=(count, CANVAS[1], CANVAS[0], 3)
+    )
+    faces = np.full((count, SLOTS, 14), np.nan, np.float32)
+    ignore = np.full((count, SLOTS, 4), np.nan, np.float32)
+    digest = hashlib.sha256()
+    for index in trange(count, desc="scenes", unit="image"):
+        scene = compose(stock, recipe.data, np.random.default_rng([recipe.seed, index]))
+        images[index] = scene.image
+        digest.update(scene.image)
+        for rows, store in ((scene.faces, faces), (scene.ignore, ignore)):
+            seen = rows[visible_share(rows[:, :4], *CANVAS) > 0][:SLOTS]
+            store[index, : len(seen)] = seen
+    images.flush()
+    np.savez(out / "labels.npz", faces=faces, ignore=ignore)
+    digest.update(faces)
+    about = {"recipe_sha256": recipe.sha256, "fingerprint": digest.hexdigest(), "images": count}
+    (out / "prepare.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Prepared:
+    """What `prepare` wrote. Raises InputError naming what is missing or does not fit together."""
+    for name in ("images.npy", "labels.npz", "prepare.json"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: no such file", hint=_PREPARE_WITH)
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    with np.load(folder / "labels.npz") as labels:
+        faces, ignore = labels["faces"], labels["ignore"]
+    if len(images) != len(faces):
+        raise InputError(f"{folder}: {len(images)} pictures but {len(faces)} rows of labels", hint=_PREPARE_WITH)
+    about = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
+    return Prepared(images, faces, ignore, about["fingerprint"])

@@ -1,0 +1,84 @@
+"""The recipe of a face finder: everything a run depends on, frozen, with a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facelatch.errors import ConfigError
+
+SIZES: tuple[tuple[int, int], ...] = ((320, 240), (160, 120))
+"""Input sizes (width, height) px of the exported network; training uses the first."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """What `prepare` makes of the photos, the aligned crops and the empty backgrounds."""
+
+    images: int = Field(gt=0)
+    """Composed training pictures."""
+    sprites: int = Field(ge=0)
+    """Aligned crops (training identities only) at hand for pasting."""
+    validation_share: float = Field(gt=0, lt=1)
+    """Share of the photos and of the empty backgrounds kept for validation, by image."""
+    photo_share: float = Field(ge=0, le=1)
+    """Share of the composed pictures that show photos."""
+    sprite_share: float = Field(ge=0, le=1)
+    """Share that shows pasted crops on a background; the rest shows no face."""
+    smallest_px: float = Field(gt=0)
+    """Faces whose box's geometric mean side is smaller are neither asked for nor punished."""
+    largest_px: float = Field(gt=0)
+    rotation_deg: float = Field(ge=0, le=90)
+    degrade_share: float = Field(ge=0, le=1)
+    """Share of the pictures that get darkness, noise, blur, backlight, grey, occlusion or JPEG."""
+
+
+class Fit(_Section):
+    """How the network is trained."""
+
+    epochs: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    box_weight: float = Field(ge=0)
+    landmark_weight: float = Field(ge=0)
+
+
+class Recipe(_Section):
+    """`config/finder.toml`."""
+
+    seed: int
+    data: Data
+    fit: Fit
+
+    @property
+    def sha256(self) -> str:
+        """Of the canonical text of this recipe."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file. Raises ConfigError naming file, key and rule for every fault at once."""
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint="give the recipe with --recipe") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}", hint="see config/finder.toml") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
+        )
+        raise ConfigError(f"{path}: {faults}", hint="see config/finder.toml for every key") from error
+
+
+def is_validation(name: str, recipe: Recipe) -> bool:
+    """Whether a file of this name is kept for validation: decided by a seeded hash, never by order."""
+    digest = hashlib.sha256(f"{recipe.seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < recipe.data.validation_share
