@@ -1,0 +1,98 @@
+"""USB cameras through OpenCV's V4L2 back end."""
+
+from __future__ import annotations
+
+import threading
+
+import cv2
+import numpy as np
+
+from facelatch.config import CameraConfig
+from facelatch.errors import CameraError
+from facelatch.ports import Clock
+from facelatch.search_picture import search_picture
+from facelatch.values import Frame
+
+_CLOSE_WAIT_SECONDS = 0.5
+
+
+class V4l2Camera:
+    """A /dev/video* device.
+
+    `read` blocks for about 10 s when the device freezes (OpenCV's own limit) and then raises.
+    """
+
+    def __init__(self, config: CameraConfig, clock: Clock) -> None:
+        """Opens the device and fixes its pixel format. Raises CameraError."""
+        self._config = config
+        self._clock = clock
+        self._number = 0
+        # OpenCV crashes when a capture is released while another thread reads from it.
+        self._reading = threading.Lock()
+        device: int | str = int(config.device) if config.device.isdecimal() else config.device
+        self._capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+        if not self._capture.isOpened():
+            raise CameraError(
+                f"camera {config.device}: cannot be opened",
+                hint="is it plugged in and free, the user in group video? See `v4l2-ctl --list-devices`",
+            )
+        try:
+            self._negotiate()
+        except CameraError:
+            self._capture.release()
+            raise
+
+    def _negotiate(self) -> None:
+        config, capture = self._config, self._capture
+        wanted = cv2.VideoWriter.fourcc(*config.pixel_format)
+        # The pixel format first: the driver offers sizes and rates per format. Left to itself OpenCV may
+        # hand out frames it has not decoded.
+        capture.set(cv2.CAP_PROP_FOURCC, wanted)
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width_px)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height_px)
+        capture.set(cv2.CAP_PROP_FPS, config.rate_fps)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
+        got = int(capture.get(cv2.CAP_PROP_FOURCC))
+        if got != wanted:
+            other = "MJPG" if config.pixel_format == "YUYV" else "YUYV"
+            raise CameraError(
+                f"camera {config.device}: sends {_name(got)}, not {config.pixel_format}",
+                hint=f'set camera.pixel_format = "{other}", or see `v4l2-ctl --list-formats-ext`',
+            )
+
+    def read(self) -> Frame | None:
+        """The next frame. Raises CameraError when the device is unplugged, frozen or sends no picture."""
+        with self._reading:
+            there, picture = self._capture.read()
+            captured = self._clock.now()
+        if not there or picture is None:
+            raise CameraError(
+                f"camera {self._config.device}: delivers no frame",
+                hint="unplugged, frozen, or short of USB bandwidth",
+            )
+        if picture.ndim != 3 or picture.shape[2] != 3:
+            raise CameraError(
+                f"camera {self._config.device}: delivers an array of shape {picture.shape}, not a picture",
+                hint="try the other camera.pixel_format",
+            )
+        image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        if self._config.rotation_degrees == 180:
+            image = np.asarray(cv2.rotate(image, cv2.ROTATE_180), dtype=np.uint8)
+        frame = Frame(image, search_picture(image, self._config), captured, self._number)
+        self._number += 1
+        return frame
+
+    def close(self) -> None:
+        """Releases the device, unless a read is stuck in it: then the end of the process does."""
+        if self._reading.acquire(timeout=_CLOSE_WAIT_SECONDS):
+            try:
+                self._capture.release()
+            finally:
+                self._reading.release()
+
+
+def _name(fourcc: int) -> str:
+    """A pixel format code as its four letters."""
+    letters = fourcc.to_bytes(4, "little", signed=True).decode("ascii", "replace").strip("\0")
+    return letters or "an unknown format"

@@ -1,0 +1,330 @@
+"""Lock, indicator and button on the Pi's pins, through gpiozero with the pin factory named, never guessed.
+
+Locked and unlocked become high and low here and nowhere else. A released line is driven by nobody (on the
+Raspberry Pi kernel without `strict_gpiod` it keeps its last level): the wiring needs an external resistor
+that pulls it to the safe side.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from facelatch.config import GpioConfig
+from facelatch.errors import GpioError
+from facelatch.values import Edge, EdgeKind, Lamp, LockLevel
+
+try:
+    from gpiozero import DigitalInputDevice, OutputDevice
+except ImportError as error:
+    raise GpioError(
+        f"gpiozero is not installed: {error}", hint="`apt install python3-gpiozero python3-lgpio`"
+    ) from error
+
+LOCKED_IS_HIGH = {
+    ("to_unlock", "high"): False,
+    ("to_unlock", "low"): True,
+    ("to_lock", "high"): True,
+    ("to_lock", "low"): False,
+}
+"""(lock_energise, lock_active) -> whether the line is high while the door is locked: the safe level."""
+
+_HEADER_CHIPS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
+_LEDS: dict[str, tuple[str, ...]] = {"none": (), "single": ("lit",), "rgb": ("red", "green", "blue")}
+
+
+class Timer(Protocol):
+    """A `threading.Timer`."""
+
+    daemon: bool
+
+    def start(self) -> None: ...  # noqa: D102
+    def cancel(self) -> None: ...  # noqa: D102
+
+
+class GpioLock:
+    """The lock line, with a hard ceiling on every unlocking kept by a timer of its own."""
+
+    def __init__(
+        self,
+        config: GpioConfig,
+        *,
+        max_unlock_seconds: float,
+        factory: Any = None,
+        timer: Callable[[float, Callable[[], None]], Timer] = threading.Timer,
+    ) -> None:
+        """Claims the line at its safe level. Raises GpioError. `factory` is for tests."""
+        self._pin = config.lock_pin
+        self._locked_is_high = LOCKED_IS_HIGH[config.lock_energise, config.lock_active]
+        self._max_unlock_seconds = max_unlock_seconds
+        self._new_timer = timer
+        self._guard = threading.RLock()
+        self._ceiling: Timer | None = None
+        self._unlockings = 0
+        self._ceiling_fired = False
+        self._refusing = False
+        with _gpio_errors(self._pin):
+            self._line = OutputDevice(
+                self._pin, initial_value=self._locked_is_high, pin_factory=factory or _output_factory(config)
+            )
+
+    @property
+    def ceiling_fired(self) -> bool:
+        """Whether the hard ceiling ended the last unlocking; true until the next one begins."""
+        return self._ceiling_fired
+
+    def set(self, level: LockLevel) -> None:
+        """Drives the level. Raises GpioError.
+
+        After the ceiling has fired, UNLOCKED keeps the line locked until LOCKED was asked for once.
+        """
+        with self._guard:
+            if level is LockLevel.LOCKED:
+                self._refusing = False
+            unlock = level is LockLevel.UNLOCKED and not self._refusing
+            if not unlock:
+                self._stop_ceiling()
+            elif self._ceiling is None:
+                self._start_ceiling()  # before the line moves: unlocked without a timer must not happen
+            self._drive(unlocked=unlock)
+
+    def close(self) -> None:
+        """Drives the safe level, then releases the line; never raises."""
+        with self._guard:
+            self._stop_ceiling()
+            with suppress(Exception):
+                self._drive(unlocked=False)
+            with suppress(Exception):
+                self._line.close()
+
+    def _drive(self, *, unlocked: bool) -> None:
+        with _gpio_errors(self._pin):
+            self._line.value = self._locked_is_high != unlocked
+
+    def _start_ceiling(self) -> None:
+        self._unlockings += 1
+        this_one = self._unlockings
+        timer = self._new_timer(self._max_unlock_seconds, lambda: self._on_ceiling(this_one))
+        timer.daemon = True
+        timer.start()
+        self._ceiling = timer
+        self._ceiling_fired = False
+
+    def _stop_ceiling(self) -> None:
+        if self._ceiling is not None:
+            self._ceiling.cancel()
+            self._ceiling = None
+
+    def _on_ceiling(self, unlocking: int) -> None:
+        """Runs in the timer's thread."""
+        with self._guard:
+            if self._ceiling is None or unlocking != self._unlockings:
+                return  # locked in time; this call was already on its way
+            self._ceiling = None
+            self._ceiling_fired = self._refusing = True
+            self._drive(unlocked=False)
+
+
+def relock(config: GpioConfig, *, attempts: int = 10, pause: Callable[[float], None] = time.sleep) -> None:
+    """Drives the lock's safe level once and lets go, for after the daemon has died.
+
+    Tries for about a second, because a dying process may still hold the line. Raises GpioError.
+    """
+    for attempt in range(1, attempts + 1):
+        try:
+            GpioLock(config, max_unlock_seconds=0).close()
+            return
+        except GpioError:
+            if attempt == attempts:
+                raise
+        pause(0.1)
+
+
+class GpioIndicator:
+    """One LED or a red, a green and a blue one, and a buzzer: whatever of them is configured."""
+
+    def __init__(self, config: GpioConfig, *, factory: Any = None) -> None:
+        """Claims the lines dark and silent. Raises GpioError."""
+        pins = dict(zip(_LEDS[config.led], config.led_pins, strict=False))
+        if config.buzzer_pin is not None:
+            pins["buzzer"] = config.buzzer_pin
+        self._outputs: dict[str, Any] = {}
+        self._pins = pins
+        if pins and factory is None:
+            factory = _output_factory(config)
+        try:
+            for name, pin in pins.items():
+                with _gpio_errors(pin):
+                    self._outputs[name] = OutputDevice(
+                        pin, active_high=config.led_active == "high", initial_value=False, pin_factory=factory
+                    )
+        except GpioError:
+            self.close()
+            raise
+
+    def show(self, lamp: Lamp) -> None:
+        """Drives every light and the buzzer as they should be at this instant. Raises GpioError."""
+        for name, output in self._outputs.items():
+            with _gpio_errors(self._pins[name]):
+                output.value = getattr(lamp, name)
+
+    def close(self) -> None:
+        """Everything off, then released; never raises."""
+        for output in self._outputs.values():
+            with suppress(Exception):
+                output.off()
+            with suppress(Exception):
+                output.close()
+
+
+class GpioButtons:
+    """The enrolment button to ground, or none. gpiozero's callback thread only takes notes."""
+
+    def __init__(
+        self, config: GpioConfig, *, factory: Any = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Claims the line with a pull-up. A button already down counts as pressed now. Raises GpioError."""
+        self._now = now
+        self._noted: deque[Edge] = deque()
+        self._guard = threading.Lock()
+        self._down = False
+        self._device: Any = None
+        if config.button_pin is None:
+            return
+        with _gpio_errors(config.button_pin):
+            # gpiozero's Button is this class plus a thread that watches for holding, which we do ourselves.
+            self._device = DigitalInputDevice(
+                config.button_pin,
+                pull_up=True,
+                bounce_time=config.button_bounce_seconds or None,
+                pin_factory=factory or _input_factory(config),
+            )
+            self._device.when_activated = self._pressed
+            self._device.when_deactivated = self._released
+            self._note(bool(self._device.is_active))
+
+    def edges(self) -> Sequence[Edge]:
+        """What happened since the last call, in order; pressed and released alternate."""
+        with self._guard:
+            noted = tuple(self._noted)
+            self._noted.clear()
+            return noted
+
+    def close(self) -> None:
+        """Releases the line; never raises."""
+        if self._device is not None:
+            with suppress(Exception):
+                self._device.close()
+
+    def _pressed(self) -> None:
+        self._note(True)
+
+    def _released(self) -> None:
+        self._note(False)
+
+    def _note(self, down: bool) -> None:
+        with self._guard:
+            if down != self._down:
+                self._down = down
+                self._noted.append(Edge(EdgeKind.PRESSED if down else EdgeKind.RELEASED, self._now()))
+
+
+@contextmanager
+def _gpio_errors(pin: int) -> Iterator[None]:
+    """Turns whatever gpiozero and lgpio raise (they share no root) into a GpioError that names the pin."""
+    try:
+        yield
+    except GpioError:
+        raise
+    except Exception as error:
+        raise GpioError(
+            f"GPIO{pin}: {getattr(error, 'value', error) or type(error).__name__}",
+            hint="is this a Raspberry Pi, the pin free, the user in group gpio, lgpio at least 0.2.2? "
+            'On a desk set gpio.pin_factory = "mock"',
+        ) from error
+
+
+def _input_factory(config: GpioConfig) -> Any:
+    if config.pin_factory == "mock":
+        return _mock_factory()
+    lgpio = _import_lgpio()
+    from gpiozero.pins.lgpio import LGPIOFactory
+
+    return LGPIOFactory(chip=_header_chip(lgpio))
+
+
+def _output_factory(config: GpioConfig) -> Any:
+    """A factory whose pins go from unclaimed to driven at the wanted level in one call to the kernel.
+
+    gpiozero's own pins are claimed as an input, then as an output that is low, and only then set: on an
+    active-low relay that is a pulse.
+    """
+    factory = _input_factory(config)
+    if config.pin_factory == "mock":
+        return factory
+    import lgpio
+    from gpiozero.pins.local import LocalPiPin
+
+    chip = factory._handle
+
+    class OutputPin(LocalPiPin):  # type: ignore[misc]
+        """A line that is claimed by `output_with_state` and never becomes an input."""
+
+        def output_with_state(self, state: bool) -> None:
+            lgpio.gpio_claim_output(chip, self._number, int(bool(state)))
+
+        def _get_function(self) -> str:
+            return "output"
+
+        def _get_state(self) -> bool:
+            return bool(lgpio.gpio_read(chip, self._number))
+
+        def _set_state(self, value: bool) -> None:
+            lgpio.gpio_write(chip, self._number, int(bool(value)))
+
+        def close(self) -> None:
+            with suppress(lgpio.error):  # not claimed
+                lgpio.gpio_free(chip, self._number)
+
+    factory.pin_class = OutputPin
+    return factory
+
+
+def _mock_factory() -> Any:
+    from gpiozero.pins.mock import MockFactory, MockPin
+
+    return MockFactory(pin_class=MockPin)
+
+
+def _header_chip(lgpio: Any) -> int | None:
+    """The number of the gpiochip behind the 40-pin header, which differs between models and kernels.
+
+    None when none has a known label: then gpiozero decides by the board's revision.
+    """
+    for device in sorted(Path("/dev").glob("gpiochip*")):
+        number = int(device.name.removeprefix("gpiochip"))
+        with suppress(lgpio.error):  # not ours to open
+            handle = lgpio.gpiochip_open(number)
+            label = lgpio.gpio_get_chip_info(handle)[3]
+            lgpio.gpiochip_close(handle)
+            if label in _HEADER_CHIPS:
+                return number
+    return None
+
+
+def _import_lgpio() -> Any:
+    """Imports lgpio, which on import makes a pipe in the current directory and needs to write there.
+
+    So it gets a folder of its own, which can go as soon as the pipe is open at both ends.
+    """
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or None
+    with tempfile.TemporaryDirectory(prefix="lgpio-", dir=runtime) as folder, chdir(folder):
+        import lgpio
+    return lgpio

@@ -1,0 +1,89 @@
+"""Audit events into systemd's journal with all their fields, or as lines on stderr."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from facelatch.audit import Event
+from facelatch.ports import AuditSink
+
+_JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
+_IDENTIFIER = "facelatch"
+
+
+def open_audit() -> AuditSink:
+    """The journal when systemd-python is installed and a journal listens, otherwise stderr."""
+    # Without a listening journal systemd-python drops what it is given and says nothing.
+    if _is_socket(_JOURNAL_SOCKET):
+        with suppress(ImportError):
+            from systemd import journal
+
+            return JournalAudit(journal.send)
+    return StderrAudit(sys.stderr, prefixed=_leads_to_journal(sys.stderr))
+
+
+class JournalAudit:
+    """Events with all their fields, found again by `journalctl EVENT=... -o verbose`."""
+
+    def __init__(self, send: Callable[..., object]) -> None:
+        """`send` is `systemd.journal.send`."""
+        self._send = send
+
+    def write(self, event: Event) -> None:
+        """Writes one event; on stderr when the journal refuses it. Never raises."""
+        spec = event.kind.spec
+        try:
+            self._send(
+                event.message,
+                **{name: str(value) for name, value in event.fields.items()},
+                EVENT=event.kind.value,
+                MESSAGE_ID=spec.message_id,
+                PRIORITY=int(spec.priority),
+                SYSLOG_IDENTIFIER=_IDENTIFIER,
+            )
+        except Exception:  # a full journal must not stop the door from locking
+            StderrAudit(sys.stderr, prefixed=_leads_to_journal(sys.stderr)).write(event)
+
+
+class StderrAudit:
+    """One line per event: the sentence, the event's name, and the fields."""
+
+    def __init__(self, stream: TextIO, *, prefixed: bool) -> None:
+        """`prefixed` puts the syslog priority in front as `<N>`, which the journal understands and hides."""
+        self._stream = stream
+        self._prefixed = prefixed
+
+    def write(self, event: Event) -> None:
+        """Writes one event; never raises."""
+        prefix = f"<{int(event.kind.spec.priority)}>" if self._prefixed else ""
+        fields = "".join(f" {name}={value}" for name, value in event.fields.items())
+        line = _one_line(f"{event.message} [{event.kind.value}{fields}]")
+        with suppress(OSError, ValueError):  # a closed or full stderr must not stop the door from locking
+            print(prefix + line, file=self._stream, flush=True)
+
+
+def _one_line(text: str) -> str:
+    """`text` without line breaks and control characters, so that no field can forge a second event."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _leads_to_journal(stream: TextIO) -> bool:
+    """Whether `stream` is the one systemd connected to the journal: it names its device and inode."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
