@@ -1,0 +1,97 @@
+"""From picture files to crops through the daemon's own face finder and alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from facelatch.align import CROP_SIZE_PX, align
+from facelatch.errors import InputError
+from facelatch.images import read_image
+from facelatch.values import Face, Image
+
+
+class Finder(Protocol):
+    """The part of the port `FaceFinder` that still pictures need."""
+
+    def find(self, image: Image) -> Sequence[Face]:
+        """All faces, best score first; coordinates in pixels of `image`."""
+        ...
+
+
+FINDERS = ("network", "yunet", "cascade")
+
+SCORE_THRESHOLD = 0.3
+"""Lower than at the door: in a photo that shows somebody, a doubtful find is better than none."""
+
+
+def shipped_models() -> Path:
+    """The `models` folder of a checkout."""
+    return Path(__file__).resolve().parents[2] / "models"
+
+
+def open_finder(kind: str, model: Path | None = None, score_threshold: float = SCORE_THRESHOLD) -> Finder:
+    """One of `FINDERS`: the daemon's adapter for it. Raises ModelError or InputError."""
+    if kind == "cascade":
+        from facelatch.adapters.finder_cascade import CascadeFinder
+
+        return CascadeFinder(score_threshold=score_threshold)
+    if kind == "yunet":
+        from facelatch.adapters.finder_yunet import YuNetFinder
+
+        if model is None:
+            raise InputError(
+                "finder yunet needs its model file", hint="name it with --finder-model FILE.onnx"
+            )
+        return YuNetFinder(model, score_threshold=score_threshold)
+    if kind == "network":
+        from facelatch.adapters.finder_tflite import TfliteFinder
+
+        return TfliteFinder(model or shipped_models() / "finder.tflite", score_threshold)
+    raise InputError(f"finder {kind!r} is not known", hint=f"one of: {', '.join(FINDERS)}")
+
+
+def subject(faces: Sequence[Face], image: Image) -> Face | None:
+    """The face a portrait is of: large and near the middle, as the sets of the field are cut."""
+    height, width = image.shape[:2]
+
+    def weight(face: Face) -> float:
+        box = face.box
+        across = box.x + box.width / 2 - width / 2
+        down = box.y + box.height / 2 - height / 2
+        return box.width * box.height - 2 * (across**2 + down**2)
+
+    return max(faces, key=weight, default=None)
+
+
+@dataclass
+class Cropper:
+    """Picture file -> crop, counting what happened on the way."""
+
+    finder: Finder | None
+    """None: the pictures are crops already."""
+    several: list[Path] = field(default_factory=list)
+    """Pictures with more than one face, of which the most central and largest was taken."""
+
+    def __call__(self, path: Path) -> Image | None:
+        """The crop (112, 112, 3), None when no face is found. Raises InputError for an unreadable file."""
+        image = read_image(path)
+        if self.finder is None:
+            return checked_crop(image, path)
+        faces = self.finder.find(image)
+        if len(faces) > 1:
+            self.several.append(path)
+        face = subject(faces, image)
+        return None if face is None else align(image, face.landmarks)
+
+
+def checked_crop(image: Image, path: Path) -> Image:
+    """`image` itself when it has the size of a crop. Raises InputError otherwise."""
+    if image.shape != (CROP_SIZE_PX, CROP_SIZE_PX, 3):
+        raise InputError(
+            f"{path}: {image.shape[1]}x{image.shape[0]} px, an aligned crop is {CROP_SIZE_PX}x{CROP_SIZE_PX}",
+            hint="leave out --aligned to have the face found and aligned",
+        )
+    return image

@@ -1,0 +1,167 @@
+"""Pictures of an evaluation: ROC, DET, similarities, reliability, and the hardest pairs as a montage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facelatch.errors import InputError
+from facelatch.values import Image
+from facelatch_training.evaluate import Evaluation, hardest
+from facelatch_training.metrics import FAILED, ranked, reliability
+from facelatch_training.protocols import Protocol
+
+_LABEL_PX = 18
+
+
+def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Path]:
+    """`roc.png`, `det.png`, `similarities.png`, `reliability.png`; several evaluations share the curves."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = {"roc": _roc, "det": _det, "similarities": _similarities, "reliability": _reliability}
+    return [_saved(draw(evaluations), folder / f"{name}.png") for name, draw in drawings.items()]
+
+
+def write_hardest(evaluation: Evaluation, protocol: Protocol, folder: Path) -> Path:
+    """`hardest-pairs.png`: faces of real people. Raises InputError for a folder in a git checkout."""
+    keep_out_of_git(folder)
+    worst = hardest(evaluation, protocol)
+    wanted = {number for pairs in worst.values() for left, right, _ in pairs for number in (left, right)}
+    crops = {number: crop for number, crop in protocol.crops() if number in wanted and crop is not None}
+    rows = [
+        (f"{similarity:.3f} {kind}", [crops[left], crops[right]])
+        for kind, pairs in worst.items()
+        for left, right, similarity in pairs
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_montage(rows, folder / "hardest-pairs.png", columns=4)
+
+
+def keep_out_of_git(folder: Path) -> None:
+    """Raises InputError when `folder` lies in a git checkout and is not ignored there by name."""
+    resolved = folder.resolve()
+    for parent in (resolved, *resolved.parents):
+        if (parent / ".git").exists():
+            ignored = (
+                (parent / ".gitignore").read_text(encoding="utf-8")
+                if (parent / ".gitignore").is_file()
+                else ""
+            )
+            names = {line.strip().strip("/") for line in ignored.splitlines()}
+            if resolved != parent and resolved.relative_to(parent).parts[0] in names:
+                return
+            raise InputError(
+                f"{folder}: lies in the git checkout {parent.name}; pictures of people must not",
+                hint="choose a folder outside, or one that .gitignore names (runs/)",
+            )
+
+
+def write_montage(cells: Sequence[tuple[str, Sequence[Image]]], path: Path, *, columns: int) -> Path:
+    """One labelled cell per entry, its crops side by side, in a PNG of `columns` cells a row."""
+    if not cells:
+        cells = [("nothing", [np.zeros((112, 112, 3), np.uint8)])]
+    drawn = [_cell(label, crops) for label, crops in cells]
+    height, width = max(cell.shape[0] for cell in drawn), max(cell.shape[1] for cell in drawn)
+    columns = min(columns, len(drawn))
+    sheet = np.full((math.ceil(len(drawn) / columns) * height, columns * width, 3), 255, np.uint8)
+    for number, cell in enumerate(drawn):
+        top, left = number // columns * height, number % columns * width
+        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    if not cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        raise InputError(f"{path}: cannot be written", hint="is the disk full, or the folder read-only?")
+    return path
+
+
+def _cell(label: str, crops: Sequence[Image]) -> Image:
+    strip = np.hstack(crops)
+    cell = np.full((strip.shape[0] + _LABEL_PX, strip.shape[1] + 6, 3), 255, np.uint8)
+    cell[_LABEL_PX:, : strip.shape[1]] = strip
+    cv2.putText(cell, label, (2, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return cell
+
+
+def figure(width: float = 5.5, height: float = 4.2) -> tuple[Any, Any]:
+    """A figure and its axes, drawn without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.add_subplot()
+    axes.grid(alpha=0.3)
+    return drawing, axes
+
+
+def _saved(drawing: Any, path: Path) -> Path:
+    drawing.savefig(path, dpi=120)
+    return path
+
+
+def _roc(evaluations: Mapping[str, Evaluation]) -> Any:
+    drawing, axes = figure()
+    for name, found in evaluations.items():
+        _, fmr, tmr = ranked(found.comparisons).curve()
+        axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{name} (AUC {found.figures['auc'].value:.4f})")
+    axes.set(
+        xlabel="false match rate", ylabel="true match rate", title=_title("ROC", evaluations), ylim=(0, 1.01)
+    )
+    axes.set_xlim(1e-6, 1)
+    axes.legend(loc="lower right")
+    return drawing
+
+
+def _det(evaluations: Mapping[str, Evaluation]) -> Any:
+    drawing, axes = figure()
+    for name, found in evaluations.items():
+        _, fmr, tmr = ranked(found.comparisons).curve()
+        axes.loglog(
+            np.maximum(fmr, 1e-7),
+            np.maximum(1 - tmr, 1e-5),
+            label=f"{name} (EER {found.figures['eer'].value:.2%})",
+        )
+    axes.set(xlabel="false match rate", ylabel="false non-match rate", title=_title("DET", evaluations))
+    axes.set_xlim(1e-6, 1)
+    axes.legend()
+    return drawing
+
+
+def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
+    drawing, axes = figure()
+    name, found = next(iter(evaluations.items()))
+    bins = np.linspace(0, 1, 61)
+    for label, chosen in (("genuine", found.comparisons.genuine), ("impostor", ~found.comparisons.genuine)):
+        values = found.comparisons.similarity[chosen]
+        counts, _ = np.histogram(values[values > FAILED], bins)
+        axes.stairs(
+            counts / max(1, len(values)), bins, fill=True, alpha=0.5, label=f"{len(values):,} {label}"
+        )
+    axes.axvline(found.threshold, color="black", linestyle="--", label=f"threshold {found.threshold:.3f}")
+    axes.set(
+        xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {found.protocol}"
+    )
+    axes.legend()
+    return drawing
+
+
+def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
+    drawing, axes = figure()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    for name, found in evaluations.items():
+        seen = reliability(found.comparisons)
+        axes.plot(seen.said, seen.seen, marker="o", label=f"{name} (mean gap {seen.error:.3f})")
+    axes.set(
+        xlabel="similarity the model gives",
+        ylabel="share that is one person (classes balanced)",
+        title=_title("Reliability", evaluations),
+    )
+    axes.legend()
+    return drawing
+
+
+def _title(kind: str, evaluations: Mapping[str, Evaluation]) -> str:
+    found = next(iter(evaluations.values()))
+    return f"{kind}: {found.identities} identities, {found.genuine + found.impostors:,} comparisons"

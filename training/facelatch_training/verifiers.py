@@ -1,0 +1,138 @@
+"""Verifiers to be judged: the daemon's int8 file through the daemon's own adapter, a Keras file, a peer."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from facelatch.errors import InputError, ModelError
+from facelatch.manifest import load_manifest
+from facelatch.ports import Verifier
+from facelatch.values import Image
+from facelatch_training.protocols import Protocol
+
+Embeddings = npt.NDArray[np.float32]
+
+_BATCH = 128
+
+
+def open_verifier(model: Path, *, threads: int = 1) -> Verifier:
+    """The verifier in a `.tflite` file, a `.keras` file, or a folder with the reference network.
+
+    Raises ModelError for a file that is missing, damaged or not a Siamese model, InputError for another kind.
+    """
+    if model.is_dir():
+        return PeerVerifier(model)
+    if model.suffix == ".tflite":
+        from facelatch.adapters.verifier_tflite import TfliteVerifier
+
+        return TfliteVerifier(model, threads=threads)
+    if model.suffix == ".keras":
+        return KerasVerifier(model)
+    raise InputError(f"{model}: neither .tflite nor .keras", hint="name an exported or a saved Siamese model")
+
+
+def detection_threshold(model: Path) -> float | None:
+    """The calibrated detection threshold in the manifest of a `.tflite` file; None for other files."""
+    return load_manifest(model).detection_threshold if model.suffix == ".tflite" else None
+
+
+class KerasVerifier:
+    """A saved Siamese model behind the port `Verifier`; embeds in batches."""
+
+    def __init__(self, model: Path) -> None:
+        """Raises ModelError when the file is missing or holds no tower and head."""
+        if not model.is_file():
+            raise ModelError(f"{model}: no such file", hint="train one with `facelatch-train fit`")
+        import keras
+
+        from facelatch_training import network  # noqa: F401  (registers the layers)
+
+        try:
+            siamese: Any = keras.saving.load_model(model, compile=False)
+            self._tower: Any = siamese.get_layer("tower")
+            self._head: Any = siamese.get_layer("head")
+        except (ValueError, TypeError, OSError, KeyError) as error:
+            hint = "give the siamese.keras of a run"
+            raise ModelError(f"{model}: not a Siamese model: {error}", hint=hint) from error
+        self.model_sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+
+    def embed(self, crop: Image) -> Embeddings:
+        """The embedding (D,) of one crop."""
+        return np.asarray(self.embed_batch(crop[np.newaxis])[0])
+
+    def embed_batch(self, crops: npt.NDArray[np.uint8]) -> Embeddings:
+        """Embeddings (B, D) of crops (B, 112, 112, 3)."""
+        return np.asarray(self._tower.predict_on_batch(crops), np.float32)
+
+    def compare(self, probe: Embeddings, gallery: Embeddings) -> Embeddings:
+        """Similarities (N,) of one embedding (D,) to N (N, D)."""
+        if not len(gallery):
+            return np.zeros(0, np.float32)
+        return np.asarray(self._head([probe[np.newaxis], gallery], training=False), np.float32).reshape(-1)
+
+
+class PeerVerifier:
+    """The reference MobileFaceNet, to see what a set of pictures allows; similarity is (1 + cosine) / 2."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError when the network is not in `folder`."""
+        from facelatch_training.teacher import Teacher
+
+        self._teacher = Teacher(folder)
+        self.model_sha256 = hashlib.sha256((folder / "mobilefacenet.bin").read_bytes()).hexdigest()
+
+    def embed(self, crop: Image) -> Embeddings:
+        """The unit embedding (128,)."""
+        return np.asarray(self._teacher.embed(crop))
+
+    def compare(self, probe: Embeddings, gallery: Embeddings) -> Embeddings:
+        """Similarities (N,) in 0..1."""
+        return np.asarray((1 + gallery @ probe) / 2, np.float32)
+
+
+def embed_protocol(
+    verifier: Verifier, protocol: Protocol, *, quiet: bool = False
+) -> tuple[Embeddings, npt.NDArray[np.bool_]]:
+    """Embeddings (N, D) of a protocol's pictures, one each, and (N,) whether there was a crop to embed."""
+    total = len(protocol.pictures)
+    rows: dict[int, Embeddings] = {}
+    waiting: list[tuple[int, Image]] = []
+    for number, crop in tqdm(protocol.crops(), total=total, desc="embed", unit="crop", disable=quiet):
+        if crop is not None:
+            waiting.append((number, crop))
+        if len(waiting) == _BATCH:
+            rows.update(_embedded(verifier, waiting))
+            waiting = []
+    rows.update(_embedded(verifier, waiting))
+    if not rows:
+        raise InputError(
+            f"{protocol.name}: no face found in any of {total} pictures", hint="try another --finder"
+        )
+    present = np.isin(np.arange(total), list(rows))
+    embeddings = np.zeros((total, len(next(iter(rows.values())))), np.float32)
+    for number, row in rows.items():
+        embeddings[number] = row
+    return embeddings, present
+
+
+def embed_crops(verifier: Verifier, crops: npt.NDArray[np.uint8]) -> Embeddings:
+    """Embeddings (N, D) of crops (N, 112, 112, 3) in memory."""
+    rows = [
+        row
+        for start in range(0, len(crops), _BATCH)
+        for row in _embedded(verifier, list(enumerate(crops[start : start + _BATCH]))).values()
+    ]
+    return np.stack(rows)
+
+
+def _embedded(verifier: Verifier, crops: list[tuple[int, Image]]) -> dict[int, Embeddings]:
+    if isinstance(verifier, KerasVerifier) and crops:
+        embeddings = verifier.embed_batch(np.stack([crop for _, crop in crops]))
+        return {number: embeddings[place] for place, (number, _) in enumerate(crops)}
+    return {number: verifier.embed(crop) for number, crop in crops}
