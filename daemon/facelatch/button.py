@@ -1,0 +1,88 @@
+"""Machine: edges of the button -> gestures.
+
+| state            | input                                   | next, gesture                                |
+|------------------|-----------------------------------------|----------------------------------------------|
+| unknown (start)  | the first turn, no press in it          | up                                           |
+| unknown (start)  | the first turn, a press in it           | ignored: it was already down when we started |
+| up               | pressed                                 | down, PRESS                                  |
+| down             | held for `hold_seconds`                 | held, HOLD                                   |
+| down             | released before                         | up                                           |
+| held             | released                                | up                                           |
+| down, held       | down for `stuck_after_seconds`          | ignored, STUCK                               |
+| ignored          | anything but released                   | ignored                                      |
+| ignored          | released                                | up                                           |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from facelatch.values import Edge, EdgeKind
+
+if TYPE_CHECKING:
+    from facelatch.config import EnrolmentConfig
+
+
+class Position(StrEnum):
+    """What the button is taken for."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+    HELD = "held"
+    IGNORED = "ignored"
+
+
+class Gesture(StrEnum):
+    """What the person did."""
+
+    PRESS = "press"
+    HOLD = "hold"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """The button now."""
+
+    position: Position = Position.UNKNOWN
+    since: float = 0.0
+    """When it went down, monotonic seconds."""
+    gestures: tuple[Gesture, ...] = ()
+    """What happened on this turn, in order."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether a working button is being pressed."""
+        return self.position in (Position.DOWN, Position.HELD)
+
+
+def advance(button: Button, edges: Sequence[Edge], now: float, settings: EnrolmentConfig) -> Button:
+    """The button after this turn."""
+    if button.position is Position.UNKNOWN:
+        down = bool(edges) and edges[-1].kind is EdgeKind.PRESSED
+        return Button(Position.IGNORED if down else Position.UP)
+    button = Button(button.position, button.since)
+    for edge in edges:
+        button = _edge(_held(button, edge.at, settings), edge)
+    return _held(button, now, settings)
+
+
+def _edge(button: Button, edge: Edge) -> Button:
+    if edge.kind is EdgeKind.RELEASED:
+        return Button(Position.UP, gestures=button.gestures)
+    if button.position is Position.UP:
+        return Button(Position.DOWN, edge.at, (*button.gestures, Gesture.PRESS))
+    return button
+
+
+def _held(button: Button, now: float, settings: EnrolmentConfig) -> Button:
+    """Down long enough to mean something more? Stuck first: a long stall of the loop must not arm."""
+    if button.is_down and now - button.since >= settings.stuck_after_seconds:
+        return Button(Position.IGNORED, button.since, (*button.gestures, Gesture.STUCK))
+    if button.position is Position.DOWN and now - button.since >= settings.hold_seconds:
+        return Button(Position.HELD, button.since, (*button.gestures, Gesture.HOLD))
+    return button
