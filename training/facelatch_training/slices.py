@@ -27,7 +27,7 @@ def darkened(crop: Image, rng: np.random.Generator) -> Image:
 def blurred(crop: Image, rng: np.random.Generator) -> Image:
     """Movement of 7 px in a random direction."""
     kernel = np.zeros((9, 9), np.float32)
-    cv2.line(kernel, *_stroke(rng.uniform(0, np.pi)), 1.0)
+    cv2.line(kernel, *_stroke(rng.uniform(0, np.pi)), (1.0,))
     return _pixels(cv2.filter2D(crop.astype(np.float32), -1, kernel / kernel.sum()))
 
 
@@ -53,7 +53,7 @@ def grey(crop: Image, _rng: np.random.Generator) -> Image:
 def shifted(crop: Image, rng: np.random.Generator) -> Image:
     """Landmarks of a weaker finder: shift of 3 px, 5 degrees, 5 % in size (standard deviations)."""
     turn, size = rng.normal(0, 5), 1 + rng.normal(0, 0.05)
-    matrix = cv2.getRotationMatrix2D((56, 60), float(turn), float(size))
+    matrix: Any = cv2.getRotationMatrix2D((56, 60), float(turn), float(size))
     matrix[:, 2] += rng.normal(0, 3, 2)
     moved = cv2.warpAffine(crop, matrix, (CROP_SIZE_PX, CROP_SIZE_PX), borderMode=cv2.BORDER_REPLICATE)
     return _pixels(moved)
@@ -72,7 +72,7 @@ SLICES: dict[str, Spoil] = {
 def frame_noise(crop: Image, rng: np.random.Generator) -> Image:
     """The same moment a few frames on: a little movement, light and sensor noise."""
     turn, size = rng.normal(0, 2), 1 + rng.normal(0, 0.02)
-    matrix = cv2.getRotationMatrix2D((56, 60), float(turn), float(size))
+    matrix: Any = cv2.getRotationMatrix2D((56, 60), float(turn), float(size))
     matrix[:, 2] += rng.normal(0, 1.2, 2)
     moved = cv2.warpAffine(crop, matrix, (CROP_SIZE_PX, CROP_SIZE_PX), borderMode=cv2.BORDER_REPLICATE)
     light = moved.astype(np.float32) * rng.uniform(0.9, 1.1)

@@ -1,0 +1,255 @@
+"""Protocols and comparisons, with a verifier simple enough to check by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facelatch.errors import InputError
+from facelatch.values import Box, Face, Image
+from facelatch_training import protocols
+from facelatch_training.cropping import Cropper, subject
+from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
+from facelatch_training.metrics import FAILED
+from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
+
+RESAMPLES = 20
+
+
+class ColourVerifier:
+    """Knows people by their mean colour: the similarity falls with the L1 distance."""
+
+    model_sha256 = "0" * 64
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def embed(self, crop: Image) -> np.ndarray:
+        self.embedded += 1
+        return np.asarray(crop.mean(axis=(0, 1)) / 255, np.float32)
+
+    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-5 * np.abs(gallery - probe).sum(axis=1)), np.float32)
+
+
+def crop_of(person: int, picture: int) -> Image:
+    rng = np.random.default_rng(person)
+    colour = rng.integers(30, 220, 3) + np.random.default_rng(100 * person + picture).integers(-9, 10, 3)
+    return np.full((112, 112, 3), colour, np.uint8)
+
+
+def write(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+@pytest.fixture
+def lfw(tmp_path: Path) -> Path:
+    """Six people with three pictures each, in the three formats the set may come in."""
+    for person in range(6):
+        for picture in range(3):
+            suffix = (".jpg", ".png", ".webp")[picture]
+            name = f"Ann_{chr(65 + person)}"
+            write(tmp_path / "lfw" / name / f"{name}_{picture + 1:04d}{suffix}", crop_of(person, picture))
+    return tmp_path
+
+
+def pairs_text(gap: str = "\t", header: str = "2\t3") -> str:
+    lines = [header] if header else []
+    for fold in range(2):
+        names = [f"Ann_{chr(65 + 3 * fold + k)}" for k in range(3)]
+        lines += [gap.join([name, "1", "2"]) for name in names]
+        lines += [gap.join([names[k], "1", names[(k + 1) % 3], "3"]) for k in range(3)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(("gap", "header"), [("\t", "2\t3"), (" ", "2 3"), ("\t", ""), (" ", "6")])
+def test_pairs_are_read_in_every_variant(lfw: Path, gap: str, header: str) -> None:
+    listing = lfw / "pairs.txt"
+    listing.write_text(pairs_text(gap, header))
+    found = protocols.lfw_pairs(listing, lfw / "lfw", Cropper(None))
+    assert found.pairs is not None
+    assert len(found.pairs.first) == 12
+    assert (found.pairs.fold is not None) == (header.startswith("2"))
+    judged = evaluate(ColourVerifier(), found, resamples=RESAMPLES, quiet=True)
+    assert (judged.genuine, judged.impostors, judged.identities) == (6, 6, 6)
+
+
+def test_folds_are_blocks_of_genuine_and_impostor_pairs(lfw: Path) -> None:
+    listing = lfw / "pairs.txt"
+    listing.write_text(pairs_text())
+    found = protocols.lfw_pairs(listing, lfw / "lfw", Cropper(None))
+    assert found.pairs is not None
+    assert found.pairs.fold is not None
+    assert found.pairs.fold.tolist() == [0] * 6 + [1] * 6
+    judged = evaluate(ColourVerifier(), found, resamples=RESAMPLES, quiet=True)
+    assert judged.folds == 2
+    assert judged.figures["accuracy"].value > 0.8
+
+
+def test_pictures_lying_flat_are_found_too(lfw: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in (lfw / "lfw").rglob("*.*"):
+        file.rename(flat / file.name)
+    listing = lfw / "pairs.txt"
+    listing.write_text(pairs_text())
+    assert len(protocols.lfw_pairs(listing, flat, Cropper(None)).pictures) == 18
+
+
+def test_missing_pictures_are_listed(lfw: Path) -> None:
+    (lfw / "lfw" / "Ann_B" / "Ann_B_0001.jpg").unlink()
+    (lfw / "pairs.txt").write_text(pairs_text())
+    with pytest.raises(InputError, match=r"1 of the 18 pictures in pairs\.txt are missing: Ann_B_0001"):
+        protocols.lfw_pairs(lfw / "pairs.txt", lfw / "lfw", Cropper(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "no pairs"),
+        ("2 3\nAnn_A 1 2\n", "promises 2 x 2 x 3 pairs, the file has 1"),
+        ("Ann_A 1 two\n", r":1: 'Ann_A 1 two' is no pair"),
+        ("Ann_A 1 2\nAnn_A 1 Ann_B\n", ":2:"),
+        ("left right\n", "neither a pair"),
+    ],
+)
+def test_a_bad_pairs_file_is_named_with_its_line(lfw: Path, text: str, complaint: str) -> None:
+    (lfw / "pairs.txt").write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        protocols.lfw_pairs(lfw / "pairs.txt", lfw / "lfw", Cropper(None))
+
+
+def test_people_gives_every_comparison_once_with_one_embedding_each(lfw: Path) -> None:
+    verifier = ColourVerifier()
+    judged = evaluate(verifier, protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True)
+    assert verifier.embedded == 18
+    assert (judged.genuine, judged.impostors) == (6 * 3, 18 * 17 // 2 - 18)
+    assert judged.figures["auc"].value > 0.9
+
+
+def test_people_needs_two_people_and_a_second_picture(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        protocols.people(tmp_path / "nowhere", Cropper(None))
+    write(tmp_path / "set" / "a" / "1.png", crop_of(0, 0))
+    with pytest.raises(InputError, match="1 people"):
+        protocols.people(tmp_path / "set", Cropper(None))
+    write(tmp_path / "set" / "b" / "1.png", crop_of(1, 0))
+    with pytest.raises(InputError, match="one picture of each"):
+        protocols.people(tmp_path / "set", Cropper(None))
+
+
+def test_all_comparisons_equal_the_pairs_one_by_one() -> None:
+    verifier, rng = ColourVerifier(), np.random.default_rng(0)
+    embeddings = rng.random((9, 3)).astype(np.float32)
+    numbers = np.repeat(np.arange(3), 3).astype(np.int32)
+    present = np.arange(9) != 4
+    left, right = np.triu_indices(9, 1)
+    every = compare_all(verifier, embeddings, present, numbers)
+    listed = compare_pairs(verifier, embeddings, present, numbers, protocols.PairList(left, right))
+    np.testing.assert_array_equal(every.similarity, listed.similarity)
+    np.testing.assert_array_equal(every.genuine, listed.genuine)
+    touches = (left == 4) | (right == 4)
+    assert (every.similarity[touches] == FAILED).all()
+    assert (every.similarity[~touches] >= 0).all()
+
+
+class OneFace:
+    """Finds faces where the picture is bright, at fixed places."""
+
+    def __init__(self, faces: list[Face]) -> None:
+        self._faces = faces
+
+    def find(self, image: Image) -> list[Face]:
+        return self._faces if image.max() > 0 else []
+
+
+def face_at(x: float, y: float, size: float) -> Face:
+    marks = np.float32([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]) * size + np.float32(
+        [x, y]
+    )
+    return Face(Box(x, y, size, size), marks, 0.9)
+
+
+def test_pictures_without_a_face_count_as_refused(lfw: Path) -> None:
+    write(lfw / "lfw" / "Ann_A" / "Ann_A_0001.jpg", np.zeros((112, 112, 3), np.uint8))
+    cropper = Cropper(OneFace([face_at(10, 10, 90)]))
+    judged = evaluate(
+        ColourVerifier(), protocols.people(lfw / "lfw", cropper), resamples=RESAMPLES, quiet=True
+    )
+    assert judged.failed == ("Ann_A/Ann_A_0001.jpg",)
+    assert judged.pictures == 18
+    assert judged.genuine == 18
+    assert judged.figures["tar@far=0.01"].value <= 16 / 18
+    assert "1 without a found" in table(judged)
+
+
+def test_the_subject_is_the_large_face_in_the_middle() -> None:
+    image = np.zeros((250, 250, 3), np.uint8)
+    middle, corner = face_at(85, 85, 80), face_at(0, 0, 85)
+    assert subject([corner, middle], image) is middle
+    assert subject([], image) is None
+
+
+def test_faces_beside_the_subject_are_counted(tmp_path: Path) -> None:
+    write(tmp_path / "two.png", np.full((250, 250, 3), 90, np.uint8))
+    cropper = Cropper(OneFace([face_at(85, 85, 80), face_at(0, 0, 60)]))
+    assert cropper(tmp_path / "two.png") is not None
+    assert cropper.several == [tmp_path / "two.png"]
+
+
+def test_a_picture_of_another_size_is_no_crop(tmp_path: Path) -> None:
+    write(tmp_path / "photo.png", np.full((250, 250, 3), 90, np.uint8))
+    with pytest.raises(InputError, match="250x250 px, an aligned crop is 112x112"):
+        Cropper(None)(tmp_path / "photo.png")
+
+
+def test_balanced_folds_keep_families_together_and_classes_even() -> None:
+    identities = [f"fF{family:04d}MID{member}" for family in range(40) for member in (1, 2) for _ in range(3)]
+    pairs = protocols.balanced_folds(identities, folds=10)
+    assert pairs.fold is not None
+    names = np.array(identities)
+    genuine = names[pairs.first] == names[pairs.second]
+    home: dict[str, int] = {}
+    for left, right, fold in zip(pairs.first, pairs.second, pairs.fold, strict=True):
+        for number in (left, right):
+            assert home.setdefault(identities[number][:6], int(fold)) == fold
+    for fold in range(10):
+        inside = pairs.fold == fold
+        assert genuine[inside].sum() * 2 == inside.sum()
+    again = protocols.balanced_folds(identities, folds=10)
+    np.testing.assert_array_equal(again.second, pairs.second)
+
+
+def test_the_hardest_pairs_are_the_worst_of_each_kind(lfw: Path) -> None:
+    protocol = protocols.people(lfw / "lfw", Cropper(None))
+    judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
+    worst = hardest(judged, protocol, count=3)
+    found = judged.comparisons
+    assert worst["impostor"][0][2] == pytest.approx(found.similarity[~found.genuine].max())
+    assert worst["genuine"][0][2] == pytest.approx(found.similarity[found.genuine].min())
+
+
+def test_plots_and_montage_are_pictures(lfw: Path, tmp_path: Path) -> None:
+    protocol = protocols.people(lfw / "lfw", Cropper(None))
+    judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
+    written = [
+        *write_plots({"model": judged}, tmp_path / "out"),
+        write_hardest(judged, protocol, tmp_path / "out"),
+    ]
+    assert {file.name for file in written} == {
+        "roc.png", "det.png", "similarities.png", "reliability.png", "hardest-pairs.png",
+    }  # fmt: skip
+    for file in written:
+        assert cv2.imread(str(file)) is not None
+
+
+def test_pictures_of_people_stay_out_of_a_checkout(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("runs/\n")
+    keep_out_of_git(tmp_path / "runs" / "today")
+    with pytest.raises(InputError, match="git checkout"):
+        keep_out_of_git(tmp_path / "models")
