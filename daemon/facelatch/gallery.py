@@ -1,0 +1,262 @@
+"""People and their enrolled images, in SQLite: whatever a call has returned survives a crash, whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from facelatch import gallery_embeddings as embeddings
+from facelatch import gallery_rows as rows
+from facelatch.crop_png import encode_png
+from facelatch.errors import GalleryError, InputError
+from facelatch.gallery_embeddings import Embed
+from facelatch.gallery_export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
+from facelatch.gallery_place import Ownership, explained, prepare_directory
+from facelatch.gallery_schema import open_database
+from facelatch.values import Gallery, NewPerson, Person, Pose, Throttle
+
+FILE_NAME = "gallery.db"
+LOCK_NAME = "gallery.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """A person as `people list` shows them."""
+
+    person: Person
+    references: int
+    created: str
+    """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
+
+
+class Clash(StrEnum):
+    """What an import does with a name that is already there."""
+
+    REFUSE = "refuse"
+    REPLACE = "replace"
+    RENAME = "rename"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did."""
+
+    added: tuple[Person, ...]
+    replaced: tuple[Person, ...]
+    """The people who had to go, with the ids they had."""
+
+
+class GalleryStore:
+    """The gallery of one state directory, held exclusively until `close`. For one thread."""
+
+    def __init__(self, path: Path, ownership: Ownership, connection: sqlite3.Connection) -> None:
+        self._path, self._ownership, self._connection = path, ownership, connection
+        self.reembedded = 0
+        """How many embeddings the last `load` had to make."""
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Opens the gallery in `directory`, made when missing.
+
+        Raises AlreadyRunningError when another process has it. Raises GalleryError, each cause with its own
+        message: directory of another user, read-only, disk full, locked, damaged, of a newer schema.
+        """
+        prepare_directory(directory)
+        ownership = Ownership(directory / LOCK_NAME)
+        path = directory / FILE_NAME
+        try:
+            store = cls(path, ownership, open_database(path))
+        except BaseException:
+            ownership.release()
+            raise
+        store._wipe_if_due()
+        return store
+
+    def close(self) -> None:
+        """Closes the file and lets others have it; never raises, and may be called twice."""
+        with suppress(sqlite3.Error):
+            # What was reported saved is in the log, should the last tidying up fail.
+            self._connection.close()
+        self._ownership.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Reading
+
+    def people(self) -> list[PersonRecord]:
+        """Everybody enrolled, by id. Raises GalleryError."""
+        with explained(self._path):
+            found = self._connection.execute(
+                "SELECT id, name, admin, created,"
+                " (SELECT count(*) FROM reference_images WHERE person_id = people.id) FROM people ORDER BY id"
+            )
+            return [
+                PersonRecord(Person(id_, name, bool(admin)), n, created)
+                for id_, name, admin, created, n in found
+            ]
+
+    def show(self, name: str) -> tuple[PersonRecord, list[Pose]]:
+        """One person and the pose of each reference image. Raises InputError when unknown, GalleryError."""
+        with explained(self._path):
+            person = rows.find(self._connection, name)
+            record = next(record for record in self.people() if record.person.id == person.id)
+            return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
+
+    @property
+    def wipe_due(self) -> bool:
+        """Whether traces of a removed person still have to be wiped. Raises GalleryError."""
+        with explained(self._path):
+            return bool(self._connection.execute("SELECT wipe_due FROM state").fetchone()[0])
+
+    def load(
+        self,
+        model_sha256: str,
+        embed: Embed,
+        on_embedded: Callable[[int, int], None] | None = None,
+    ) -> Gallery:
+        """Everybody as the matcher needs them, in the embeddings of one model.
+
+        Embeddings missing for this model are made by `embed` from the stored crops and saved in one
+        transaction, those of other models are dropped; `on_embedded` hears (done, missing) after each.
+        `embeddings` is (0, 0) when nobody is enrolled. Raises GalleryError, also for crops of another
+        alignment version.
+        """
+        with explained(self._path):
+            embeddings.refuse_other_alignment(self._connection, self._path)
+        with self._transaction() as connection:
+            self.reembedded = embeddings.complete(connection, self._path, model_sha256, embed, on_embedded)
+            owners, stacked = embeddings.stacked(connection, self._path)
+            people = {record.person.id: record.person for record in self.people()}
+        return Gallery(people=people, owners=owners, embeddings=stacked)
+
+    def throttle(self) -> Throttle:
+        """The memory of refused attempts as last saved. Raises GalleryError."""
+        with explained(self._path):
+            return Throttle(
+                *self._connection.execute("SELECT refusals, lockout_seconds FROM state").fetchone()
+            )
+
+    def export(self, names: Sequence[str] | None = None) -> bytes:
+        """The export file with the named people, or with everybody. Raises InputError, GalleryError."""
+        chosen = [record.person for record in self.people()]
+        with explained(self._path):
+            embeddings.refuse_other_alignment(self._connection, self._path)
+            if names is not None:
+                wanted = {rows.find(self._connection, name).id for name in names}
+                chosen = [person for person in chosen if person.id in wanted]
+            return pack(
+                StoredPerson(person.name, person.admin, rows.stored_references(self._connection, person))
+                for person in chosen
+            )
+
+    # Changing
+
+    def add(self, person: NewPerson, model_sha256: str) -> Person:
+        """Saves a finished enrolment, all of it or nothing; without a name it gets the next `person-NNN`.
+
+        Raises InputError: name taken or no name, no references or too many. Raises GalleryError.
+        """
+        if not 1 <= len(person.references) <= MAX_REFERENCES:
+            raise InputError(
+                f"a person has 1 to {MAX_REFERENCES} reference images, got {len(person.references)}"
+            )
+        with self._transaction() as connection:
+            given = person.name
+            name = rows.next_free_name(connection) if given is None else rows.free_name(connection, given)
+            saved = rows.insert_person(connection, name, person.admin)
+            for reference in person.references:
+                stored = StoredReference(encode_png(reference.crop), reference.pose)
+                id_ = rows.insert_reference(connection, saved, stored)
+                rows.insert_embedding(connection, id_, model_sha256, reference.embedding)
+        return saved
+
+    def rename(self, name: str, new_name: str) -> Person:
+        """Gives a person another name. Raises InputError: unknown, taken or no name. Raises GalleryError."""
+        with self._transaction() as connection:
+            person = rows.find(connection, name)
+            return rows.rename(connection, person, rows.free_name(connection, new_name, except_for=person.id))
+
+    def set_admin(self, name: str, admin: bool) -> Person:
+        """Says whether this person's face may authorise an enrolment. Raises InputError, GalleryError."""
+        with self._transaction() as connection:
+            return rows.set_admin(connection, rows.find(connection, name), admin)
+
+    def remove(self, name: str) -> Person:
+        """Removes a person and wipes every trace from the files.
+
+        Raises InputError when the name is unknown, GalleryError. When only the wiping fails (a full disk),
+        the person is gone all the same; `wipe_due` then holds, and the next opening wipes.
+        """
+        with self._transaction() as connection:
+            person = rows.find(connection, name)
+            rows.delete_person(connection, person)
+        self._wipe_if_due()
+        return person
+
+    def import_from(self, data: bytes, clash: Clash = Clash.REFUSE) -> Imported:
+        """Adds the people of an export file, all or none. Their embeddings are made by the next `load`.
+
+        Raises InputError: an unusable file or, with Clash.REFUSE, a name that is taken. Raises GalleryError.
+        """
+        newcomers = unpack(data)
+        added, replaced = [], []
+        with self._transaction() as connection:
+            for newcomer in newcomers:
+                name, holder = newcomer.name, rows.holder(connection, newcomer.name)
+                if holder and clash is Clash.REPLACE:
+                    rows.delete_person(connection, holder)
+                    replaced.append(holder)
+                elif holder and clash is Clash.RENAME:
+                    name = rows.numbered_name(connection, name)
+                person = rows.insert_person(connection, rows.free_name(connection, name), newcomer.admin)
+                for reference in newcomer.references:
+                    rows.insert_reference(connection, person, reference)
+                added.append(person)
+        self._wipe_if_due()
+        return Imported(tuple(added), tuple(replaced))
+
+    def save_throttle(self, throttle: Throttle) -> None:
+        """Saves the memory of refused attempts. Raises GalleryError."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE state SET refusals = ?, lockout_seconds = ?",
+                (throttle.refusals, throttle.lockout_seconds),
+            )
+
+    # Steps
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is saved when the block ends, or nothing when it raises."""
+        with explained(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk makes SQLite roll back by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _wipe_if_due(self) -> None:
+        """Clears the files of people removed, as far as a file system lets anyone.
+
+        secure_delete has zeroed their rows, but the log still holds old pages, and pages that were rearranged
+        may hold stale copies. So the zeros are written in place, then the file is rewritten without gaps.
+        Where that fails the door still has to work: `wipe_due` stays for the next opening.
+        """
+        with suppress(GalleryError), explained(self._path):
+            if self.wipe_due:
+                for step in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    self._connection.execute(step).fetchall()
+                self._connection.execute("UPDATE state SET wipe_due = 0")

@@ -1,0 +1,79 @@
+"""The embeddings of the stored crops: a cache for one model at a time, refilled when the model changes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.align import ALIGN_VERSION
+from facelatch.crop_png import decode_png
+from facelatch.errors import GalleryError, InputError
+from facelatch.gallery_place import RESTORE
+from facelatch.gallery_rows import VECTOR, insert_embedding
+from facelatch.values import Image
+
+Embed = Callable[[Image], NDArray[np.float32]]
+"""From a crop (112, 112, 3) to its embedding (D,)."""
+
+
+def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises GalleryError that names the people whose crops no model of this code fits."""
+    found = connection.execute(
+        "SELECT DISTINCT name, align_version FROM reference_images"
+        " JOIN people ON people.id = person_id WHERE align_version <> ? ORDER BY name",
+        (ALIGN_VERSION,),
+    ).fetchall()
+    if found:
+        names = ", ".join(name for name, _ in found)
+        raise GalleryError(
+            f"{path}: images of alignment {found[0][1]}, this Facelatch has {ALIGN_VERSION}: {names}",
+            hint="remove these people with `facelatch people remove`, then enrol them again",
+        )
+
+
+def complete(
+    connection: sqlite3.Connection,
+    path: Path,
+    model_sha256: str,
+    embed: Embed,
+    on_embedded: Callable[[int, int], None] | None,
+) -> int:
+    """Makes what is missing for this model, in the caller's transaction, over what other models made.
+
+    Returns how many it made; `on_embedded` hears (done, missing) after each. Raises GalleryError for a
+    crop that is no longer whole.
+    """
+    missing = connection.execute(
+        "SELECT id FROM reference_images WHERE id NOT IN"
+        " (SELECT reference_id FROM embeddings WHERE model_sha256 = ?) ORDER BY id",
+        (model_sha256,),
+    ).fetchall()
+    for done, (id_,) in enumerate(missing, start=1):
+        row = connection.execute("SELECT crop_png FROM reference_images WHERE id = ?", (id_,)).fetchone()
+        try:
+            crop = decode_png(row[0])
+        except InputError as error:
+            raise GalleryError(f"{path}: damaged: image {id_}: {error}", hint=RESTORE) from error
+        insert_embedding(connection, id_, model_sha256, embed(crop))
+        if on_embedded is not None:
+            on_embedded(done, len(missing))
+    return len(missing)
+
+
+def stacked(connection: sqlite3.Connection, path: Path) -> tuple[tuple[int, ...], NDArray[np.float32]]:
+    """The owner of each embedding, and all of them (N, D); (0, 0) without any. Raises GalleryError."""
+    rows = connection.execute(
+        "SELECT person_id, vector FROM reference_images JOIN embeddings"
+        " ON reference_id = reference_images.id ORDER BY reference_images.id"
+    ).fetchall()
+    if not rows:
+        return (), np.zeros((0, 0), dtype=np.float32)
+    try:
+        embeddings = np.stack([np.frombuffer(vector, dtype=VECTOR) for _, vector in rows]).astype(np.float32)
+    except ValueError as error:
+        raise GalleryError(f"{path}: damaged: embeddings of several lengths", hint=RESTORE) from error
+    return tuple(owner for owner, _ in rows), embeddings

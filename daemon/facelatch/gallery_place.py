@@ -1,0 +1,139 @@
+"""Where the gallery lies: a private directory, one owner at a time, and faults in words."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from facelatch.errors import AlreadyRunningError, GalleryError
+
+RESTORE = (
+    "keep the damaged file, move it away, then restore from an export: `facelatch people import FILE`;"
+    " without an export everybody enrols again"
+)
+_WRITABLE = (
+    "the state directory must be writable: check the mount, and storage.state_directory in facelatch.toml"
+)
+_SPACE = "free some space, then try again; nothing was changed"
+_HARDWARE = "the storage may be failing: look at `dmesg`, replace the card, restore from an export"
+
+_SQLITE_FAULTS = {
+    sqlite3.SQLITE_FULL: ("the disk is full", _SPACE),
+    sqlite3.SQLITE_READONLY: ("cannot be written, it is read-only", _WRITABLE),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", _WRITABLE),
+    sqlite3.SQLITE_PERM: ("permission denied", _WRITABLE),
+    sqlite3.SQLITE_BUSY: (
+        "another program holds it locked",
+        "close whatever else has it open, such as a sqlite3 shell",
+    ),
+    sqlite3.SQLITE_CORRUPT: ("damaged", RESTORE),
+    sqlite3.SQLITE_NOTADB: ("damaged: not a database", RESTORE),
+    sqlite3.SQLITE_IOERR: ("reading or writing failed", _HARDWARE),
+}
+_SYSTEM_FAULTS = {
+    errno.ENOSPC: ("the disk is full", _SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _SPACE),
+    errno.EROFS: ("cannot be written, it is read-only", _WRITABLE),
+    errno.EACCES: (
+        "permission denied",
+        "run it as the user that owns the directory, usually `sudo -u facelatch`",
+    ),
+    errno.EIO: ("reading or writing failed", _HARDWARE),
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the system raise inside into a GalleryError about `path` with a hint."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0)
+        # Extended codes carry the primary one in their low byte.
+        fault, hint = _SQLITE_FAULTS.get(code & 0xFF, ("failed", _HARDWARE))
+        raise GalleryError(f"{path}: {fault} ({error})", hint=hint) from error
+    except OSError as error:
+        fault, hint = _SYSTEM_FAULTS.get(error.errno or 0, ("failed", _WRITABLE))
+        raise GalleryError(
+            f"{error.filename or path}: {fault} ({error.strerror or error})", hint=hint
+        ) from error
+
+
+def prepare_directory(directory: Path) -> None:
+    """Makes `directory` exist, 0700, its files 0600. Raises GalleryError when somebody else's."""
+    with explained(directory):
+        if not directory.exists():
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700)
+        found = directory.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise GalleryError(
+                f"{directory}: not a directory", hint="set storage.state_directory to a directory"
+            )
+        _require_ours(directory, found)
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            directory.chmod(0o700)
+        for file in directory.glob("gallery.*"):
+            details = file.lstat()
+            _require_ours(file, details)
+            if not stat.S_ISREG(details.st_mode):
+                raise GalleryError(
+                    f"{file}: not a plain file", hint="move it away, links are not followed here"
+                )
+            if stat.S_IMODE(details.st_mode) & 0o177:
+                file.chmod(0o600)
+
+
+def _require_ours(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise GalleryError(
+            f"{path}: belongs to user {found.st_uid}, this process is user {os.geteuid()}",
+            hint="run it as that user, usually `sudo -u facelatch facelatch ...`",
+        )
+
+
+def create_private(path: Path) -> int:
+    """Opens a new file 0600, whatever the umask; returns its descriptor. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes a rename in `directory` survive a power cut. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Ownership:
+    """The right to the gallery: one process at a time, given back by the kernel when the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        """Takes the lock file `path`. Raises AlreadyRunningError when another has it, GalleryError."""
+        with explained(path):
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(path, flags, 0o600)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(self._descriptor)
+                raise AlreadyRunningError(
+                    f"{path.parent}: another facelatch process uses this gallery",
+                    hint="`systemctl status facelatch` shows the daemon; its socket answers `people`",
+                ) from error
+
+    def release(self) -> None:
+        """Gives the right back; never raises, and may be called twice."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)

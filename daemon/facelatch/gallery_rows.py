@@ -1,0 +1,127 @@
+"""Single steps on the tables of the gallery, inside a transaction of the caller."""
+
+from __future__ import annotations
+
+import sqlite3
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.align import ALIGN_VERSION
+from facelatch.errors import InputError
+from facelatch.gallery_export import StoredReference
+from facelatch.person_name import MAX_LENGTH, clean_name, name_key
+from facelatch.values import Person, Pose
+
+VECTOR = np.dtype("<f4")
+"""How an embedding is stored."""
+
+
+def holder(connection: sqlite3.Connection, name: str) -> Person | None:
+    """Whoever has this name, in whatever case."""
+    row = connection.execute(
+        "SELECT id, name, admin FROM people WHERE name_key = ?", (name_key(name),)
+    ).fetchone()
+    return Person(row[0], row[1], bool(row[2])) if row else None
+
+
+def find(connection: sqlite3.Connection, name: str) -> Person:
+    """The person of this name. Raises InputError with the nearest name there is."""
+    wanted = clean_name(name)
+    if found := holder(connection, wanted):
+        return found
+    known = [row[0] for row in connection.execute("SELECT name FROM people")]
+    close = get_close_matches(wanted, known, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    raise InputError(f"nobody is called {wanted!r}", hint=f"{guess}`facelatch people list` shows all names")
+
+
+def free_name(connection: sqlite3.Connection, name: str, *, except_for: int | None = None) -> str:
+    """`name` cleaned. Raises InputError when it is no name, or somebody other than `except_for` has it."""
+    wanted = clean_name(name)
+    taken = holder(connection, wanted)
+    if taken and taken.id != except_for:
+        raise InputError(
+            f"the name {wanted!r} is taken by {taken.name!r}",
+            hint="choose another name; upper and lower case make no difference",
+        )
+    return wanted
+
+
+def next_free_name(connection: sqlite3.Connection) -> str:
+    """`person-NNN`, numbered as the next person will be: a removed person's name does not come back."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'people'").fetchone()
+    number = (row[0] if row else 0) + 1
+    while holder(connection, f"person-{number:03}"):
+        number += 1
+    return f"person-{number:03}"
+
+
+def numbered_name(connection: sqlite3.Connection, name: str) -> str:
+    """The first free one of `name 2`, `name 3`..., shortened where it would be too long."""
+    number = 2
+    while holder(connection, candidate := f"{name[: MAX_LENGTH - len(f' {number}')]} {number}"):
+        number += 1
+    return candidate
+
+
+def insert_person(connection: sqlite3.Connection, name: str, admin: bool) -> Person:
+    """A new person under a name known to be free."""
+    cursor = connection.execute(
+        "INSERT INTO people (name, name_key, admin) VALUES (?, ?, ?)", (name, name_key(name), admin)
+    )
+    assert cursor.lastrowid is not None
+    return Person(cursor.lastrowid, name, admin)
+
+
+def insert_reference(connection: sqlite3.Connection, person: Person, reference: StoredReference) -> int:
+    """One more reference image of `person`; its id."""
+    pose = reference.pose
+    cursor = connection.execute(
+        "INSERT INTO reference_images (person_id, align_version, yaw, pitch, roll, crop_png)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (person.id, ALIGN_VERSION, float(pose.yaw), float(pose.pitch), float(pose.roll), reference.crop_png),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def insert_embedding(
+    connection: sqlite3.Connection, reference_id: int, model_sha256: str, embedding: NDArray[np.float32]
+) -> None:
+    """What one model made of one reference image; replaces what another model made of it."""
+    vector = np.ascontiguousarray(embedding, dtype=VECTOR)
+    connection.execute(
+        "INSERT OR REPLACE INTO embeddings (reference_id, model_sha256, vector) VALUES (?, ?, ?)",
+        (reference_id, model_sha256, vector.tobytes()),
+    )
+
+
+def stored_references(connection: sqlite3.Connection, person: Person) -> tuple[StoredReference, ...]:
+    """The reference images of `person` as they were kept."""
+    rows = connection.execute(
+        "SELECT crop_png, yaw, pitch, roll FROM reference_images WHERE person_id = ? ORDER BY id",
+        (person.id,),
+    )
+    return tuple(StoredReference(crop_png, Pose(yaw, pitch, roll)) for crop_png, yaw, pitch, roll in rows)
+
+
+def delete_person(connection: sqlite3.Connection, person: Person) -> None:
+    """Deletes person, images and embeddings, and notes that the file has to be wiped."""
+    connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
+    connection.execute("UPDATE state SET wipe_due = 1")
+
+
+def rename(connection: sqlite3.Connection, person: Person, name: str) -> Person:
+    """`person` under a name known to be free."""
+    connection.execute(
+        "UPDATE people SET name = ?, name_key = ? WHERE id = ?", (name, name_key(name), person.id)
+    )
+    return Person(person.id, name, person.admin)
+
+
+def set_admin(connection: sqlite3.Connection, person: Person, admin: bool) -> Person:
+    """`person` with or without the right to authorise enrolments."""
+    connection.execute("UPDATE people SET admin = ? WHERE id = ?", (admin, person.id))
+    return Person(person.id, person.name, admin)

@@ -1,0 +1,154 @@
+"""The tables of the gallery. A file gets them whole or not at all, and is migrated step by step."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from facelatch.errors import GalleryError
+from facelatch.gallery_place import RESTORE, create_private, explained, sync_directory
+
+APPLICATION_ID = 0x466C6174
+"""Marks the file as ours: "Flat" in ASCII."""
+
+BUSY_SECONDS = 1.0
+"""How long to wait for another program's lock; the loop waits with us."""
+
+_NOW = "(strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"
+
+MIGRATIONS: Sequence[Sequence[str]] = (
+    (
+        # AUTOINCREMENT: the id of a removed person is never given to another.
+        f"""CREATE TABLE people (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL UNIQUE,
+            admin INTEGER NOT NULL CHECK (admin IN (0, 1)),
+            created TEXT NOT NULL DEFAULT {_NOW}
+        ) STRICT""",
+        f"""CREATE TABLE reference_images (
+            id INTEGER PRIMARY KEY,
+            person_id INTEGER NOT NULL REFERENCES people ON DELETE CASCADE,
+            align_version INTEGER NOT NULL,
+            yaw REAL NOT NULL,
+            pitch REAL NOT NULL,
+            roll REAL NOT NULL,
+            created TEXT NOT NULL DEFAULT {_NOW},
+            crop_png BLOB NOT NULL
+        ) STRICT""",
+        "CREATE INDEX reference_images_of_person ON reference_images (person_id)",
+        # A cache: vectors are float32 little-endian, comparable within one model hash only.
+        """CREATE TABLE embeddings (
+            reference_id INTEGER PRIMARY KEY REFERENCES reference_images ON DELETE CASCADE,
+            model_sha256 TEXT NOT NULL,
+            vector BLOB NOT NULL
+        ) STRICT""",
+        # wipe_due: somebody was removed and the file still has to be cleared of the traces.
+        """CREATE TABLE state (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            refusals INTEGER NOT NULL DEFAULT 0,
+            lockout_seconds REAL NOT NULL DEFAULT 0,
+            wipe_due INTEGER NOT NULL DEFAULT 0
+        ) STRICT""",
+        "INSERT INTO state (id) VALUES (1)",
+        f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+)
+"""One entry a schema version, the first makes version 1. Entries are history: add, never change."""
+
+
+def open_database(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sqlite3.Connection:
+    """An autocommit connection to the gallery at `path`, created or migrated as needed.
+
+    The caller holds the `Ownership`. Raises GalleryError: damaged, of a newer schema, no gallery, locked,
+    read-only, disk full. A damaged file is only ever read.
+    """
+    with explained(path):
+        _refuse_orphaned_log(path)
+        if path.exists():
+            _examine(path, newest=len(migrations))
+        else:
+            _create(path, migrations)
+        connection = _connect(path)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            _migrate(connection, migrations)
+            # Only now: a migration may have to rebuild a table that others refer to.
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    # Faces must not pass through a temporary file outside the private directory.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _refuse_orphaned_log(path: Path) -> None:
+    # SQLite would play it into the fresh database; and an empty gallery makes the next comer the first admin.
+    log = path.with_name(f"{path.name}-wal")
+    if not path.exists() and log.exists() and log.stat().st_size:
+        raise GalleryError(f"{path}: missing, although its log {log.name} is there", hint=RESTORE)
+
+
+def _examine(path: Path, *, newest: int) -> None:
+    """Reads an existing file through a connection that cannot write. Raises GalleryError or sqlite3.Error."""
+    if path.stat().st_size == 0:
+        # Ours never are: they are created whole. SQLite would take it for a new, empty gallery.
+        raise GalleryError(f"{path}: damaged: the file is empty", hint=RESTORE)
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application != APPLICATION_ID:
+            raise GalleryError(f"{path}: a database, but not a Facelatch gallery", hint=RESTORE)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > newest:
+            raise GalleryError(
+                f"{path}: has schema {version}, this Facelatch knows up to {newest}",
+                hint="it was written by a newer Facelatch: install that one again",
+            )
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise GalleryError(f"{path}: damaged ({finding})", hint=RESTORE)
+    finally:
+        connection.close()
+
+
+def _create(path: Path, migrations: Sequence[Sequence[str]]) -> None:
+    """Makes the file under another name and renames it when it is whole, so a crash leaves none or all."""
+    draft = path.with_name(f"{path.name}.new")
+    for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
+        leftover.unlink(missing_ok=True)
+    os.close(create_private(draft))
+    connection = _connect(draft)
+    try:
+        _migrate(connection, migrations)
+    finally:
+        connection.close()
+    draft.rename(path)
+    sync_directory(path.parent)
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
+    """Each missing step in a transaction of its own that also raises the version number."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, statements in enumerate(migrations[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
