@@ -51,7 +51,7 @@ class Manifest(_Strict):
     detection_threshold: float = Field(gt=0, lt=1)
     verification_threshold: float = Field(gt=0, le=1)
     opens_doors: bool = True
-    """False for models trained on toy data: the daemon refuses them."""
+    """False for models trained on toy data: app.py refuses to serve a door with them."""
     rates: dict[str, Rate]
     data: str
     """What it was trained on and under which terms, in one sentence."""
@@ -66,7 +66,7 @@ def load_manifest(model: Path) -> Manifest:
     """The manifest of `model` (`siamese.tflite` -> `siamese.json`), checked against the file and this code.
 
     Raises ModelError: file missing, manifest missing or malformed, wrong hash, wrong alignment version,
-    missing signature, toy model; each with its own message.
+    missing signature; each with its own message.
     """
     path = model.with_suffix(".json")
     for needed in (model, path):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.audit import Event
-from facelatch.values import Edge, Face, Frame, Image, Lamp, LockLevel
+from facelatch.values import Box, Edge, Face, Frame, Image, Lamp, LockLevel
 
 
 class Clock(Protocol):
@@ -58,6 +58,13 @@ class FaceFinder(Protocol):
         """All faces, best score first; coordinates in pixels of `image`. Never raises for a picture."""
         ...
 
+    def find_near(self, image: Image, region: Box) -> Sequence[Face]:
+        """The faces in one part of `image`, more cheaply; coordinates in pixels of `image`.
+
+        A region reaching over the border is cut; one wholly outside means the whole picture.
+        """
+        ...
+
 
 class Verifier(Protocol):
     """The Siamese network."""
@@ -78,6 +85,11 @@ class Verifier(Protocol):
 
 class Lock(Protocol):
     """The lock. Relocks by itself after its hard ceiling, whatever the loop does."""
+
+    @property
+    def ceiling_fired(self) -> bool:
+        """Whether the hard ceiling has relocked; true until the next `set(LOCKED)`."""
+        ...
 
     def set(self, level: LockLevel) -> None:
         """Drives the level; repeated calls with the same level are cheap and repair a missed write."""
@@ -137,4 +149,29 @@ class ServiceManager(Protocol):
 
     def stopping(self) -> None:
         """The daemon is on its way out."""
+        ...
+
+
+class Request(Protocol):
+    """One request of a local client."""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The decoded JSON object."""
+        ...
+
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Answers; never blocks, never raises, a client that has gone is ignored."""
+        ...
+
+
+class Control(Protocol):
+    """The local control socket."""
+
+    def requests(self) -> Sequence[Request]:
+        """What has come in since the last call; never blocks."""
+        ...
+
+    def close(self) -> None:
+        """Ends the service and removes the socket; never raises."""
         ...

@@ -1,0 +1,208 @@
+"""The composition root: configuration -> adapters -> loop. Nothing else builds adapters."""
+
+from __future__ import annotations
+
+import signal
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from facelatch import loop
+from facelatch.align import CROP_SIZE_PX
+from facelatch.audit import Event, EventKind
+from facelatch.capture import EachFrame, NewestFrame
+from facelatch.config import CameraConfig, Config, FinderConfig, ModelConfig
+from facelatch.errors import FacelatchError, ModelError
+from facelatch.gallery import GalleryStore
+from facelatch.manifest import Manifest
+from facelatch.pipeline import Line
+from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
+from facelatch.search import Pace
+from facelatch.values import Thresholds
+
+
+def shipped_file(folder: str, name: str) -> Path:
+    """A file that comes with the project (`models`, `config`): beside a checkout, or where the wheel put it."""
+    checkout = Path(__file__).resolve().parents[2] / folder / name
+    if checkout.is_file():
+        return checkout
+    return Path(sysconfig.get_path("data")) / "share" / "facelatch" / folder / name
+
+
+def siamese_path(config: ModelConfig) -> Path:
+    """The Siamese model the configuration names."""
+    return Path(config.path) if config.path else shipped_file("models", "siamese.tflite")
+
+
+def build_finder(config: FinderConfig) -> FaceFinder:
+    """The face finder the configuration names. Raises ModelError."""
+    if config.kind == "cascade":
+        from facelatch.adapters.finder_cascade import CascadeFinder
+
+        return CascadeFinder(config.score_threshold)
+    if config.kind == "yunet":
+        from facelatch.adapters.finder_yunet import YuNetFinder
+
+        return YuNetFinder(Path(config.model), config.score_threshold)
+    from facelatch.adapters.finder_tflite import TfliteFinder
+
+    path = Path(config.model) if config.model else shipped_file("models", "finder.tflite")
+    return TfliteFinder(path, config.score_threshold)
+
+
+def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
+    """The manifest's calibrated thresholds, unless the configuration overrides them."""
+    return Thresholds(
+        detection=config.detection_threshold or manifest.detection_threshold,
+        verification=config.verification_threshold or manifest.verification_threshold,
+        ambiguity_margin=config.ambiguity_margin,
+    )
+
+
+def build_line(config: Config) -> Line:
+    """Loads both models, tries each once, and joins the line. Raises ModelError."""
+    from facelatch.adapters.verifier_tflite import TfliteVerifier
+
+    verifier = TfliteVerifier(siamese_path(config.model), threads=config.model.threads)
+    if not verifier.manifest.opens_doors:
+        raise ModelError(
+            f"{siamese_path(config.model)}: trained on toy data, it opens no door",
+            hint="use the model that came with facelatch, or train one on real people",
+        )
+    finder = build_finder(config.finder)
+    # The first inference allocates; it must not be a visitor's.
+    finder.find(np.zeros((config.camera.search_height_px, config.camera.search_width_px, 3), np.uint8))
+    probe = verifier.embed(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8))
+    verifier.compare(probe, probe[np.newaxis])
+    return Line(
+        finder=finder,
+        verifier=verifier,
+        quality=config.quality,
+        thresholds=thresholds(config.model, verifier.manifest),
+        similar_size_ratio=config.finder.similar_size_ratio,
+        pace=Pace(1 / config.finder.full_search_rate_fps, 1 / config.finder.idle_search_rate_fps),
+    )
+
+
+def build_camera(config: CameraConfig, clock: Clock) -> Camera:
+    """Opens the camera. Raises CameraError."""
+    if config.source == "picamera2":
+        from facelatch.adapters.camera_picamera2 import Picamera2Camera
+
+        return Picamera2Camera(config, clock)
+    if config.source == "v4l2":
+        from facelatch.adapters.camera_v4l2 import V4l2Camera
+
+        return V4l2Camera(config, clock)
+    from facelatch.adapters.camera_files import FilesCamera
+
+    return FilesCamera(config, clock)
+
+
+def build_audit() -> AuditSink:
+    """The journal when there is one, otherwise stderr."""
+    from facelatch.adapters.journal import open_audit
+
+    return open_audit()
+
+
+def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
+    """Claims the lock at its safe level first, then the rest. Raises GpioError."""
+    from facelatch.adapters import gpio
+
+    lock = gpio.GpioLock(config.gpio, max_unlock_seconds=config.door.max_unlock_seconds)
+    try:
+        return lock, gpio.GpioIndicator(config.gpio), gpio.GpioButtons(config.gpio)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def run(config: Config, *, dry_run: bool = False) -> None:
+    """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
+
+    The lock is claimed first: from then on every way out of this function leaves it locked.
+    """
+    from facelatch.adapters.clock import MonotonicClock
+    from facelatch.adapters.control import ControlServer
+    from facelatch.adapters.systemd import SystemdService
+
+    stop = _stop_on_signals()
+    clock, audit, service = MonotonicClock(), build_audit(), SystemdService()
+    with ExitStack() as opened:
+        lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
+        for part in (buttons, indicator, lock):
+            opened.callback(part.close)
+        try:
+            line = build_line(config)
+            _announce(audit, config, line)
+            store = GalleryStore.open(Path(config.storage.state_directory))
+            opened.callback(store.close)
+            control = ControlServer(Path(config.control.socket), config.control.group)
+            opened.callback(control.close)
+            frames = NewestFrame(build_camera(config.camera, clock), clock)
+        except FacelatchError as error:
+            audit.write(Event(EventKind.FAULT, {"REASON": str(error), "HINT": error.hint}))
+            raise
+        opened.pop_all()  # from here the loop closes everything
+    world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, service, control)
+    loop.run(world, config, stop=stop)
+
+
+def replay(
+    config: Config, source: Path, people: bytes | None, *, pace: float | None, watch: Callable[[loop.Turn], None]
+) -> list[Event]:
+    """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
+
+    `people` is a gallery export; the replay works on a throw-away copy, so nothing it does is kept.
+    `pace` is the speed relative to the recording, None as fast as possible.
+    """
+    from facelatch.adapters import fakes
+    from facelatch.adapters.camera_files import FilesCamera
+    from facelatch.adapters.systemd import SystemdService
+
+    clock, audit = fakes.FakeClock(), fakes.FakeAudit()
+    line = build_line(config)
+    camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
+    lock, indicator, buttons = fake_pins(clock)
+    with tempfile.TemporaryDirectory(prefix="facelatch-replay-") as scratch:
+        store = GalleryStore.open(Path(scratch) / "state")
+        if people is not None:
+            store.import_from(people)
+        frames = EachFrame(camera, clock, pace=pace)
+        world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, SystemdService(None))
+        loop.run(world, config, watch=watch)
+    return audit.events
+
+
+def fake_pins(clock: Clock) -> tuple[Lock, Indicator, Buttons]:
+    """Pins that drive nothing, for replays and dry runs."""
+    from facelatch.adapters import fakes
+
+    return fakes.FakeLock(clock), fakes.FakeIndicator(), fakes.FakeButtons(clock)
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """SIGTERM and SIGINT become an input of the loop; the handler only takes a note."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note)
+    return lambda: bool(asked)
+
+
+def _announce(audit: AuditSink, config: Config, line: Line) -> None:
+    """Says which model judges, and that thresholds were overridden if they were."""
+    audit.write(Event(EventKind.MODEL_LOADED, {"MODEL": line.verifier.model_sha256[:12]}))
+    for key in ("detection_threshold", "verification_threshold"):
+        value = getattr(config.model, key)
+        if value is not None:
+            audit.write(Event(EventKind.THRESHOLDS_OVERRIDDEN, {"KEY": f"model.{key}", "VALUE": value}))

@@ -1,0 +1,139 @@
+"""`facelatch check`: is everything there that the door needs? Each item ok, or a fault with a hint."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from facelatch import app
+from facelatch.config import Config
+from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.gallery import GalleryStore
+from facelatch.manifest import Manifest
+
+PLAUSIBLE_TIME = 1_750_000_000
+"""Unix seconds; a clock behind this year has not been set since power-up."""
+
+JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One item of the check."""
+
+    item: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
+    """Tries one thing after the other; a fault in one does not stop the next.
+
+    `with_hardware` also opens the camera and claims the pins, which a running daemon holds.
+    """
+    steps: list[tuple[str, Callable[[], str]]] = [
+        ("model", lambda: _model(config)),
+        ("finder", lambda: _finder(config)),
+        ("gallery", lambda: _gallery(config)),
+        ("permissions", lambda: _permissions(config)),
+        ("clock", _clock),
+        ("journal", _journal),
+    ]
+    if with_hardware:
+        steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
+    for item, step in steps:
+        try:
+            yield Finding(item, True, step())
+        except FacelatchError as error:
+            yield Finding(item, False, str(error), error.hint)
+        except (OSError, ImportError) as error:
+            yield Finding(item, False, f"{type(error).__name__}: {error}", "is the package or device there?")
+
+
+def _model(config: Config) -> str:
+    from facelatch.adapters.verifier_tflite import TfliteVerifier
+
+    verifier = TfliteVerifier(app.siamese_path(config.model), threads=config.model.threads)
+    limits = app.thresholds(config.model, verifier.manifest)
+    speed = "accelerated" if verifier.accelerated else "not accelerated"
+    changed = _overrides(config, verifier.manifest)
+    return (
+        f"{verifier.model_sha256[:12]}, {verifier.runtime}, {speed}; detection threshold {limits.detection:.4g}, "
+        f"verification threshold {limits.verification:.4g}{changed}"
+    )
+
+
+def _overrides(config: Config, manifest: Manifest) -> str:
+    parts = [
+        f"{key} overridden, calibrated {getattr(manifest, key):.4g}"
+        for key in ("detection_threshold", "verification_threshold")
+        if getattr(config.model, key) is not None
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _finder(config: Config) -> str:
+    app.build_finder(config.finder)
+    return config.finder.kind
+
+
+def _camera(config: Config) -> str:
+    from facelatch.adapters.clock import MonotonicClock
+    from facelatch.capture import NewestFrame
+
+    clock = MonotonicClock()
+    frames = NewestFrame(app.build_camera(config.camera, clock), clock)
+    try:
+        frame = frames.next(5.0)
+    finally:
+        frames.close()
+    if frame is None:
+        raise CameraError("no frame within 5 s", hint="is the cable seated, is another program using the camera?")
+    height, width = frame.image.shape[:2]
+    return f"{config.camera.source} delivers {width}x{height}"
+
+
+def _pins(config: Config) -> str:
+    for part in app.build_pins(config):
+        part.close()
+    return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
+
+
+def _gallery(config: Config) -> str:
+    store = GalleryStore.open(Path(config.storage.state_directory))
+    try:
+        people = store.people()
+    finally:
+        store.close()
+    return f"{len(people)} people"
+
+
+def _permissions(config: Config) -> str:
+    folder = Path(config.storage.state_directory)
+    for path in [folder, *folder.iterdir()]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        allowed = 0o700 if path.is_dir() else 0o600
+        if mode & ~allowed:
+            raise GalleryError(f"{path}: mode {mode:04o}", hint=f"chmod {allowed:04o} {path}")
+    return f"{folder} is private"
+
+
+def _clock() -> str:
+    if time.time() < PLAUSIBLE_TIME:
+        raise FacelatchError("the clock was never set", hint="timedatectl; the door works, but log times lie")
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _journal() -> str:
+    from facelatch.adapters import journal
+
+    if not JOURNAL_SOCKET.exists():
+        return "no journald here: the audit log goes to stderr"
+    if not os.access(JOURNAL_SOCKET, os.W_OK):
+        raise FacelatchError(f"{JOURNAL_SOCKET}: not writable", hint="run as a user who may write to it")
+    return journal.describe()

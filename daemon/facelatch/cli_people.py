@@ -1,0 +1,238 @@
+"""`facelatch people` and `facelatch enroll`: through the running daemon when there is one, else directly."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facelatch.cli import Settings, as_json
+from facelatch.errors import ControlError, InputError
+
+if TYPE_CHECKING:
+    from facelatch.config import Config
+    from facelatch.gallery import GalleryStore
+
+POLL_SECONDS = 0.3
+
+
+def ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
+    """One people request: answered by the running daemon, or by the gallery itself when none runs."""
+    from facelatch import people
+    from facelatch.adapters.control import ControlClient
+
+    socket = Path(config.control.socket)
+    if socket.exists():
+        try:
+            return ControlClient(socket).ask(request)
+        except ControlError as error:
+            if not error.nobody_there:
+                raise
+    with _store(config) as store:
+        return people.execute(store, request).reply
+
+
+@contextmanager
+def _store(config: Config) -> Iterator[GalleryStore]:
+    from facelatch.gallery import GalleryStore
+
+    store = GalleryStore.open(Path(config.storage.state_directory))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def exported_people(config: Config) -> bytes | None:
+    """Everybody enrolled as one export file; None when nobody is."""
+    if not ask(config, {"action": "list"})["people"]:
+        return None
+    return base64.b64decode(ask(config, {"action": "export"})["payload"])
+
+
+@click.group()
+def people() -> None:
+    """Who may come in: list, show, rename, remove, export, import, admin."""
+
+
+@people.command("list")
+@as_json
+@click.pass_obj
+def list_(settings: Settings) -> None:
+    """Everybody enrolled."""
+    found = ask(settings.config(), {"action": "list"})["people"]
+    rows = [f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip() for p in found]
+    settings.show(found, "\n".join(rows) or "nobody is enrolled")
+
+
+@people.command()
+@click.argument("name")
+@as_json
+@click.pass_obj
+def show(settings: Settings, name: str) -> None:
+    """One person: since when, how many images, in which poses."""
+    person = ask(settings.config(), {"action": "show", "name": name})["person"]
+    settings.show(person, "\n".join(f"{key}: {value}" for key, value in person.items()))
+
+
+@people.command()
+@click.argument("name")
+@click.argument("new_name")
+@as_json
+@click.pass_obj
+def rename(settings: Settings, name: str, new_name: str) -> None:
+    """Give a person another name."""
+    answer = ask(settings.config(), {"action": "rename", "name": name, "new_name": new_name})
+    settings.show(answer, f"{name} is now {new_name}")
+
+
+@people.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@click.pass_obj
+def remove(settings: Settings, name: str, yes: bool) -> None:
+    """Forget a person: images, embeddings, name. Cannot be undone."""
+    if not yes:
+        click.confirm(f"Remove {name} and every image of this person?", abort=True, err=True)
+    settings.show(ask(settings.config(), {"action": "remove", "name": name}), f"{name} removed")
+
+
+@people.command()
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Take the right away.")
+@as_json
+@click.pass_obj
+def admin(settings: Settings, name: str, off: bool) -> None:
+    """Let a person's face authorise enrolments (see enrolment.authorisation)."""
+    answer = ask(settings.config(), {"action": "admin", "name": name, "admin": not off})
+    settings.show(answer, f"{name} is {'no longer ' if off else ''}admin")
+
+
+@people.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@as_json
+@click.pass_obj
+def export(settings: Settings, file: Path, overwrite: bool) -> None:
+    """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
+    if file.exists() and not overwrite:
+        raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
+    answer = ask(settings.config(), {"action": "export"})
+    write_private(file, base64.b64decode(answer.pop("payload")))
+    settings.show(answer, f"{answer['count']} people written to {file}")
+
+
+@people.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="People of the same name are replaced instead of refused.")
+@as_json
+@click.pass_obj
+def import_(settings: Settings, file: Path, replace: bool) -> None:
+    """Add everybody from an export file."""
+    payload = base64.b64encode(file.read_bytes()).decode()
+    answer = ask(settings.config(), {"action": "import", "payload": payload, "replace": replace})
+    settings.show(answer, f"{answer['count']} people imported")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--images", type=click.Path(path_type=Path), help="A folder of pictures, or one picture.")
+@click.option("--camera", is_flag=True, help="Look into the running daemon's camera instead.")
+@click.option("--admin", "as_admin", is_flag=True, help="This face may authorise enrolments.")
+@click.option("--force", is_flag=True, help="Even if the face is already enrolled under another name.")
+@as_json
+@click.pass_obj
+def enroll(
+    settings: Settings, name: str, images: Path | None, camera: bool, as_admin: bool, force: bool
+) -> None:
+    """Enrol NAME from pictures or from the camera.
+
+    Pictures that show nobody, two people, somebody else or a bad view are skipped and named.
+    """
+    if camera == (images is not None):
+        raise click.UsageError("give either --images DIR or --camera")
+    if images is None:
+        _enroll_by_camera(settings, name, as_admin)
+    else:
+        _enroll_by_images(settings, name, images, as_admin, force)
+
+
+def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
+    from facelatch import app, still_images
+    from facelatch.gallery import GalleryStore
+    from facelatch.images import image_files
+    from facelatch.values import Judged, Reason
+
+    config = settings.config()
+    paths = [source] if source.is_file() else image_files(source)
+    line = app.build_line(config)
+    enrolled = exported_people(config)
+    with tempfile.TemporaryDirectory(prefix="facelatch-enroll-") as scratch:
+        store = GalleryStore.open(Path(scratch) / "state")
+        try:
+            if enrolled is not None:
+                store.import_from(enrolled)
+            gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
+        finally:
+            store.close()
+        with click.progressbar(length=len(paths), label="looking", file=click.get_text_stream("stderr")) as bar:
+            stills = still_images.observe_stills(line, paths, gallery, lambda: bar.update(1))
+        stills = still_images.without_strangers(line, stills)
+        for still in stills:
+            if still.problem:
+                click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
+        good = [s.observation for s in stills if not s.problem and isinstance(s.observation, Judged)]
+        if not good:
+            raise InputError(f"{source}: no usable picture of {name}", hint="see the reasons above")
+        double = next((one.verdict.person for one in good if one.verdict.reason is Reason.MATCHED), None)
+        if double is not None and not force:
+            raise InputError(
+                f"{name}: this face is already enrolled as {double.name}",
+                hint=f"`facelatch people remove {double.name}` first, or --force for twins",
+            )
+        kept = still_images.spread(good, config.enrolment.references)
+        alone = GalleryStore.open(Path(scratch) / "new")
+        try:
+            alone.add(still_images.new_person(name, kept, admin=as_admin), line.verifier.model_sha256)
+            payload = base64.b64encode(alone.export()).decode()
+        finally:
+            alone.close()
+    ask(config, {"action": "import", "payload": payload, "replace": False})
+    result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
+    settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")
+
+
+def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
+    from facelatch.adapters.control import ControlClient
+
+    client = ControlClient(Path(settings.config().control.socket))
+    client.ask({"action": "enroll", "name": name, "admin": as_admin})
+    click.echo("look at the camera and move your head a little ...", err=True)
+    while True:
+        answer = client.ask({"action": "status"})["enrolment"]
+        if answer["state"] == "done":
+            settings.show(answer, f"{answer['person']} enrolled")
+            return
+        if answer["state"] in ("failed", "idle"):
+            raise InputError(f"{name} not enrolled: {answer['reason'] or 'aborted'}", hint=answer["hint"])
+        click.echo(f"  {answer['kept']} of {answer['wanted']} images kept", err=True)
+        time.sleep(POLL_SECONDS)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Writes a file readable by its owner alone, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

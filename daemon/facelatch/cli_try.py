@@ -1,0 +1,178 @@
+"""`facelatch verify`, `check` and `bench`: why would it open, is all well, how fast is it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facelatch.cli import Settings, as_json
+from facelatch.errors import InputError
+
+if TYPE_CHECKING:
+    from facelatch.pipeline import Line
+    from facelatch.values import Gallery, Observation
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--person", help="Compare with this person only (1:1).")
+@as_json
+@click.pass_obj
+def verify(settings: Settings, image: Path, person: str | None) -> None:
+    """Explain what the door would say to a picture.
+
+    Shows the face found, its quality, the similarity to every reference, both thresholds and the
+    verdict. Exit code 0 when it matches, 1 when it does not.
+    """
+    import tempfile
+
+    from facelatch import app, still_images
+    from facelatch.cli_people import exported_people
+    from facelatch.gallery import GalleryStore
+    from facelatch.images import read_image
+
+    config = settings.config()
+    picture = read_image(image)
+    line = app.build_line(config)
+    enrolled = exported_people(config)
+    with tempfile.TemporaryDirectory(prefix="facelatch-verify-") as scratch:
+        store = GalleryStore.open(Path(scratch) / "state")
+        try:
+            if enrolled is not None:
+                store.import_from(enrolled)
+            gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
+        finally:
+            store.close()
+    if person is not None:
+        gallery = _only(gallery, person)
+    observation = still_images.observe_image(line, picture, gallery)
+    record = _explained(line, gallery, observation)
+    settings.show(record, _as_text(record))
+    sys.exit(0 if record["matched"] else 1)
+
+
+def _only(gallery: Gallery, name: str) -> Gallery:
+    from facelatch.values import Gallery as Chosen
+
+    wanted = {key: one for key, one in gallery.people.items() if one.name.casefold() == name.casefold()}
+    if not wanted:
+        raise InputError(f"{name}: not enrolled", hint="`facelatch people list` shows who is")
+    rows = [index for index, owner in enumerate(gallery.owners) if owner in wanted]
+    return Chosen(wanted, tuple(gallery.owners[index] for index in rows), gallery.embeddings[rows])
+
+
+def _explained(line: Line, gallery: Gallery, observation: Observation) -> dict[str, Any]:
+    from facelatch.values import Judged, Unusable
+
+    record: dict[str, Any] = {
+        "matched": False,
+        "reason": observation.verdict.reason if isinstance(observation, Judged) else observation.reason,
+        "detection_threshold": line.thresholds.detection,
+        "verification_threshold": line.thresholds.verification,
+    }
+    record["hint"] = record["reason"].hint
+    if isinstance(observation, Judged | Unusable):
+        record["face"] = {**asdict(observation.face.box), "score": round(observation.face.score, 3)}
+    if isinstance(observation, Judged):
+        verdict = observation.verdict
+        record["matched"] = verdict.matched
+        record["pose"] = asdict(observation.pose)
+        record["person"] = verdict.person.name if verdict.person is not None else None
+        record["share"] = verdict.share
+        per_person: dict[str, list[float]] = {}
+        for owner, similarity in zip(gallery.owners, observation.similarities, strict=True):
+            per_person.setdefault(gallery.people[owner].name, []).append(round(float(similarity), 4))
+        record["similarities"] = per_person
+    return record
+
+
+def _as_text(record: dict[str, Any]) -> str:
+    lines = []
+    if "face" in record:
+        face = record["face"]
+        lines.append(
+            f"face         {face['width']:.0f}x{face['height']:.0f} px at ({face['x']:.0f}, {face['y']:.0f}), "
+            f"score {face['score']:.2f}"
+        )
+    if "pose" in record:
+        lines.append("pose         " + ", ".join(f"{key} {value:+.2f}" for key, value in record["pose"].items()))
+    for name, similarities in record.get("similarities", {}).items():
+        marks = "  ".join(f"{one:.3f}{'*' if one >= record['detection_threshold'] else ' '}" for one in similarities)
+        lines.append(f"{name:<12} {marks}")
+    lines.append(f"detection    threshold {record['detection_threshold']:.4g} (* = a detection)")
+    lines.append(f"verification threshold {record['verification_threshold']:.4g} of a person's references")
+    verdict = f"MATCH {record['person']} ({record['share']:.0%})" if record["matched"] else f"NO: {record['reason']}"
+    lines.append(f"verdict      {verdict}: {record['hint']}")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--no-hardware", is_flag=True, help="Leave out camera and pins, which a running daemon holds.")
+@as_json
+@click.pass_obj
+def check(settings: Settings, no_hardware: bool) -> None:
+    """Try camera, pins, model, gallery, permissions, clock and journal; each ok or a hint."""
+    from facelatch import check as checks
+
+    config = settings.config()
+    settings.show({"item": "config", "ok": True, "detail": settings.origin()}, f"ok    config       {settings.origin()}")
+    failed = False
+    for finding in checks.check(config, with_hardware=not no_hardware):
+        failed |= not finding.ok
+        text = f"{'ok   ' if finding.ok else 'FAULT'} {finding.item:<12} {finding.detail}"
+        settings.show(asdict(finding), text + (f"\n      hint: {finding.hint}" if finding.hint else ""))
+    sys.exit(1 if failed else 0)
+
+
+@click.command()
+@click.option("--peer", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder with yunet*.onnx and mobilefacenet.param/.bin to compare with (needs ncnn).")
+@click.option("--repeats", type=click.IntRange(5, 10_000), default=100, show_default=True)
+@as_json
+@click.pass_obj
+def bench(settings: Settings, peer: Path | None, repeats: int) -> None:
+    """Print what a frame costs on this machine, stage by stage."""
+    from facelatch import app
+    from facelatch import bench as benchmark
+
+    config = settings.config()
+    ready = benchmark.ready_seconds(config)
+    line = app.build_line(config)
+    rows = list(benchmark.stages(config, line, repeats))
+    peers = list(benchmark.peer_stages(config, peer, repeats)) if peer is not None else []
+    against = {row.stage: row.median_ms for row in peers}
+    report: dict[str, Any] = {
+        "stages": [asdict(row) for row in rows],
+        "peer": [asdict(row) for row in peers],
+        "ratio": {row.stage: row.median_ms / against[row.stage] for row in rows if row.stage in against},
+        "frames_per_second": 1e3 / rows[-1].median_ms,
+        "idle_cpu_share": benchmark.idle_cpu_share(config, line),
+        "resident_mb": benchmark.resident_mb(),
+        "ready_seconds": ready,
+        "import_seconds": benchmark.import_seconds(),
+    }
+    settings.show(report, _bench_text(report))
+
+
+def _bench_text(report: dict[str, Any]) -> str:
+    lines = [f"{'stage':<28} {'median':>9} {'p95':>9}   ratio to peer"]
+    for row in report["stages"]:
+        ratio = report["ratio"].get(row["stage"])
+        lines.append(
+            f"{row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms"
+            + (f"   {ratio:.2f}" if ratio is not None else "")
+        )
+    lines += [f"{'peer: ' + row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms" for row in report["peer"]]
+    ready = report["ready_seconds"]
+    lines += [
+        f"frames per second            {report['frames_per_second']:.0f}",
+        f"CPU while nobody is there    {report['idle_cpu_share']:.1%} of one core",
+        f"resident memory              {report['resident_mb']:.0f} MB",
+        f"start to READY               {'never' if ready is None else f'{ready:.2f} s'}",
+        f"import of facelatch.cli      {report['import_seconds']:.3f} s",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,213 @@
+"""THE loop: read inputs, step, apply levels, write audit, ping the watchdog. Locks in `finally`."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch import controller, pipeline, remote
+from facelatch.audit import Event, EventKind
+from facelatch.config import Config
+from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed, State
+from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.indicator import lamp
+from facelatch.ports import (
+    AuditSink,
+    Buttons,
+    Clock,
+    Control,
+    EndOfFrames,
+    FrameSource,
+    Indicator,
+    Lock,
+    ServiceManager,
+)
+from facelatch.search import Search
+from facelatch.values import Frame, Gallery, Image, LockLevel, NewPerson, Observation, Person, Throttle
+
+TURN_SECONDS = 0.1
+"""The longest wait for a frame: blinking, deadlines and signals are served this often without one."""
+
+
+class Store(Protocol):
+    """What the loop needs of the gallery."""
+
+    def load(self, model_sha256: str, embed: Callable[[Image], NDArray[np.float32]]) -> Gallery: ...
+    def add(self, person: NewPerson, model_sha256: str) -> Person: ...
+    def throttle(self) -> Throttle: ...
+    def save_throttle(self, throttle: Throttle) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything the loop touches, made by app.py and closed by the loop."""
+
+    clock: Clock
+    frames: FrameSource
+    line: pipeline.Line
+    store: Store
+    lock: Lock
+    indicator: Indicator
+    buttons: Buttons
+    audit: AuditSink
+    service: ServiceManager
+    control: Control | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """One turn of the loop, for whoever watches a replay."""
+
+    now: float
+    frame: Frame | None
+    observation: Observation | None
+    outputs: Outputs
+
+
+def run(
+    world: World,
+    config: Config,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Turn], None] = lambda turn: None,
+) -> None:
+    """Serves the door until `stop()` or the frames end. Raises what broke it, after the door is locked.
+
+    Takes over `world` and closes all of it. `watch` sees every turn; replays print from it.
+    """
+    try:
+        loop = _Loop(world, config, watch)
+        world.service.ready()
+        world.audit.write(Event(EventKind.DAEMON_READY, {"MODEL": world.line.verifier.model_sha256[:12]}))
+        loop.serve(stop)
+    except FacelatchError:
+        raise
+    except Exception as error:
+        # An unforeseen error is a fault like any other. Its text may hold anything, so only its type is audited.
+        world.audit.write(Event(EventKind.FAULT, {"REASON": f"internal {type(error).__name__}"}))
+        raise
+    finally:
+        _shut(world)
+
+
+def _shut(world: World) -> None:
+    """Locks first, then closes the rest; one failure does not spare the others."""
+    try:
+        world.lock.set(LockLevel.LOCKED)
+    finally:
+        world.lock.close()
+    world.service.stopping()
+    for part in (world.indicator, world.buttons, world.frames, world.control, world.store):
+        if part is not None:
+            part.close()
+
+
+class _Loop:
+    """What lives from turn to turn. Single-threaded; everything it calls returns soon."""
+
+    def __init__(self, world: World, config: Config, watch: Callable[[Turn], None]) -> None:
+        self.world, self.config, self.watch = world, config, watch
+        self.gallery = self._load_gallery()
+        self.seen_at = world.clock.now()
+        self.state = controller.initial(world.store.throttle(), self.seen_at, config)
+        self.search = Search()
+        self.saved: Saved | SaveFailed | None = None
+        self.ceiling_reported = False
+
+    def serve(self, stop: Callable[[], bool]) -> None:
+        """Turns until told to stop, then one last turn that locks and says so."""
+        while not stop():
+            try:
+                frame = self.world.frames.next(TURN_SECONDS)
+            except EndOfFrames:
+                break
+            except CameraError as error:
+                self.turn(None, fault="camera_failed")
+                raise CameraError(str(error), hint=error.hint) from error
+            self.turn(frame)
+        self.turn(None, stopping=True)
+
+    def turn(self, frame: Frame | None, *, fault: str | None = None, stopping: bool = False) -> None:
+        """The whole daemon in one screen: inputs, step, outputs."""
+        observation = self._observe(frame) if frame is not None else None
+        commands = self._answer_requests()
+        now = self.world.clock.now()
+        inputs = Inputs(
+            now=now,
+            observation=observation,
+            fingerprint=zlib.crc32(frame.search) if frame is not None else None,
+            frame_age_seconds=now - self.seen_at,
+            edges=tuple(self.world.buttons.edges()),
+            commands=commands,
+            saved=self.saved,
+            fault=fault,
+            stopping=stopping,
+            people_enrolled=len(self.gallery.people),
+            admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
+        )
+        self.state, outputs = controller.step(self.state, inputs, self.config)
+        self._apply(now, outputs)
+        self.watch(Turn(now, frame, observation, outputs))
+        if outputs.fault is not None and fault is None:
+            raise CameraError(f"camera fault: {outputs.fault}", hint="`facelatch check` tries the camera")
+        if frame is not None:
+            self.world.service.watchdog()
+
+    def _observe(self, frame: Frame) -> Observation:
+        self.seen_at = frame.captured
+        draft = controller.draft_embeddings(self.state)
+        faces, self.search = pipeline.look(self.world.line, frame, self.search)
+        return pipeline.observe(self.world.line, frame, faces, self.gallery, draft)
+
+    def _apply(self, now: float, outputs: Outputs) -> None:
+        world = self.world
+        world.lock.set(outputs.lock)
+        world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led))
+        for event in outputs.events:
+            world.audit.write(event)
+        if world.lock.ceiling_fired and not self.ceiling_reported:
+            world.audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
+        self.ceiling_reported = world.lock.ceiling_fired
+        world.service.status(outputs.status)
+        self.saved = self._save(outputs.save) if outputs.save is not None else None
+        if outputs.throttle is not None:
+            self._save_throttle(outputs.throttle)
+
+    def _save(self, person: NewPerson) -> Saved | SaveFailed:
+        try:
+            saved = self.world.store.add(person, self.world.line.verifier.model_sha256)
+            self.gallery = self._load_gallery()
+        except FacelatchError as error:
+            return SaveFailed(str(error))
+        return Saved(saved)
+
+    def _save_throttle(self, throttle: Throttle) -> None:
+        try:
+            self.world.store.save_throttle(throttle)
+        except GalleryError as error:
+            # The lock-out itself stays in force; only a restart would forget it. Said, not hidden.
+            self.world.audit.write(Event(EventKind.FAULT, {"REASON": f"throttle not saved: {error}"}))
+
+    def _answer_requests(self) -> tuple[Command, ...]:
+        if self.world.control is None:
+            return ()
+        commands: list[Command] = []
+        for request in self.world.control.requests():
+            answer = remote.answer(request.message, self.world.store, self.state, self.config)
+            for event in answer.events:
+                self.world.audit.write(event)
+            if answer.gallery_changed:
+                self.gallery = self._load_gallery()
+            commands.extend(answer.commands)
+            request.reply(answer.reply)
+        return tuple(commands)
+
+    def _load_gallery(self) -> Gallery:
+        verifier = self.world.line.verifier
+        return self.world.store.load(verifier.model_sha256, verifier.embed)

@@ -1,0 +1,120 @@
+"""The line: a frame goes in, an observation comes out. No clock, no file, no pin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch import match, quality, select_face
+from facelatch import search as tracking
+from facelatch.align import align
+from facelatch.config import QualityConfig
+from facelatch.ports import FaceFinder, Verifier
+from facelatch.search import Pace, Search, Where
+from facelatch.values import Box, Face, Frame, Gallery, Image, Judged, Observation, Reason, Thresholds, Unusable
+
+CLOSE_UP_SIDES = 1.6
+"""Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""
+
+SAME_FACE_OVERLAP = 0.3
+"""Boxes that overlap less are not of the same face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The stops of the line, chosen once at start."""
+
+    finder: FaceFinder
+    verifier: Verifier
+    quality: QualityConfig
+    thresholds: Thresholds
+    similar_size_ratio: float
+    pace: Pace
+
+
+def observe(
+    line: Line, frame: Frame, faces: Sequence[Face], gallery: Gallery, draft: Sequence[NDArray[np.float32]] = ()
+) -> Observation:
+    """What `frame`, in which the finder saw `faces` (coordinates of `frame.image`), says about who is there.
+
+    `draft` holds the embeddings (D,) an enrolment has kept so far. Never raises for a picture.
+    """
+    chosen = select_face.select(faces, line.similar_size_ratio)
+    if not isinstance(chosen, Face):
+        return chosen
+    return judge(line, frame.image, chosen, gallery, draft)
+
+
+def judge(
+    line: Line, image: Image, face: Face, gallery: Gallery, draft: Sequence[NDArray[np.float32]] = ()
+) -> Unusable | Judged:
+    """The rest of the line for one chosen face of `image`."""
+    crop = align(image, face.landmarks)
+    if crop is None:
+        return Unusable(Reason.TURNED_AWAY, face)
+    measures = quality.measure(image.shape, face, crop)
+    fault = quality.judge(measures, line.quality)
+    if fault is not None:
+        return Unusable(fault, face)
+    probe = line.verifier.embed(crop)
+    similarities = line.verifier.compare(probe, gallery.embeddings)
+    verdict = match.match(similarities, gallery, line.thresholds)
+    draft_share = None
+    if draft:
+        detections = line.verifier.compare(probe, np.stack(draft)) >= line.thresholds.detection
+        draft_share = float(np.mean(detections))
+    return Judged(face, measures.pose, verdict, crop, probe, similarities, draft_share)
+
+
+def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:
+    """The faces of `frame` in pixels of `frame.image`, searched as sparingly as search.py plans."""
+    search, plan = tracking.plan(search, frame.image, frame.captured, line.pace)
+    if plan.where is Where.NOWHERE:
+        found: list[Face] = []
+    elif plan.region is not None:
+        found = list(line.finder.find_near(frame.image, plan.region))
+    else:
+        found = to_image(frame, line.finder.find(frame.search))
+    search = tracking.found(search, plan, found, frame.captured)
+    return [close_up(line, frame.image, face) for face in found], search
+
+
+def find_all(line: Line, image: Image) -> list[Face]:
+    """Every face of a single picture."""
+    return [close_up(line, image, face) for face in line.finder.find(image)]
+
+
+def close_up(line: Line, image: Image, face: Face) -> Face:
+    """The same face looked at once more, filling the finder's small input; `face` itself when that fails.
+
+    In the reduced picture one pixel is several of the large one, and a crop is only as good as its landmarks.
+    """
+    height = max(face.box.width, face.box.height) * CLOSE_UP_SIDES
+    width = height * 4 / 3
+    centre_x, centre_y = face.box.x + face.box.width / 2, face.box.y + face.box.height / 2
+    region = Box(centre_x - width / 2, centre_y - height / 2, width, height)
+    best = max(line.finder.find_near(image, region), key=lambda near: overlap(face.box, near.box), default=face)
+    return best if overlap(face.box, best.box) >= SAME_FACE_OVERLAP else face
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    wide = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    high = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    shared = max(wide, 0.0) * max(high, 0.0)
+    union = one.width * one.height + other.width * other.height - shared
+    return shared / union if union > 0 else 0.0
+
+
+def to_image(frame: Frame, faces: Sequence[Face]) -> list[Face]:
+    """Faces found in `frame.search`, moved to the pixels of `frame.image`."""
+    x, y = frame.image.shape[1] / frame.search.shape[1], frame.image.shape[0] / frame.search.shape[0]
+    scale = np.array([x, y], dtype=np.float32)
+    return [
+        Face(Box(box.x * x, box.y * y, box.width * x, box.height * y), face.landmarks * scale, face.score)
+        for face in faces
+        for box in (face.box,)
+    ]
