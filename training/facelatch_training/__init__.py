@@ -1,0 +1,1 @@
+"""Training of the Siamese network behind the door; never installed on the Pi."""

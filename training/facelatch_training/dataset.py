@@ -1,0 +1,178 @@
+"""Prepared face crops: one table, one big array, and a fingerprint of both.
+
+A *crop set* is a folder with `faces.csv` (columns path, identity, split and shard; more are allowed) and
+the tar shards it names, each holding 112x112 crops made by `facelatch.align`. The split is by identity, and
+by family where the identity says so, and this module refuses a set in which it is not.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facelatch.align import CROP_SIZE_PX
+from facelatch.errors import InputError
+
+CROP_SIZE = CROP_SIZE_PX
+CropArray = npt.NDArray[np.uint8]
+REQUIRED_COLUMNS = ("path", "identity", "split", "shard")
+SPLITS = ("train", "validation")
+FAMILY = re.compile(r"(?:f|v)?(F\d+)MID\d+$")
+
+
+def family_of(identity: str) -> str:
+    """The family an identity belongs to (`fF0039MID4` -> `F0039`); people without a known family are their
+    own.
+    """
+    found = FAMILY.search(identity)
+    return found.group(1) if found else identity
+
+
+@dataclass(frozen=True)
+class CropIndex:
+    """The table of a crop set, row i describing crop i. `labels` number the identities of this table from
+    0.
+    """
+
+    folder: Path
+    paths: tuple[str, ...]
+    shards: tuple[str, ...]
+    identities: tuple[str, ...]
+    splits: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Row numbers of one split, in the order of the table."""
+        return np.flatnonzero(np.array([name == split for name in self.splits], dtype=bool))
+
+    def labels(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], list[str]]:
+        """Identity number of each of `rows`, numbered by sorted name, and the names."""
+        names, numbers = np.unique([self.identities[row] for row in rows], return_inverse=True)
+        return numbers.astype(np.int64).reshape(-1), [str(name) for name in names]
+
+    def families(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Family number of each of `rows`; equal numbers mean the same person or a relative."""
+        _, numbers = np.unique([family_of(self.identities[row]) for row in rows], return_inverse=True)
+        return numbers.astype(np.int64).reshape(-1)
+
+
+def read_index(folder: Path) -> CropIndex:
+    """Read and check `folder/faces.csv`.
+
+    Raises InputError, naming the file and the line, for a missing file or column, an unknown split, no
+    rows, a shard that is not there, and for an identity or a family that stands on both sides of the split.
+    """
+    table = folder / "faces.csv"
+    if not table.is_file():
+        raise InputError(
+            f"{table}: not found", hint="a crop set is a folder with faces.csv and its tar shards"
+        )
+    with table.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [column for column in REQUIRED_COLUMNS if column not in (reader.fieldnames or [])]
+        if missing:
+            raise InputError(
+                f"{table}: no column {', '.join(missing)}", hint=f"needed: {', '.join(REQUIRED_COLUMNS)}"
+            )
+        rows = list(reader)
+    if not rows:
+        raise InputError(
+            f"{table}: no rows", hint="run `facelatch-train prepare` on a folder that holds faces"
+        )
+    for number, row in enumerate(rows, start=2):
+        if row["split"] not in SPLITS:
+            raise InputError(
+                f"{table}:{number}: split {row['split']!r}", hint=f"allowed: {', '.join(SPLITS)}"
+            )
+    index = CropIndex(
+        folder=folder,
+        paths=tuple(row["path"] for row in rows),
+        shards=tuple(row["shard"] for row in rows),
+        identities=tuple(row["identity"] for row in rows),
+        splits=tuple(row["split"] for row in rows),
+    )
+    for shard in sorted(set(index.shards)):
+        if not (folder / shard).is_file():
+            raise InputError(f"{table}: names shard {shard}, which is not in {folder}")
+    _check_disjoint(index, table)
+    return index
+
+
+def _check_disjoint(index: CropIndex, table: Path) -> None:
+    side: dict[str, str] = {}
+    for identity, split in zip(index.identities, index.splits, strict=True):
+        family = family_of(identity)
+        if side.setdefault(family, split) != split:
+            raise InputError(
+                f"{table}: {identity} (family {family}) is in both train and validation",
+                hint="split by identity and by family, never by image",
+            )
+
+
+def fingerprint(index: CropIndex) -> str:
+    """SHA-256 over the table and the bytes of every shard: which data a run has seen."""
+    digest = hashlib.sha256((index.folder / "faces.csv").read_bytes())
+    for shard in sorted(set(index.shards)):
+        with (index.folder / shard).open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def decode_crop(data: bytes, name: str) -> CropArray:
+    """Bytes of a picture file -> RGB uint8 (112, 112, 3). Raises InputError for anything else than such a
+    crop.
+    """
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if picture is None:
+        raise InputError(f"{name}: not a readable picture")
+    if picture.shape != (CROP_SIZE, CROP_SIZE, 3):
+        raise InputError(f"{name}: {picture.shape[1]}x{picture.shape[0]}, a crop is {CROP_SIZE}x{CROP_SIZE}")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def iterate_shard(index: CropIndex, shard: str) -> Iterator[tuple[int, CropArray]]:
+    """Yield (row, crop) of one shard in tar order: one pass, no more than one picture in memory."""
+    wanted = {path: row for row, path in enumerate(index.paths) if index.shards[row] == shard}
+    with tarfile.open(index.folder / shard) as archive:
+        for member in archive:
+            row = wanted.pop(member.name, None)
+            stream = archive.extractfile(member) if row is not None else None
+            if row is not None and stream is not None:
+                yield row, decode_crop(stream.read(), f"{shard}:{member.name}")
+    if wanted:
+        first = next(iter(wanted))
+        raise InputError(
+            f"faces.csv names {len(wanted)} files that {shard} does not hold, the first is {first}"
+        )
+
+
+def load_crops(index: CropIndex, cache: Path, mark: str) -> CropArray:
+    """All crops as one uint8 array (N, 112, 112, 3), mapped from a cache file that is made once per
+    fingerprint.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"crops-{mark[:16]}.npy"
+    if not path.is_file():
+        partial = path.with_suffix(".partial")
+        shape = (len(index), CROP_SIZE, CROP_SIZE, 3)
+        crops: Any = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            partial, mode="w+", dtype=np.uint8, shape=shape
+        )
+        for shard in sorted(set(index.shards)):
+            for row, crop in iterate_shard(index, shard):
+                crops[row] = crop
+        crops.flush()
+        partial.replace(path)
+    return np.asarray(np.load(path, mmap_mode="r"))

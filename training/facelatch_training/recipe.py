@@ -1,0 +1,107 @@
+"""The recipe of a training run: frozen, checked as a whole, saved with its hash into every run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from facelatch.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TowerRecipe(_Section):
+    """The embedding tower: a stem at half size, then one stage per width, each halving the picture again."""
+
+    stem: int = Field(default=32, ge=4)
+    widths: tuple[int, ...] = (48, 96, 160)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    head: int = Field(default=384, ge=0)
+    """Channels of the 1x1 convolution before the pooling; 0 leaves it out."""
+    embedding: int = Field(default=128, ge=8, le=512)
+
+    @model_validator(mode="after")
+    def _as_many(self) -> TowerRecipe:
+        if len(self.widths) != len(self.blocks) or not self.widths:
+            raise ValueError("widths and blocks must have the same, non-zero length")
+        return self
+
+
+class AugmentRecipe(_Section):
+    """How rough the training samples are treated; see augment.py."""
+
+    flip: float = Field(default=0.5, ge=0, le=1)
+    mild: float = Field(default=0.6, ge=0, le=1)
+    """Share of samples that meet no trouble beyond alignment error and a little light."""
+    jitter: float = Field(default=0.04, ge=0, le=0.5)
+    """Standard deviation of the alignment error in eye distances."""
+    wild: float = Field(default=0.15, ge=0, le=1)
+    """Share of samples with an alignment error `wild_factor` times as large."""
+    wild_factor: float = Field(default=2.5, ge=1)
+    grey: float = Field(default=0.1, ge=0, le=1)
+
+
+class MetricRecipe(_Section):
+    """The metric stage: distillation and margin softmax, at a warm-up, stable, decay rate."""
+
+    batch: int = Field(default=128, ge=2)
+    steps: int = Field(default=10_000, ge=1)
+    warmup_steps: int = Field(default=300, ge=0)
+    decay_steps: int = Field(default=2_500, ge=0)
+    """The last so many steps fall linearly to zero; a run may start them early (`fit --finish-in`)."""
+    round_steps: int = Field(default=150, ge=1)
+    """Steps between two checkpoints."""
+    validate_rounds: int = Field(default=3, ge=1)
+    optimizer: Literal["muon", "adamw"] = "muon"
+    rate: float = Field(default=2e-3, gt=0)
+    adam_ratio: float = Field(default=1.0, gt=0)
+    """Rate of what Muon leaves to AdamW (vectors, centres), relative to `rate`."""
+    weight_decay: float = Field(default=0.02, ge=0)
+    distill_weight: float = Field(default=10.0, ge=0)
+    margin_weight: float = Field(default=1.0, ge=0)
+    margin: float = Field(default=0.2, ge=0, lt=1)
+    scale: float = Field(default=32.0, gt=0)
+    morph_share: float = Field(default=0.3, ge=0, lt=1)
+    morphs: int = Field(default=60_000, ge=0)
+
+
+class Recipe(_Section):
+    """`config/training.toml`."""
+
+    name: str = "facelatch"
+    seed: int = Field(default=7, ge=0)
+    workers: int = Field(default=2, ge=1)
+    """Threads that prepare batches."""
+    tower: TowerRecipe = TowerRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    metric: MetricRecipe = MetricRecipe()
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the recipe, independent of the layout of its file."""
+    text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe. Raises ConfigError that names the file and every faulty or unknown key."""
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise ConfigError(
+            f"{path}: " + "; ".join(faults), hint="config/training.toml explains every key"
+        ) from error

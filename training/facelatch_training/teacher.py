@@ -1,0 +1,76 @@
+"""The teacher: embeddings of the reference MobileFaceNet, and morphs that ask it about faces no one has.
+
+A good teacher is patient and consistent: it answers for the clean crop, whatever was done to the student's
+copy, and it answers for blends of two people too, which gives the student new points of the function it has
+to learn.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from facelatch.errors import InputError
+from facelatch_training.dataset import CROP_SIZE, CropArray
+
+EMBEDDING_SIZE = 128
+Embeddings = npt.NDArray[np.float32]
+
+
+class Teacher:
+    """MobileFaceNet in ncnn: uint8 RGB crop (112, 112, 3) -> unit vector (128,)."""
+
+    def __init__(self, folder: Path) -> None:
+        import ncnn
+
+        for name in ("mobilefacenet.param", "mobilefacenet.bin"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"{folder / name}: not found", hint="set metric.distill_weight = 0 to do without"
+                )
+        self._ncnn: Any = ncnn
+        self._net: Any = ncnn.Net()
+        self._net.opt.num_threads = 1
+        self._net.load_param(str(folder / "mobilefacenet.param"))
+        self._net.load_model(str(folder / "mobilefacenet.bin"))
+
+    def embed(self, crop: CropArray) -> Embeddings:
+        """One crop -> its unit embedding."""
+        pixels = self._ncnn.Mat.from_pixels(
+            np.ascontiguousarray(crop), self._ncnn.Mat.PixelType.PIXEL_RGB, CROP_SIZE, CROP_SIZE
+        )
+        extractor = self._net.create_extractor()
+        extractor.input("data", pixels)
+        vector = np.array(extractor.extract("fc1")[1], dtype=np.float32)
+        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+
+    def embed_all(self, crops: CropArray, title: str = "teacher") -> Embeddings:
+        """Crops (N, 112, 112, 3) -> (N, 128), one thread per core, with a progress bar."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            answers = tqdm(pool.map(self.embed, crops), total=len(crops), desc=title, unit="crop")
+            return np.stack(list(answers))
+
+
+def morph(crops: CropArray, first: int, second: int, rng: np.random.Generator) -> CropArray:
+    """Blend two aligned crops: a face between two people, as sharp as they are where they agree."""
+    share = np.float32(rng.uniform(0.35, 0.65))
+    left, right = crops[first].astype(np.float32), crops[second].astype(np.float32)
+    if rng.random() < 0.5:
+        right = right[:, ::-1]
+    return np.asarray(np.rint(left * share + right * (1 - share)), dtype=np.uint8)
+
+
+def make_morphs(crops: CropArray, count: int, seed: int) -> CropArray:
+    """`count` seeded morphs (count, 112, 112, 3) of random pairs of `crops`."""
+    rng = np.random.default_rng([seed, 0x6D6F7270])
+    made = np.empty((count, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    for number in range(count):
+        first, second = rng.integers(0, len(crops), 2)
+        made[number] = morph(crops, int(first), int(second), rng)
+    return made

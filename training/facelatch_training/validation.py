@@ -1,0 +1,78 @@
+"""The yardstick of a run: figures on people it never trains on, the same comparisons every time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facelatch_training.dataset import CropArray
+from facelatch_training.pairs import Pairs, PairSampler
+
+FALSE_RATES = (1e-2, 1e-3, 1e-4)
+PAIR_SEED = 20_240_229
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Validation crops with the person and the family of each, and one fixed list of balanced pairs among
+    them.
+    """
+
+    crops: CropArray
+    labels: npt.NDArray[np.int64]
+    families: npt.NDArray[np.int64]
+    pairs: Pairs
+
+    def measure(self, embeddings: npt.NDArray[np.float32]) -> dict[str, float]:
+        """Figures for unit embeddings (N, D) of the crops.
+
+        `tar@F`: share of all genuine comparisons above the similarity that a share F of all impostor
+        comparisons reaches. `kin@0.001`: share of comparisons between relatives above the threshold of
+        tar@0.001. `accuracy` and `auc` on the list of pairs, half of whose impostors are relatives or
+        nearest strangers.
+        """
+        cosines = embeddings @ embeddings.T
+        upper = np.triu_indices(len(self.labels), 1)
+        same = (self.labels[:, None] == self.labels)[upper]
+        kin = (self.families[:, None] == self.families)[upper] & ~same
+        values = cosines[upper]
+        genuine, impostor = values[same], values[~same]
+        figures: dict[str, float] = {}
+        for rate in FALSE_RATES:
+            threshold = float(np.quantile(impostor, 1 - rate))
+            figures[f"tar@{rate:g}"] = float(np.mean(genuine > threshold))
+            if rate == 1e-3 and kin.any():
+                figures["kin@0.001"] = float(np.mean(values[kin] > threshold))
+        pair_values = cosines[self.pairs.anchor, self.pairs.validation]
+        figures["accuracy"] = best_accuracy(pair_values, self.pairs.same)
+        figures["auc"] = area_under_curve(pair_values, self.pairs.same)
+        return figures
+
+
+def make_yardstick(
+    crops: CropArray, labels: Any, families: Any, hard: npt.NDArray[np.float32] | None
+) -> Yardstick:
+    """A yardstick with 6,000 pairs at most; `hard` (N, D) are embeddings that say which strangers are
+    alike.
+    """
+    sampler = PairSampler(labels, families, hard)
+    pairs = sampler.draw(min(6000, 4 * len(labels)), np.random.default_rng(PAIR_SEED))
+    return Yardstick(crops, labels, families, pairs)
+
+
+def best_accuracy(values: npt.NDArray[np.floating[Any]], same: npt.NDArray[np.bool_]) -> float:
+    """Highest share of right decisions over all thresholds."""
+    order = np.argsort(-values, kind="stable")
+    hits = np.cumsum(same[order]) + (np.sum(~same) - np.cumsum(~same[order]))
+    return float(max(hits.max(), np.sum(~same)) / len(same))
+
+
+def area_under_curve(values: npt.NDArray[np.floating[Any]], same: npt.NDArray[np.bool_]) -> float:
+    """Chance that a genuine pair scores above an impostor pair (Mann-Whitney; ties are broken by order)."""
+    ranks = np.empty(len(values))
+    ranks[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
+    genuine = int(np.sum(same))
+    return float((ranks[same].sum() - genuine * (genuine + 1) / 2) / max(genuine * (len(same) - genuine), 1))
