@@ -1,4 +1,4 @@
-"""From the face finder's raw numbers to faces: cells, scores, boxes, landmarks, and which of them are one face.
+"""From the face finder's raw numbers to faces: cells, boxes, landmarks, and which of them are one face.
 
 Training encodes with the same units, so this file says what an output number means.
 """
@@ -52,7 +52,7 @@ def decode(
     middle = centres + strides * np.clip(box[chosen, :2], -64, 64)
     points = np.tile(centres, 5) + strides * np.clip(landmarks[chosen], -64, 64)
     rows = [middle - sides / 2, sides, points, probability[chosen, None]]
-    return np.concatenate(rows, axis=1).astype(np.float32)
+    return np.asarray(np.concatenate(rows, axis=1), np.float32)
 
 
 def merge(candidates: Floats, overlap: float = 0.4, blend: float = 0.6) -> Floats:

@@ -38,7 +38,7 @@ def letterbox(image: Image, size: tuple[int, int], region: Box | None = None) ->
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     canvas[: new[1], : new[0]] = cv2.resize(part, new, interpolation=method)
     scale = (right - left) / new[0], (bottom - top) / new[1]
-    # Pixel centres: input x covers the original from scale * x - 1/2 on, so its centre lies there plus scale / 2.
+    # Input pixel x covers the original from scale * x - 1/2 on; its centre lies scale / 2 further.
     return Letterbox(canvas, scale, (left + scale[0] / 2 - 0.5, top + scale[1] / 2 - 0.5))
 
 
@@ -50,3 +50,11 @@ def _inside(image: Image, region: Box | None) -> tuple[int, int, int, int]:
     right = min(width, int(np.ceil(region.x + region.width)))
     bottom = min(height, int(np.ceil(region.y + region.height)))
     return (left, top, right, bottom) if right > left and bottom > top else (0, 0, width, height)
+
+
+def input_size(image: Image, region: Box | None, largest_px: int, smallest_px: int) -> tuple[int, int]:
+    """The size (width, height) for a finder without a fixed input: as it is, its longer side at most
+    `largest_px`, both at least `smallest_px`."""
+    left, top, right, bottom = _inside(image, region)
+    factor = min(1.0, largest_px / max(right - left, bottom - top))
+    return max(smallest_px, round((right - left) * factor)), max(smallest_px, round((bottom - top) * factor))

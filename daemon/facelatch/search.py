@@ -3,12 +3,12 @@
 A search of the whole picture costs four times as much as following a face, and most of the day nobody
 is there. Hence:
 
-| before    | input                                  | next plan                                               |
-|-----------|----------------------------------------|---------------------------------------------------------|
-| following | the last search found the face         | region about it; whole once `busy_seconds` have passed  |
-| following | the last search did not find it        | whole at every frame, for `lost_seconds`; then nobody   |
-| nobody    | motion within the last `linger_seconds`| whole each `busy_seconds`, otherwise nowhere            |
-| nobody    | no motion                              | whole each `idle_seconds`, otherwise nowhere            |
+| before    | input                                | next plan                                             |
+|-----------|--------------------------------------|-------------------------------------------------------|
+| following | the last search found the face       | region about it; whole each `busy_seconds`            |
+| following | the last search did not find it      | whole at every frame, for `lost_seconds`; then nobody |
+| nobody    | motion in the last `linger_seconds`  | whole each `busy_seconds`, otherwise nowhere          |
+| nobody    | no motion                            | whole each `idle_seconds`, otherwise nowhere          |
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ THUMBNAIL = (40, 30)
 """Width and height of the grey picture in which motion is looked for."""
 
 _FORGET_SHARE = 0.05  # of the difference, per frame: a moved chair is background after a few seconds
-_MOVED_LEVELS, _MOVED_SHARE = 12.0, 0.01  # a pixel has changed by more than; that share of them is motion
+_MOVED_LEVELS, _MOVED_SHARE = 18.0, 0.01  # a pixel changed by more than; motion when so many did
 _REGION_SIDES = 3.0  # the region's height in sides of the face: it may move a whole side between frames
 
 
@@ -103,7 +103,7 @@ def found(state: Search, plan: Plan, faces: Sequence[Face], now: float) -> Searc
 
 
 def region_about(box: Box, width: int, height: int) -> Box:
-    """A 4:3 part of a picture (width, height) px about `box`, shifted inside where it reaches over the border."""
+    """A 4:3 part of a picture (width, height) px about `box`, shifted inside at the border."""
     tall = min(max(box.width, box.height, 8.0) * _REGION_SIDES, float(height))
     wide = min(tall * 4 / 3, float(width))
     x = min(max(box.x + box.width / 2 - wide / 2, 0.0), width - wide)
@@ -117,7 +117,7 @@ def thumbnail(image: Image) -> NDArray[np.float32]:
         np.linspace(0, n - 1, min(n, small * 4)).astype(int)
         for n, small in zip(image.shape[:2], (THUMBNAIL[1], THUMBNAIL[0]), strict=True)
     )
-    grey = image[rows][:, columns, 1].astype(np.float32)
+    grey = np.asarray(image[rows][:, columns, 1], np.float32)
     high, wide = grey.shape[0] // 4 * 4, grey.shape[1] // 4 * 4
     if not (high and wide):
         return grey

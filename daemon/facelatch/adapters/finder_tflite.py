@@ -20,7 +20,7 @@ FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
 
 _OUTPUTS = {"score", "box", "landmarks"}
-_RETRAIN = "fetch the model and its manifest again together, or export both with `facelatch-train finder export`"
+_RETRAIN = "fetch the model and its manifest again together, or export both (facelatch-train finder export)"
 
 
 class FinderManifest(BaseModel):
@@ -78,7 +78,9 @@ class TfliteFinder:
         self._threshold = score_threshold
         try:
             interpreter = _runtime().Interpreter(str(model), num_threads=threads)
-            self._runners = {size: interpreter.get_signature_runner(signature_name(size)) for size in (FULL, SMALL)}
+            self._runners = {
+                size: interpreter.get_signature_runner(signature_name(size)) for size in (FULL, SMALL)
+            }
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{model}: cannot be loaded: {error}", hint=_RETRAIN) from error
         for size, runner in self._runners.items():
@@ -117,5 +119,5 @@ def _runtime() -> Any:
         except ImportError:
             continue
     raise ModelError(
-        "no TFLite runtime is installed", hint="pip install ai-edge-litert (or tflite-runtime under Python 3.11)"
+        "no TFLite runtime is installed", hint="pip install ai-edge-litert (Python 3.11: or tflite-runtime)"
     )

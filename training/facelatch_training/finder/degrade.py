@@ -80,9 +80,8 @@ def _tone(image: Image, rng: np.random.Generator) -> Image:
 
 def _noise(image: Image, rng: np.random.Generator) -> Image:
     sigma = rng.uniform(2, 16)
-    noise = np.empty(image.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(2**31)))
-    cv2.randn(noise, 0, sigma)
+    noise = cv2.randn(np.empty(image.shape, np.int16), np.zeros(3), np.full(3, sigma))
     return np.asarray(np.clip(image.astype(np.int16) + noise, 0, 255), np.uint8)
 
 

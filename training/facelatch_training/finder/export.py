@@ -20,8 +20,8 @@ from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
 
 DATA_STATEMENT = (
-    "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in the "
-    "Wild, labelled by YuNet; backgrounds from Open Images and MCIndoor20000 by way of the DoorDetect set."
+    "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in "
+    "the Wild, labelled by YuNet; backgrounds from Open Images and MCIndoor20000 through DoorDetect."
 )
 
 
@@ -37,7 +37,9 @@ def export(model: Any, recipe: Recipe, data: Prepared, out: Path, *, commit: str
     return path
 
 
-def write_manifest(model: Path, recipe: Recipe, *, commit: str, threshold: float, figures: dict[str, Any]) -> None:
+def write_manifest(
+    model: Path, recipe: Recipe, *, commit: str, threshold: float, figures: dict[str, Any]
+) -> None:
     """The manifest beside `model`, checked against its own schema before it is written."""
     manifest = FinderManifest(
         format=1,
@@ -95,7 +97,7 @@ def calibration(data: Prepared, count: int = 150) -> dict[tuple[int, int], np.nd
         for index in chosen:
             image = np.array(data.images[index])
             if width < SIZES[0][0]:
-                image = cv2.resize(image, (image.shape[1] * 2 // 3, image.shape[0] * 2 // 3), interpolation=cv2.INTER_AREA)
+                image = np.asarray(cv2.resize(image, None, fx=2 / 3, fy=2 / 3, interpolation=cv2.INTER_AREA))
             top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
             rows.append(image[top : top + height, left : left + width])
         pictures[width, height] = np.stack(rows)
@@ -103,7 +105,7 @@ def calibration(data: Prepared, count: int = 150) -> dict[tuple[int, int], np.nd
 
 
 def _unscaled(model: Any, size: tuple[int, int]) -> Any:
-    """The same weights at another size, with the division by 255 folded into the stem (exact: zero stays zero)."""
+    """The same weights at another size, the division by 255 folded into the stem: zero stays zero."""
     network = build_network(*size, scaled=False)
     for layer in network.layers:
         if layer.weights:  # by name: padding layers, which depend on the size, change the order

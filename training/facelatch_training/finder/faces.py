@@ -26,10 +26,9 @@ Labels = NDArray[np.float32]
 SURE, DOUBTFUL = 0.8, 0.3
 """The teacher's scores from which a face is a label, and from which it is at least not a non-face."""
 
-_COLUMNS = (
-    "x y w h right_eye_x right_eye_y left_eye_x left_eye_y nose_x nose_y "
-    "mouth_right_x mouth_right_y mouth_left_x mouth_left_y"
-).split()  # right and left are the person's: the person's right eye is the image-left one
+# Right and left are the person's: the person's right eye is the image-left one.
+_POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+_COLUMNS = ["x", "y", "w", "h", *(f"{point}_{axis}" for point in _POINTS for axis in "xy")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ def label_crop(crop: Image, teacher: Teacher) -> Labels | None:
     """The teacher's label (14,) of an aligned crop, seen on a blurred border; None when it is not sure."""
     border = 24
     padded = cv2.copyMakeBorder(crop, border, border, border, border, cv2.BORDER_REPLICATE)
-    soft = cv2.blur(padded, (31, 31))
+    soft = np.asarray(cv2.blur(padded, (31, 31)), np.uint8)
     soft[border:-border, border:-border] = crop
     found = teacher.find(soft)
     if not len(found) or found[0, 14] < SURE:
@@ -135,11 +134,9 @@ def split(photos: list[Photo], recipe: Recipe) -> tuple[list[Photo], list[Photo]
 
 def read_tar(path: Path, only: set[str] | None = None) -> Iterator[tuple[str, Image]]:
     """Names and RGB images of a tar file, in its order. Raises InputError naming a file that is no image."""
-    try:
-        archive = tarfile.open(path)
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{path}: {error}", hint="see training/README.md for the data's layout") from error
-    with archive:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", hint="see training/README.md for the data's layout")
+    with tarfile.open(path) as archive:
         for member in archive:
             if not member.isfile() or (only is not None and member.name not in only):
                 continue
@@ -148,7 +145,7 @@ def read_tar(path: Path, only: set[str] | None = None) -> Iterator[tuple[str, Im
             image = cv2.imdecode(coded, cv2.IMREAD_COLOR) if len(coded) else None
             if image is None:
                 raise InputError(f"{path}: {member.name} is not an image", hint="fetch the archive again")
-            yield member.name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            yield member.name, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def iou(first: Labels, second: Labels) -> NDArray[np.float32]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ LAST, FINAL = "last.keras", "finder.keras"
 
 @keras.saving.register_keras_serializable("facelatch")
 class FinderLoss(keras.losses.Loss):  # type: ignore[misc, unused-ignore]
-    """Focal score loss over all cells asked; box and landmark errors as shares of the face, every face equal."""
+    """Focal score loss over all cells asked; box and landmark errors as shares of the face."""
 
     def __init__(self, box_weight: float = 1.0, landmark_weight: float = 4.0, **rest: Any) -> None:
         super().__init__(reduction=None, **rest)
@@ -96,7 +95,7 @@ def save(model: Any, path: Path) -> None:
     """Writes the model so that a crash leaves the old file or the new one, never half a file."""
     part = path.with_name(f"part-{path.name}")
     model.save(part)
-    os.replace(part, path)
+    part.replace(path)
 
 
 class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
@@ -145,7 +144,9 @@ def _claim(recipe: Recipe, data: Prepared, run: Path) -> None:
     path = run / "run.json"
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != about:
-            raise InputError(f"{path}: this folder holds a run of another recipe or data", hint="give another --run")
+            raise InputError(
+                f"{path}: a run of another recipe or data", hint="give another folder with --run"
+            )
     else:
         path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -14,6 +14,7 @@ on a CPU than depthwise ones and quantize better.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -27,7 +28,7 @@ HEAD_WIDTH = 32
 
 
 def build_network(width: int, height: int, *, scaled: bool = True, widths: tuple[int, ...] = WIDTHS) -> Any:
-    """A Keras model: float image (B, height, width, 3) in 0..255 -> (B, cells, 15), strides 8, 16, 32 in turn.
+    """A Keras model: float image (B, height, width, 3) in 0..255 -> (B, cells, 15), finest stride first.
 
     `scaled=False` leaves out the division by 255, for the export, which folds it into the stem.
     Sides must be multiples of 8; a level of odd size is padded at its end, so that cell (i, j) of a level
@@ -56,7 +57,10 @@ def build_network(width: int, height: int, *, scaled: bool = True, widths: tuple
             for part in (score, box, points)
         ]
         outputs.append(parts)
-    joined = [layers.Concatenate(axis=1, name=f"all_{n}")([o[i] for o in outputs]) for i, n in enumerate(_PARTS)]
+    joined = [
+        layers.Concatenate(axis=1, name=f"all_{name}")([level[part] for level in outputs])
+        for part, name in enumerate(_PARTS)
+    ]
     return keras.Model(image, layers.Concatenate(axis=2, name="cells")(joined), name="finder")
 
 
@@ -74,7 +78,7 @@ def multiply_adds(model: Any) -> int:
     total = 0
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D):
-            per_cell = int(layer.kernel.shape[0] * layer.kernel.shape[1] * layer.kernel.shape[2] * layer.filters)
+            per_cell = math.prod(layer.kernel.shape)
             for node in layer._inbound_nodes:
                 _, rows, columns, _ = node.outputs[0].shape
                 total += per_cell * rows * columns

@@ -1,4 +1,4 @@
-"""Photos, crops and backgrounds -> composed training pictures on disk, with their labels and a fingerprint."""
+"""Photos, crops and backgrounds -> composed training pictures on disk, labelled and fingerprinted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from tqdm import trange
 
 from facelatch.errors import InputError
-from facelatch_training.finder.faces import Image, Labels, Teacher, load_empty, load_photos, load_sprites, split
+from facelatch_training.finder.faces import (
+    Image,
+    Labels,
+    Teacher,
+    load_empty,
+    load_photos,
+    load_sprites,
+    split,
+)
 from facelatch_training.finder.recipe import Recipe, is_validation
 from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose, visible_share
 
@@ -23,7 +31,7 @@ _PREPARE_WITH = "run `facelatch-train finder prepare` into this folder"
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Composed pictures (N, H, W, 3) with labels (N, SLOTS, 14) and boxes to ignore (N, SLOTS, 4); NaN is none."""
+    """Pictures (N, H, W, 3), labels (N, SLOTS, 14) and boxes to ignore (N, SLOTS, 4); NaN is none."""
 
     images: NDArray[np.uint8]
     faces: Labels
@@ -56,7 +64,7 @@ def prepare(recipe: Recipe, root: Path, teacher: Path, out: Path) -> Prepared:
 def compose_all(stock: Stock, recipe: Recipe, count: int, out: Path) -> None:
     """Writes images.npy, labels.npz and prepare.json; the last one last, as the sign that all is there."""
     out.mkdir(parents=True, exist_ok=True)
-    images = np.lib.format.open_memmap(
+    images = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
         out / "images.npy", mode="w+", dtype=np.uint8, shape=(count, CANVAS[1], CANVAS[0], 3)
     )
     faces = np.full((count, SLOTS, 14), np.nan, np.float32)
@@ -65,13 +73,13 @@ def compose_all(stock: Stock, recipe: Recipe, count: int, out: Path) -> None:
     for index in trange(count, desc="scenes", unit="image"):
         scene = compose(stock, recipe.data, np.random.default_rng([recipe.seed, index]))
         images[index] = scene.image
-        digest.update(scene.image)
+        digest.update(scene.image.tobytes())
         for rows, store in ((scene.faces, faces), (scene.ignore, ignore)):
             seen = rows[visible_share(rows[:, :4], *CANVAS) > 0][:SLOTS]
             store[index, : len(seen)] = seen
     images.flush()
     np.savez(out / "labels.npz", faces=faces, ignore=ignore)
-    digest.update(faces)
+    digest.update(faces.tobytes())
     about = {"recipe_sha256": recipe.sha256, "fingerprint": digest.hexdigest(), "images": count}
     (out / "prepare.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
@@ -85,6 +93,6 @@ def load(folder: Path) -> Prepared:
     with np.load(folder / "labels.npz") as labels:
         faces, ignore = labels["faces"], labels["ignore"]
     if len(images) != len(faces):
-        raise InputError(f"{folder}: {len(images)} pictures but {len(faces)} rows of labels", hint=_PREPARE_WITH)
+        raise InputError(f"{folder}: {len(images)} pictures, {len(faces)} rows of labels", hint=_PREPARE_WITH)
     about = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
     return Prepared(images, faces, ignore, about["fingerprint"])

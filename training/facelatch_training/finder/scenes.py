@@ -1,4 +1,4 @@
-"""Composed training pictures: photos turned and scaled, faces pasted on backgrounds, and rooms without faces."""
+"""Composed training pictures: photos turned and scaled, faces pasted on backgrounds, empty rooms."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def compose(stock: Stock, data: Data, rng: np.random.Generator, canvas: tuple[in
 
 
 def _photo_scene(stock: Stock, data: Data, rng: np.random.Generator, canvas: tuple[int, int]) -> Scene:
-    """One to four photos, each turned and scaled so that one of its faces has a size drawn evenly in octaves."""
+    """One to four photos, each turned and scaled so that a face of it has a size even in octaves."""
     image = _background(stock, rng, canvas)
     faces: list[Labels] = []
     ignore: list[Labels] = []
@@ -106,7 +106,7 @@ def move(faces: Labels, matrix: NDArray[np.float64]) -> Labels:
         return np.zeros((0, 14), np.float32)
     points = faces[:, 4:].reshape(-1, 5, 2) @ matrix[:, :2].T + matrix[:, 2]
     boxes = move_boxes(faces[:, :4], matrix)
-    return np.concatenate([boxes, points.reshape(-1, 10)], axis=1).astype(np.float32)
+    return np.asarray(np.concatenate([boxes, points.reshape(-1, 10)], axis=1), np.float32)
 
 
 def move_boxes(boxes: Labels, matrix: NDArray[np.float64]) -> Labels:
@@ -119,7 +119,7 @@ def move_boxes(boxes: Labels, matrix: NDArray[np.float64]) -> Labels:
     turn = min(1.0, abs(float(matrix[1, 0])) / scale)
     mean = boxes[:, 2:].mean(axis=1, keepdims=True)
     sides = scale * ((1 - turn) * boxes[:, 2:] + turn * mean)
-    return np.concatenate([centres - sides / 2, sides], axis=1).astype(np.float32)
+    return np.asarray(np.concatenate([centres - sides / 2, sides], axis=1), np.float32)
 
 
 def visible_share(boxes: Labels, width: float, height: float) -> NDArray[np.float32]:
@@ -161,7 +161,7 @@ def _outline(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
         soft = int(rng.integers(0, 4)) * 2 + 1
     else:
         axes = (int(side * rng.uniform(0.43, 0.5)), int(side * rng.uniform(0.49, 0.56)))
-        cv2.ellipse(mask, (side // 2, int(side * 0.5)), axes, 0, 0, 360, 255, -1)
+        cv2.ellipse(mask, (side // 2, int(side * 0.5)), axes, 0, 0, 360, (255,), -1)
         soft = int(rng.integers(2, 7)) * 2 + 1
     mask = np.asarray(cv2.GaussianBlur(mask, (soft, soft), 0), np.uint8)
     mask[[0, -1]] = 0

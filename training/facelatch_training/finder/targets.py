@@ -9,15 +9,13 @@ from facelatch.finder_decode import BASE_CELLS, cells
 from facelatch_training.finder.faces import Labels
 
 WIDTH = 17
-"""Numbers per cell: flag (1 face, 0 none, -1 do not care), weight, stride / face side, box (4), landmarks (10)."""
+"""Numbers per cell: flag (1 face, 0 none, -1 unasked), weight, stride / side, box (4), landmarks (10)."""
 
 SIDES: dict[int, tuple[float, float]] = {8: (0, 48), 16: (36, 104), 32: (80, 1e9)}
 """Per stride, the faces it answers for: the geometric mean of the box's sides, px. Neighbours overlap."""
 
 
-def targets(
-    faces: Labels, ignore: Labels, size: tuple[int, int], smallest_px: float
-) -> NDArray[np.float32]:
+def targets(faces: Labels, ignore: Labels, size: tuple[int, int], smallest_px: float) -> NDArray[np.float32]:
     """(cells, WIDTH) for a picture of `size` (width, height) with labels (K, 14) and boxes to ignore (M, 4).
 
     Only cells near a face's centre answer for it; cells about them are not asked, since a face seen

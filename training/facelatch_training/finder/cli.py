@@ -1,0 +1,104 @@
+"""`facelatch-train finder`: prepare, fit, evaluate, export."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facelatch_training.finder.recipe import Recipe
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+_recipe = click.option("--recipe", type=_FILE, default=Path("config/finder.toml"), show_default=True)
+_data = click.option("--data", type=_FOLDER, required=True, help="Folder with scenes/, faces/ and clips.tar.")
+_teacher = click.option("--teacher", type=_FILE, required=True, help="YuNet's ONNX file.")
+_prepared = click.option("--prepared", type=_FOLDER, default=Path("runs/finder-data"), show_default=True)
+_run = click.option("--run", type=_FOLDER, default=Path("runs/finder"), show_default=True)
+_model = click.option("--model", type=_FILE, default=Path("models/finder.tflite"), show_default=True)
+
+
+@click.group()
+def finder() -> None:
+    """Train Facelatch's own face finder: box, five landmarks, score."""
+
+
+@finder.command()
+@_recipe
+@_data
+@_teacher
+@_prepared
+def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
+    """Compose training pictures from photos, aligned crops and empty backgrounds."""
+    from facelatch_training.finder import prepare as stage
+
+    made = stage.prepare(_load(recipe), data, teacher, prepared)
+    click.echo(f"{len(made.images)} pictures in {prepared}, fingerprint {made.fingerprint[:12]}")
+
+
+@finder.command()
+@_recipe
+@_prepared
+@_run
+def fit(recipe: Path, prepared: Path, run: Path) -> None:
+    """Train; run it again to go on where it was cut off."""
+    from facelatch_training.finder import fit as stage
+    from facelatch_training.finder.prepare import VALIDATION, load
+
+    stage.fit(_load(recipe), load(prepared), run, check=load(prepared / VALIDATION))
+    click.echo(f"trained: {run / stage.FINAL}, curves in {run / 'curves.png'}")
+
+
+@finder.command()
+@_recipe
+@_prepared
+@_run
+@click.option("--out", type=_FOLDER, default=Path("models"), show_default=True)
+def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
+    """Write finder.tflite (int8, both input sizes), its manifest and the float weights."""
+    from facelatch_training.finder import export as stage
+    from facelatch_training.finder.fit import averaged
+    from facelatch_training.finder.prepare import load
+
+    path = stage.export(averaged(run), _load(recipe), load(prepared), out, commit=_commit())
+    click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+@finder.command()
+@_recipe
+@_data
+@_teacher
+@_model
+@click.option("--reference", type=_FOLDER, help="Folder of the reference recogniser, to verify with.")
+@click.option("--pairs", default=3000, show_default=True, help="Pairs of validation crops to verify.")
+@click.option("--write/--no-write", default=False, help="Put figures and score threshold into the manifest.")
+def evaluate(
+    recipe: Path, data: Path, teacher: Path, model: Path, reference: Path | None, pairs: int, write: bool
+) -> None:
+    """Measure the exported file against YuNet and OpenCV's cascade, in one run on one thread."""
+    from facelatch_training.finder.export import write_manifest
+    from facelatch_training.finder.report import measure
+
+    loaded = _load(recipe)
+    figures = measure(model, loaded, data, teacher, reference=reference, pairs=pairs)
+    click.echo(json.dumps(figures, indent=1))
+    if write:
+        threshold = figures["scenes"]["facelatch"]["threshold"]["0.1"]
+        write_manifest(model, loaded, commit=_commit(), threshold=threshold, figures=figures)
+
+
+def _load(path: Path) -> Recipe:
+    from facelatch_training.finder.recipe import load_recipe
+
+    return load_recipe(path)
+
+
+def _commit() -> str:
+    """The commit of the checkout, or "unknown" outside one."""
+    done: Any = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
