@@ -25,7 +25,8 @@ def read_image(path: Path) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", hint="check the name and who may read it") from error
+        reason = error.strerror or error
+        raise InputError(f"{path}: {reason}", hint="check the name and who may read it") from error
     if not data:
         raise InputError(f"{path}: the file is empty", hint=_HINT)
     if _is_cut_short(data):
@@ -42,9 +43,11 @@ def read_image(path: Path) -> Image:
 def image_files(folder: Path) -> list[Path]:
     """The pictures directly in `folder`, by name. Raises InputError when it is no folder or has none."""
     try:
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        inside = sorted(folder.iterdir())
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror or error}", hint="name a folder with pictures") from error
+        reason = error.strerror or error
+        raise InputError(f"{folder}: {reason}", hint="name a folder with pictures") from error
+    files = [file for file in inside if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not files:
         raise InputError(f"{folder}: no picture in it", hint=f"pictures end in {', '.join(SUFFIXES)}")
     return files

@@ -1,0 +1,140 @@
+"""The Siamese network in TFLite. Owns the runtime; whoever else needs a verdict asks the Verifier port."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.align import CROP_SIZE_PX
+from facelatch.errors import ModelError
+from facelatch.manifest import SIGNATURES, load_manifest
+from facelatch.values import Image
+
+_RUNTIMES = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+)
+"""Module and package, best first: LiteRT is the faster and has wheels for every Python here."""
+
+_AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
+
+Floats = NDArray[np.float32]
+
+
+class TfliteVerifier:
+    """The Verifier port on a `siamese.tflite` and the manifest beside it."""
+
+    def __init__(self, model: Path, *, threads: int = 1, runtime: str | None = None) -> None:
+        """Loads the model. `runtime` (a package name) asks for one runtime instead of the best installed.
+
+        Raises ModelError: whatever `load_manifest` finds, no runtime, a file that is no model, or one whose
+        signatures are not those of its manifest.
+        """
+        self.manifest = load_manifest(model)
+        interpreters, self._package = _runtime(runtime)
+        try:
+            interpreter = interpreters.Interpreter(model_path=str(model), num_threads=threads)
+            found = interpreter.get_signature_list()
+        except (ValueError, RuntimeError, SystemError) as error:
+            raise ModelError(f"{model}: {self.runtime} cannot load it: {error}", hint=_AGAIN) from error
+        self._check_signatures(model, found)
+        self._embed = interpreter.get_signature_runner("embed")
+        self._compare = interpreter.get_signature_runner("compare")
+        self._verify = interpreter.get_signature_runner("verify")
+        self._check_shapes(model)
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model file."""
+        return self.manifest.model_sha256
+
+    @property
+    def runtime(self) -> str:
+        """Which TFLite runtime runs the model, with its version."""
+        try:
+            return f"{self._package} {version(self._package)}"
+        except PackageNotFoundError:  # a vendored or distribution build without metadata
+            return self._package
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether this runtime is expected to run int8 by vector kernels on this processor.
+
+        LiteRT does so everywhere (XNNPACK). Its predecessor gives signatures no XNNPACK, and has fast int8
+        kernels of its own only on ARM.
+        """
+        return self._package == "ai-edge-litert" or platform.machine() in {"aarch64", "arm64", "armv7l"}
+
+    def embed(self, crop: Image) -> Floats:
+        """The embedding (D,) of an aligned crop (112, 112, 3). Raises ModelError when it is not finite."""
+        batch = np.ascontiguousarray(crop[np.newaxis], dtype=np.uint8)
+        output = self._embed(image=batch)["embedding"]
+        vector = np.array(output, dtype=np.float32).reshape(-1)
+        if not np.isfinite(vector).all():
+            raise ModelError("the model gave an embedding that is not finite", hint=_AGAIN)
+        return vector
+
+    def compare(self, probe: Floats, gallery: Floats) -> Floats:
+        """Similarities (N,) in 0..1 of one embedding (D,) to N others (N, D); (0,) for an empty gallery."""
+        if len(gallery) == 0:
+            return np.zeros(0, dtype=np.float32)
+        output = self._compare(
+            probe=np.ascontiguousarray(probe[np.newaxis], dtype=np.float32),
+            gallery=np.ascontiguousarray(gallery, dtype=np.float32),
+        )
+        return np.array(output["similarity"], dtype=np.float32).reshape(-1)
+
+    def verify(self, anchor: Image, validation: Image) -> float:
+        """The similarity of two aligned crops by the whole network at once."""
+        output = self._verify(
+            anchor=np.ascontiguousarray(anchor[np.newaxis], dtype=np.uint8),
+            validation=np.ascontiguousarray(validation[np.newaxis], dtype=np.uint8),
+        )
+        return float(np.ravel(output["similarity"])[0])
+
+    def _check_signatures(self, model: Path, found: dict[str, dict[str, list[str]]]) -> None:
+        for name, (inputs, outputs) in SIGNATURES.items():
+            has = found.get(name)
+            if has is None or set(has["inputs"]) != set(inputs) or set(has["outputs"]) != set(outputs):
+                raise ModelError(
+                    f"{model}: signature {name!r} of the file is {has}, "
+                    f"expected inputs {list(inputs)} and outputs {list(outputs)}",
+                    hint=_AGAIN,
+                )
+
+    def _check_shapes(self, model: Path) -> None:
+        image = self._embed.get_input_details()["image"]
+        embedding = self._embed.get_output_details()["embedding"]
+        size = self.manifest.embedding_size
+        crop = [1, CROP_SIZE_PX, CROP_SIZE_PX, 3]
+        if image["dtype"] is not np.uint8 or list(image["shape"]) != crop:
+            raise ModelError(
+                f"{model}: embed takes {np.dtype(image['dtype']).name} {list(image['shape'])}, "
+                f"expected uint8 {crop}",
+                hint=_AGAIN,
+            )
+        if list(embedding["shape"]) != [1, size]:
+            raise ModelError(
+                f"{model}: embeddings are {list(embedding['shape'])}, its manifest says [1, {size}]",
+                hint=_AGAIN,
+            )
+
+
+def _runtime(wanted: str | None) -> tuple[Any, str]:
+    """The interpreter module and its package. Raises ModelError when there is none."""
+    for module, package in _RUNTIMES:
+        if wanted in (None, package):
+            try:
+                return importlib.import_module(module), package
+            except ImportError:
+                continue
+    raise ModelError(
+        f"no TFLite runtime is installed ({wanted or 'ai-edge-litert or tflite-runtime'})",
+        hint="pip install ai-edge-litert; tflite-runtime under Python 3.11 with numpy below 2",
+    )

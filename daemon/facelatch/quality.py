@@ -1,0 +1,175 @@
+"""Whether a picture of a face is good enough to judge: measures, and limits on them.
+
+The line refuses with the reason; enrolment keeps only what passes. Brightness, contrast and sharpness
+are measured on the aligned crop and only inside an ellipse from brow to chin, so that a bright window
+behind a dark face does not pass for light on it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.align import CROP_SIZE_PX, TEMPLATE, similarity_transform
+from facelatch.config import QualityConfig
+from facelatch.values import Face, Image, Pose, Reason
+
+_SHARPNESS_SIZE_PX = 40
+"""Side to which a crop is reduced before its sharpness is measured: the detail a face 13 px between the
+eyes still has. A small sharp face is not called blurred, and sensor noise averages out."""
+
+_SECOND_DIFFERENCES = [
+    np.array(kernel, dtype=np.float32)
+    for kernel in (
+        [[0, 0, 0], [1, -2, 1], [0, 0, 0]],
+        [[0, 1, 0], [0, -2, 0], [0, 1, 0]],
+        [[0.5, 0, 0], [0, -1, 0], [0, 0, 0.5]],
+        [[0, 0, 0.5], [0, -1, 0], [0.5, 0, 0]],
+    )
+]
+"""One per direction; the diagonal ones span sqrt(2) times as far, hence half the weight."""
+
+_OUTLINE = np.array([[22, 45], [90, 45], [24, 75], [88, 75], [40, 102], [72, 102]], dtype=np.float64)
+"""Brows, cheeks and chin in the crop, px: what must lie within the picture."""
+
+_MAX_OFFSET = 2.0
+"""Pose offsets are clipped here; a face that far round is a profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What can be said about one picture of a face before recognising it."""
+
+    eye_distance_px: float
+    """In the picture the crop was cut from. On a turned head the eyes close up; there it is what the
+    distance from eyes to mouth would make it, so that the person is not told to come closer."""
+    brightness: float
+    """Mean grey, 0 to 255."""
+    contrast: float
+    """Standard deviation of the grey, 0 to 128."""
+    sharpness: float
+    """100 times the squared second difference over the grey's variance, in the direction where it is
+    least, at 40x40 px. Neither light nor contrast changes it; defocus and motion lower it."""
+    pose: Pose
+    cut_off: bool
+    """Whether brows, cheeks or chin lie outside the picture."""
+
+
+def measure(frame_shape: tuple[int, ...], face: Face, crop: Image) -> Measures:
+    """The measures of `face` in a picture of shape (H, W, ...) and of its aligned crop (112, 112, 3)."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_SHARPNESS_SIZE_PX, _SHARPNESS_SIZE_PX), interpolation=cv2.INTER_AREA)
+    tones = small[_FACE_AREA].astype(np.float32)
+    return Measures(
+        eye_distance_px=_eye_distance(face.landmarks),
+        brightness=float(tones.mean()),
+        contrast=float(tones.std()),
+        sharpness=_sharpness(small, float(tones.var())),
+        pose=pose(face.landmarks),
+        cut_off=_is_cut_off(frame_shape, face.landmarks),
+    )
+
+
+def judge(measures: Measures, limits: QualityConfig) -> Reason | None:
+    """The first thing a person should change, or None when the picture will do.
+
+    Where the face is comes before how it is held, that before the light, and sharpness last: each is
+    only worth mending, or even measurable, once the ones before it are right.
+    """
+    if measures.cut_off:
+        return Reason.CUT_OFF
+    if not measures.eye_distance_px >= limits.min_eye_distance_px:
+        return Reason.TOO_SMALL
+    turn = measures.pose
+    if not (
+        abs(turn.yaw) <= limits.max_yaw
+        and abs(turn.pitch) <= limits.max_pitch
+        and abs(turn.roll) <= limits.max_roll_degrees
+    ):
+        return Reason.TURNED_AWAY
+    if measures.brightness < limits.min_brightness:
+        return Reason.TOO_DARK
+    if measures.brightness > limits.max_brightness:
+        return Reason.TOO_BRIGHT
+    if measures.contrast < limits.min_contrast:
+        return Reason.LOW_CONTRAST
+    if measures.sharpness < limits.min_sharpness:
+        return Reason.BLURRED
+    return None
+
+
+def pose(landmarks: NDArray[np.float32]) -> Pose:
+    """Where the face points, from its landmarks (5, 2). Offsets are clipped to 2; no landmarks make it raise.
+
+    The nose is placed in the skewed frame that half the line between the eyes and the line from the
+    eyes to the mouth span, so that tilting the head changes neither yaw nor pitch.
+    """
+    if not np.isfinite(landmarks).all():
+        return Pose(_MAX_OFFSET, _MAX_OFFSET, 180.0)
+    half_eyes, down, nose = _face_axes(landmarks)
+    roll = math.degrees(math.atan2(half_eyes[1], half_eyes[0]))
+    area = half_eyes[0] * down[1] - half_eyes[1] * down[0]
+    if abs(area) < 1e-6:
+        return Pose(_MAX_OFFSET, _MAX_OFFSET, roll)
+    across = (nose[0] * down[1] - nose[1] * down[0]) / area
+    along = (half_eyes[0] * nose[1] - half_eyes[1] * nose[0]) / area
+    yaw, pitch = across - _STRAIGHT[0], 2 * (along - _STRAIGHT[1])
+    return Pose(_clipped(yaw), _clipped(pitch), roll)
+
+
+def _face_axes(landmarks: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+    """From the middle of the eyes: to the image-right eye, to the middle of the mouth, to the nose."""
+    points = landmarks.astype(np.float64)
+    middle = (points[0] + points[1]) / 2
+    return (points[1] - points[0]) / 2, (points[3] + points[4]) / 2 - middle, points[2] - middle
+
+
+def _nose_of_a_straight_face() -> tuple[float, float]:
+    half_eyes, down, nose = _face_axes(TEMPLATE)
+    across, along = np.linalg.solve(np.stack([half_eyes, down], axis=1), nose)
+    return float(across), float(along)
+
+
+def _face_area() -> NDArray[np.bool_]:
+    """(40, 40): True from brow to chin and from cheek to cheek."""
+    mask = np.zeros((CROP_SIZE_PX, CROP_SIZE_PX), dtype=np.uint8)
+    cv2.ellipse(mask, (56, 70), (34, 44), 0, 0, 360, (1,), cv2.FILLED)
+    area = cv2.resize(mask, (_SHARPNESS_SIZE_PX, _SHARPNESS_SIZE_PX), interpolation=cv2.INTER_NEAREST) > 0
+    area[[0, -1]] = False  # no second difference at the border
+    return np.asarray(area, dtype=np.bool_)
+
+
+_STRAIGHT = _nose_of_a_straight_face()
+_FACE_AREA = _face_area()
+
+
+def _clipped(offset: float) -> float:
+    return float(min(max(offset, -_MAX_OFFSET), _MAX_OFFSET))
+
+
+def _eye_distance(landmarks: NDArray[np.float32]) -> float:
+    half_eyes, down, _ = _face_axes(landmarks)
+    template_half_eyes, template_down, _ = _face_axes(TEMPLATE)
+    proportion = np.hypot(*template_half_eyes) / np.hypot(*template_down)
+    return float(2 * max(np.hypot(*half_eyes), np.hypot(*down) * proportion))
+
+
+def _sharpness(small: cv2.typing.MatLike, variance: float) -> float:
+    energies = [
+        float(np.mean(np.square(cv2.filter2D(small, cv2.CV_32F, kernel)[_FACE_AREA])))
+        for kernel in _SECOND_DIFFERENCES
+    ]
+    return 100 * min(energies) / (variance + 1)  # + 1: a flat crop has no detail, not infinitely much
+
+
+def _is_cut_off(frame_shape: tuple[int, ...], landmarks: NDArray[np.float32]) -> bool:
+    transform = similarity_transform(landmarks)
+    if transform is None:
+        return False  # no face at all; align says so
+    points = cv2.transform(_OUTLINE[None], cv2.invertAffineTransform(transform))[0]
+    height, width = frame_shape[:2]
+    return bool((points < 0).any() or (points > (width - 1, height - 1)).any())
