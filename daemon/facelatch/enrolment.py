@@ -125,12 +125,8 @@ def _under_way(
         case Capturing(), Judged():
             return _look_again(state, given, now, setting)
         case Capturing(), SeveralFaces():
-            several = state.several + 1
-            return (
-                _failed(Failure.SECOND_FACE, now)
-                if several >= SEVERAL_FRAMES
-                else replace(state, several=several)
-            )
+            state = replace(state, several=state.several + 1)
+            return _failed(Failure.SECOND_FACE, now) if state.several >= SEVERAL_FRAMES else state
     return state
 
 

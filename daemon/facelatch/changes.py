@@ -1,0 +1,158 @@
+"""What changed between two states of a machine, as audit events. Nothing else makes events of the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from facelatch import door, enrolment_states, session
+from facelatch.audit import Event, EventKind, Value
+from facelatch.values import Person, Verdict
+
+_ENDINGS = {
+    session.Ending.GRANTED: EventKind.VISIT_GRANTED,
+    session.Ending.REFUSED: EventKind.VISIT_REFUSED,
+    session.Ending.ABANDONED: EventKind.VISIT_ABANDONED,
+}
+
+_FAULT_HINTS = {
+    "camera_stale": "no frame for camera.stale_after_seconds: check the cable, `facelatch check` tries the camera",
+    "camera_failed": "check the cable, `facelatch check` tries the camera",
+    "picture_frozen": "the camera repeats one picture for camera.frozen_after_seconds: power it off and on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What visit events carry besides: which model judged, how old its frame was."""
+
+    model: str
+    frame_age_seconds: float
+
+    @property
+    def fields(self) -> dict[str, Value]:
+        """As event fields; an age that is no number (no frame yet) is left out."""
+        age = self.frame_age_seconds
+        fields: dict[str, Value] = {"MODEL": self.model} if self.model else {}
+        return fields | ({"FRAME_AGE_MS": round(age * 1000)} if 0 <= age < 1e6 else {})
+
+
+def of_fault(code: str, context: Context) -> Event:
+    """The fault that has just come up."""
+    hint = _FAULT_HINTS.get(code)
+    fields: dict[str, Value] = {"REASON": code} if hint is None else {"REASON": code, "HINT": hint}
+    return Event(EventKind.FAULT, fields | {k: v for k, v in context.fields.items() if k != "MODEL"})
+
+
+def of_session(
+    before: session.Session, after: session.Session, now: float, purpose: str, context: Context
+) -> Iterator[Event]:
+    """Visits that ended, lock-outs that began or ended."""
+    was, now_is = before.phase, after.phase
+    if isinstance(was, session.LockedOut) and was != now_is:
+        yield Event(EventKind.LOCKOUT_ENDED, {"COUNT": before.throttle.refusals})
+    for outcome in after.outcomes:
+        yield _visit(outcome, purpose, context)
+    if isinstance(now_is, session.LockedOut) and was != now_is:
+        seconds = round(now_is.until - now, 1)
+        yield Event(EventKind.LOCKOUT_STARTED, {"SECONDS": seconds, "COUNT": after.throttle.refusals})
+
+
+def _visit(outcome: session.Outcome, purpose: str, context: Context) -> Event:
+    verdict, fields = outcome.verdict, {"COUNT": outcome.frames, **context.fields}
+    if verdict is not None:
+        fields |= _shares(verdict)
+    if outcome.ending is session.Ending.GRANTED:
+        person = verdict.person if verdict is not None else None
+        fields |= {"PURPOSE": purpose, **_names(person)}
+    else:
+        fields |= {"REASON": str(outcome.reason), "HINT": outcome.hint}
+        if verdict is not None and verdict.person is not None:
+            fields["NEAREST"] = verdict.person.name
+    return Event(_ENDINGS[outcome.ending], fields)
+
+
+def of_door(
+    before: door.Door, after: door.Door, now: float, person: Person | None, reason: str
+) -> Iterator[Event]:
+    """Unlocked (for `person`), unlocked for longer, or locked (because of `reason`)."""
+    if before == after:
+        return
+    if isinstance(after, door.Unlocked):
+        seconds = round(after.until - now, 3)
+        yield Event(EventKind.DOOR_UNLOCKED, {**_names(person), "SECONDS": seconds})
+    elif isinstance(before, door.Unlocked):
+        seconds = round(now - before.first, 3)
+        yield Event(EventKind.DOOR_LOCKED, {"REASON": reason, "SECONDS": seconds})
+
+
+def of_enrolment(
+    before: enrolment_states.Enrolment, after: enrolment_states.Enrolment, wanted: int, now: float
+) -> Iterator[Event]:
+    """The steps of an enrolment; call it after each single input. `wanted` is the number of images."""
+    if before is after:
+        return
+    match before, after:
+        case enrolment_states.Idle() | enrolment_states.Failed() | enrolment_states.Done(), _:
+            yield from _begun(after, now)
+        case enrolment_states.Authorising(), enrolment_states.Armed(authoriser=admin):
+            yield Event(EventKind.ENROLMENT_AUTHORISED, _names(admin))
+            yield from _begun(after, now)
+        case enrolment_states.Saving(), enrolment_states.Done(person=person, references=count):
+            yield Event(EventKind.ENROLMENT_SAVED, {**_names(person), "COUNT": count})
+        case enrolment_states.Saving(), enrolment_states.Failed(failure=failure, detail=detail):
+            fields: dict[str, Value] = {"REASON": detail or failure.value, "HINT": failure.hint}
+            yield Event(EventKind.ENROLMENT_SAVE_FAILED, fields)
+        case _, enrolment_states.Failed():
+            yield _aborted(before, after)
+        case _, enrolment_states.Capturing() | enrolment_states.Saving():
+            yield from _progress(before, after, wanted)
+
+
+def _begun(after: enrolment_states.Enrolment, now: float) -> Iterator[Event]:
+    match after:
+        case enrolment_states.Armed(request=request, until=until):
+            fields: dict[str, Value] = {"REASON": request.origin.value, "SECONDS": round(until - now, 1)}
+            named: dict[str, Value] = {"PERSON": request.name} if request.name is not None else {}
+            yield Event(EventKind.ENROLMENT_ARMED, fields | named)
+        case enrolment_states.Authorising(request=request, until=until):
+            fields = {"REASON": request.origin.value, "SECONDS": round(until - now, 1)}
+            yield Event(EventKind.ENROLMENT_AUTHORISING, fields)
+        case enrolment_states.Failed():
+            yield _aborted(None, after)
+
+
+def _aborted(before: enrolment_states.Enrolment | None, after: enrolment_states.Failed) -> Event:
+    fields: dict[str, Value] = {
+        "REASON": after.failure.value,
+        "HINT": after.failure.hint,
+        "COUNT": len(before.kept) if isinstance(before, enrolment_states.Capturing) else 0,
+    }
+    return Event(EventKind.ENROLMENT_ABORTED, fields | ({"NEAREST": after.detail} if after.detail else {}))
+
+
+def _progress(
+    before: enrolment_states.Enrolment,
+    after: enrolment_states.Capturing | enrolment_states.Saving,
+    wanted: int,
+) -> Iterator[Event]:
+    known = before.lookalike if isinstance(before, enrolment_states.Capturing) else None
+    had = len(before.kept) if isinstance(before, enrolment_states.Capturing) else 0
+    has = len(after.kept if isinstance(after, enrolment_states.Capturing) else after.person.references)
+    if has > had:
+        yield Event(EventKind.ENROLMENT_PROGRESS, {"COUNT": has, "REFERENCES": wanted})
+    close = after.lookalike
+    if close is not None and known is None and close.person is not None:
+        yield Event(EventKind.ENROLMENT_LOOKALIKE, {"NEAREST": close.person.name, **_shares(close)})
+
+
+def _names(person: Person | None) -> dict[str, Value]:
+    return {"PERSON": person.name, "PERSON_ID": person.id} if person is not None else {"PERSON": "?"}
+
+
+def _shares(verdict: Verdict) -> dict[str, Value]:
+    return {
+        "SIMILARITY_SHARE": round(verdict.share, 3),
+        "DETECTIONS": verdict.detections,
+        "REFERENCES": verdict.references,
+    }

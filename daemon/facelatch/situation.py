@@ -1,0 +1,140 @@
+"""The states of all machines, told to people: which patterns apply, and one line of status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from facelatch import enrolment_states as enrolment
+from facelatch import session
+from facelatch.button import Position
+from facelatch.door import Door, Unlocked
+from facelatch.enrolment_states import Enrolment, Failure
+from facelatch.indicator import Pattern
+from facelatch.values import Reason
+
+KEPT_SECONDS = 0.25
+"""How long the flash for a kept image lasts; shorter than the least time between two."""
+REFUSED_SECONDS = 1.6
+"""How long a refusal is shown."""
+
+_FAILURES = {
+    Failure.DUPLICATE: Pattern.ALREADY_ENROLLED,
+    Failure.TOO_LITTLE_MOVEMENT: Pattern.MOVE_MORE,
+    Failure.SECOND_FACE: Pattern.SECOND_PERSON,
+    Failure.ANOTHER_PERSON: Pattern.SECOND_PERSON,
+    Failure.NOT_ADMIN: Pattern.NOT_AUTHORISED,
+    Failure.NO_ADMIN: Pattern.NOT_AUTHORISED,
+    Failure.SAVE_FAILED: Pattern.NOT_SAVED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the projections need of a state."""
+
+    now: float
+    session: session.Session
+    door: Door
+    enrolment: Enrolment
+    button: Position
+    fault: str | None
+    stopping: bool
+    refused_until: float
+    people_enrolled: int
+    wanted: int
+    """Images of a complete enrolment."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentView:
+    """An enrolment for the command line."""
+
+    state: str
+    """idle, authorising, armed, capturing, saving, done or failed."""
+    kept: int
+    wanted: int
+    person: str | None = None
+    reason: str | None = None
+    hint: str = ""
+
+
+def patterns(of: Situation) -> Iterator[Pattern]:
+    """Every pattern that applies; indicator.choose knows which comes first."""
+    if of.fault is not None:
+        yield Pattern.FAULT
+    yield from _enrolment_patterns(of.enrolment, of.now)
+    if of.button is Position.IGNORED:
+        yield Pattern.BUTTON_STUCK
+    if isinstance(of.door, Unlocked):
+        yield Pattern.UNLOCKED
+    if of.now < of.refused_until:
+        yield Pattern.REFUSED
+    match of.session.phase:
+        case session.LockedOut():
+            yield Pattern.LOCKED_OUT
+        case session.Gathering(advice=advice):
+            judged = advice in (
+                None,
+                Reason.NOT_RECOGNISED,
+                Reason.TOO_FEW_DETECTIONS,
+                Reason.NOBODY_ENROLLED,
+            )
+            yield Pattern.LOOKING if judged else Pattern.UNCLEAR
+    yield Pattern.READY if of.people_enrolled else Pattern.NOBODY_ENROLLED
+
+
+def _enrolment_patterns(state: Enrolment, now: float) -> Iterator[Pattern]:
+    match state:
+        case enrolment.Authorising():
+            yield Pattern.AUTHORISING
+        case enrolment.Armed():
+            yield Pattern.ARMED
+        case enrolment.Capturing(kept_at=kept_at):
+            yield Pattern.KEPT if now - kept_at < KEPT_SECONDS else Pattern.CAPTURING
+        case enrolment.Saving():
+            yield Pattern.SAVING
+        case enrolment.Done():
+            yield Pattern.ENROLLED
+        case enrolment.Failed(failure=failure):
+            yield _FAILURES.get(failure, Pattern.NOT_ENROLLED)
+
+
+def status(of: Situation) -> str:
+    """One line on what the door is doing."""
+    if of.fault is not None:
+        return f"locked: fault {of.fault}"
+    if of.stopping:
+        return "locked: stopping"
+    view = enrolment_view(of.enrolment, of.wanted)
+    if view.state != "idle":
+        return (
+            f"locked: enrolment {view.state}, {view.kept} of {view.wanted} images kept. {view.hint}".rstrip()
+        )
+    match of.session.phase:
+        case session.Cooling(person=person) if isinstance(of.door, Unlocked):
+            return f"unlocked for {person.name}"
+        case _ if isinstance(of.door, Unlocked):
+            return "unlocked"
+        case session.LockedOut(until=until):
+            return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"
+        case session.Gathering(advice=advice):
+            return "locked: looking at somebody" + (f": {advice.hint}" if advice is not None else "")
+    return f"locked: {of.people_enrolled} people enrolled"
+
+
+def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
+    """What the command line shows of an enrolment."""
+    name = type(state).__name__.lower()
+    match state:
+        case enrolment.Authorising(request=request) | enrolment.Armed(request=request):
+            return EnrolmentView(name, 0, wanted, request.name)
+        case enrolment.Capturing(request=request, kept=kept):
+            return EnrolmentView(name, len(kept), wanted, request.name)
+        case enrolment.Saving(person=new):
+            return EnrolmentView(name, len(new.references), wanted, new.name)
+        case enrolment.Done(person=person, references=count):
+            return EnrolmentView(name, count, wanted, person.name)
+        case enrolment.Failed(failure=failure, detail=detail):
+            return EnrolmentView(name, 0, wanted, detail or None, failure.value, failure.hint)
+    return EnrolmentView(name, 0, wanted)
