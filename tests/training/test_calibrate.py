@@ -1,0 +1,268 @@
+"""Thresholds from targets: attempts are played as the daemon plays them, and reported on other people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch import session as machine
+from facelatch.align import ALIGN_VERSION
+from facelatch.config import Config
+from facelatch.errors import InputError, ModelError
+from facelatch.manifest import SIGNATURES, load_manifest
+from facelatch.match import match
+from facelatch.values import Box, Face, Gallery, Image, Judged, Person, Pose, Thresholds
+from facelatch_training.attempts import VERSIONS, VISIT_FRAMES, FrameSet, Visits, granted, sample_visits
+from facelatch_training.calibrate import (
+    Setting,
+    Targets,
+    attempt_errors,
+    calibrate,
+    calibration_half,
+    choose,
+    try_settings,
+    write,
+)
+
+
+class ColourVerifier:
+    """Knows people by their mean colour."""
+
+    model_sha256 = "0" * 64
+
+    def embed(self, crop: Image) -> np.ndarray:
+        return np.asarray(crop.mean(axis=(0, 1)) / 255, np.float32)
+
+    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-8 * np.abs(gallery - probe).sum(axis=1)), np.float32)
+
+
+def coloured(people: int, photos: int) -> tuple[np.ndarray, list[str]]:
+    rng = np.random.default_rng(3)
+    colours = rng.integers(20, 230, (people, 3))
+    shades = colours[:, None] + rng.integers(-12, 13, (people, photos, 3))
+    crops = np.broadcast_to(shades.reshape(-1, 1, 1, 3), (people * photos, 112, 112, 3)).clip(0, 255)
+    return crops.astype(np.uint8), [f"person-{n:03d}" for n in range(people) for _ in range(photos)]
+
+
+def daemon_outcome(similarities: np.ndarray, people: int, references: int, thresholds: Thresholds) -> int:
+    """What `match` and `session` make of the frames (F, N): the id of whoever was granted, or -1."""
+    members = {number: Person(number, f"p{number}") for number in range(people)}
+    owners = tuple(np.repeat(np.arange(people), references).tolist())
+    gallery = Gallery(people=members, owners=owners, embeddings=np.zeros((len(owners), 8), np.float32))
+    face = Face(Box(0, 0, 9, 9), np.zeros((5, 2), np.float32), 1.0)
+    state, settings = machine.Session(), Config().session
+    for number, frame in enumerate(similarities):
+        seen = Judged(
+            face=face,
+            pose=Pose(0, 0, 0),
+            verdict=match(frame, gallery, thresholds),
+            crop=np.zeros((112, 112, 3), np.uint8),
+            embedding=np.zeros(8, np.float32),
+            similarities=frame,
+        )
+        state = machine.advance(state, seen, number / 15, settings)
+        if state.outcomes:
+            ending = state.outcomes[-1]
+            if ending.ending is machine.Ending.GRANTED:
+                assert ending.verdict is not None
+                assert ending.verdict.person is not None
+                return ending.verdict.person.id
+            return -1
+    return -1
+
+
+@pytest.mark.parametrize("verification", [0.25, 0.5, 0.75, 1.0])
+def test_visits_end_as_the_daemon_ends_them(verification: float) -> None:
+    """200 random visits to a gallery of three with four references, through the daemon's own match and session."""
+    rng = np.random.default_rng(int(verification * 4))
+    people, references, visits = 3, 4, 200
+    leaning = rng.random((visits, 1, people, 1)) * 0.9
+    similarity = (rng.random((visits, VISIT_FRAMES, people, references)) * 0.5 + leaning * 0.6).astype(
+        np.float32
+    )
+    thresholds = Thresholds(detection=0.6, verification=verification, ambiguity_margin=0.2)
+    shares = (similarity >= np.float32(0.6)).mean(axis=3).astype(np.float32)
+    ordered = np.sort(shares, axis=2)
+    played = Visits(
+        visitor=np.arange(visits),
+        own=np.full(visits, -1),
+        still=np.zeros(visits, bool),
+        best=shares.argmax(axis=2),
+        share=ordered[:, :, -1],
+        runner_up=ordered[:, :, -2],
+    )
+    found = granted(played, verification=verification, required=3, refusal_frames=8, ambiguity_margin=0.2)
+    flat = similarity.reshape(visits, VISIT_FRAMES, -1)
+    expected = [daemon_outcome(frames, people, references, thresholds) for frames in flat]
+    assert found.tolist() == expected
+    assert -1 in expected
+    if verification < 1:
+        assert max(expected) >= 0
+
+
+def frame_set(people: int, photos: int, chance: float, seed: int = 0) -> FrameSet:
+    """Everybody is detected by their own frames; strangers by `chance`, one draw for each pair of photographs."""
+    rng = np.random.default_rng(seed)
+    alike = rng.random((people * photos, people * photos)) < chance
+    alike |= alike.T
+    owner = np.repeat(np.arange(people), photos)
+    alike |= owner[:, None] == owner
+    detected = np.repeat(np.repeat(alike, VERSIONS, axis=0), VERSIONS, axis=1)
+    numbers = np.arange(len(detected)).reshape(people, photos, VERSIONS)
+    return FrameSet(detected, tuple(tuple(person) for person in numbers))
+
+
+def test_nobody_comes_to_the_door_in_a_photograph_they_were_enrolled_from() -> None:
+    """With frames detected by nothing but their own photograph, no enrolled person is ever recognised."""
+    frames = frame_set(12, 4, 0.0)
+    photo = np.arange(len(frames.detected)) // VERSIONS
+    lonely = FrameSet(photo[:, None] == photo, frames.photos)
+    visits = sample_visits(lonely, enrolled=5, references=4, households=10, seed=0)
+    assert (visits.share[visits.own >= 0] == 0).all()
+
+
+def test_strangers_are_not_in_the_gallery_and_owners_are() -> None:
+    visits = sample_visits(frame_set(12, 4, 0.0), enrolled=5, references=4, households=10, seed=0)
+    inside = visits.own >= 0
+    assert inside.sum() == 10 * 5 * 2
+    assert (visits.share[~inside] == 0).all()
+    assert (visits.share[inside] == 1).all()
+    assert (visits.best[inside] == visits.own[inside, None]).all()
+
+
+def test_dependence_between_frames_is_honoured() -> None:
+    """A stranger who passes one still frame passes all: no number of frames cures a still visit."""
+    frames = frame_set(30, 4, 0.05)
+    rates = {}
+    for required in (1, 3):
+        visits = sample_visits(frames, enrolled=5, references=1, households=40, seed=0)
+        outcome = granted(visits, verification=1.0, required=required, refusal_frames=8, ambiguity_margin=0.2)
+        stranger = visits.own < 0
+        rates[required] = (outcome[stranger & visits.still] >= 0).mean()
+    assert rates[1] > 0.1
+    assert rates[3] == pytest.approx(rates[1])
+
+
+def test_more_references_and_a_higher_share_refuse_more_strangers() -> None:
+    frames = frame_set(30, 6, 0.1)
+    tried = try_settings(frames, Targets(enrolled=5, references=(4,), frames=(3,), households=30))
+    far = [setting.far_per_attempt for setting in tried]
+    assert far == sorted(far, reverse=True)
+    assert far[0] > far[-1]
+
+
+def test_the_choice_keeps_the_target_and_refuses_fewest() -> None:
+    loose, strict, best = (
+        Setting(8, 3, 0.1, 0.1, 0.0),
+        Setting(8, 3, 0.9, 0.0, 0.3),
+        Setting(8, 3, 0.5, 0.001, 0.1),
+    )
+    assert choose([loose, strict, best], 0.002) == (best, True)
+    assert choose([loose], 0.002) == (loose, False)
+
+
+def test_a_person_granted_as_somebody_else_is_an_error() -> None:
+    visits = sample_visits(frame_set(12, 4, 0.0), enrolled=5, references=4, households=4, seed=0)
+    outcome = np.where(visits.own >= 0, (visits.own + 1) % 5, -1)
+    far, frr = attempt_errors(visits, outcome)
+    assert far.max() == 0
+    assert frr.min() == 1
+
+
+def test_halves_keep_families_together() -> None:
+    names = [f"fF{family:04d}MID{member}" for family in range(60) for member in (1, 2, 3)]
+    half = calibration_half(names).reshape(60, 3)
+    assert (half.all(axis=1) | ~half.any(axis=1)).all()
+    assert 15 < half[:, 0].sum() < 45
+
+
+TARGETS = Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, references=(4,), frames=(2, 3), households=20)
+
+
+def test_rates_are_reported_on_the_other_half() -> None:
+    crops, names = coloured(40, 4)
+    found = calibrate(ColourVerifier(), crops, names, data="drawn colours", targets=TARGETS)
+    other = len({name for name, chosen in zip(names, calibration_half(names), strict=True) if not chosen})
+    assert found.rates["fmr"].identities == other
+    assert found.rates["fmr"].comparisons == (other * 4) * (other * 4 - 1) // 2 - other * 6
+    assert 0 < found.detection_threshold < 1
+    for rate in found.rates.values():
+        assert rate.low is not None
+        assert rate.high is not None
+        assert rate.low <= rate.value <= rate.high
+        assert "half B" in rate.data
+    assert found.rates["fmr"].value < 0.05
+    assert "half A" in found.about["chosen_on"]
+
+
+def test_calibration_repeats() -> None:
+    crops, names = coloured(40, 3)
+    first, second = (calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS) for _ in range(2))
+    assert first.as_json() == second.as_json()
+
+
+def test_too_few_people_are_an_error() -> None:
+    crops, names = coloured(6, 4)
+    with pytest.raises(InputError, match="6 people; each half of a calibration needs 8"):
+        calibrate(ColourVerifier(), crops, names, data="few", targets=TARGETS)
+
+
+def manifest_for(model: Path) -> dict[str, object]:
+    return {
+        "format": 1, "kind": "siamese", "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "align_version": ALIGN_VERSION, "embedding_size": 128,
+        "signatures": {name: {"inputs": list(i), "outputs": list(o)} for name, (i, o) in SIGNATURES.items()},
+        "detection_threshold": 0.5, "verification_threshold": 0.5, "opens_doors": False,
+        "rates": {"parity": {"value": 0.001, "identities": 3, "comparisons": 9, "data": "kept"}},
+        "data": "toy", "recipe_sha256": "1" * 64, "commit": "abc", "created": "2026-01-01", "extra": {"kept": 1},
+    }  # fmt: skip
+
+
+def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_path: Path) -> None:
+    crops, names = coloured(40, 3)
+    found = calibrate(ColourVerifier(), crops, names, data="drawn colours", targets=TARGETS)
+    model = tmp_path / "siamese.tflite"
+    model.write_bytes(b"model")
+    model.with_suffix(".json").write_text(json.dumps(manifest_for(model)))
+    write(found, model)
+    manifest = load_manifest(model)
+    assert manifest.detection_threshold == pytest.approx(found.detection_threshold)
+    assert manifest.verification_threshold == found.setting.verification_threshold
+    assert set(manifest.rates) == {
+        "parity",
+        "fmr",
+        "fnmr",
+        "auc",
+        "eer",
+        "far_per_attempt",
+        "frr_per_attempt",
+    }
+    assert manifest.extra["kept"] == 1
+    assert manifest.extra["calibration"]["targets"]["fmr"] == 0.01
+    assert manifest.opens_doors is False
+
+
+def test_a_manifest_of_another_file_is_left_alone(tmp_path: Path) -> None:
+    crops, names = coloured(40, 3)
+    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
+    model = tmp_path / "siamese.tflite"
+    model.write_bytes(b"model")
+    document = json.dumps(manifest_for(model))
+    model.with_suffix(".json").write_text(document)
+    model.write_bytes(b"another")
+    with pytest.raises(ModelError, match="sha256"):
+        write(found, model)
+    assert model.with_suffix(".json").read_text() == document
+
+
+def test_beside_a_keras_file_lies_a_calibration_of_its_own(tmp_path: Path) -> None:
+    crops, names = coloured(40, 3)
+    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
+    path = write(found, tmp_path / "siamese.keras")
+    assert path.name == "calibration.json"
+    assert json.loads(path.read_text())["detection_threshold"] == found.detection_threshold

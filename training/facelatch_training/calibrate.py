@@ -1,0 +1,295 @@
+"""Thresholds from error rates that were asked for, chosen on one half of unseen people, reported on the other.
+
+The detection threshold answers for one comparison (FMR). The verification threshold, the number of references and
+of frames answer for a whole attempt at a door with so many people enrolled (FAR per attempt), because that is what
+a stranger gets; see `attempts`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facelatch.config import Config
+from facelatch.errors import InputError
+from facelatch.manifest import Manifest, Rate, load_manifest
+from facelatch.ports import Verifier
+from facelatch_training import metrics
+from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_frames, sample_visits
+from facelatch_training.dataset import family_of
+from facelatch_training.evaluate import compare_all
+from facelatch_training.metrics import Comparisons, Ranked
+from facelatch_training.verifiers import embed_crops
+
+_MIN_PEOPLE = 8
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is asked for."""
+
+    fmr: float = 1e-4
+    """False match rate of one comparison."""
+    far_per_attempt: float = 1e-3
+    """False grants per visit of a stranger."""
+    enrolled: int = 10
+    """People in the gallery."""
+    references: tuple[int, ...] = (Config().enrolment.references,)
+    """Numbers of references that may be chosen; the door keeps `enrolment.references`."""
+    frames: tuple[int, ...] = (Config().session.required_matches,)
+    """Numbers of consecutive frames that may be chosen; the door asks `session.required_matches`."""
+    households: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run the door, and what it did on the calibration half."""
+
+    references: int
+    frames: int
+    verification_threshold: float
+    far_per_attempt: float
+    frr_per_attempt: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The thresholds with the rates on people who had no part in choosing them."""
+
+    detection_threshold: float
+    setting: Setting
+    met: bool
+    """Whether both targets were met on the calibration half."""
+    rates: dict[str, Rate]
+    about: dict[str, Any] = field(repr=False)
+    """Targets, data and everything tried, for the manifest's `extra`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields of the manifest that calibration fills."""
+        return {
+            "detection_threshold": self.detection_threshold,
+            "verification_threshold": self.setting.verification_threshold,
+            "rates": {name: rate.model_dump() for name, rate in self.rates.items()},
+            "extra": {"calibration": self.about},
+        }
+
+
+def calibrate(
+    verifier: Verifier,
+    crops: npt.NDArray[np.uint8],
+    identities: Sequence[str],
+    *,
+    data: str,
+    targets: Targets | None = None,
+) -> Calibration:
+    """Chooses on one half of the families of `crops` (N, 112, 112, 3), reports on the other.
+
+    `data` says in words which pictures these are. Raises InputError when there are too few people.
+    """
+    wanted = targets or Targets()
+    chosen = calibration_half(identities)
+    names = np.array(identities)
+    if min(len(set(names[chosen])), len(set(names[~chosen]))) < _MIN_PEOPLE:
+        raise InputError(
+            f"{data}: {len(set(identities))} people; each half of a calibration needs {_MIN_PEOPLE}",
+            hint="calibrate on more people, none of whom was trained on",
+        )
+    first = _comparisons(verifier, crops[chosen], names[chosen])
+    ranks = metrics.ranked(first)
+    detection = float(np.clip(ranks.threshold_at(wanted.fmr), 1e-6, 1 - 1e-6))
+    spread = metrics.bootstrap(first, {"t": lambda found: found.threshold_at(wanted.fmr)}, seed=wanted.seed)[
+        "t"
+    ]
+    frames = make_frames(verifier, crops[chosen], _numbers(names[chosen]), detection, wanted.seed)
+    tried = try_settings(frames, wanted)
+    setting, met = choose(tried, wanted.far_per_attempt)
+    second = _comparisons(verifier, crops[~chosen], names[~chosen])
+    judged = make_frames(verifier, crops[~chosen], _numbers(names[~chosen]), detection, wanted.seed + 1)
+    return Calibration(
+        detection_threshold=detection,
+        setting=setting,
+        met=met,
+        rates={
+            **_comparison_rates(second, detection, f"{data}, half B of its families", wanted.seed),
+            **_attempt_rates(judged, setting, wanted, f"{data}, half B of its families, simulated visits"),
+        },
+        about={
+            "targets": {
+                "fmr": wanted.fmr,
+                "far_per_attempt": wanted.far_per_attempt,
+                "enrolled": wanted.enrolled,
+            },
+            "targets_met_on_half_a": met,
+            "chosen_on": f"{data}, half A of its families: {first.identities} identities, "
+            f"{int(first.genuine.sum())} genuine and {int((~first.genuine).sum())} impostor comparisons",
+            "detection_threshold_interval": [spread.low, spread.high],
+            "required_matches": setting.frames,
+            "references": setting.references,
+            "settings_tried": [vars(entry) for entry in tried],
+        },
+    )
+
+
+def calibration_half(identities: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(N,) whether each picture belongs to half A: by a stable hash of the family, so relatives stay together."""
+    return np.array(
+        [hashlib.sha256(f"half:{family_of(name)}".encode()).digest()[0] < 128 for name in identities],
+        dtype=bool,
+    )
+
+
+def try_settings(frames: FrameSet, targets: Targets) -> list[Setting]:
+    """Every verification threshold of every allowed number of references and frames."""
+    tried = []
+    for references in targets.references:
+        visits = _visits(frames, references, targets)
+        for required in targets.frames:
+            for detections in range(1, references + 1):
+                share = detections / references
+                far, frr = attempt_errors(visits, _outcome(visits, share, required))
+                tried.append(Setting(references, required, share, float(far.mean()), float(frr.mean())))
+    return tried
+
+
+def choose(tried: Sequence[Setting], far: float) -> tuple[Setting, bool]:
+    """The setting with the fewest false refusals that keeps `far`, or the safest when none does (False)."""
+    safe = [setting for setting in tried if setting.far_per_attempt <= far]
+    if not safe:
+        return min(tried, key=lambda setting: (setting.far_per_attempt, setting.frr_per_attempt)), False
+    # Among equals the higher threshold and fewer frames: safer, and quicker.
+    best = min(
+        safe, key=lambda s: (round(s.frr_per_attempt, 4), -s.verification_threshold, s.references + s.frames)
+    )
+    return best, True
+
+
+def attempt_errors(visits: Visits, outcome: Ints) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Per stranger the share of visits granted, per enrolled person the share not granted as that person.
+
+    The worse of still and varied visits counts for strangers, the mean of both for the enrolled.
+    """
+    stranger = visits.own < 0
+    by_kind = [
+        _per_person(visits.visitor[stranger & kind], outcome[stranger & kind] >= 0)
+        for kind in (visits.still, ~visits.still)
+    ]
+    worse = max(by_kind, key=lambda rates: float(rates.mean()))
+    wrong = outcome != visits.own
+    return worse, _per_person(visits.visitor[~stranger], wrong[~stranger])
+
+
+def write(calibration: Calibration, model: Path) -> Path:
+    """Into the manifest beside a `.tflite` model, or as `calibration.json` beside a `.keras` file.
+
+    Raises ModelError when the manifest does not fit the model; the old file stays until the new one is whole.
+    """
+    fields = calibration.as_json()
+    if model.suffix == ".tflite":
+        manifest = load_manifest(model).model_dump()
+        manifest["extra"].update(fields.pop("extra"))
+        manifest["rates"].update(fields.pop("rates"))
+        path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
+    else:
+        path, text = model.with_name("calibration.json"), json.dumps(fields, indent=2)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _numbers(names: npt.NDArray[np.str_]) -> Ints:
+    return np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _comparisons(
+    verifier: Verifier, crops: npt.NDArray[np.uint8], names: npt.NDArray[np.str_]
+) -> Comparisons:
+    present = np.ones(len(crops), dtype=bool)
+    return compare_all(verifier, embed_crops(verifier, crops), present, _numbers(names).astype(np.int32))
+
+
+def _visits(frames: FrameSet, references: int, targets: Targets) -> Visits:
+    return sample_visits(
+        frames,
+        enrolled=targets.enrolled,
+        references=references,
+        households=targets.households,
+        seed=targets.seed,
+    )
+
+
+def _outcome(visits: Visits, share: float, required: int) -> Ints:
+    door = Config()
+    return granted(
+        visits,
+        verification=share,
+        required=required,
+        refusal_frames=door.session.refusal_frames,
+        ambiguity_margin=door.model.ambiguity_margin,
+    )
+
+
+def _per_person(people: Ints, wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    _, place = np.unique(people, return_inverse=True)
+    place = place.reshape(-1)
+    return np.asarray(np.bincount(place, wrong) / np.bincount(place), np.float64)
+
+
+def _comparison_rates(comparisons: Comparisons, threshold: float, data: str, seed: int) -> dict[str, Rate]:
+    figures = metrics.bootstrap(
+        comparisons,
+        {
+            "fmr": lambda found: found.fmr(threshold),
+            "fnmr": lambda found: found.fnmr(threshold),
+            "auc": Ranked.auc,
+            "eer": Ranked.eer,
+        },
+        seed=seed,
+    )
+    counts = {"fmr": int((~comparisons.genuine).sum()), "fnmr": int(comparisons.genuine.sum())}
+    return {
+        name: Rate(
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            identities=comparisons.identities,
+            comparisons=counts.get(name, len(comparisons)),
+            data=data,
+        )
+        for name, found in figures.items()
+    }
+
+
+def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: str) -> dict[str, Rate]:
+    visits = _visits(frames, setting.references, targets)
+    outcome = _outcome(visits, setting.verification_threshold, setting.frames)
+    far, frr = attempt_errors(visits, outcome)
+    words = (
+        f"{data}: {targets.enrolled} enrolled with {setting.references} references, "
+        f"{setting.frames} consecutive frames"
+    )
+    rng = np.random.default_rng(targets.seed)
+    rates = {}
+    for name, per_person, visited in (
+        ("far_per_attempt", far, int((visits.own < 0).sum()) // 2),
+        ("frr_per_attempt", frr, int((visits.own >= 0).sum())),
+    ):
+        means = [float(rng.choice(per_person, len(per_person)).mean()) for _ in range(500)]
+        low, high = np.percentile(means, [2.5, 97.5])
+        rates[name] = Rate(
+            value=float(per_person.mean()),
+            low=float(low),
+            high=float(high),
+            identities=len(per_person),
+            comparisons=visited,
+            data=words,
+        )
+    return rates
