@@ -155,7 +155,12 @@ def run(config: Config, *, dry_run: bool = False) -> None:
 
 
 def replay(
-    config: Config, source: Path, people: bytes | None, *, pace: float | None, watch: Callable[[loop.Turn], None]
+    config: Config,
+    source: Path,
+    people: bytes | None,
+    *,
+    pace: float | None,
+    watch: Callable[[loop.Turn], None],
 ) -> list[Event]:
     """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
 

@@ -126,12 +126,10 @@ def idle_cpu_share(config: Config, line: Line) -> float:
     """CPU seconds a second of camera costs while nobody is there: a still scene with sensor noise."""
     image, search = pictures(config)
     noise = np.random.default_rng(3)
-    base = np.full_like(image, 90)
-    base_search = np.full_like(search, 90)
-    frames = []
-    for number in range(8):
-        shift = noise.integers(-3, 4, image.shape, dtype=np.int8)
-        frames.append((np.uint8(base + shift), np.uint8(base_search + shift[: search.shape[0], : search.shape[1]])))
+    frames: list[tuple[Image, Image]] = []
+    for _ in range(8):
+        still = noise.integers(87, 94, image.shape, dtype=np.uint8)
+        frames.append((still, still[: search.shape[0], : search.shape[1]]))
     state = Search()
     begin = time.process_time()
     for number in range(IDLE_FRAMES):
@@ -149,6 +147,7 @@ def resident_mb() -> float:
 
 def import_seconds() -> float:
     """A fresh interpreter importing the command line, less a bare one's start."""
+
     def run(code: str) -> float:
         begin = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True)
@@ -180,7 +179,15 @@ def ready_seconds(config: Config, timeout_seconds: float = 60.0) -> float | None
             notify.settimeout(timeout_seconds)
             begin = time.perf_counter()
             process = subprocess.Popen(
-                [sys.executable, "-m", "facelatch", "--config", str(folder / "facelatch.toml"), "run", "--dry-run"],
+                [
+                    sys.executable,
+                    "-m",
+                    "facelatch",
+                    "--config",
+                    str(folder / "facelatch.toml"),
+                    "run",
+                    "--dry-run",
+                ],
                 env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify.sock")},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -125,7 +125,9 @@ def run(settings: Settings, dry_run: bool) -> None:
 @facelatch.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @as_json
-@click.option("--speed", type=click.FloatRange(min=0.01), help="1 is real time; without it as fast as possible.")
+@click.option(
+    "--speed", type=click.FloatRange(min=0.01), help="1 is real time; without it as fast as possible."
+)
 @click.option("--frames", is_flag=True, help="Also print a line for every frame.")
 @click.pass_obj
 def replay(settings: Settings, source: Path, speed: float | None, frames: bool) -> None:

@@ -68,7 +68,10 @@ def people() -> None:
 def list_(settings: Settings) -> None:
     """Everybody enrolled."""
     found = ask(settings.config(), {"action": "list"})["people"]
-    rows = [f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip() for p in found]
+    rows = [
+        f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip()
+        for p in found
+    ]
     settings.show(found, "\n".join(rows) or "nobody is enrolled")
 
 
@@ -183,8 +186,10 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
             gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
         finally:
             store.close()
-        with click.progressbar(length=len(paths), label="looking", file=click.get_text_stream("stderr")) as bar:
-            stills = still_images.observe_stills(line, paths, gallery, lambda: bar.update(1))
+        with click.progressbar(
+            length=len(paths), label="looking", file=click.get_text_stream("stderr")
+        ) as bar:
+            stills = still_images.observe_stills(line, paths, gallery, partial(bar.update, 1))
         stills = still_images.without_strangers(line, stills)
         for still in stills:
             if still.problem:

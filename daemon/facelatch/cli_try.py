@@ -99,13 +99,21 @@ def _as_text(record: dict[str, Any]) -> str:
             f"score {face['score']:.2f}"
         )
     if "pose" in record:
-        lines.append("pose         " + ", ".join(f"{key} {value:+.2f}" for key, value in record["pose"].items()))
+        lines.append(
+            "pose         " + ", ".join(f"{key} {value:+.2f}" for key, value in record["pose"].items())
+        )
     for name, similarities in record.get("similarities", {}).items():
-        marks = "  ".join(f"{one:.3f}{'*' if one >= record['detection_threshold'] else ' '}" for one in similarities)
+        marks = "  ".join(
+            f"{one:.3f}{'*' if one >= record['detection_threshold'] else ' '}" for one in similarities
+        )
         lines.append(f"{name:<12} {marks}")
     lines.append(f"detection    threshold {record['detection_threshold']:.4g} (* = a detection)")
     lines.append(f"verification threshold {record['verification_threshold']:.4g} of a person's references")
-    verdict = f"MATCH {record['person']} ({record['share']:.0%})" if record["matched"] else f"NO: {record['reason']}"
+    verdict = (
+        f"MATCH {record['person']} ({record['share']:.0%})"
+        if record["matched"]
+        else f"NO: {record['reason']}"
+    )
     lines.append(f"verdict      {verdict}: {record['hint']}")
     return "\n".join(lines)
 
@@ -119,7 +127,9 @@ def check(settings: Settings, no_hardware: bool) -> None:
     from facelatch import check as checks
 
     config = settings.config()
-    settings.show({"item": "config", "ok": True, "detail": settings.origin()}, f"ok    config       {settings.origin()}")
+    settings.show(
+        {"item": "config", "ok": True, "detail": settings.origin()}, f"ok    config       {settings.origin()}"
+    )
     failed = False
     for finding in checks.check(config, with_hardware=not no_hardware):
         failed |= not finding.ok
@@ -129,8 +139,11 @@ def check(settings: Settings, no_hardware: bool) -> None:
 
 
 @click.command()
-@click.option("--peer", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Folder with yunet*.onnx and mobilefacenet.param/.bin to compare with (needs ncnn).")
+@click.option(
+    "--peer",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with yunet*.onnx and mobilefacenet.param/.bin to compare with (needs ncnn).",
+)
 @click.option("--repeats", type=click.IntRange(5, 10_000), default=100, show_default=True)
 @as_json
 @click.pass_obj
@@ -166,7 +179,10 @@ def _bench_text(report: dict[str, Any]) -> str:
             f"{row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms"
             + (f"   {ratio:.2f}" if ratio is not None else "")
         )
-    lines += [f"{'peer: ' + row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms" for row in report["peer"]]
+    lines += [
+        f"{'peer: ' + row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms"
+        for row in report["peer"]
+    ]
     ready = report["ready_seconds"]
     lines += [
         f"frames per second            {report['frames_per_second']:.0f}",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facelatch import controller, pipeline, remote
 from facelatch.audit import Event, EventKind
 from facelatch.config import Config
-from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed, State
+from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
 from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.gallery import GalleryStore
 from facelatch.indicator import lamp
 from facelatch.ports import (
     AuditSink,
@@ -28,20 +27,13 @@ from facelatch.ports import (
     ServiceManager,
 )
 from facelatch.search import Search
-from facelatch.values import Frame, Gallery, Image, LockLevel, NewPerson, Observation, Person, Throttle
+from facelatch.values import Frame, Gallery, LockLevel, NewPerson, Observation, Throttle
+
+MODEL_DIGITS = 12
+"""How much of the model's hash an event carries."""
 
 TURN_SECONDS = 0.1
 """The longest wait for a frame: blinking, deadlines and signals are served this often without one."""
-
-
-class Store(Protocol):
-    """What the loop needs of the gallery."""
-
-    def load(self, model_sha256: str, embed: Callable[[Image], NDArray[np.float32]]) -> Gallery: ...
-    def add(self, person: NewPerson, model_sha256: str) -> Person: ...
-    def throttle(self) -> Throttle: ...
-    def save_throttle(self, throttle: Throttle) -> None: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +43,7 @@ class World:
     clock: Clock
     frames: FrameSource
     line: pipeline.Line
-    store: Store
+    store: GalleryStore
     lock: Lock
     indicator: Indicator
     buttons: Buttons
@@ -75,7 +67,7 @@ def run(
     config: Config,
     *,
     stop: Callable[[], bool] = lambda: False,
-    watch: Callable[[Turn], None] = lambda turn: None,
+    watch: Callable[[Turn], None] = lambda _turn: None,
 ) -> None:
     """Serves the door until `stop()` or the frames end. Raises what broke it, after the door is locked.
 
@@ -84,7 +76,7 @@ def run(
     try:
         loop = _Loop(world, config, watch)
         world.service.ready()
-        world.audit.write(Event(EventKind.DAEMON_READY, {"MODEL": world.line.verifier.model_sha256[:12]}))
+        world.audit.write(Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)}))
         loop.serve(stop)
     except FacelatchError:
         raise
@@ -113,12 +105,17 @@ class _Loop:
 
     def __init__(self, world: World, config: Config, watch: Callable[[Turn], None]) -> None:
         self.world, self.config, self.watch = world, config, watch
+        self.model = world.line.verifier.model_sha256[:MODEL_DIGITS]
         self.gallery = self._load_gallery()
+        if world.store.reembedded:
+            told: dict[str, str | int | float] = {"COUNT": world.store.reembedded, "MODEL": self.model}
+            world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, told))
         self.seen_at = world.clock.now()
-        self.state = controller.initial(world.store.throttle(), self.seen_at, config)
+        self.state = controller.initial(world.store.throttle(), self.model)
         self.search = Search()
         self.saved: Saved | SaveFailed | None = None
         self.ceiling_reported = False
+        self.status = "starting"
 
     def serve(self, stop: Callable[[], bool]) -> None:
         """Turns until told to stop, then one last turn that locks and says so."""
@@ -141,7 +138,7 @@ class _Loop:
         inputs = Inputs(
             now=now,
             observation=observation,
-            fingerprint=zlib.crc32(frame.search) if frame is not None else None,
+            fingerprint=zlib.crc32(np.ascontiguousarray(frame.search).data) if frame is not None else None,
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
             commands=commands,
@@ -168,12 +165,13 @@ class _Loop:
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world
         world.lock.set(outputs.lock)
-        world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led))
+        world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since))
         for event in outputs.events:
             world.audit.write(event)
         if world.lock.ceiling_fired and not self.ceiling_reported:
             world.audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
         self.ceiling_reported = world.lock.ceiling_fired
+        self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
         if outputs.throttle is not None:
@@ -199,13 +197,16 @@ class _Loop:
             return ()
         commands: list[Command] = []
         for request in self.world.control.requests():
-            answer = remote.answer(request.message, self.world.store, self.state, self.config)
-            for event in answer.events:
+            view = controller.enrolment_view(self.state, self.config)
+            status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
+            answer = remote.answer(request.message, self.world.store, view, status)
+            for event in answer.people.events:
                 self.world.audit.write(event)
-            if answer.gallery_changed:
+            if answer.people.gallery_changed:
                 self.gallery = self._load_gallery()
-            commands.extend(answer.commands)
-            request.reply(answer.reply)
+            if answer.command is not None:
+                commands.append(answer.command)
+            request.reply(answer.people.reply)
         return tuple(commands)
 
     def _load_gallery(self) -> Gallery:

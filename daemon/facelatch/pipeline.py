@@ -14,7 +14,18 @@ from facelatch.align import align
 from facelatch.config import QualityConfig
 from facelatch.ports import FaceFinder, Verifier
 from facelatch.search import Pace, Search, Where
-from facelatch.values import Box, Face, Frame, Gallery, Image, Judged, Observation, Reason, Thresholds, Unusable
+from facelatch.values import (
+    Box,
+    Face,
+    Frame,
+    Gallery,
+    Image,
+    Judged,
+    Observation,
+    Reason,
+    Thresholds,
+    Unusable,
+)
 
 CLOSE_UP_SIDES = 1.6
 """Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""
@@ -36,7 +47,11 @@ class Line:
 
 
 def observe(
-    line: Line, frame: Frame, faces: Sequence[Face], gallery: Gallery, draft: Sequence[NDArray[np.float32]] = ()
+    line: Line,
+    frame: Frame,
+    faces: Sequence[Face],
+    gallery: Gallery,
+    draft: Sequence[NDArray[np.float32]] = (),
 ) -> Observation:
     """What `frame`, in which the finder saw `faces` (coordinates of `frame.image`), says about who is there.
 
@@ -96,7 +111,9 @@ def close_up(line: Line, image: Image, face: Face) -> Face:
     width = height * 4 / 3
     centre_x, centre_y = face.box.x + face.box.width / 2, face.box.y + face.box.height / 2
     region = Box(centre_x - width / 2, centre_y - height / 2, width, height)
-    best = max(line.finder.find_near(image, region), key=lambda near: overlap(face.box, near.box), default=face)
+    best = max(
+        line.finder.find_near(image, region), key=lambda near: overlap(face.box, near.box), default=face
+    )
     return best if overlap(face.box, best.box) >= SAME_FACE_OVERLAP else face
 
 

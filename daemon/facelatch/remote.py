@@ -3,64 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from facelatch import enrolment as enrolling
 from facelatch import people
-from facelatch.enrolment import Abort, Start
-from facelatch.errors import InputError
+from facelatch.controller import AbortEnrolment, Command, StartEnrolment
+from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import GalleryStore
 from facelatch.person_name import clean_name, name_key
+from facelatch.situation import EnrolmentView
+from facelatch.wire import failure
 
 ACTIONS = frozenset({"status", "enroll", "abort"}) | people.ACTIONS
 
+_AT_REST = frozenset({"idle", "done", "failed"})
+
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """What a request came to: an answer, and perhaps a command for the machines."""
+class Answer:
+    """What a request came to: what the client hears, and perhaps a command for the machines."""
 
-    answer: people.Answer
-    command: Start | Abort | None = None
+    people: people.Answer
+    command: Command | None = None
 
 
-def execute(
-    request: Mapping[str, Any], store: GalleryStore, enrolment: enrolling.Enrolment, status: Mapping[str, Any]
-) -> Remote:
-    """Does what `request` asks. Raises InputError for what is no request, and what the gallery raises."""
+def answer(
+    request: Mapping[str, Any], store: GalleryStore, enrolment: EnrolmentView, status: Mapping[str, Any]
+) -> Answer:
+    """Does what `request` asks; what cannot be done becomes an error reply. Never raises FacelatchError."""
+    try:
+        return _execute(request, store, enrolment, status)
+    except FacelatchError as error:
+        return Answer(people.Answer(failure(error)))
+
+
+def _execute(
+    request: Mapping[str, Any], store: GalleryStore, enrolment: EnrolmentView, status: Mapping[str, Any]
+) -> Answer:
     action = request.get("action")
     if action == "status":
-        return Remote(people.Answer({**status, "enrolment": describe(enrolment)}))
+        return Answer(people.Answer({**status, "enrolment": asdict(enrolment)}))
     if action == "abort":
-        return Remote(people.Answer({}), Abort())
+        return Answer(people.Answer({}), AbortEnrolment())
     if action == "enroll":
-        return Remote(people.Answer({}), _start(request, store, enrolment))
+        return Answer(people.Answer({}), _start(request, store, enrolment))
     if action not in people.ACTIONS:
-        raise InputError(f"{action!r}: no such action", hint=f"one of {', '.join(sorted(ACTIONS))}")
-    return Remote(people.execute(store, dict(request)))
+        raise InputError(f"{action!r:.50}: no such action", hint=f"one of {', '.join(sorted(ACTIONS))}")
+    return Answer(people.execute(store, dict(request)))
 
 
-def _start(request: Mapping[str, Any], store: GalleryStore, enrolment: enrolling.Enrolment) -> Start:
-    if not isinstance(enrolment, enrolling.Idle | enrolling.Done | enrolling.Failed):
+def _start(request: Mapping[str, Any], store: GalleryStore, enrolment: EnrolmentView) -> StartEnrolment:
+    if enrolment.state not in _AT_REST:
         raise InputError("an enrolment is under way", hint="wait for its end, or press the button to abort it")
-    name = request.get("name")
-    if name is not None:
-        name = clean_name(str(name))
-        if any(name_key(record.person.name) == name_key(name) for record in store.people()):
-            raise InputError(f"{name}: already enrolled", hint="choose another name, or remove that person first")
-    return Start(name, bool(request.get("admin", False)))
-
-
-def describe(enrolment: enrolling.Enrolment) -> dict[str, Any]:
-    """An enrolment for a client that watches it."""
-    told: dict[str, Any] = {"state": type(enrolment).__name__.lower(), "kept": 0, "person": None, "reason": "", "hint": ""}
-    match enrolment:
-        case enrolling.Capturing(kept=kept):
-            told["kept"] = len(kept)
-        case enrolling.Done(person=person, references=references):
-            told.update(person=person.name, kept=references)
-        case enrolling.Failed(failure=failure, detail=detail):
-            told.update(reason=f"{failure} {detail}".strip(), hint=failure.hint)
-        case _:
-            pass
-    return told
+    name, admin = request.get("name"), request.get("admin", False)
+    if not isinstance(name, str) or not isinstance(admin, bool):
+        raise InputError("enroll needs name (text) and admin (true or false)")
+    name = clean_name(name)
+    if any(name_key(record.person.name) == name_key(name) for record in store.people()):
+        raise InputError(f"{name}: already enrolled", hint="choose another name, or remove that person first")
+    return StartEnrolment(name, admin)

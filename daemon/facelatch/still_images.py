@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from facelatch.values import Frame, Gallery, Image, Judged, NewPerson, Observati
 
 SAME_PERSON_SHARE = 0.5
 """An image that fewer than this share of the others recognise is not of the same person."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Still:
@@ -32,19 +33,14 @@ def observe_image(line: Line, image: Image, gallery: Gallery) -> Observation:
     return pipeline.observe(line, frame, pipeline.find_all(line, image), gallery)
 
 
-def observe_stills(line: Line, paths: Iterable[Path], gallery: Gallery, tick: Callable[[], None]) -> list[Still]:
-    """The line's word on each file; an unreadable one is a problem of its own, not the end."""
-    stills = []
-    for path in paths:
-        try:
-            observation = observe_image(line, images.read_image(path), gallery)
-        except InputError as error:
-            stills.append(Still(path, None, str(error)))
-        else:
-            problem = "" if isinstance(observation, Judged) else f"{observation.reason}: {observation.reason.hint}"
-            stills.append(Still(path, observation, problem))
-        tick()
-    return stills
+def observe_still(line: Line, path: Path, gallery: Gallery) -> Still:
+    """The line's word on one file; an unreadable one is a problem of its own, not the end."""
+    try:
+        observation = observe_image(line, images.read_image(path), gallery)
+    except InputError as error:
+        return Still(path, None, str(error))
+    problem = "" if isinstance(observation, Judged) else f"{observation.reason}: {observation.reason.hint}"
+    return Still(path, observation, problem)
 
 
 def without_strangers(line: Line, stills: Sequence[Still]) -> list[Still]:
@@ -62,7 +58,8 @@ def without_strangers(line: Line, stills: Sequence[Still]) -> list[Still]:
             if float(np.mean(alike)) < SAME_PERSON_SHARE:
                 problems[still.path] = "does not look like the person on most of the other pictures"
     return [
-        Still(still.path, still.observation, still.problem or problems.get(still.path, "")) for still in stills
+        Still(still.path, still.observation, still.problem or problems.get(still.path, ""))
+        for still in stills
     ]
 
 

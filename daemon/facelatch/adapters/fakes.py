@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facelatch.audit import Event
 from facelatch.ports import Clock
-from facelatch.values import Edge, EdgeKind, Face, Frame, Image, Lamp, LockLevel
+from facelatch.values import Box, Edge, EdgeKind, Face, Frame, Image, Lamp, LockLevel
 
 
 class FakeClock:
@@ -64,6 +64,10 @@ class FakeFinder:
         faces = self._script[min(self.calls, len(self._script) - 1)]
         self.calls += 1
         return faces
+
+    def find_near(self, image: Image, region: Box) -> Sequence[Face]:  # noqa: ARG002
+        """What was answered last: a second look sees the same."""
+        return self._script[min(max(self.calls - 1, 0), len(self._script) - 1)]
 
 
 class FakeVerifier:

@@ -1,0 +1,267 @@
+"""The loop with real machines, line and gallery; only the world outside is played by fakes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch import loop
+from facelatch.adapters import fakes
+from facelatch.align import TEMPLATE
+from facelatch.audit import EventKind
+from facelatch.capture import EachFrame
+from facelatch.config import Config, parse
+from facelatch.errors import CameraError
+from facelatch.gallery import GalleryStore
+from facelatch.pipeline import Line
+from facelatch.search import Pace
+from facelatch.values import (
+    Box,
+    Face,
+    Frame,
+    LockLevel,
+    NewPerson,
+    Pose,
+    Reference,
+    Thresholds,
+    Throttle,
+)
+
+RATE = 10.0
+LANDMARKS = (TEMPLATE + np.array([100, 60])).astype(np.float32)
+FACE = Face(Box(100, 60, 112, 112), LANDMARKS, 0.9)
+ALICE, STRANGER = (200, 90, 60), (60, 110, 190)
+
+
+def frame(number: int, colour: tuple[int, int, int], *, seed: int | None = None, at: float | None = None) -> Frame:
+    """A textured picture in one colour: the fake verifier takes the colour for the person."""
+    noise = np.random.default_rng(number if seed is None else seed)
+    image = np.clip(np.array(colour) + noise.integers(-50, 51, (240, 320, 1)), 0, 255).astype(np.uint8)
+    return Frame(image, image, number / RATE if at is None else at, number)
+
+
+def visit(colours: Iterable[tuple[int, int, int]]) -> list[Frame]:
+    return [frame(number, colour) for number, colour in enumerate(colours)]
+
+
+class Door:
+    """A door on a desk: everything the loop touches, and what came of it."""
+
+    def __init__(self, folder: Path, frames: Iterable[Frame | Exception | None], config: Config | None = None) -> None:
+        self.config = config or parse({"session": {"required_matches": 3}}, origin="test")
+        self.clock, self.audit = fakes.FakeClock(), fakes.FakeAudit()
+        self.lock, self.indicator = fakes.FakeLock(self.clock), fakes.FakeIndicator()
+        self.buttons, self.service = fakes.FakeButtons(self.clock), fakes.FakeServiceManager()
+        self.verifier, self.finder = fakes.FakeVerifier(), fakes.FakeFinder((FACE,))
+        self.store = GalleryStore.open(folder / "state")
+        line = Line(
+            self.finder, self.verifier, self.config.quality, Thresholds(0.5, 0.6, 0.2), 0.6, Pace(0.2, 1.0)
+        )
+        self.world = loop.World(
+            self.clock,
+            EachFrame(fakes.FakeCamera([*frames, None]), self.clock),
+            line,
+            self.store,
+            self.lock,
+            self.indicator,
+            self.buttons,
+            self.audit,
+            self.service,
+        )
+
+    def enrol(self, name: str, colour: tuple[int, int, int], *, admin: bool = False) -> None:
+        crop = np.full((112, 112, 3), colour, np.uint8)
+        reference = Reference(crop, self.verifier.embed(crop), Pose(0, 0, 0))
+        self.store.add(NewPerson(name, admin, (reference,) * 4), self.verifier.model_sha256)
+
+    def run(self, watch: Callable[[loop.Turn], None] = lambda _turn: None) -> None:
+        loop.run(self.world, self.config, watch=watch)
+
+    def kinds(self) -> list[EventKind]:
+        return [event.kind for event in self.audit.events]
+
+
+def test_an_enrolled_person_opens_the_door_once_and_it_locks_again(tmp_path: Path) -> None:
+    """Three frames unlock; unlock_seconds later it is locked, although the person still stands there."""
+    door = Door(tmp_path, visit([ALICE] * 80))
+    door.enrol("alice", ALICE)
+    door.run()
+    (unlocked_at, first), (locked_at, second) = door.lock.changes[:2]
+    assert (first, second) == (LockLevel.UNLOCKED, LockLevel.LOCKED)
+    assert unlocked_at == pytest.approx(0.2)
+    assert locked_at - unlocked_at == pytest.approx(door.config.door.unlock_seconds, abs=0.2)
+    granted = next(event for event in door.audit.events if event.kind is EventKind.VISIT_GRANTED)
+    assert granted.fields["PERSON"] == "alice"
+
+
+def test_a_stranger_never_moves_the_lock(tmp_path: Path) -> None:
+    """A stranger is refused with a reason, again and again, until a lock-out."""
+    door = Door(tmp_path, visit([STRANGER] * 100))
+    door.enrol("alice", ALICE)
+    door.run()
+    assert door.lock.changes == []
+    assert EventKind.VISIT_REFUSED in door.kinds()
+    assert EventKind.LOCKOUT_STARTED in door.kinds()
+
+
+def test_the_lock_out_survives_a_restart(tmp_path: Path) -> None:
+    """Whoever pulls the plug during a lock-out waits again: even the right face does not open."""
+    door = Door(tmp_path, visit([STRANGER] * 45))
+    door.enrol("alice", ALICE)
+    door.run()
+    assert EventKind.LOCKOUT_STARTED in door.kinds()
+    again = Door(tmp_path, visit([ALICE] * 100))
+    assert again.store.throttle() != Throttle()
+    again.run()
+    assert again.lock.changes == []
+
+
+def test_a_repeated_picture_opens_nothing_and_is_a_fault(tmp_path: Path) -> None:
+    """A frozen camera showing the right face for ever: one frame of evidence at most, then the process ends."""
+    door = Door(tmp_path, [frame(number, ALICE, seed=7) for number in range(200)])
+    door.enrol("alice", ALICE)
+    with pytest.raises(CameraError, match="picture_frozen"):
+        door.run()
+    assert door.lock.changes == []
+    assert EventKind.FAULT in door.kinds()
+
+
+def test_a_camera_that_stops_locks_an_unlocked_door(tmp_path: Path) -> None:
+    """The fault turn itself locks; nobody waits for the end of the unlock time."""
+    frames: list[Frame | Exception | None] = [*visit([ALICE] * 6), CameraError("unplugged")]
+    door = Door(tmp_path, frames)
+    door.enrol("alice", ALICE)
+    with pytest.raises(CameraError, match="unplugged"):
+        door.run()
+    assert [level for _, level in door.lock.changes] == [LockLevel.UNLOCKED, LockLevel.LOCKED]
+    assert door.lock.closed
+
+
+def test_no_frame_for_long_is_a_stale_camera(tmp_path: Path) -> None:
+    """Without new frames the age of the last one decides, and the watchdog is not fed."""
+    door = Door(tmp_path, visit([ALICE] * 6))
+    door.enrol("alice", ALICE)
+    source = door.world.frames
+
+    class Drying:
+        def next(self, timeout_seconds: float) -> Frame | None:
+            try:
+                return source.next(timeout_seconds)
+            except Exception:
+                door.clock.advance(timeout_seconds)
+                return None
+
+        def close(self) -> None:
+            source.close()
+
+    door.world = loop.World(
+        **{name: getattr(door.world, name) for name in loop.World.__dataclass_fields__} | {"frames": Drying()}
+    )
+    with pytest.raises(CameraError, match="camera_stale"):
+        door.run()
+    assert door.lock.level is LockLevel.LOCKED
+    assert door.clock.now() < 0.5 + door.config.camera.stale_after_seconds + 0.3
+    assert door.service.messages.count("WATCHDOG=1") == 6
+
+
+@pytest.mark.parametrize("broken", ["line", "audit", "indicator"])
+def test_whatever_raises_the_door_ends_locked(tmp_path: Path, broken: str) -> None:
+    """An exception anywhere in the turn, while unlocked, locks before anything else happens."""
+    door = Door(tmp_path, visit([ALICE] * 30))
+    door.enrol("alice", ALICE)
+
+    def explode(turn: loop.Turn) -> None:
+        if turn.outputs.lock is LockLevel.UNLOCKED:
+            target = {
+                "line": (door.verifier, "embed"),
+                "audit": (door.audit, "write"),
+                "indicator": (door.indicator, "show"),
+            }[broken]
+            setattr(*target, _raise)
+
+    with pytest.raises(RuntimeError, match="broken"):
+        door.run(watch=explode)
+    assert [level for _, level in door.lock.changes] == [LockLevel.UNLOCKED, LockLevel.LOCKED]
+    assert door.lock.closed
+
+
+def _raise(*_: object) -> None:
+    raise RuntimeError("broken")
+
+
+def test_stopping_locks_and_says_so(tmp_path: Path) -> None:
+    """A stop while unlocked locks in the last turn; the events tell both."""
+    door = Door(tmp_path, visit([ALICE] * 6))
+    door.enrol("alice", ALICE)
+    door.run()
+    assert door.lock.level is LockLevel.LOCKED
+    assert door.kinds()[-2:] == [EventKind.DAEMON_STOPPING, EventKind.DOOR_LOCKED]
+
+
+def test_the_button_enrols_a_new_person_who_is_then_let_in(tmp_path: Path) -> None:
+    """Hold, look around, done: person-001 in the gallery and, after a walk round the block, through the door."""
+    config = parse({"enrolment": {"references": 3, "hold_seconds": 1.0}}, origin="test")
+    door = Door(tmp_path, visit([ALICE] * 150), config)
+    yaws = itertools.cycle([0.0, 0.15, -0.15, 0.3, -0.3])
+    turned = []
+    for _ in range(150):
+        landmarks = LANDMARKS.copy()
+        landmarks[2, 0] += next(yaws) * 17
+        turned.append((Face(FACE.box, landmarks, 0.9),))
+    door.finder = fakes.FakeFinder(*turned)
+    object.__setattr__(door.world.line, "finder", door.finder)
+
+    def button(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number == 2:
+            door.buttons.press()
+        if turn.frame is not None and turn.frame.number == 15:
+            door.buttons.release()
+
+    door.run(watch=button)
+    saved = door.kinds().index(EventKind.ENROLMENT_SAVED)
+    unlocked = door.kinds().index(EventKind.DOOR_UNLOCKED)
+    assert saved < unlocked
+    assert door.audit.events[unlocked].fields["PERSON"] == "person-001"
+    with GalleryStore.open(tmp_path / "state") as store:
+        assert [record.person.name for record in store.people()] == ["person-001"]
+        assert store.people()[0].person.admin
+
+
+def test_a_full_disk_while_enrolling_is_told_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gallery's error becomes an event and an LED pattern; the door goes on."""
+    from facelatch.errors import GalleryError
+
+    config = parse({"enrolment": {"references": 1, "hold_seconds": 1.0}}, origin="test")
+    door = Door(tmp_path, visit([ALICE] * 60), config)
+
+    def full(*_: object) -> None:
+        raise GalleryError("disk full")
+
+    monkeypatch.setattr(GalleryStore, "add", full)
+
+    def button(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number == 2:
+            door.buttons.press()
+        if turn.frame is not None and turn.frame.number == 15:
+            door.buttons.release()
+
+    door.run(watch=button)
+    assert EventKind.ENROLMENT_SAVE_FAILED in door.kinds()
+    assert door.lock.changes == []
+    with GalleryStore.open(tmp_path / "state") as store:
+        assert store.people() == []
+
+
+def test_ready_comes_before_the_first_turn_and_the_watchdog_only_after_fresh_frames(tmp_path: Path) -> None:
+    """systemd hears READY once, then one ping a frame."""
+    door = Door(tmp_path, visit([STRANGER] * 5))
+    door.run()
+    assert door.service.messages.index("READY=1") < door.service.messages.index("WATCHDOG=1")
+    assert door.service.messages.count("READY=1") == 1
+    assert door.service.messages.count("WATCHDOG=1") == 5
