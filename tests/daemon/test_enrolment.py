@@ -1,0 +1,289 @@
+"""Enrolment: who may, what is kept, and every way it ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facelatch import enrolment
+from facelatch.config import EnrolmentConfig
+from facelatch.enrolment import Setting, advance
+from facelatch.enrolment_states import (
+    AbortEnrolment,
+    Armed,
+    Authorising,
+    Capturing,
+    Done,
+    Enrolment,
+    Failed,
+    Failure,
+    Granted,
+    Idle,
+    Input,
+    Origin,
+    Saved,
+    SaveFailed,
+    Saving,
+    StartEnrolment,
+)
+from facelatch.values import (
+    Box,
+    Face,
+    Judged,
+    NewPerson,
+    NoFace,
+    Person,
+    Pose,
+    Reason,
+    Reference,
+    SeveralFaces,
+    Unusable,
+    Verdict,
+)
+
+ADMIN, BEN = Person(1, "ada", admin=True), Person(2, "ben")
+STRANGER = Verdict(Reason.NOT_RECOGNISED)
+FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
+CROP = np.zeros((112, 112, 3), np.uint8)
+LONG_PRESS = StartEnrolment(origin=Origin.BUTTON)
+
+
+def setting(authorisation: str = "button", people: int = 2, references: int = 3) -> Setting:
+    config = EnrolmentConfig.model_validate(
+        {
+            "authorisation": authorisation,
+            "references": references,
+            "timeout_seconds": 60.0,
+            "min_pose_step": 0.1,
+            "min_interval_seconds": 0.5,
+            "lookalike_share": 0.25,
+        }
+    )
+    return Setting(config, people, frozenset({ADMIN.id}) if people else frozenset())
+
+
+def seen(verdict: Verdict = STRANGER, yaw: float = 0.0, share: float | None = None) -> Judged:
+    nothing = np.zeros(0, np.float32)
+    return Judged(FACE, Pose(yaw, 0.0, 0.0), verdict, CROP, nothing, nothing, share)
+
+
+def matched(person: Person) -> Judged:
+    return seen(Verdict(Reason.MATCHED, person, 1.0, 8, 8))
+
+
+def reference(yaw: float) -> Reference:
+    return Reference(CROP, np.zeros(0, np.float32), Pose(yaw, 0.0, 0.0))
+
+
+def armed(authoriser: Person | None = None) -> Armed:
+    return Armed(LONG_PRESS, 160.0, authoriser)
+
+
+def capturing(*yaws: float) -> Capturing:
+    return Capturing(LONG_PRESS, 160.0, tuple(reference(yaw) for yaw in yaws or (0.0,)), 100.0)
+
+
+UNDER_WAY: list[Authorising | Armed | Capturing] = [Authorising(LONG_PRESS, 160.0), armed(), capturing()]
+OVER: list[Done | Failed] = [Done(BEN, 3, 103.0), Failed(Failure.TIMEOUT, 103.0)]
+
+
+def run(
+    state: Enrolment, *inputs: Input | None, now: float = 101.0, where: Setting | None = None
+) -> Enrolment:
+    """The state after the inputs, all at the same time."""
+    for given in inputs:
+        state = advance(state, given, now, where or setting())
+    return state
+
+
+def failure(state: Enrolment) -> Failure:
+    assert isinstance(state, Failed), state
+    return state.failure
+
+
+def kept(state: Enrolment) -> list[float]:
+    assert isinstance(state, Capturing), state
+    return [reference.pose.yaw for reference in state.kept]
+
+
+def _press_allowed() -> None:
+    assert run(Idle(), LONG_PRESS) == Armed(LONG_PRESS, 161.0)
+    first = run(Idle(), LONG_PRESS, where=setting("admin", people=0))
+    assert first == Armed(StartEnrolment(None, True, Origin.BUTTON), 161.0)
+
+
+def _press_admin() -> None:
+    assert run(Idle(), LONG_PRESS, where=setting("admin")) == Authorising(LONG_PRESS, 161.0)
+
+
+def _press_no_admin() -> None:
+    nobody = Setting(setting("admin").config, 2, frozenset())
+    assert failure(run(Idle(), LONG_PRESS, where=nobody)) is Failure.NO_ADMIN
+
+
+def _command() -> None:
+    asked = StartEnrolment("cleo", admin=True)
+    for state in (Idle(), *OVER):
+        assert run(state, asked, where=setting("admin")) == Armed(asked, 161.0)
+    for busy in (*UNDER_WAY, Saving(NewPerson(None, False, ()))):
+        assert run(busy, asked) is busy
+
+
+def _admin_granted() -> None:
+    state = run(UNDER_WAY[0], Granted(ADMIN), where=setting("admin"))
+    assert state == Armed(LONG_PRESS, 161.0, authoriser=ADMIN)
+
+
+def _other_granted() -> None:
+    assert failure(run(UNDER_WAY[0], Granted(BEN), where=setting("admin"))) is Failure.NOT_ADMIN
+
+
+def _admin_in_view() -> None:
+    alike = seen(Verdict(Reason.TOO_FEW_DETECTIONS, ADMIN, 0.4, 3, 8))
+    assert run(armed(ADMIN), *[matched(ADMIN)] * 20, seen(), seen(), alike) == armed(ADMIN)
+
+
+def _first_crop() -> None:
+    assert kept(run(armed(), seen(yaw=0.3))) == [0.3]
+    two = run(armed(ADMIN), seen(), seen())
+    assert isinstance(two, Armed)
+    assert kept(run(two, seen(yaw=0.2))) == [0.2]
+    assert run(armed(), NoFace(), Unusable(Reason.BLURRED, FACE), SeveralFaces(2)) == armed()
+
+
+def _next_crop() -> None:
+    assert kept(run(capturing(), seen(yaw=0.1, share=1.0))) == [0.0, 0.1]
+    assert kept(run(capturing(), seen(yaw=0.09, share=1.0))) == [0.0]  # pose
+    assert kept(run(capturing(), seen(yaw=0.1, share=1.0), now=100.4)) == [0.0]  # time
+    assert kept(run(capturing(), seen(yaw=0.1, share=None))) == [0.0]  # nobody compared it
+    assert kept(run(capturing(0.0, 0.2), seen(yaw=0.2, share=1.0))) == [0.0, 0.2]  # every kept pose counts
+
+
+def _last_crop() -> None:
+    state = run(capturing(0.0, 0.2), seen(yaw=0.4, share=0.5))
+    assert isinstance(state, Saving)
+    assert [reference.pose.yaw for reference in state.person.references] == [0.0, 0.2, 0.4]
+    assert (state.person.name, state.person.admin) == (None, False)
+    assert isinstance(run(armed(), seen(), where=setting(references=1)), Saving)
+
+
+def _duplicate() -> None:
+    tie = seen(Verdict(Reason.AMBIGUOUS, BEN, 1.0, 8, 8))
+    for state in (armed(), capturing()):
+        once = run(state, matched(BEN))
+        assert type(once) is type(state)
+        twice = run(once, NoFace(), tie)
+        assert failure(twice) is Failure.DUPLICATE
+        assert isinstance(twice, Failed)
+        assert twice.detail == "ben"
+    assert kept(run(capturing(), matched(BEN), seen(yaw=0.1, share=1.0), matched(BEN))) == [0.0, 0.1]
+
+
+def _second_face() -> None:
+    once = run(capturing(), SeveralFaces(2))
+    assert failure(run(once, SeveralFaces(3))) is Failure.SECOND_FACE
+    assert kept(run(once, seen(yaw=0.1, share=1.0), SeveralFaces(2))) == [0.0, 0.1]
+
+
+def _another_person() -> None:
+    other = seen(yaw=0.5, share=0.49)
+    twice = run(capturing(), other, other)
+    assert kept(twice) == [0.0]
+    assert failure(run(twice, other)) is Failure.ANOTHER_PERSON
+    assert kept(run(twice, seen(yaw=0.1, share=1.0), other, other)) == [0.0, 0.1]
+
+
+def _answer() -> None:
+    saving = Saving(NewPerson("ben", False, (reference(0.0), reference(0.2))))
+    assert run(saving, Saved(BEN)) == Done(BEN, 2, 104.0)
+    assert run(saving, SaveFailed("disk full")) == Failed(Failure.SAVE_FAILED, 109.0, "disk full")
+    for given in (None, AbortEnrolment(), AbortEnrolment(Failure.FAULT), matched(BEN)):
+        assert run(saving, given, now=1e6) is saving
+
+
+def _aborted() -> None:
+    for state in UNDER_WAY:
+        assert run(state, AbortEnrolment()) == Failed(Failure.ABORTED, 109.0)
+    assert run(Idle(), AbortEnrolment()) == Idle()
+
+
+def _broken() -> None:
+    for reason in (Failure.BUTTON_STUCK, Failure.FAULT, Failure.STOPPING):
+        for state in UNDER_WAY:
+            assert failure(run(state, AbortEnrolment(reason))) is reason
+        for over in OVER:
+            assert run(over, AbortEnrolment(reason)) is over
+
+
+def _still() -> None:
+    still = run(capturing(), seen(yaw=0.05, share=1.0))
+    assert failure(run(still, None, now=160.0)) is Failure.TOO_LITTLE_MOVEMENT
+
+
+def _late() -> None:
+    for state in UNDER_WAY:
+        assert run(state, None, now=159.9) is state
+        assert failure(run(state, None, now=160.0)) is Failure.TIMEOUT
+        assert failure(run(state, seen(share=1.0), now=160.0)) is Failure.TIMEOUT
+
+
+def _result_shown() -> None:
+    for state in OVER:
+        assert run(state, None, now=102.9) is state
+        assert run(state, NoFace(), now=103.0) == Idle()
+        assert run(state, AbortEnrolment()) == Idle()
+
+
+ROWS = {
+    ("idle", "long press; nobody enrolled, or `button` mode"): _press_allowed,
+    ("idle", "long press; `admin` mode and admins exist"): _press_admin,
+    ("idle", "long press; `admin` mode without any admin"): _press_no_admin,
+    ("idle, done, failed", "request from the command line"): _command,
+    ("authorising", "an admin is granted"): _admin_granted,
+    ("authorising", "somebody else is granted"): _other_granted,
+    ("armed", "the authorising admin's own face"): _admin_in_view,
+    ("armed", "a stranger's good crop"): _first_crop,
+    ("capturing", "a good crop in a new pose, late enough"): _next_crop,
+    ("capturing", "the last crop wanted"): _last_crop,
+    ("armed, capturing", "twice somebody already enrolled"): _duplicate,
+    ("capturing", "twice several faces"): _second_face,
+    ("capturing", "three times another face than the one kept"): _another_person,
+    ("saving", "saved; save failed"): _answer,
+    ("all but idle/saving", "press; request to abort"): _aborted,
+    ("all but idle/saving", "button stuck; fault; shutdown"): _broken,
+    ("all but idle/saving", "its time is over, pose never varied"): _still,
+    ("all but idle/saving", "its time is over otherwise"): _late,
+    ("done, failed", "its time is over, or a press"): _result_shown,
+}
+
+
+def test_the_table_in_the_docstring_is_the_one_tested() -> None:
+    """The specification has no row without a test, and no test without a row."""
+    lines = [line for line in (enrolment.__doc__ or "").splitlines() if line.startswith("|")][2:]
+    assert [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines] == list(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=" + ".join)
+def test_row(row: tuple[str, str]) -> None:
+    """Each row of the table holds."""
+    ROWS[row]()
+
+
+def test_the_first_look_alike_is_remembered_and_enrolment_goes_on() -> None:
+    """A quarter of somebody else's references is close enough for a warning, not for a refusal."""
+    close = Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.25, 2, 8)
+    far = Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.24, 2, 8)
+    state = run(armed(), seen(far))
+    assert isinstance(state, Capturing)
+    assert state.lookalike is None
+    state = run(state, seen(close, yaw=0.2, share=1.0), now=102.0)
+    assert isinstance(state, Capturing)
+    assert state.lookalike is close
+    state = run(state, seen(far, yaw=0.4, share=1.0), now=103.0)
+    assert isinstance(state, Saving)
+    assert state.lookalike is close
+
+
+def test_every_failure_says_what_to_do() -> None:
+    """No failure without a hint."""
+    assert all(reason.hint for reason in Failure)
