@@ -1,0 +1,408 @@
+"""The machines joined: lists of inputs, lists of outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facelatch import controller
+from facelatch.audit import Event
+from facelatch.config import Config, parse
+from facelatch.controller import (
+    AbortEnrolment,
+    Inputs,
+    Outputs,
+    Saved,
+    SaveFailed,
+    StartEnrolment,
+    State,
+    step,
+)
+from facelatch.indicator import Pattern
+from facelatch.values import (
+    Box,
+    Edge,
+    EdgeKind,
+    Face,
+    Judged,
+    LockLevel,
+    NoFace,
+    Observation,
+    Person,
+    Pose,
+    Reason,
+    SeveralFaces,
+    Throttle,
+    Unusable,
+    Verdict,
+)
+
+ADA, BEN = Person(1, "ada", admin=True), Person(2, "ben")
+FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
+FRAME_SECONDS = 0.1
+
+
+def settings(**sections: Any) -> Config:
+    return parse(sections, origin="test")
+
+
+def judged(verdict: Verdict, yaw: float = 0.0, share: float | None = None) -> Judged:
+    crop, nothing = np.zeros((112, 112, 3), np.uint8), np.full(4, yaw, np.float32)
+    return Judged(FACE, Pose(yaw, 0.0, 0.0), verdict, crop, nothing, nothing, share)
+
+
+def match(person: Person) -> Judged:
+    return judged(Verdict(Reason.MATCHED, person, 0.875, 7, 8))
+
+
+STRANGER = judged(Verdict(Reason.NOT_RECOGNISED))
+
+
+class Door:
+    """Drives the controller as the loop does: one frame each 0.1 s, every picture another one."""
+
+    def __init__(
+        self, config: Config | None = None, throttle: Throttle | None = None, people: int = 2
+    ) -> None:
+        self.config, self.people = config or settings(), people
+        self.state: State = controller.initial(throttle or Throttle(), model="0123456789ab")
+        self.now, self.picture = 1000.0, 0
+        self.events: list[Event] = []
+        self.outputs: Outputs | None = None
+        self.turn(NoFace())
+
+    def turn(self, observation: Observation | None = None, **others: Any) -> Outputs:
+        """One turn; a frame came unless `observation` is None."""
+        self.now += FRAME_SECONDS
+        self.picture += 1
+        given = {
+            "now": self.now,
+            "observation": observation,
+            "fingerprint": self.picture if observation is not None else None,
+            "frame_age_seconds": 0.04,
+            "people_enrolled": self.people,
+            "admins": frozenset({ADA.id}) if self.people else frozenset(),
+        }
+        self.state, self.outputs = step(self.state, Inputs(**{**given, **others}), self.config)
+        self.events += self.outputs.events
+        return self.outputs
+
+    def see(self, *observations: Observation) -> Outputs:
+        """One frame after the other."""
+        for observation in observations:
+            self.turn(observation)
+        assert self.outputs is not None
+        return self.outputs
+
+    def wait(self, seconds: float, observation: Observation | None = None) -> Outputs:
+        """Many turns without a face."""
+        return self.see(*[observation or NoFace()] * round(seconds / FRAME_SECONDS))
+
+    def press(self) -> Outputs:
+        return self.turn(NoFace(), edges=(Edge(EdgeKind.PRESSED, self.now + FRAME_SECONDS),))
+
+    def release(self) -> Outputs:
+        return self.turn(NoFace(), edges=(Edge(EdgeKind.RELEASED, self.now + FRAME_SECONDS),))
+
+    def hold(self) -> Outputs:
+        """A long press."""
+        self.press()
+        self.wait(self.config.enrolment.hold_seconds)
+        return self.release()
+
+    def told(self) -> list[str]:
+        """The events since the last call."""
+        told = [event.kind.value for event in self.events]
+        self.events = []
+        return told
+
+
+def new_face(number: int) -> Sequence[Observation]:
+    """Enough time, then a good crop in a new pose."""
+    return [*[NoFace()] * 4, judged(Verdict(Reason.NOT_RECOGNISED), yaw=0.1 * number, share=1.0)]
+
+
+def test_three_matches_unlock_and_the_time_locks() -> None:
+    """The main job: recognised, unlocked, and locked again by itself."""
+    door = Door()
+    assert door.see(match(ADA), match(ADA)).lock is LockLevel.LOCKED
+    assert door.outputs is not None
+    assert door.outputs.pattern is Pattern.LOOKING
+    outputs = door.see(match(ADA))
+    assert (outputs.lock, outputs.pattern) == (LockLevel.UNLOCKED, Pattern.UNLOCKED)
+    assert outputs.status == "unlocked for ada"
+    granted, unlocked = outputs.events
+    assert granted.fields == {
+        "PERSON": "ada",
+        "PERSON_ID": 1,
+        "PURPOSE": "door",
+        "SIMILARITY_SHARE": 0.875,
+        "DETECTIONS": 7,
+        "REFERENCES": 8,
+        "COUNT": 3,
+        "MODEL": "0123456789ab",
+        "FRAME_AGE_MS": 40,
+    }
+    assert unlocked.fields == {"PERSON": "ada", "PERSON_ID": 1, "SECONDS": 5.0}
+    assert door.wait(4.8).lock is LockLevel.UNLOCKED
+    assert door.wait(0.3).lock is LockLevel.LOCKED
+    assert door.told() == ["visit.granted", "door.unlocked", "door.locked"]
+
+
+def test_a_stranger_is_refused_with_a_reason_and_then_shut_out() -> None:
+    """Five refused attempts start the lock-out; it is written down and the memory handed out each time."""
+    door, throttles = Door(), []
+    for _ in range(5 * 8):
+        throttles.append(door.turn(STRANGER).throttle)
+    assert [t for t in throttles if t] == [*(Throttle(n, 0.0) for n in (1, 2, 3, 4)), Throttle(5, 30.0)]
+    refused = next(event for event in door.events if event.kind.value == "visit.refused")
+    assert refused.fields["REASON"] == "not_recognised"
+    assert (
+        refused.message
+        == "Visitor refused (not_recognised): not enrolled, or enrolled in very different light"
+    )
+    assert door.told() == ["visit.refused"] * 5 + ["visit.lockout_started"]
+    assert door.wait(2.0).pattern is Pattern.LOCKED_OUT
+    assert door.see(*[match(ADA)] * 100).lock is LockLevel.LOCKED
+    door.wait(30.0)
+    assert door.told() == ["visit.lockout_ended"]
+    assert door.see(*[match(ADA)] * 3).throttle == Throttle()
+
+
+def test_a_restart_serves_the_lockout_again_in_full() -> None:
+    """Pulling the plug gains nothing."""
+    door = Door(throttle=Throttle(6, 60.0))
+    assert door.told() == ["visit.lockout_started"]
+    for _ in range(590):
+        assert door.turn(match(ADA)).lock is LockLevel.LOCKED
+    door.wait(1.1)
+    assert door.see(*[match(ADA)] * 3).lock is LockLevel.UNLOCKED
+
+
+def test_a_visitor_who_leaves_has_an_outcome_too() -> None:
+    """One event per visit, with the most frequent reason and its hint."""
+    door = Door()
+    outputs = door.see(Unusable(Reason.TOO_DARK, FACE), Unusable(Reason.TOO_DARK, FACE), SeveralFaces(2))
+    assert outputs.pattern is Pattern.UNCLEAR
+    door.wait(3.0)
+    (left,) = door.events
+    assert (left.kind.value, left.fields["REASON"]) == ("visit.abandoned", "too_dark")
+    assert left.fields["HINT"] == Reason.TOO_DARK.hint
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ({"fault": "camera_failed"}, "camera_failed"),
+        ({"frame_age_seconds": 2.1}, "camera_stale"),
+        ({"frame_age_seconds": math.nan}, "camera_stale"),
+        ({"frame_age_seconds": math.inf}, "camera_stale"),
+    ],
+)
+def test_a_fault_locks_in_the_same_turn_and_for_good(trouble: dict[str, Any], reason: str) -> None:
+    """Nothing unlocks after a fault, even if it seems to pass."""
+    door = Door()
+    door.see(*[match(ADA)] * 3)
+    door.told()
+    outputs = door.turn(match(ADA), **trouble)
+    assert (outputs.lock, outputs.pattern, outputs.fault) == (LockLevel.LOCKED, Pattern.FAULT, reason)
+    assert outputs.events[0].fields["REASON"] == reason
+    assert door.told() == ["fault", "door.locked"]
+    assert door.wait(20.0, match(ADA)).lock is LockLevel.LOCKED
+    assert door.told() == []
+
+
+def test_a_frozen_picture_is_no_evidence_and_then_a_fault() -> None:
+    """A picture shown for ever opens nothing, whatever the line says about it."""
+    door = Door()
+    for _ in range(99):
+        assert door.turn(match(ADA), fingerprint=42).lock is LockLevel.LOCKED
+    assert door.see(match(ADA)).fault is None
+    for _ in range(101):
+        outputs = door.turn(match(ADA), fingerprint=42)
+    assert outputs.fault == "picture_frozen"
+    assert "visit.granted" not in door.told()
+
+
+def test_stopping_locks_and_says_so() -> None:
+    """SIGTERM while unlocked: locked, one event, no matter what is seen."""
+    door = Door()
+    door.see(*[match(ADA)] * 3)
+    door.told()
+    assert door.turn(match(ADA), stopping=True).lock is LockLevel.LOCKED
+    assert door.told() == ["daemon.stopping", "door.locked"]
+
+
+def test_enrolment_by_button_from_hold_to_saved() -> None:
+    """Hold, look, move; eight images later one person is to be saved, and the door was locked all along."""
+    door = Door()
+    assert door.press().pattern is Pattern.READY
+    assert door.wait(3.0).pattern is Pattern.ARMED
+    door.see(STRANGER)  # still holding the button: not looked at
+    assert controller.draft_embeddings(door.state) == ()
+    door.release()
+    saves = []
+    for number in range(8):
+        for observation in new_face(number):
+            outputs = door.turn(observation)
+            assert outputs.lock is LockLevel.LOCKED
+            saves += [outputs.save] if outputs.save else []
+        assert len(controller.draft_embeddings(door.state)) == (number + 1) % 8
+    (new,) = saves
+    assert (new.name, new.admin, len(new.references)) == (None, False, 8)
+    assert door.told() == ["enrolment.armed"] + ["enrolment.progress"] * 8
+    assert door.turn(NoFace()).pattern is Pattern.SAVING
+    outputs = door.turn(NoFace(), saved=Saved(Person(3, "person-003")))
+    assert (outputs.save, outputs.pattern) == (None, Pattern.ENROLLED)
+    assert outputs.events[0].fields == {"PERSON": "person-003", "PERSON_ID": 3, "COUNT": 8}
+    assert controller.enrolment_view(door.state, door.config).state == "done"
+    assert door.wait(3.1).pattern is Pattern.READY
+
+
+def test_each_kept_image_is_confirmed_by_a_flash() -> None:
+    """Progress can be seen without a screen."""
+    door = Door()
+    door.turn(NoFace(), commands=(StartEnrolment("cleo"),))
+    outputs = door.see(STRANGER)
+    assert (outputs.pattern, outputs.pattern_since) == (Pattern.KEPT, door.now)
+    assert door.wait(0.3).pattern is Pattern.CAPTURING
+    assert outputs.status.startswith("locked: enrolment capturing, 1 of 8 images kept")
+
+
+def test_the_first_person_becomes_admin_and_later_ones_do_not() -> None:
+    """Somebody has to be the first."""
+    one = {"references": 1}
+    for people, admin in ((0, True), (2, False)):
+        door = Door(settings(enrolment=one), people=people)
+        door.hold()
+        save = door.see(STRANGER).save
+        assert save is not None
+        assert save.admin is admin
+
+
+def test_a_save_that_fails_is_said_in_every_way() -> None:
+    """Event, light and status; nothing pretends that somebody was enrolled."""
+    door = Door(settings(enrolment={"references": 1}))
+    door.turn(NoFace(), commands=(StartEnrolment("cleo"),))
+    door.see(STRANGER)
+    door.told()
+    outputs = door.turn(NoFace(), saved=SaveFailed("disk full"))
+    assert outputs.pattern is Pattern.NOT_SAVED
+    assert outputs.events[0].fields["REASON"] == "disk full"
+    assert door.told() == ["enrolment.save_failed"]
+
+
+def test_an_admin_authorises_by_face_and_the_door_stays_locked() -> None:
+    """In admin mode the grant goes to the enrolment, not to the door."""
+    door = Door(settings(enrolment={"authorisation": "admin"}))
+    assert door.hold().pattern is Pattern.AUTHORISING
+    outputs = door.see(*[match(ADA)] * 3)
+    assert (outputs.lock, outputs.pattern) == (LockLevel.LOCKED, Pattern.ARMED)
+    granted = next(event for event in door.events if event.kind.value == "visit.granted")
+    assert granted.fields["PURPOSE"] == "enrolment"
+    assert door.told() == [
+        "enrolment.authorising",
+        "visit.granted",
+        "enrolment.authorised",
+        "enrolment.armed",
+    ]
+    door.see(*[match(ADA)] * 20, *[STRANGER] * 3)
+    assert door.told() == ["enrolment.progress"]
+
+
+def test_an_enrolled_person_without_the_right_cannot_authorise() -> None:
+    """Recognised is not enough."""
+    door = Door(settings(enrolment={"authorisation": "admin"}))
+    door.hold()
+    outputs = door.see(*[match(BEN)] * 3)
+    assert (outputs.lock, outputs.pattern) == (LockLevel.LOCKED, Pattern.NOT_AUTHORISED)
+    assert door.told()[-1] == "enrolment.aborted"
+
+
+def test_refusals_while_authorising_count_towards_the_lockout() -> None:
+    """The button is no way around the throttle."""
+    door = Door(settings(enrolment={"authorisation": "admin"}))
+    door.hold()
+    door.see(*[STRANGER] * 40)
+    assert door.told()[-1] == "visit.lockout_started"
+
+
+def test_starting_to_enrol_locks_the_door_and_ends_the_visit() -> None:
+    """Somebody at the door loses the attempt; an unlocked door locks at once."""
+    door = Door()
+    door.see(*[match(ADA)] * 3)
+    door.told()
+    outputs = door.turn(NoFace(), commands=(StartEnrolment(),))
+    assert outputs.lock is LockLevel.LOCKED
+    assert [event.fields.get("REASON") for event in outputs.events] == ["command", "enrolment"]
+    door = Door()
+    door.see(match(ADA), match(ADA))
+    outputs = door.turn(match(ADA), commands=(StartEnrolment(),))
+    assert door.told() == ["visit.abandoned", "enrolment.armed"]
+
+
+def test_a_press_or_a_command_aborts_and_the_draft_is_gone() -> None:
+    """Nothing is saved; the next enrolment starts from nothing."""
+    for abort in ("press", "command"):
+        door = Door()
+        door.turn(NoFace(), commands=(StartEnrolment(),))
+        door.see(*new_face(0), *new_face(1))
+        assert len(controller.draft_embeddings(door.state)) == 2
+        outputs = door.press() if abort == "press" else door.turn(NoFace(), commands=(AbortEnrolment(),))
+        assert outputs.events[0].fields["REASON"] == "aborted"
+        assert outputs.events[0].fields["COUNT"] == 2
+        assert (outputs.save, controller.draft_embeddings(door.state)) == (None, ())
+
+
+def test_a_look_alike_is_warned_of_once() -> None:
+    """The event names whom the new face is alike to; enrolment goes on."""
+    alike = judged(Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.5, 4, 8))
+    door = Door()
+    door.turn(NoFace(), commands=(StartEnrolment(),))
+    door.see(alike, *[NoFace()] * 4, judged(alike.verdict, yaw=0.5, share=1.0))
+    warnings = [event for event in door.events if event.kind.value == "enrolment.lookalike_warning"]
+    assert [event.fields["NEAREST"] for event in warnings] == ["ben"]
+
+
+def test_a_stuck_button_enrols_nobody() -> None:
+    """It arms after three seconds, but nobody is looked at while it is down, and then it is reported."""
+    door = Door()
+    door.press()
+    door.wait(3.0)
+    outputs = door.wait(17.5, STRANGER)
+    assert door.told() == ["enrolment.armed", "button.stuck", "enrolment.aborted"]
+    assert outputs.save is None
+    door.wait(10.0)
+    assert door.turn(NoFace()).pattern is Pattern.BUTTON_STUCK
+    door.release()
+    assert door.turn(NoFace()).pattern is Pattern.READY
+
+
+def test_the_same_person_seen_again_keeps_the_door_unlocked_up_to_the_ceiling() -> None:
+    """With no cool-down the door still locks for a turn at its ceiling, and no grant is lost on that turn."""
+    door = Door(settings(session={"cooldown_seconds": 0.0, "required_matches": 1}))
+    locked_at = [door.now for _ in range(400) if door.see(match(ADA)).lock is LockLevel.LOCKED]
+    assert len(locked_at) >= 3
+    assert all(later - earlier < 10.25 for earlier, later in pairwise(locked_at))
+    told = door.told()
+    assert told.count("door.locked") == len(locked_at)
+
+
+def test_without_people_the_light_asks_for_the_first() -> None:
+    """A new device says what it waits for."""
+    assert Door(people=0).turn(NoFace()).pattern is Pattern.NOBODY_ENROLLED
+
+
+def test_status_says_what_the_door_is_doing() -> None:
+    """One line for systemctl status in every state of the house."""
+    door = Door()
+    assert door.turn(NoFace()).status == "locked: 2 people enrolled"
+    assert door.see(Unusable(Reason.TOO_SMALL, FACE)).status == "locked: looking at somebody: come closer"
+    assert Door(throttle=Throttle(5, 30.0)).turn(None).status.startswith("locked: no attempts for 30 s")
+    assert door.turn(None, fault="internal").status == "locked: fault internal"
+    assert Door().turn(None, stopping=True).status == "locked: stopping"
