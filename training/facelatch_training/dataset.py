@@ -13,8 +13,9 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -25,6 +26,18 @@ from facelatch.errors import InputError
 
 CROP_SIZE = CROP_SIZE_PX
 CropArray = npt.NDArray[np.uint8]
+
+
+class Crops(Protocol):
+    """Anything that gives crop (112, 112, 3) number i: an array, some rows of one, or shards read as
+    needed.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> CropArray: ...
+
+
 REQUIRED_COLUMNS = ("path", "identity", "split", "shard")
 SPLITS = ("train", "validation")
 FAMILY = re.compile(r"(?:f|v)?(F\d+)MID\d+$")
@@ -176,3 +189,33 @@ def load_crops(index: CropIndex, cache: Path, mark: str) -> CropArray:
         crops.flush()
         partial.replace(path)
     return np.asarray(np.load(path, mmap_mode="r"))
+
+
+class RowsOf:
+    """Some rows of other crops, without copying them."""
+
+    def __init__(self, crops: Crops, rows: npt.NDArray[np.int64]) -> None:
+        self._crops, self._rows = crops, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int, /) -> CropArray:
+        return self._crops[int(self._rows[number])]
+
+
+class ShardedCrops:
+    """The crops of an index straight from their tar shards, two shards in memory at most.
+
+    Meant to be read shard by shard (recipe key `stream`), for sets larger than memory and cache disk.
+    """
+
+    def __init__(self, index: CropIndex) -> None:
+        self._index = index
+        self._shard = lru_cache(maxsize=2)(lambda shard: dict(iterate_shard(index, shard)))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, number: int, /) -> CropArray:
+        return self._shard(self._index.shards[number])[number]

@@ -1,5 +1,4 @@
-"""The metric stage as a resumable run: rounds of steps, a checkpoint after each, a look at the yardstick
-now and then.
+"""The two stages as one resumable run: rounds of steps, a checkpoint after each, a look at the yardstick.
 
 A round is one `model.fit` over a fixed stretch of a stream that depends on the seed alone. Killed at any
 moment, a run started again with the same folder repeats the round it was in and ends where it would have
@@ -10,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -18,12 +18,17 @@ import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
-from facelatch_training.dataset import CropArray
+from facelatch_training.dataset import Crops
 from facelatch_training.metric import MetricBatches, MetricData, build_metric_model
-from facelatch_training.network import REGISTERED, build_tower
-from facelatch_training.recipe import MetricRecipe, Recipe
+from facelatch_training.network import REGISTERED, build_core
+from facelatch_training.pairs import PairSampler
+from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder, TrainingError
+from facelatch_training.siamese import PairBatches, build_siamese_model, thaw
 from facelatch_training.validation import Yardstick
+
+GUIDE = "tar@0.001"
+"""The figure that decides between two states of a model."""
 
 
 @REGISTERED
@@ -48,89 +53,136 @@ class WarmStableDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """A bar over all steps of a stage: images per second and time left."""
 
-    def __init__(self, bar: Any, batch: int) -> None:
+    def __init__(self, bar: Any, images: int) -> None:
         super().__init__()
-        self._bar, self._batch = bar, batch
+        self._bar, self._images = bar, images
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Advance by one batch."""
         del batch, logs
-        self._bar.update(self._batch)
+        self._bar.update(self._images)
+
+
+@dataclass
+class Stage:
+    """A stage in training: its model, where its batches come from, and how far it is."""
+
+    name: str
+    model: Any
+    recipe: MetricRecipe | SiameseRecipe
+    batches: Callable[[int, int], Any]
+    """(first step, steps) -> a PyDataset."""
+    figures: Callable[[], dict[str, float]]
+    """Measures the model on the yardstick."""
+    images_per_step: int
+
+    def fit(self, run: RunFolder, *, finish_in: int | None = None) -> None:
+        """Run to the end from wherever the run folder says the stage is.
+
+        Raises TrainingError on a loss that is no number (checkpoint kept) or a checkpoint that cannot be
+        written (previous one kept).
+        """
+        recipe, model = self.recipe, self.model
+        model.optimizer.build(model.trainable_variables)
+        variables = [*model.variables, *model.optimizer.variables]
+        start: dict[str, Any] = {"step": 0, "end": recipe.steps, "decay": recipe.decay_steps, "seconds": 0.0}
+        state = run.load(self.name, variables) or start
+        if finish_in is not None:
+            run.save(f"{self.name}-stable", variables, state)
+            state |= {"end": state["step"] + finish_in, "decay": finish_in}
+        schedule = WarmStableDecay(recipe.rate, recipe.warmup_steps, state["decay"], state["end"])
+        model.optimizer.learning_rate = schedule
+        total, done = (state[key] * self.images_per_step for key in ("end", "step"))
+        title = f"{self.name} stage"
+        with tqdm(total=total, initial=done, desc=title, unit="img", mininterval=2.0, smoothing=0.05) as bar:
+            while state["step"] < state["end"]:
+                line = self._round(state, Progress(bar, self.images_per_step))
+                run.save(self.name, variables, state)
+                run.log(self.name, line)
+                run.draw(self.name)
+                bar.set_postfix_str(f"loss {line['loss']:.3f}")
+                if self._enough(run):
+                    break
+
+    def _round(self, state: dict[str, Any], progress: Progress) -> dict[str, float]:
+        recipe = self.recipe
+        steps = min(recipe.round_steps, state["end"] - state["step"])
+        began = time.monotonic()
+        losses = self.model.fit(self.batches(state["step"], steps), verbose=0, callbacks=[progress]).history
+        line = {name.removesuffix("_loss"): float(values[-1]) for name, values in losses.items()}
+        if not all(np.isfinite(value) for value in line.values()):
+            raise TrainingError(
+                f"{self.name} stage: the loss is no longer a number in the round after step {state['step']}",
+                hint=f"the checkpoint of that step is untouched; lower {self.name}.rate in a new run folder",
+            )
+        state["step"] += steps
+        state["seconds"] += time.monotonic() - began
+        if state["step"] // recipe.round_steps % recipe.validate_rounds == 0 or state["step"] >= state["end"]:
+            line |= self.figures()
+        return {"step": state["step"], "seconds": state["seconds"], **line}
+
+    def _enough(self, run: RunFolder) -> bool:
+        """Whether the yardstick has not improved for `patience` looks (0: never enough)."""
+        seen = [line[GUIDE] for line in run.history(self.name) if GUIDE in line]
+        patience = self.recipe.patience
+        return 0 < patience < len(seen) and max(seen[:-patience]) >= max(seen[-patience:])
 
 
 def fit_metric(
+    run: RunFolder, recipe: Recipe, data: MetricData, yardstick: Yardstick, finish_in: int | None = None
+) -> keras.Model:
+    """Train the core of the tower, or go on training it, and return it.
+
+    `finish_in`: start the decay now and end after so many more steps.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    core = build_core(recipe.tower)
+    model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres())
+    Stage(
+        "metric",
+        model,
+        recipe.metric,
+        batches=lambda first, steps: MetricBatches(data, recipe, first, steps),
+        figures=lambda: yardstick.measure(embed(core, yardstick.crops)),
+        images_per_step=recipe.metric.batch,
+    ).fit(run, finish_in=finish_in)
+    return core
+
+
+def fit_siamese(
     run: RunFolder,
     recipe: Recipe,
-    data: MetricData,
+    siamese: keras.Model,
+    crops: Crops,
+    sampler: PairSampler,
     yardstick: Yardstick,
-    *,
-    finish_in: int | None = None,
-    initial: keras.Model | None = None,
 ) -> keras.Model:
-    """Train the tower, or go on training it, and return it.
-
-    `finish_in`: start the decay now and end after so many more steps. `initial`: a tower to start from
-    instead of chance. Raises TrainingError on a loss that is no number (checkpoint kept) or a checkpoint
-    that cannot be written.
-    """
-    stage = recipe.metric
+    """Train the whole network on pairs, or go on training it, and return it."""
     keras.utils.set_random_seed(recipe.seed)
-    tower = initial if initial is not None else build_tower(recipe.tower)
-    model = build_metric_model(tower, stage, int(data.labels.max()) + 1, data.centres())
-    model.optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *model.optimizer.variables]
-    state = run.load("metric", variables) or {
-        "step": 0,
-        "end": stage.steps,
-        "decay": stage.decay_steps,
-        "seconds": 0.0,
-    }
-    if finish_in is not None:
-        run.save("metric-stable", variables, state)
-        state |= {"end": state["step"] + finish_in, "decay": finish_in}
-    model.optimizer.learning_rate = WarmStableDecay(
-        stage.rate, stage.warmup_steps, state["decay"], state["end"]
-    )
-
-    with _bar(state, stage) as bar:
-        while state["step"] < state["end"]:
-            steps = min(stage.round_steps, state["end"] - state["step"])
-            began = time.monotonic()
-            batches = MetricBatches(data, recipe, state["step"], steps)
-            losses = model.fit(batches, verbose=0, callbacks=[Progress(bar, stage.batch)]).history
-            line = {name.removesuffix("_loss"): values[-1] for name, values in losses.items()}
-            _demand_numbers(line, state["step"])
-            state["step"] += steps
-            state["seconds"] += time.monotonic() - began
-            if (
-                state["step"] // stage.round_steps % stage.validate_rounds == 0
-                or state["step"] >= state["end"]
-            ):
-                line |= yardstick.measure(embed(tower, yardstick.crops))
-            run.save("metric", variables, state)
-            run.log("metric", {"step": state["step"], "seconds": state["seconds"], **line})
-            run.draw("metric")
-            bar.set_postfix_str(f"loss {line['loss']:.3f}")
-    return tower
+    tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
+    model = build_siamese_model(tower, head, recipe.siamese)
+    Stage(
+        "siamese",
+        model,
+        recipe.siamese,
+        batches=lambda first, steps: PairBatches(crops, sampler, recipe, first, steps),
+        figures=lambda: judge(model, yardstick),
+        images_per_step=2 * recipe.siamese.batch,
+    ).fit(run)
+    thaw(tower)
+    return model
 
 
-def embed(tower: Callable[..., Any], crops: CropArray, batch: int = 256) -> npt.NDArray[np.float32]:
+def judge(siamese: keras.Model, yardstick: Yardstick) -> dict[str, float]:
+    """The yardstick's figures for a Siamese network, by its similarity instead of the angle."""
+    tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
+    return yardstick.judge(embed(tower, yardstick.crops), head)
+
+
+def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDArray[np.float32]:
     """Crops (N, 112, 112, 3) -> unit embeddings (N, D)."""
-    parts = [
-        np.asarray(tower(crops[start : start + batch], training=False))
-        for start in range(0, len(crops), batch)
-    ]
+    parts = []
+    for start in range(0, len(crops), batch):
+        rows = range(start, min(start + batch, len(crops)))
+        parts.append(np.asarray(tower(np.stack([crops[row] for row in rows]), training=False)))
     return np.asarray(np.concatenate(parts), dtype=np.float32)
-
-
-def _bar(state: dict[str, Any], stage: MetricRecipe) -> Any:
-    done, end = state["step"] * stage.batch, state["end"] * stage.batch
-    return tqdm(total=end, initial=done, desc="metric stage", unit="img", mininterval=2.0, smoothing=0.05)
-
-
-def _demand_numbers(line: dict[str, float], step: int) -> None:
-    if not all(np.isfinite(value) for value in line.values()):
-        raise TrainingError(
-            f"the loss is no longer a number in the round after step {step}",
-            hint="the checkpoint of that step is untouched; lower metric.rate and go on in a new run folder",
-        )

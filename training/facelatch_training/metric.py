@@ -14,7 +14,7 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from facelatch_training.augment import augment
-from facelatch_training.dataset import CROP_SIZE, CropArray
+from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.network import REGISTERED
 from facelatch_training.recipe import MetricRecipe, Recipe
 from facelatch_training.teacher import Embeddings
@@ -25,11 +25,13 @@ class MetricData:
     """What the metric stage learns from: crops (N, 112, 112, 3), labels (N,) from 0, teacher embeddings (N,
     D) or None, and morphs (M, 112, 112, 3), which have a teacher embedding and no name."""
 
-    crops: CropArray
+    crops: Crops
     labels: npt.NDArray[np.int64]
     teacher: Embeddings | None
     morphs: CropArray
     morph_teacher: Embeddings | None
+    shards: npt.NDArray[np.int64] | None = None
+    """Shard number of each crop (N,) when crops are to be visited shard by shard; else None."""
 
     def centres(self) -> Embeddings | None:
         """The teacher's mean embedding per identity (C, D), unit length."""
@@ -59,7 +61,7 @@ class MetricBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         size = self._recipe.metric.batch
         start = (self._first + number) * size
-        width = self._recipe.tower.embedding
+        width = self._recipe.tower.core
         images = np.empty((size, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         labels = np.full((size, 1), -1, np.int32)
         teacher = np.zeros((size, width), np.float32)
@@ -78,23 +80,24 @@ class MetricBatches(keras.utils.PyDataset):  # type: ignore[misc]
         data = self._data
         rng = np.random.default_rng([self._recipe.seed, position])
         if len(data.morphs) and rng.random() < self._recipe.metric.morph_share:
-            row, label, crops, teacher = (
-                int(rng.integers(len(data.morphs))),
-                -1,
-                data.morphs,
-                data.morph_teacher,
-            )
+            row = int(rng.integers(len(data.morphs)))
+            label, crop, teacher = -1, data.morphs[row], data.morph_teacher
         else:
             turn, place = divmod(position, len(data.crops))
             row = int(self._order(turn)[place])
-            label, crops, teacher = int(data.labels[row]), data.crops, data.teacher
+            label, crop, teacher = int(data.labels[row]), data.crops[row], data.teacher
         target = None if teacher is None else teacher[row]
-        return label, augment(crops[row], rng, self._recipe.augment), target
+        return label, augment(crop, rng, self._recipe.augment), target
 
     def _order(self, turn: int) -> npt.NDArray[np.int64]:
         if turn not in self._orders:
             rng = np.random.default_rng([self._recipe.seed, 0x6F72646572, turn])
-            self._orders[turn] = rng.permutation(len(self._data.crops))
+            order = rng.permutation(len(self._data.crops))
+            shards = self._data.shards
+            if shards is not None:
+                place = rng.permutation(int(shards.max()) + 1)
+                order = order[np.argsort(place[shards[order]], kind="stable")]
+            self._orders[turn] = order
         return self._orders[turn]
 
 

@@ -25,7 +25,10 @@ class TowerRecipe(_Section):
     blocks: tuple[int, ...] = (1, 2, 2)
     head: int = Field(default=384, ge=0)
     """Channels of the 1x1 convolution before the pooling; 0 leaves it out."""
-    embedding: int = Field(default=128, ge=8, le=512)
+    core: int = Field(default=128, ge=8, le=512)
+    """Dimensions in which the metric stage compares by angle; a teacher must have as many."""
+    embedding: int = Field(default=384, ge=8, le=512)
+    """Dimensions in which the Siamese head compares by L1 distance."""
 
     @model_validator(mode="after")
     def _as_many(self) -> TowerRecipe:
@@ -59,6 +62,9 @@ class MetricRecipe(_Section):
     round_steps: int = Field(default=150, ge=1)
     """Steps between two checkpoints."""
     validate_rounds: int = Field(default=3, ge=1)
+    """Rounds between two looks at the yardstick."""
+    patience: int = Field(default=0, ge=0)
+    """Looks without a better yardstick after which the stage ends; 0 never ends early."""
     optimizer: Literal["muon", "adamw"] = "muon"
     rate: float = Field(default=2e-3, gt=0)
     adam_ratio: float = Field(default=1.0, gt=0)
@@ -72,6 +78,26 @@ class MetricRecipe(_Section):
     morphs: int = Field(default=60_000, ge=0)
 
 
+class SiameseRecipe(_Section):
+    """The Siamese stage: pairs, L1 distance, sigmoid, binary cross-entropy, Adam at a low rate."""
+
+    batch: int = Field(default=64, ge=2)
+    """Pairs per step."""
+    steps: int = Field(default=600, ge=1)
+    warmup_steps: int = Field(default=50, ge=0)
+    decay_steps: int = Field(default=400, ge=0)
+    round_steps: int = Field(default=100, ge=1)
+    rate: float = Field(default=1e-3, gt=0)
+    """Rate of the head; the tower learns at `rate * tower_rate`."""
+    tower_rate: float = Field(default=0.02, ge=0, le=1)
+    relatives: float = Field(default=0.25, ge=0, le=1)
+    """Share of impostor pairs that are relatives."""
+    nearest: float = Field(default=0.25, ge=0, le=1)
+    """Share of impostor pairs that are nearest strangers."""
+    validate_rounds: int = Field(default=2, ge=1)
+    patience: int = Field(default=0, ge=0)
+
+
 class Recipe(_Section):
     """`config/training.toml`."""
 
@@ -79,9 +105,12 @@ class Recipe(_Section):
     seed: int = Field(default=7, ge=0)
     workers: int = Field(default=2, ge=1)
     """Threads that prepare batches."""
+    stream: bool = False
+    """Read crops shard by shard from the tars instead of mapping one large cache file; no morphs then."""
     tower: TowerRecipe = TowerRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     metric: MetricRecipe = MetricRecipe()
+    siamese: SiameseRecipe = SiameseRecipe()
 
 
 def recipe_hash(recipe: Recipe) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from facelatch.errors import InputError
-from facelatch_training.dataset import CROP_SIZE, CropArray
+from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 
 EMBEDDING_SIZE = 128
 Embeddings = npt.NDArray[np.float32]
@@ -50,14 +50,19 @@ class Teacher:
         vector = np.array(extractor.extract("fc1")[1], dtype=np.float32)
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
 
-    def embed_all(self, crops: CropArray, title: str = "teacher") -> Embeddings:
+    def embed_all(self, crops: Crops, title: str = "teacher") -> Embeddings:
         """Crops (N, 112, 112, 3) -> (N, 128), one thread per core, with a progress bar."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            answers = tqdm(pool.map(self.embed, crops), total=len(crops), desc=title, unit="crop")
+            answers = tqdm(
+                pool.map(lambda number: self.embed(crops[number]), range(len(crops))),
+                total=len(crops),
+                desc=title,
+                unit="crop",
+            )
             return np.stack(list(answers))
 
 
-def morph(crops: CropArray, first: int, second: int, rng: np.random.Generator) -> CropArray:
+def morph(crops: Crops, first: int, second: int, rng: np.random.Generator) -> CropArray:
     """Blend two aligned crops: a face between two people, as sharp as they are where they agree."""
     share = np.float32(rng.uniform(0.35, 0.65))
     left, right = crops[first].astype(np.float32), crops[second].astype(np.float32)
@@ -66,7 +71,7 @@ def morph(crops: CropArray, first: int, second: int, rng: np.random.Generator) -
     return np.asarray(np.rint(left * share + right * (1 - share)), dtype=np.uint8)
 
 
-def make_morphs(crops: CropArray, count: int, seed: int) -> CropArray:
+def make_morphs(crops: Crops, count: int, seed: int) -> CropArray:
     """`count` seeded morphs (count, 112, 112, 3) of random pairs of `crops`."""
     rng = np.random.default_rng([seed, 0x6D6F7270])
     made = np.empty((count, CROP_SIZE, CROP_SIZE, 3), np.uint8)

@@ -34,19 +34,32 @@ class Yardstick:
         tar@0.001. `accuracy` and `auc` on the list of pairs, half of whose impostors are relatives or
         nearest strangers.
         """
-        cosines = embeddings @ embeddings.T
+        return self._figures(embeddings @ embeddings.T)
+
+    def judge(self, embeddings: npt.NDArray[np.float32], head: Any) -> dict[str, float]:
+        """The same figures by the similarity that `head` ([(1, D), (N, D)] -> (N, 1)) gives, and its log
+        loss.
+        """
+        rows = [np.asarray(head([row[None], embeddings], training=False)).ravel() for row in embeddings]
+        similarities = np.stack(rows).astype(np.float32)
+        values = similarities[self.pairs.anchor, self.pairs.validation].clip(1e-6, 1 - 1e-6)
+        loss = -np.mean(np.where(self.pairs.same, np.log(values), np.log1p(-values)))
+        return {**self._figures(similarities), "log_loss": float(loss)}
+
+    def _figures(self, similarities: npt.NDArray[np.float32]) -> dict[str, float]:
         upper = np.triu_indices(len(self.labels), 1)
         same = (self.labels[:, None] == self.labels)[upper]
         kin = (self.families[:, None] == self.families)[upper] & ~same
-        values = cosines[upper]
+        values = similarities[upper]
         genuine, impostor = values[same], values[~same]
         figures: dict[str, float] = {}
         for rate in FALSE_RATES:
             threshold = float(np.quantile(impostor, 1 - rate))
             figures[f"tar@{rate:g}"] = float(np.mean(genuine > threshold))
+            figures[f"threshold@{rate:g}"] = threshold
             if rate == 1e-3 and kin.any():
                 figures["kin@0.001"] = float(np.mean(values[kin] > threshold))
-        pair_values = cosines[self.pairs.anchor, self.pairs.validation]
+        pair_values = similarities[self.pairs.anchor, self.pairs.validation]
         figures["accuracy"] = best_accuracy(pair_values, self.pairs.same)
         figures["auc"] = area_under_curve(pair_values, self.pairs.same)
         return figures

@@ -1,0 +1,72 @@
+"""`facelatch-train`: the commands of the training package, each a thin shell around one module."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from facelatch.errors import FacelatchError
+
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Train, judge and export the Siamese network behind the door."""
+    # TensorFlow greets every command with a page about its build; errors still show.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@commands.command()
+@click.argument("data", type=EXISTING_FOLDER)
+@click.option("--run", "run_folder", type=ANY_PATH, required=True, help="Run folder; the same one resumes.")
+@click.option(
+    "--recipe", "recipe_file", type=EXISTING_FILE, default="config/training.toml", show_default=True
+)
+@click.option("--teacher", type=EXISTING_FOLDER, help="Folder of the reference network, for distillation.")
+@click.option("--cache", type=ANY_PATH, help="Where decoded crops are kept.  [default: RUN/cache]")
+@click.option("--init", "initial", type=EXISTING_FILE, help="Fine-tune this siamese.keras on DATA.")
+@click.option("--finish-in", type=click.IntRange(min=1), help="Let the metric stage end after so many steps.")
+def fit(
+    data: Path,
+    run_folder: Path,
+    recipe_file: Path,
+    teacher: Path | None,
+    cache: Path | None,
+    initial: Path | None,
+    finish_in: int | None,
+) -> None:
+    """Train on the crop set DATA; killed at any moment, the same command goes on where it was."""
+    from facelatch_training.recipe import load_recipe
+    from facelatch_training.workflow import load_material, train
+
+    recipe = load_recipe(recipe_file)
+    cache = cache or run_folder / "cache"
+    material = load_material(data, cache, stream=recipe.stream)
+    outcome = train(
+        material, run_folder, recipe, cache, teacher=teacher, initial=initial, finish_in=finish_in
+    )
+    for title, figures in (("before", outcome.before), ("after", outcome.after)):
+        if figures is not None:
+            click.echo(f"{title}: " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    click.echo(f"saved {outcome.model}")
+
+
+def main() -> None:
+    """Run a command; a known fault ends in one line, its hint and its own exit code."""
+    try:
+        commands(prog_name="facelatch-train")
+    except FacelatchError as error:
+        click.echo(f"facelatch-train: {error}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

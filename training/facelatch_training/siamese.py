@@ -1,0 +1,84 @@
+"""The Siamese stage: pairs of crops through the whole network, binary cross-entropy, Adam at two rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from facelatch_training.augment import augment
+from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.network import REGISTERED, build_siamese
+from facelatch_training.pairs import PairSampler
+from facelatch_training.recipe import Recipe, SiameseRecipe
+
+
+class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches `first_step` to `first_step + steps` of an endless seeded stream of balanced, augmented
+    pairs.
+    """
+
+    def __init__(
+        self, crops: Crops, sampler: PairSampler, recipe: Recipe, first_step: int, steps: int
+    ) -> None:
+        super().__init__(workers=recipe.workers, max_queue_size=4)
+        self._crops, self._sampler, self._recipe = crops, sampler, recipe
+        self._first, self._steps = first_step, steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, number: int) -> tuple[list[CropArray], npt.NDArray[np.float32]]:
+        stage = self._recipe.siamese
+        rng = np.random.default_rng([self._recipe.seed, 0x70616972, self._first + number])
+        pairs = self._sampler.draw(stage.batch, rng, stage.relatives, stage.nearest)
+        sides = []
+        for rows in (pairs.anchor, pairs.validation):
+            side = np.empty((len(rows), CROP_SIZE, CROP_SIZE, 3), np.uint8)
+            for slot, row in enumerate(rows):
+                side[slot] = augment(self._crops[int(row)], rng, self._recipe.augment)
+            sides.append(side)
+        return sides, pairs.same.astype(np.float32)[:, None]
+
+
+@REGISTERED
+class TwoRateAdam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam that moves the head at the full rate and everything else at `tower_rate` times as much."""
+
+    def __init__(self, tower_rate: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tower_rate = tower_rate
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's step."""
+        factor = 1.0 if "similarity" in variable.path else self.tower_rate
+        super().update_step(gradient, variable, learning_rate * factor)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds this optimiser."""
+        return {**super().get_config(), "tower_rate": self.tower_rate}
+
+
+def build_siamese_model(tower: keras.Model, head: keras.Model, recipe: SiameseRecipe) -> Any:
+    """The Siamese network compiled for the stage; batch normalisation keeps the statistics of the metric
+    stage.
+    """
+    for layer in tower.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    model = build_siamese(tower, head)
+    model.compile(
+        optimizer=TwoRateAdam(tower_rate=recipe.tower_rate, learning_rate=recipe.rate),
+        loss="binary_crossentropy",
+        metrics=["binary_accuracy"],
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+    )
+    return model
+
+
+def thaw(tower: keras.Model) -> None:
+    """Undo the freeze of `build_siamese_model`, so that a saved model trains as anyone expects."""
+    for layer in tower.layers:
+        layer.trainable = True

@@ -1,0 +1,174 @@
+"""From a crop set to a trained Siamese network: loads the material, runs the stages, keeps the better
+model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from facelatch.errors import InputError
+from facelatch_training.dataset import (
+    CropIndex,
+    Crops,
+    RowsOf,
+    ShardedCrops,
+    fingerprint,
+    load_crops,
+    read_index,
+)
+from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
+from facelatch_training.metric import MetricData
+from facelatch_training.network import build_head, build_siamese, widen_tower
+from facelatch_training.pairs import PairSampler
+from facelatch_training.recipe import Recipe
+from facelatch_training.runfolder import RunFolder, TrainingError
+from facelatch_training.teacher import Embeddings, Teacher, make_morphs
+from facelatch_training.validation import Yardstick, make_yardstick
+
+MODEL_NAME = "siamese.keras"
+
+
+@dataclass(frozen=True)
+class Material:
+    """A crop set ready for training: its table, its crops, its fingerprint and the rows of both splits."""
+
+    index: CropIndex
+    crops: Crops
+    mark: str
+    train: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with; `before` are the figures of the model it started from, None for a fresh one."""
+
+    model: Path
+    before: dict[str, float] | None
+    after: dict[str, float]
+
+
+def load_material(data: Path, cache: Path, *, stream: bool = False) -> Material:
+    """Read a crop set. Raises InputError if it is faulty or one side of the split has nobody to compare."""
+    index = read_index(data)
+    mark = fingerprint(index)
+    crops: Crops = ShardedCrops(index) if stream else load_crops(index, cache, mark)
+    material = Material(index, crops, mark, index.rows("train"), index.rows("validation"))
+    for split, rows in (("train", material.train), ("validation", material.validation)):
+        labels, names = index.labels(rows) if len(rows) else (rows, [])
+        if len(names) < 2 or np.bincount(labels).max() < 2:
+            raise InputError(
+                f"{data / 'faces.csv'}: the {split} split needs two people, one of them with two images",
+                hint="collect more people or more images each, then run `facelatch-train prepare` again",
+            )
+    return material
+
+
+def train(
+    material: Material,
+    run_folder: Path,
+    recipe: Recipe,
+    cache: Path,
+    *,
+    teacher: Path | None = None,
+    initial: Path | None = None,
+    finish_in: int | None = None,
+) -> Outcome:
+    """Run both stages, or go on with them, and save `siamese.keras` in the run folder.
+
+    `teacher`: folder of the reference network; needed when the recipe distils. `initial`: a saved model to
+    fine-tune by the Siamese stage alone; if it does not get better on the validation people, TrainingError is
+    raised and no model written. `finish_in`: end the metric stage after so many more steps.
+    """
+    cv2.setNumThreads(1)  # the batches are prepared in threads of our own
+    run = RunFolder(run_folder, recipe, material.mark)
+    distils = recipe.metric.distill_weight > 0 and initial is None
+    taught = _teach(material, recipe, cache, teacher) if distils else None
+    yardstick = _yardstick(material, taught)
+    before: dict[str, float] | None = None
+    if initial is not None:
+        siamese = keras.saving.load_model(initial, compile=False)
+        before = judge(siamese, yardstick)
+    else:
+        core = fit_metric(
+            run, recipe, _metric_data(material, recipe, taught, cache, teacher), yardstick, finish_in
+        )
+        width = recipe.tower.embedding
+        siamese = build_siamese(widen_tower(core, width), build_head(width))
+    crops = RowsOf(material.crops, material.train)
+    labels, _ = material.index.labels(material.train)
+    alike = taught[material.train] if taught is not None else embed(siamese.get_layer("tower"), crops)
+    sampler = PairSampler(labels, material.index.families(material.train), alike)
+    siamese = fit_siamese(run, recipe, siamese, crops, sampler, yardstick)
+    after = judge(siamese, yardstick)
+    target = run_folder / MODEL_NAME
+    if before is not None and after[GUIDE] <= before[GUIDE]:
+        raise TrainingError(
+            f"{initial}: {GUIDE} on the validation people is {before[GUIDE]:.4f}, after fine-tuning "
+            f"{after[GUIDE]:.4f}; {target} was not written",
+            hint="more people, or a lower siamese.rate",
+        )
+    partial = target.with_name("partial.keras")
+    siamese.save(partial)
+    partial.replace(target)
+    return Outcome(target, before, after)
+
+
+def _yardstick(material: Material, taught: Embeddings | None) -> Yardstick:
+    rows = material.validation
+    crops = np.stack([material.crops[int(row)] for row in rows])
+    labels, _ = material.index.labels(rows)
+    hard = None if taught is None else taught[rows]
+    return make_yardstick(crops, labels, material.index.families(rows), hard)
+
+
+def _teach(material: Material, recipe: Recipe, cache: Path, teacher: Path | None) -> Embeddings:
+    """The teacher's embedding of every crop, from the cache or made now."""
+    if teacher is None:
+        raise InputError(
+            "the recipe distils (metric.distill_weight > 0) but no teacher was given",
+            hint="--teacher FOLDER with mobilefacenet.param and .bin, or set metric.distill_weight = 0",
+        )
+    if recipe.tower.core != 128:
+        raise InputError(f"tower.core is {recipe.tower.core}, the teacher's embeddings have 128 dimensions")
+    path = cache / f"teacher-{material.mark[:16]}.npy"
+    if not path.is_file():
+        _save(path, Teacher(teacher).embed_all(material.crops))
+    return np.asarray(np.load(path), np.float32)
+
+
+def _metric_data(
+    material: Material, recipe: Recipe, taught: Embeddings | None, cache: Path, teacher: Path | None
+) -> MetricData:
+    crops = RowsOf(material.crops, material.train)
+    labels, _ = material.index.labels(material.train)
+    morphs, morph_teacher = np.zeros((0, 112, 112, 3), np.uint8), None
+    if taught is not None and teacher is not None and recipe.metric.morphs and not recipe.stream:
+        name = f"{material.mark[:16]}-{recipe.seed}-{recipe.metric.morphs}.npy"
+        if not (cache / f"morph-teacher-{name}").is_file():
+            made = make_morphs(crops, recipe.metric.morphs, recipe.seed)
+            _save(cache / f"morphs-{name}", made)
+            _save(cache / f"morph-teacher-{name}", Teacher(teacher).embed_all(made, "morphs"))
+        morphs = np.load(cache / f"morphs-{name}", mmap_mode="r")
+        morph_teacher = np.load(cache / f"morph-teacher-{name}")
+    shards = None
+    if recipe.stream:
+        _, numbers = np.unique([material.index.shards[row] for row in material.train], return_inverse=True)
+        shards = numbers.astype(np.int64)
+    return MetricData(
+        crops, labels, None if taught is None else taught[material.train], morphs, morph_teacher, shards
+    )
+
+
+def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.save(stream, array)
+    partial.replace(path)
