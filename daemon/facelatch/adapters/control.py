@@ -1,0 +1,276 @@
+"""The control socket: one JSON object on a line, one on a line back, over a UNIX socket."""
+
+from __future__ import annotations
+
+import grp
+import os
+import queue
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facelatch import wire
+from facelatch.errors import AlreadyRunningError, ControlError, FacelatchError, InputError
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Of a request or a reply: an export of about 300 people."""
+MAX_CLIENTS = 4
+CLIENT_SECONDS = 5.0
+"""A client has this long to send its request, and again to take the reply."""
+ANSWER_SECONDS = 60.0
+"""The loop has this long to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as the kernel says."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+class ControlRequest:
+    """One request, waiting for the loop's answer."""
+
+    def __init__(self, message: dict[str, Any], peer: Peer) -> None:
+        self.message = message
+        self.peer = peer
+        self._answer: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Answers; the first answer counts. Never blocks, never raises; a client that has gone is ignored."""
+        self._answer.put(answer)
+
+    def fail(self, error: FacelatchError) -> None:
+        """Answers with an error, which the client raises."""
+        self.reply(wire.failure(error))
+
+    def wait(self, timeout_seconds: float) -> dict[str, Any]:
+        """The answer. Raises queue.Empty. For the client's thread."""
+        return self._answer.get(timeout=timeout_seconds)
+
+
+class ControlServer:
+    """Listens from construction to `close`. One thread accepts; one per client waits for it to send and read."""
+
+    def __init__(
+        self,
+        path: Path,
+        group: str,
+        *,
+        client_seconds: float = CLIENT_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        """Makes the socket at `path`, for members of `group` (empty or unknown: for this user alone).
+
+        Raises AlreadyRunningError when another daemon answers there, ControlError when it cannot be made.
+        """
+        self._path = path
+        self._client_seconds, self._answer_seconds = client_seconds, answer_seconds
+        self._max_message_bytes = max_message_bytes
+        self._waiting: queue.SimpleQueue[ControlRequest] = queue.SimpleQueue()
+        self._open: set[ControlRequest] = set()
+        self._places = threading.BoundedSemaphore(MAX_CLIENTS)
+        self._closing = threading.Event()
+        try:
+            _remove_stale(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.bind(str(path))
+            self.shared_with = _restrict(path, group)
+            """The group that may connect; None: this user alone."""
+            # Before this nobody can connect, so the permissions are never wider than meant.
+            self._socket.listen(MAX_CLIENTS)
+        except ControlError:
+            raise
+        except OSError as error:
+            raise ControlError(
+                f"{path}: cannot listen: {error.strerror or error}",
+                hint="control.socket must lie in a directory this user may write to, such as /run/facelatch",
+            ) from error
+        self._inode = path.stat().st_ino
+        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+        self._thread.start()
+
+    def requests(self) -> Sequence[ControlRequest]:
+        """What has come in since the last call; never blocks."""
+        found = []
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._waiting.get_nowait())
+        return found
+
+    def close(self) -> None:
+        """Ends the service, tells whoever waits, and removes the socket; never raises."""
+        self._closing.set()
+        with suppress(OSError):
+            # Wakes the thread in accept; closing alone would not.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(timeout=1.0)
+        self._socket.close()
+        for request in list(self._open):
+            request.fail(ControlError("the daemon is stopping", hint="ask again when it runs"))
+        with suppress(OSError):
+            if self._path.lstat().st_ino == self._inode:
+                self._path.unlink()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                # Closed, or out of file descriptors: then a moment without clients helps.
+                self._closing.wait(0.1)
+                continue
+            if not self._places.acquire(blocking=False):
+                busy = ControlError(
+                    "the daemon serves too many clients at once", hint="ask again in a moment"
+                )
+                with suppress(OSError), client:
+                    client.setblocking(False)
+                    client.send(wire.encode(wire.failure(busy)))
+                continue
+            threading.Thread(target=self._serve, args=(client,), name="control-client", daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            with suppress(OSError), client:
+                data = wire.encode(self._converse(client))
+                if len(data) > self._max_message_bytes:
+                    data = wire.encode(wire.failure(wire.too_large("the reply", self._max_message_bytes)))
+                client.settimeout(self._client_seconds)
+                client.sendall(data)
+        finally:
+            self._places.release()
+
+    def _converse(self, client: socket.socket) -> dict[str, Any]:
+        """Reads one request and waits for the loop; every fault of the client becomes a reply. Raises OSError."""
+        try:
+            line = wire.read_line(client, self._client_seconds, self._max_message_bytes)
+            request = ControlRequest(wire.decode(line), _peer(client))
+        except FacelatchError as error:
+            return wire.failure(error)
+        except TimeoutError:
+            slow = InputError(
+                f"no whole request within {self._client_seconds:g} s", hint="end it with a line break"
+            )
+            return wire.failure(slow)
+        self._open.add(request)
+        try:
+            self._waiting.put(request)
+            return request.wait(self._answer_seconds)
+        except queue.Empty:
+            late = ControlError("the daemon did not answer in time", hint="it may still do what was asked")
+            return wire.failure(late)
+        finally:
+            self._open.discard(request)
+
+
+class NobodyThereError(ControlError):
+    """No daemon listens: whoever asks may use the gallery directly."""
+
+    nobody_there = True
+
+
+class ControlClient:
+    """Asks the running daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, request: dict[str, Any], timeout_seconds: float = ANSWER_SECONDS + 10.0) -> dict[str, Any]:
+        """The daemon's reply to one request.
+
+        Raises what the daemon raised, as the same class with the same hint. Raises NobodyThereError when none
+        runs, ControlError when this user may not, or no answer came; InputError for a request too large.
+        """
+        data = wire.encode(request)
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise wire.too_large("the request", MAX_MESSAGE_BYTES)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(timeout_seconds)
+                connection.connect(str(self._path))
+                with suppress(BrokenPipeError):
+                    # A daemon that refuses answers before it has read everything; its reason is read below.
+                    connection.sendall(data)
+                line = wire.read_line(connection, timeout_seconds, MAX_MESSAGE_BYTES)
+        except OSError as error:
+            raise self._explained(error, timeout_seconds) from error
+        if not line:
+            raise ControlError(f"{self._path}: closed without an answer", hint="`systemctl status facelatch`")
+        reply = wire.decode(line)
+        wire.raise_failure(reply)
+        return reply
+
+    def _explained(self, error: OSError, timeout_seconds: float) -> ControlError:
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return NobodyThereError(
+                f"{self._path}: the daemon is not running",
+                hint="`systemctl status facelatch` says why, `systemctl start facelatch` starts it",
+            )
+        if isinstance(error, PermissionError):
+            group = _group_of(self._path)
+            return ControlError(
+                f"{self._path}: permission denied",
+                hint=f"members of group {group} may ask: `sudo usermod -aG {group} $USER`, then log in again",
+            )
+        if isinstance(error, TimeoutError):
+            return ControlError(
+                f"{self._path}: no answer within {timeout_seconds:g} s",
+                hint="the daemon may still do what was asked; `systemctl status facelatch`",
+            )
+        return ControlError(f"{self._path}: {error.strerror or error}", hint="`systemctl status facelatch`")
+
+
+def _peer(client: socket.socket) -> Peer:
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return Peer(*struct.unpack("3i", credentials))
+
+
+def _restrict(path: Path, group: str) -> str | None:
+    """Opens the socket to `group` if there is one and we may; else to this user alone. Raises OSError."""
+    try:
+        if not group:
+            raise KeyError(group)
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    except (KeyError, PermissionError):
+        path.chmod(0o600)
+        return None
+    path.chmod(0o660)
+    return group
+
+
+def _group_of(path: Path) -> str:
+    try:
+        return grp.getgrgid(path.stat().st_gid).gr_name
+    except (OSError, KeyError):
+        return "facelatch"
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes the socket of a daemon that died. Raises AlreadyRunningError, ControlError, OSError."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise ControlError(f"{path}: exists and is no socket", hint="move it away, or change control.socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise AlreadyRunningError(
+        f"{path}: another daemon answers", hint="`systemctl status facelatch`; stop that one first"
+    )
