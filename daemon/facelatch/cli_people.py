@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,18 +24,18 @@ POLL_SECONDS = 0.3
 
 def ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
-    from facelatch import people
-    from facelatch.adapters.control import ControlClient
+    from facelatch import app, people
+    from facelatch.adapters.control import ControlClient, NobodyThereError
 
-    socket = Path(config.control.socket)
-    if socket.exists():
-        try:
-            return ControlClient(socket).ask(request)
-        except ControlError as error:
-            if not error.nobody_there:
-                raise
-    with _store(config) as store:
-        return people.execute(store, request).reply
+    try:
+        return ControlClient(Path(config.control.socket)).ask(request)
+    except NobodyThereError:
+        with _store(config) as store:
+            answer = people.execute(store, request)
+        audit = app.build_audit()
+        for event in answer.events:
+            audit.write(event)
+        return answer.reply
 
 
 @contextmanager
@@ -126,10 +125,12 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 @click.pass_obj
 def export(settings: Settings, file: Path, overwrite: bool) -> None:
     """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
+    from facelatch.gallery_export import write_private_file
+
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
-    answer = ask(settings.config(), {"action": "export"})
-    write_private(file, base64.b64decode(answer.pop("payload")))
+    answer = ask(settings.config(), {"action": "export", "file": str(file)})
+    write_private_file(file, base64.b64decode(answer.pop("payload")))
     settings.show(answer, f"{answer['count']} people written to {file}")
 
 
@@ -141,7 +142,7 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 def import_(settings: Settings, file: Path, replace: bool) -> None:
     """Add everybody from an export file."""
     payload = base64.b64encode(file.read_bytes()).decode()
-    answer = ask(settings.config(), {"action": "import", "payload": payload, "replace": replace})
+    answer = ask(settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)})
     settings.show(answer, f"{answer['count']} people imported")
 
 
@@ -221,6 +222,7 @@ def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
     client = ControlClient(Path(settings.config().control.socket))
     client.ask({"action": "enroll", "name": name, "admin": as_admin})
     click.echo("look at the camera and move your head a little ...", err=True)
+    kept = 0
     while True:
         answer = client.ask({"action": "status"})["enrolment"]
         if answer["state"] == "done":
@@ -228,16 +230,7 @@ def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
             return
         if answer["state"] in ("failed", "idle"):
             raise InputError(f"{name} not enrolled: {answer['reason'] or 'aborted'}", hint=answer["hint"])
-        click.echo(f"  {answer['kept']} of {answer['wanted']} images kept", err=True)
+        if answer["kept"] != kept:
+            kept = answer["kept"]
+            click.echo(f"  {kept} of {answer['wanted']} images kept", err=True)
         time.sleep(POLL_SECONDS)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Writes a file readable by its owner alone, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -1,0 +1,178 @@
+"""The command line as a user meets it: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch.adapters.fakes import FakeVerifier
+from facelatch.cli import main
+from facelatch.gallery import GalleryStore
+from facelatch.values import NewPerson, Pose, Reference
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "facelatch.toml"
+    file.write_text(
+        f'[storage]\nstate_directory = "{tmp_path / "state"}"\n'
+        f'[control]\nsocket = "{tmp_path / "control.sock"}"\ngroup = ""\n[gpio]\npin_factory = "mock"\n'
+    )
+    return file
+
+
+@pytest.fixture
+def run(config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*arguments: str, config: Path | None = config) -> tuple[int, str, str]:
+        options = ["--config", str(config)] if config is not None else []
+        monkeypatch.setattr(sys, "argv", ["facelatch", *options, *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> None:
+    verifier = FakeVerifier()
+    crop = np.full((112, 112, 3), 90, np.uint8)
+    with GalleryStore.open(tmp_path / "state") as store:
+        reference = Reference(crop, verifier.embed(crop), Pose(0, 0, 0))
+        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256)
+
+
+def test_importing_the_command_line_pulls_in_nothing_heavy() -> None:
+    """`facelatch --help` must answer at once, also on a Pi Zero."""
+    code = "import sys, facelatch.cli; print([m for m in ('numpy', 'cv2', 'pydantic', 'sqlite3') if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_help_lists_every_command_and_the_exit_codes(run: Run) -> None:
+    """The first thing anybody types."""
+    code, out, _ = run("--help", config=None)
+    assert code == 0
+    for word in ("run", "replay", "enroll", "people", "verify", "check", "bench", "relock", "status", "Exit codes"):
+        assert word in out
+
+
+@pytest.mark.parametrize("command", ["run", "replay", "enroll", "verify", "check", "bench", "relock", "status", "people"])
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    """--help of a command says more than its name."""
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert len(out.split()) > 15
+
+
+def test_a_faulty_configuration_is_exit_3_with_every_fault(run: Run, config: Path) -> None:
+    """All faults at once, on stderr, and a hint."""
+    config.write_text('[door]\nunlock_seconds = "x"\n[camra]\n')
+    code, out, err = run("people", "list")
+    assert (code, out) == (3, "")
+    assert "door.unlock_seconds" in err
+    assert "did you mean 'camera'" in err
+    assert "hint:" in err
+
+
+def test_a_missing_configuration_is_exit_3(run: Run, tmp_path: Path) -> None:
+    """A file named by --config must exist."""
+    code, _, err = run("people", "list", config=tmp_path / "nowhere.toml")
+    assert code == 3
+    assert "nowhere.toml" in err
+
+
+def test_wrong_usage_is_exit_2(run: Run) -> None:
+    """An unknown option is the user's slip, not an internal error."""
+    assert run("people", "list", "--sideways")[0] == 2
+    assert run("enroll", "bob")[0] == 2
+
+
+@pytest.mark.usefixtures("alice")
+def test_people_without_a_daemon_work_on_the_gallery_itself(run: Run) -> None:
+    """list, show, rename, admin, remove, each seen in the next list."""
+    assert json.loads(run("people", "list", "--json")[1])[0]["name"] == "alice"
+    assert json.loads(run("people", "show", "alice", "--json")[1])["references"] == 3
+    assert run("people", "rename", "alice", "Zoë")[0] == 0
+    assert run("people", "admin", "Zoë", "--off")[0] == 0
+    listed = json.loads(run("people", "list", "--json")[1])
+    assert [(one["name"], one["admin"]) for one in listed] == [("Zoë", False)]
+    assert run("people", "remove", "Zoë", "--yes")[0] == 0
+    assert "nobody" in run("people", "list")[1]
+
+
+@pytest.mark.usefixtures("alice")
+def test_export_writes_a_private_file_that_import_takes_back(run: Run, tmp_path: Path) -> None:
+    """0600, not overwritten unasked, and everybody is there again afterwards."""
+    file = tmp_path / "people.facelatch"
+    assert run("people", "export", str(file))[0] == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    code, _, err = run("people", "export", str(file))
+    assert code == 9
+    assert "--overwrite" in err
+    run("people", "remove", "alice", "--yes")
+    assert run("people", "import", str(file))[0] == 0
+    assert "alice" in run("people", "list")[1]
+
+
+@pytest.mark.parametrize("name", ["nobody", "a/b", "x" * 300])
+def test_an_unknown_or_impossible_name_is_exit_9(run: Run, name: str) -> None:
+    """With the name and a reason."""
+    code, _, err = run("people", "show", name)
+    assert code == 9
+    assert name[:10] in err
+
+
+def test_status_without_a_daemon_is_exit_10(run: Run) -> None:
+    """And the hint says how to start it."""
+    code, _, err = run("status")
+    assert code == 10
+    assert "hint:" in err
+
+
+def test_a_second_daemon_is_exit_8(run: Run, tmp_path: Path) -> None:
+    """Whoever holds the gallery is left alone."""
+    with GalleryStore.open(tmp_path / "state"):
+        code, _, err = run("people", "list")
+    assert code == 8
+    assert "hint:" in err
+
+
+def test_relock_drives_the_safe_level_and_ends(run: Run) -> None:
+    """What systemd calls after the daemon has gone."""
+    assert run("relock")[0] == 0
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture"])
+def test_verify_says_what_is_wrong_with_a_picture(run: Run, tmp_path: Path, content: bytes | None) -> None:
+    """Missing, empty, damaged: exit 9 and the file's name."""
+    picture = tmp_path / "probe.jpg"
+    if content is not None:
+        picture.write_bytes(content)
+    code, _, err = run("verify", str(picture))
+    assert code == 9
+    assert "probe.jpg" in err
+
+
+def test_an_internal_error_is_exit_70_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line and how to see more; the traceback only with DEBUG=1."""
+    monkeypatch.setattr("facelatch.cli_people.ask", lambda *_: 1 // 0)
+    code, _, err = run("people", "list")
+    assert code == 70
+    assert "DEBUG=1" in err
+    assert "Traceback" not in err
