@@ -33,7 +33,7 @@ _SECOND_DIFFERENCES = [
 ]
 """One per direction; the diagonal ones span sqrt(2) times as far, hence half the weight."""
 
-_OUTLINE = np.array([[22, 45], [90, 45], [24, 75], [88, 75], [40, 102], [72, 102]], dtype=np.float64)
+_OUTLINE = np.array([[22, 40], [90, 40], [24, 75], [88, 75], [40, 102], [72, 102]], dtype=np.float64)
 """Brows, cheeks and chin in the crop, px: what must lie within the picture."""
 
 _MAX_OFFSET = 2.0
@@ -124,8 +124,9 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
 def _face_axes(landmarks: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
     """From the middle of the eyes: to the image-right eye, to the middle of the mouth, to the nose."""
     points = landmarks.astype(np.float64)
-    middle = (points[0] + points[1]) / 2
-    return (points[1] - points[0]) / 2, (points[3] + points[4]) / 2 - middle, points[2] - middle
+    with np.errstate(invalid="ignore"):  # infinite landmarks give NaN, which no limit lets pass
+        middle = (points[0] + points[1]) / 2
+        return (points[1] - points[0]) / 2, (points[3] + points[4]) / 2 - middle, points[2] - middle
 
 
 def _nose_of_a_straight_face() -> tuple[float, float]:
