@@ -1,0 +1,63 @@
+"""What the documents promise is what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from facelatch import indicator
+from facelatch.audit import SPECS
+from facelatch.cli import facelatch
+
+REPO = Path(__file__).resolve().parents[1]
+README = (REPO / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_led_card_in_the_readme_is_the_table_the_daemon_follows() -> None:
+    """Row by row; the daemon has no other table."""
+    card = README.split("<!-- led-card -->")[1].split("<!-- /led-card -->")[0]
+    assert card.strip() == led_card()
+
+
+def test_every_command_the_readme_names_exists() -> None:
+    """A renamed command must not linger in the manual."""
+    context = click.Context(facelatch)
+    known = set(facelatch.list_commands(context))
+    named = set(re.findall(r"facelatch (?:--\S+ \S+ )?([a-z]+)", README)) - {"in", "does", "runs"}
+    assert {"run", "check", "enroll", "people", "verify", "replay", "status", "bench"} <= named
+    assert named <= known
+
+
+@pytest.mark.parametrize("script", ["deploy/demo.sh", "tests/run.sh"])
+def test_the_two_commands_of_the_readme_are_there(script: str) -> None:
+    """The first thing a newcomer types."""
+    assert f"sh {script}" in README
+    assert (REPO / script).is_file()
+
+
+@pytest.mark.parametrize("document", ["README.md", "daemon/README.md"])
+def test_links_lead_somewhere(document: str) -> None:
+    """Relative links only; each names a file or folder of the project."""
+    text = (REPO / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (REPO / document).parent.joinpath(target).exists(), target
+
+
+def test_every_fault_in_the_daemons_table_is_an_event_that_exists() -> None:
+    """The failure table names events by their journal name."""
+    text = (REPO / "daemon" / "README.md").read_text(encoding="utf-8")
+    kinds = {kind.value for kind in SPECS}
+    named = set(re.findall(r"`((?:visit|door|daemon|enrolment|button|gallery)\.[a-z_]+)`", text))
+    modules = {"door.py", "enrolment.py", "button.py"}
+    settings = {"door.max_unlock_seconds"}
+    assert named - modules - settings <= kinds
+
+
+def led_card() -> str:
+    """The card as Markdown."""
+    rows = ["| it says | one LED | RGB LED |", "|---|---|---|"]
+    rows += [f"| {meaning} | {rhythm} | {colour} |" for meaning, rhythm, colour in indicator.card()]
+    return "\n".join(rows)
