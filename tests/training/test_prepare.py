@@ -1,0 +1,216 @@
+"""Folders and shards become one crop set, or a clear error and nothing."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facelatch.align import align
+from facelatch.errors import InputError
+from facelatch.values import Box, Face, Image
+from facelatch_training.dataset import read_index
+from facelatch_training.prepare import Options, prepare, split_families
+
+HALF = Options(validation_share=0.5)
+
+
+def picture(person: int, number: int, size: int = 112) -> Image:
+    """A blotchy picture: soft random shapes, different in each."""
+    rng = np.random.default_rng([person, number])
+    coarse = rng.integers(0, 256, (7, 7, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def write(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    for person in range(8):
+        for number in range(3):
+            write(tmp_path / "people" / f"p{person}" / f"{number}.png", picture(person, number))
+    return tmp_path / "people"
+
+
+def test_crops_come_back_as_they_went_in(people: Path, tmp_path: Path) -> None:
+    report = prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    index = read_index(tmp_path / "set")
+    assert (report.kept, report.identities, report.pictures) == (24, 8, 24)
+    assert len(index) == 24
+    with tarfile.open(tmp_path / "set" / "faces-00.tar") as archive:
+        stream = archive.extractfile("p3/001.webp")
+        assert stream is not None
+        stored = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), picture(3, 1))
+
+
+def test_the_same_sources_give_the_same_bytes(people: Path, tmp_path: Path) -> None:
+    first = prepare([people], tmp_path / "one", finder=None, options=HALF, quiet=True)
+    second = prepare([people], tmp_path / "two", finder=None, options=HALF, quiet=True)
+    assert first.fingerprint == second.fingerprint
+    write(people / "p0" / "9.png", picture(0, 9))
+    third = prepare([people], tmp_path / "three", finder=None, options=HALF, quiet=True)
+    assert third.fingerprint != first.fingerprint
+
+
+class FixedFinder:
+    """Finds one face where the test put it."""
+
+    LANDMARKS = np.float32([[80, 90], [120, 92], [100, 115], [84, 138], [117, 139]])
+
+    def find(self, image: Image) -> list[Face]:
+        return [] if image.max() < 5 else [Face(Box(60, 60, 90, 100), self.LANDMARKS, 0.9)]
+
+
+def test_photos_go_through_finder_and_alignment(tmp_path: Path) -> None:
+    for person in range(8):
+        for number in range(2):
+            write(tmp_path / "photos" / f"p{person}" / f"{number}.png", picture(person, number, 200))
+    write(tmp_path / "photos" / "p0" / "black.png", np.zeros((200, 200, 3), np.uint8))
+    report = prepare([tmp_path / "photos"], tmp_path / "set", finder=FixedFinder(), options=HALF, quiet=True)
+    assert report.thrown == {"no face": ["p0/black.png"]}
+    index = read_index(tmp_path / "set")
+    with tarfile.open(tmp_path / "set" / index.shards[0]) as archive:
+        stream = archive.extractfile("p1/000.webp")
+        assert stream is not None
+        stored = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
+    expected = align(picture(1, 0, 200), FixedFinder.LANDMARKS)
+    np.testing.assert_array_equal(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), expected)
+    assert (tmp_path / "set-thrown-away.png").is_file()
+
+
+def test_the_same_picture_again_is_thrown_away_and_shown(people: Path, tmp_path: Path) -> None:
+    """Brighter and saved as JPEG it is still the same picture."""
+    again = np.clip(picture(2, 1).astype(int) * 0.8 + 20, 0, 255).astype(np.uint8)
+    write(people / "p2" / "again.jpg", again)
+    report = prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert report.thrown == {"same picture": ["p2/again.jpg"]}
+    assert report.kept == 24
+    assert cv2.imread(str(tmp_path / "set-thrown-away.png")) is not None
+
+
+def test_the_same_picture_under_two_names_is_reported_and_kept(people: Path, tmp_path: Path) -> None:
+    shutil.copy(people / "p2" / "1.png", people / "p5" / "copy.png")
+    report = prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert [pair[:2] for pair in report.shared] == [("p2/1.png", "p5/copy.png")]
+    assert report.kept == 25
+
+
+def test_a_crop_set_is_taken_over_with_its_split(people: Path, tmp_path: Path) -> None:
+    prepare([people], tmp_path / "one", finder=None, options=HALF, quiet=True)
+    other = Options(validation_share=0.5, seed=99)
+    prepare([tmp_path / "one"], tmp_path / "two", finder=None, options=other, quiet=True)
+    first, second = (read_index(tmp_path / name) for name in ("one", "two"))
+    assert dict(zip(first.identities, first.splits, strict=True)) == dict(
+        zip(second.identities, second.splits, strict=True)
+    )
+
+
+def test_people_added_later_move_nobody() -> None:
+    family = {f"p{n}": f"p{n}" for n in range(40)}
+    before = split_families(family, {}, HALF)
+    after = split_families({**family, "new": "new"}, {}, HALF)
+    assert {name: after[name] for name in before} == before
+
+
+def test_relatives_stay_on_one_side() -> None:
+    family = {f"F{n:04d}MID{member}": f"F{n:04d}" for n in range(30) for member in (1, 2, 3)}
+    sides = split_families(family, {}, HALF)
+    for n in range(30):
+        assert len({sides[f"F{n:04d}MID{member}"] for member in (1, 2, 3)}) == 1
+
+
+def test_families_of_a_table_are_honoured(people: Path, tmp_path: Path) -> None:
+    table = tmp_path / "families.csv"
+    table.write_text("identity,family\n" + "".join(f"p{n},smith\n" for n in range(4)))
+    options = Options(validation_share=0.5, seed=1, families=table)
+    prepare([people], tmp_path / "set", finder=None, options=options, quiet=True)
+    with (tmp_path / "set" / "faces.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len({row["split"] for row in rows if row["family"] == "smith"}) == 1
+
+
+def nothing_left(tmp_path: Path) -> bool:
+    return not [path for path in tmp_path.iterdir() if path.name.startswith("set")]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no folder in it"):
+        prepare([tmp_path / "empty"], tmp_path / "set", finder=None, quiet=True)
+    (tmp_path / "empty" / "somebody").mkdir()
+    with pytest.raises(InputError, match=r"somebody: no picture in it"):
+        prepare([tmp_path / "empty"], tmp_path / "set", finder=None, quiet=True)
+    with pytest.raises(InputError, match="no such folder"):
+        prepare([tmp_path / "nowhere"], tmp_path / "set", finder=None, quiet=True)
+    assert nothing_left(tmp_path)
+
+
+def test_a_person_with_one_picture_is_an_error_unless_wanted(people: Path, tmp_path: Path) -> None:
+    write(people / "lonely" / "0.png", picture(50, 0))
+    with pytest.raises(InputError, match="1 people have one usable picture: lonely"):
+        prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert nothing_left(tmp_path)
+    kept = Options(validation_share=0.5, keep_singles=True)
+    assert prepare([people], tmp_path / "set", finder=None, options=kept, quiet=True).identities == 9
+
+
+def test_unreadable_pictures_are_listed_and_nothing_is_lost(people: Path, tmp_path: Path) -> None:
+    (people / "p1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    (people / "p2" / "empty.jpg").write_bytes(b"")
+    with pytest.raises(
+        InputError, match=r"2 pictures cannot be used:\n  p1/broken\.png: .*\n  p2/empty\.jpg"
+    ):
+        prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert nothing_left(tmp_path)
+    skipping = Options(validation_share=0.5, skip_unreadable=True)
+    assert prepare([people], tmp_path / "set", finder=None, options=skipping, quiet=True).kept == 24
+
+
+def test_a_table_that_names_a_missing_file_is_an_error(people: Path, tmp_path: Path) -> None:
+    prepare([people], tmp_path / "one", finder=None, options=HALF, quiet=True)
+    table = tmp_path / "one" / "faces.csv"
+    side = table.read_text().splitlines()[1].split(",")[2]
+    table.write_text(table.read_text() + f"p0/077.webp,p0,{side},people,faces-00.tar,p0\n")
+    with pytest.raises(InputError, match=r"p0/077\.webp"):
+        prepare([tmp_path / "one"], tmp_path / "set", finder=None, quiet=True)
+    assert nothing_left(tmp_path)
+
+
+def test_one_person_in_two_sources_is_an_error(people: Path, tmp_path: Path) -> None:
+    shutil.copytree(people, tmp_path / "more")
+    with pytest.raises(InputError, match="p0: is in people and in more"):
+        prepare([people, tmp_path / "more"], tmp_path / "set", finder=None, quiet=True)
+
+
+def test_nothing_is_overwritten(people: Path, tmp_path: Path) -> None:
+    write(tmp_path / "set" / "mine.png", picture(0, 0))
+    with pytest.raises(InputError, match="something already"):
+        prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert (tmp_path / "set" / "mine.png").is_file()
+
+
+def test_a_side_of_the_split_that_stays_empty_is_an_error(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="validation split"):
+        prepare([people], tmp_path / "set", finder=None, options=Options(validation_share=0.0), quiet=True)
+    assert nothing_left(tmp_path)
+
+
+def test_a_set_larger_than_a_shard_is_cut(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "facelatch_training.shards.ShardWriter.__init__.__kwdefaults__", {"shard_bytes": 60_000}
+    )
+    prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    index = read_index(tmp_path / "set")
+    assert len(set(index.shards)) > 1
+    assert max(file.stat().st_size for file in (tmp_path / "set").glob("*.tar")) < 90_000
