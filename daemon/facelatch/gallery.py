@@ -256,7 +256,12 @@ class GalleryStore:
         Where that fails the door still has to work: `wipe_due` stays for the next opening.
         """
         with suppress(GalleryError), explained(self._path):
-            if self.wipe_due:
-                for step in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                    self._connection.execute(step).fetchall()
-                self._connection.execute("UPDATE state SET wipe_due = 0")
+            if self.wipe_due and self._empty_log():
+                self._connection.execute("VACUUM")
+                if self._empty_log():
+                    self._connection.execute("UPDATE state SET wipe_due = 0")
+
+    def _empty_log(self) -> bool:
+        """Moves the log into the database and cuts it to nothing; False while another program still reads it."""
+        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy

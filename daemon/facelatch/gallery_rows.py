@@ -50,11 +50,11 @@ def free_name(connection: sqlite3.Connection, name: str, *, except_for: int | No
 
 
 def next_free_name(connection: sqlite3.Connection) -> str:
-    """`person-NNN`, numbered as the next person will be: a removed person's name does not come back."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'people'").fetchone()
-    number = (row[0] if row else 0) + 1
+    """The next `person-NNN` that nobody has, and that nobody got from here before."""
+    (number,) = connection.execute("SELECT last_number + 1 FROM state").fetchone()
     while holder(connection, f"person-{number:03}"):
         number += 1
+    connection.execute("UPDATE state SET last_number = ?", (number,))
     return f"person-{number:03}"
 
 

@@ -46,11 +46,13 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             model_sha256 TEXT NOT NULL,
             vector BLOB NOT NULL
         ) STRICT""",
+        # last_number: of the last person who got a `person-NNN`; a removed person's number does not come back.
         # wipe_due: somebody was removed and the file still has to be cleared of the traces.
         """CREATE TABLE state (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             refusals INTEGER NOT NULL DEFAULT 0,
             lockout_seconds REAL NOT NULL DEFAULT 0,
+            last_number INTEGER NOT NULL DEFAULT 0,
             wipe_due INTEGER NOT NULL DEFAULT 0
         ) STRICT""",
         "INSERT INTO state (id) VALUES (1)",
@@ -95,9 +97,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _refuse_orphaned_log(path: Path) -> None:
     # SQLite would play it into the fresh database; and an empty gallery makes the next comer the first admin.
+    if not path.exists() and _has_log(path):
+        raise GalleryError(f"{path}: missing, although its log is there", hint=RESTORE)
+
+
+def _has_log(path: Path) -> bool:
     log = path.with_name(f"{path.name}-wal")
-    if not path.exists() and log.exists() and log.stat().st_size:
-        raise GalleryError(f"{path}: missing, although its log {log.name} is there", hint=RESTORE)
+    return log.exists() and log.stat().st_size > 0
 
 
 def _examine(path: Path, *, newest: int) -> None:
@@ -119,6 +125,10 @@ def _examine(path: Path, *, newest: int) -> None:
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
             raise GalleryError(f"{path}: damaged ({finding})", hint=RESTORE)
+        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        if path.stat().st_size % page_size and not _has_log(path):
+            # SQLite takes what is missing of the last page for zeros.
+            raise GalleryError(f"{path}: damaged: cut off in its last page", hint=RESTORE)
     finally:
         connection.close()
 
