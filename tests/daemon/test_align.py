@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facelatch.align import ALIGN_VERSION, CROP_SIZE_PX, TEMPLATE, align, similarity_transform
-from facelatch.images import read_image
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from facelatch.align import ALIGN_VERSION, CROP_SIZE_PX, TEMPLATE, align, similarity_transform
+from facelatch.images import read_image
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 FACTS = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
@@ -89,7 +90,7 @@ def test_a_large_face_lands_where_a_small_one_does(scale: float):
     """Reducing first moves nothing: a white dot at the nose ends at the template's nose."""
     landmarks = placed(TEMPLATE, 12.0, scale, (150.0, 40.0))
     image = np.zeros((1400, 1600, 3), np.uint8)
-    cv2.circle(image, tuple(int(round(v)) for v in landmarks[2]), int(3 * scale), (255, 255, 255), -1)
+    cv2.circle(image, tuple(round(float(v)) for v in landmarks[2]), int(3 * scale), (255, 255, 255), -1)
     crop = align(image, landmarks)
     weight = crop[:, :, 0].astype(float)
     y, x = np.mgrid[:CROP_SIZE_PX, :CROP_SIZE_PX]

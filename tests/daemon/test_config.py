@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import tomllib
 from pathlib import Path
@@ -9,10 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from facelatch.config import Config, load, parse
-from facelatch.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from facelatch.config import Config, load, parse
+from facelatch.errors import ConfigError
 
 REPO = Path(__file__).resolve().parents[2]
 SHIPPED = REPO / "config" / "facelatch.toml"
@@ -164,7 +166,5 @@ _values = st.recursive(
     )
 )
 def test_any_document_is_a_configuration_or_a_config_error(document: dict[str, Any]):
-    try:
-        parse(document, origin="file")
-    except ConfigError as error:
-        assert str(error).startswith("file: ")
+    with contextlib.suppress(ConfigError):
+        assert isinstance(parse(document, origin="file"), Config)

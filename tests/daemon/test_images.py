@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from facelatch.errors import InputError
-from facelatch.images import image_files, read_image
 from hypothesis import given
 from hypothesis import strategies as st
+
+from facelatch.errors import InputError
+from facelatch.images import image_files, read_image
 
 RED_LEFT = np.zeros((24, 40, 3), np.uint8)
 """RGB: red on the left, blue on the right, so that swapped channels and turned pictures show."""
@@ -140,7 +142,5 @@ _heads = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\0\0\0WEBPVP
 def test_any_bytes_are_a_picture_or_an_input_error(tmp_path_factory, head: bytes, rest: bytes):
     path = tmp_path_factory.getbasetemp() / "any.jpg"
     path.write_bytes(head + rest)
-    try:
+    with contextlib.suppress(InputError):
         assert read_image(path).ndim == 3
-    except InputError:
-        pass

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from facelatch.match import match
-from facelatch.values import Gallery, Person, Reason, Thresholds, Verdict
 from hypothesis import given
 from hypothesis import strategies as st
+
+from facelatch.match import match
+from facelatch.values import Gallery, Person, Reason, Thresholds, Verdict
 
 ANNA, BEN, CHLOE = Person(3, "anna"), Person(7, "ben"), Person(11, "chloe")
 LIMITS = Thresholds(detection=0.9, verification=0.5, ambiguity_margin=0.2)

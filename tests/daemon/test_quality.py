@@ -7,14 +7,15 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from facelatch import quality
 from facelatch.align import TEMPLATE, align
 from facelatch.config import QualityConfig
 from facelatch.quality import Measures
 from facelatch.values import Box, Face, Image, Pose, Reason
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 LIMITS = QualityConfig()
 STRAIGHT = Pose(0.0, 0.0, 0.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from facelatch.select_face import select
-from facelatch.values import Box, Face, NoFace, SeveralFaces
 from hypothesis import given
 from hypothesis import strategies as st
+
+from facelatch.select_face import select
+from facelatch.values import Box, Face, NoFace, SeveralFaces
 
 
 def face(size: float, height: float | None = None) -> Face:
