@@ -134,3 +134,24 @@ def load_recipe(path: Path) -> Recipe:
         raise ConfigError(
             f"{path}: " + "; ".join(faults), hint="config/training.toml explains every key"
         ) from error
+
+
+def tiny_recipe() -> Recipe:
+    """A recipe that goes through every step in seconds and ends in a model that opens no door."""
+    return Recipe(
+        name="tiny",
+        workers=1,
+        tower=TowerRecipe(stem=8, widths=(8, 16), blocks=(1, 1), head=16, core=16, embedding=32),
+        augment=AugmentRecipe(mild=1.0),
+        metric=MetricRecipe(
+            batch=16,
+            steps=40,
+            warmup_steps=5,
+            decay_steps=20,
+            round_steps=10,
+            validate_rounds=2,
+            distill_weight=0.0,
+            morphs=0,
+        ),
+        siamese=SiameseRecipe(batch=16, steps=20, warmup_steps=2, decay_steps=10, round_steps=10),
+    )

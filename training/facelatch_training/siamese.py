@@ -30,7 +30,7 @@ class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return self._steps
 
-    def __getitem__(self, number: int) -> tuple[list[CropArray], npt.NDArray[np.float32]]:
+    def __getitem__(self, number: int) -> tuple[tuple[CropArray, CropArray], npt.NDArray[np.float32]]:
         stage = self._recipe.siamese
         rng = np.random.default_rng([self._recipe.seed, 0x70616972, self._first + number])
         pairs = self._sampler.draw(stage.batch, rng, stage.relatives, stage.nearest)
@@ -40,7 +40,7 @@ class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
             for slot, row in enumerate(rows):
                 side[slot] = augment(self._crops[int(row)], rng, self._recipe.augment)
             sides.append(side)
-        return sides, pairs.same.astype(np.float32)[:, None]
+        return (sides[0], sides[1]), pairs.same.astype(np.float32)[:, None]
 
 
 @REGISTERED
@@ -51,9 +51,14 @@ class TwoRateAdam(keras.optimizers.Adam):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.tower_rate = tower_rate
 
+    def build(self, variables: list[Any]) -> None:
+        """Remember which variables are the head's: the step itself may see them without their names."""
+        super().build(variables)
+        self._factors = [1.0 if "similarity" in v.path else self.tower_rate for v in variables]
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's step."""
-        factor = 1.0 if "similarity" in variable.path else self.tower_rate
+        factor = self._factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
 
     def get_config(self) -> dict[str, Any]:
