@@ -56,6 +56,7 @@ class ReferenceNetwork:
 
         self._ncnn: Any = ncnn
         self._net = ncnn.Net()
+        self._net.opt.num_threads = 1  # more only wait for each other on so small a network
         self._net.load_param(str(folder / "mobilefacenet.param"))
         self._net.load_model(str(folder / "mobilefacenet.bin"))
 

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Shows the whole door on this machine, without any hardware: enrols somebody from pictures, then replays a
+# clip in which a stranger and then that person come to the door. Real finder, aligner, model and loop; only
+# the pins are fakes. The people in it are nobody, see tests/scenarios/make_demo_people.py.
+#
+#   sh deploy/demo.sh                    exit code 0 only if the lock opened once, and for the right person
+#   sh deploy/demo.sh --camera [DEVICE]  you, before a camera of this machine (default /dev/video0)
+#
+# Makes .venv when needed; PYTHON=python3.13 chooses the interpreter. Leaves nothing else behind.
+set -eu
+cd -- "$(dirname -- "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+usage() { sed -n '2,/^set -eu/s/^# \{0,1\}//p' deploy/demo.sh; }
+
+camera=
+case "${1:-}" in
+    "") ;;
+    --camera) camera=${2:-/dev/video0} ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+esac
+if [ -n "$camera" ] && [ ! -e "$camera" ]; then
+    printf 'demo: no camera at %s; name another (ls /dev/video*), or leave out --camera\n' "$camera" >&2
+    exit 5
+fi
+
+sh deploy/venv.sh
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-demo.XXXXXX")
+daemon=
+clean_up() {
+    if [ -n "$daemon" ]; then kill "$daemon" 2>/dev/null && wait "$daemon" || true; fi
+    rm -rf -- "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+cat >"$scratch/facelatch.toml" <<CONFIG
+[camera]
+source = "v4l2"
+device = "${camera:-unused}"
+width_px = 640
+height_px = 480
+rate_fps = 10.0
+[storage]
+state_directory = "$scratch/state"
+[control]
+socket = "$scratch/control.sock"
+group = ""
+CONFIG
+facelatch() { .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" "$@"; }
+
+on_recorded_frames() {
+    say "Drawing a porch, and people who do not exist"
+    .venv/bin/python tests/scenarios/demo_clip.py "$scratch/demo"
+    say "facelatch enroll robin --images ..."
+    facelatch enroll robin --images "$scratch/demo/enrol"
+    say "facelatch replay ...: a stranger comes, then robin"
+    facelatch replay "$scratch/demo/clip" --json --frames >"$scratch/events.jsonl"
+    .venv/bin/python tests/scenarios/demo_story.py robin <"$scratch/events.jsonl"
+}
+
+before_a_camera() {
+    say "facelatch run --dry-run on $camera: the daemon, with fakes for lock, LED and button"
+    .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" run --dry-run &
+    daemon=$!
+    while [ ! -S "$scratch/control.sock" ]; do
+        kill -0 "$daemon" 2>/dev/null || { wait "$daemon"; exit $?; }
+        sleep 1
+    done
+    say "facelatch enroll you --camera"
+    facelatch enroll you --camera
+    say "Step away, come back, let a friend try. Every event is a line. Ctrl-C ends it."
+    wait "$daemon"
+}
+
+if [ -n "$camera" ]; then before_a_camera; else on_recorded_frames; fi
