@@ -62,7 +62,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
 """One entry a schema version, the first makes version 1. Entries are history: add, never change."""
 
 
-def open_database(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     """An autocommit connection to the gallery at `path`, created or migrated as needed.
 
     The caller holds the `Ownership`. Raises GalleryError: damaged, of a newer schema, no gallery, locked,
@@ -71,13 +71,13 @@ def open_database(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) 
     with explained(path):
         _refuse_orphaned_log(path)
         if path.exists():
-            _examine(path, newest=len(migrations))
+            _examine(path)
         else:
-            _create(path, migrations)
+            _create(path)
         connection = _connect(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            _migrate(connection, migrations)
+            _migrate(connection)
             # Only now: a migration may have to rebuild a table that others refer to.
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -106,7 +106,7 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _examine(path: Path, *, newest: int) -> None:
+def _examine(path: Path) -> None:
     """Reads an existing file through a connection that cannot write. Raises GalleryError or sqlite3.Error."""
     if path.stat().st_size == 0:
         # Ours never are: they are created whole. SQLite would take it for a new, empty gallery.
@@ -117,9 +117,9 @@ def _examine(path: Path, *, newest: int) -> None:
         if application != APPLICATION_ID:
             raise GalleryError(f"{path}: a database, but not a Facelatch gallery", hint=RESTORE)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > newest:
+        if version > len(MIGRATIONS):
             raise GalleryError(
-                f"{path}: has schema {version}, this Facelatch knows up to {newest}",
+                f"{path}: has schema {version}, this Facelatch knows up to {len(MIGRATIONS)}",
                 hint="it was written by a newer Facelatch: install that one again",
             )
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -133,7 +133,7 @@ def _examine(path: Path, *, newest: int) -> None:
         connection.close()
 
 
-def _create(path: Path, migrations: Sequence[Sequence[str]]) -> None:
+def _create(path: Path) -> None:
     """Makes the file under another name and renames it when it is whole, so a crash leaves none or all."""
     draft = path.with_name(f"{path.name}.new")
     for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
@@ -141,17 +141,17 @@ def _create(path: Path, migrations: Sequence[Sequence[str]]) -> None:
     os.close(create_private(draft))
     connection = _connect(draft)
     try:
-        _migrate(connection, migrations)
+        _migrate(connection)
     finally:
         connection.close()
     draft.rename(path)
     sync_directory(path.parent)
 
 
-def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
     """Each missing step in a transaction of its own that also raises the version number."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, statements in enumerate(migrations[version:], start=version + 1):
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             for statement in statements:

@@ -504,7 +504,7 @@ def test_a_migration_keeps_the_people_and_raises_the_version(
 def test_a_migration_that_fails_leaves_the_old_schema(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (*NICKNAMES, "ALTER TABLE nobody RENAME TO somebody")
     with monkeypatch.context() as patch:
-        patch.setattr(gallery_schema.open_database, "__defaults__", ((*gallery_schema.MIGRATIONS, broken),))
+        patch.setattr(gallery_schema, "MIGRATIONS", (*gallery_schema.MIGRATIONS, broken))
         with pytest.raises(GalleryError, match="no such table"):
             GalleryStore.open(filled)
     with GalleryStore.open(filled) as store:

@@ -1,0 +1,207 @@
+"""The gallery under SIGKILL: whatever was reported saved is there, whatever was not is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch.gallery import FILE_NAME, GalleryStore
+
+MODEL = "a" * 64
+REFERENCES = 4
+
+PREAMBLE = f"""
+import itertools, json, os, shutil, signal, sqlite3, sys
+from pathlib import Path
+import numpy as np
+from facelatch import gallery_schema
+from facelatch.gallery import Clash, GalleryStore
+from facelatch.values import NewPerson, Pose, Reference
+
+MODEL = {MODEL!r}
+noise = np.random.default_rng(1)
+
+def new_person(name):
+    return NewPerson(name, False, tuple(
+        Reference(noise.integers(0, 256, (112, 112, 3), dtype=np.uint8), noise.random(16, dtype=np.float32))
+        for _ in range({REFERENCES})
+    ))
+
+def report(*words):
+    print(*words, flush=True)
+
+home = Path(sys.argv[1])
+"""
+
+ADD_AND_REMOVE = (
+    PREAMBLE
+    + """
+store = GalleryStore.open(home)
+report("opened")
+start = max((int(record.person.name) for record in store.people()), default=0) + 1
+for number in itertools.count(start):
+    store.add(new_person(str(number)), MODEL)
+    report("saved", number)
+    if number % 3 == 0:
+        report("removing", number - 1)
+        store.remove(str(number - 1))
+        report("removed", number - 1)
+"""
+)
+
+KILL_AT_EVERY_STEP = (
+    PREAMBLE
+    + """
+# SQLite calls back every few instructions of its virtual machine: a child dies at the first call, the next
+# at the second, and so on until one gets through the whole job. The parent looks at what each has left.
+with GalleryStore.open(home) as store:
+    store.add(new_person("Anna"), MODEL)
+    exported = store.export()
+
+def migrate(store):
+    gallery_schema.MIGRATIONS = (*gallery_schema.MIGRATIONS, (
+        "ALTER TABLE people ADD COLUMN nickname TEXT",
+        "UPDATE people SET nickname = name",
+        "CREATE INDEX nicknames ON people (nickname)",
+    ))
+    gallery_schema._migrate(store._connection)
+
+job = {
+    "add": lambda store: store.add(new_person("Ben"), MODEL),
+    "embed": lambda store: store.load("b" * 64, lambda crop: np.ones(8, np.float32)),
+    "import": lambda store: store.import_from(exported, Clash.REPLACE),
+    "migrate": migrate,
+}[sys.argv[2]]
+
+def left_behind(copy):
+    connection = sqlite3.connect(copy / "gallery.db")
+    rows = lambda query: connection.execute(query).fetchall()
+    state = {
+        "sound": rows("PRAGMA integrity_check") == [("ok",)] and not rows("PRAGMA foreign_key_check"),
+        "people": rows("SELECT name, people.id, count(*) FROM people JOIN reference_images ON person_id = people.id"
+                       " GROUP BY 2 ORDER BY 2"),
+        "embeddings": rows("SELECT substr(model_sha256, 1, 1), count(*) FROM embeddings GROUP BY 1"),
+        "version": rows("PRAGMA user_version")[0][0],
+        "columns": len(rows("PRAGMA table_info(people)")),
+    }
+    connection.close()
+    return state
+
+for step in itertools.count(1):
+    copy = shutil.copytree(home, home.with_name(f"killed-{step}"))
+    child = os.fork()
+    if child == 0:
+        store = GalleryStore.open(copy)
+        calls = itertools.count(1)
+        store._connection.set_progress_handler(
+            lambda: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == step else 0, int(sys.argv[3]))
+        job(store)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    report(json.dumps({"status": status, "left": left_behind(copy)}))
+    if status != signal.SIGKILL:
+        sys.exit(status)
+"""
+)
+
+
+def child(script: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def killed_at_random(home: Path, dice: random.Random) -> list[str]:
+    """What a process that adds and removes people reported before it was killed at a random moment."""
+    lines: list[str] = []
+    wanted = dice.randint(1, 12)
+    with child(ADD_AND_REMOVE, str(home)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.strip())
+            if len(lines) == wanted:
+                for _ in range(dice.randint(0, 60_000)):
+                    pass  # a random moment of the next few milliseconds
+                process.send_signal(signal.SIGKILL)
+    return lines
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
+def test_nothing_reported_is_lost_and_nothing_is_half_saved_after_being_killed(
+    tmp_path: Path, seed: int
+) -> None:
+    dice, home = random.Random(seed), tmp_path / "state"
+    expected: set[str] = set()
+    for _ in range(3):
+        undecided = ""
+        for line in killed_at_random(home, dice):
+            match line.split():
+                case ["saved", name]:
+                    expected.add(name)
+                case ["removing", name]:
+                    undecided = name
+                case ["removed", name]:
+                    expected.remove(name)
+                    undecided = ""
+        with GalleryStore.open(home) as store:
+            records = store.people()
+            found = {record.person.name for record in records}
+            assert {record.references for record in records} <= {REFERENCES}
+            assert expected - {undecided} <= found
+            # The one being added when the kill came may be there too, whole; nobody else.
+            assert len(found - expected) <= 1
+            assert not store.wipe_due
+            gallery = store.load(MODEL, lambda crop: np.zeros(16, np.float32))
+            assert store.reembedded == 0, "somebody was saved without embeddings"
+            assert len(gallery.owners) == REFERENCES * len(found)
+        expected = found
+
+
+ANNA = ["Anna", 1, REFERENCES]
+BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": 1, "columns": 5}
+
+
+@pytest.mark.parametrize(
+    ("job", "instructions", "changes"),
+    [
+        ("add", 50, {"people": [ANNA, ["Ben", 2, REFERENCES]], "embeddings": [["a", 2 * REFERENCES]]}),
+        ("embed", 40, {"embeddings": [["b", REFERENCES]]}),
+        ("import", 80, {"people": [["Anna", 2, REFERENCES]], "embeddings": []}),
+        ("migrate", 12, {"version": 2, "columns": 6}),
+    ],
+)
+def test_a_kill_at_any_step_leaves_the_state_before_or_the_state_after(
+    tmp_path: Path, job: str, instructions: int, changes: dict[str, object]
+) -> None:
+    after = {**BEFORE, **changes}
+    with child(KILL_AT_EVERY_STEP, str(tmp_path / "state"), job, str(instructions)) as process:
+        assert process.stdout is not None
+        reports = [json.loads(line) for line in process.stdout]
+    *killed, finished = reports
+    assert len(killed) > 5, "the job was over before it could be killed"
+    assert all(report["left"] in (BEFORE, after) for report in killed)
+    assert finished == {"status": 0, "left": after}
+
+
+def test_a_log_left_by_a_killed_process_is_played_back(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    with child(ADD_AND_REMOVE, str(home)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "saved 2":
+                process.send_signal(signal.SIGKILL)
+                break
+    assert (home / f"{FILE_NAME}-wal").stat().st_size > 0
+    with GalleryStore.open(home) as store:
+        assert {"1", "2"} <= {record.person.name for record in store.people()}
