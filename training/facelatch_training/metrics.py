@@ -189,7 +189,9 @@ def bootstrap(
     two people. Of very many impostors the 200,000 most similar stay as they are and the rest, where no small
     error rate is decided, is represented by a sample of as many, so that a resample costs milliseconds.
     """
-    value = {name: figure(ranked(comparisons)) for name, figure in figures.items()}
+    whole = ranked(comparisons)
+    value = {name: figure(whole) for name, figure in figures.items()}
+    del whole
     rng = np.random.default_rng(seed)
     genuine = np.flatnonzero(comparisons.genuine)
     impostor, stands_for = _thinned(comparisons, rng)

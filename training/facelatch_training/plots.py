@@ -13,7 +13,7 @@ import numpy as np
 from facelatch.errors import InputError
 from facelatch.values import Image
 from facelatch_training.evaluate import Evaluation, hardest
-from facelatch_training.metrics import FAILED, ranked, reliability
+from facelatch_training.metrics import FAILED, Floats, ranked, reliability
 from facelatch_training.protocols import Protocol
 
 _LABEL_PX = 18
@@ -22,8 +22,14 @@ _LABEL_PX = 18
 def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Path]:
     """`roc.png`, `det.png`, `similarities.png`, `reliability.png`; several evaluations share the curves."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawings = {"roc": _roc, "det": _det, "similarities": _similarities, "reliability": _reliability}
-    return [_saved(draw(evaluations), folder / f"{name}.png") for name, draw in drawings.items()]
+    curves = {name: ranked(found.comparisons).curve()[1:] for name, found in evaluations.items()}
+    drawings = {
+        "roc": _roc(evaluations, curves),
+        "det": _det(evaluations, curves),
+        "similarities": _similarities(evaluations),
+        "reliability": _reliability(evaluations),
+    }
+    return [_saved(drawing, folder / f"{name}.png") for name, drawing in drawings.items()]
 
 
 def write_hardest(evaluation: Evaluation, protocol: Protocol, folder: Path) -> Path:
@@ -101,10 +107,10 @@ def _saved(drawing: Any, path: Path) -> Path:
     return path
 
 
-def _roc(evaluations: Mapping[str, Evaluation]) -> Any:
+def _roc(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Floats, Floats]]) -> Any:
     drawing, axes = figure()
     for name, found in evaluations.items():
-        _, fmr, tmr = ranked(found.comparisons).curve()
+        fmr, tmr = curves[name]
         axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{name} (AUC {found.figures['auc'].value:.4f})")
     axes.set(
         xlabel="false match rate", ylabel="true match rate", title=_title("ROC", evaluations), ylim=(0, 1.01)
@@ -114,10 +120,10 @@ def _roc(evaluations: Mapping[str, Evaluation]) -> Any:
     return drawing
 
 
-def _det(evaluations: Mapping[str, Evaluation]) -> Any:
+def _det(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Floats, Floats]]) -> Any:
     drawing, axes = figure()
     for name, found in evaluations.items():
-        _, fmr, tmr = ranked(found.comparisons).curve()
+        fmr, tmr = curves[name]
         axes.loglog(
             np.maximum(fmr, 1e-7),
             np.maximum(1 - tmr, 1e-5),

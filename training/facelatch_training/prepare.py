@@ -92,7 +92,7 @@ def prepare(
     thumbs = _Thumbs()
     sheet: list[tuple[str, list[Image]]] = []
     with ShardWriter(out) as writer:
-        for picture in tqdm(_pictures(sources), desc="prepare", unit="picture", disable=quiet):
+        for picture in tqdm(_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
             report.pictures += 1
             crop, reason, shown = _judged(picture, cropper, thumbs)
             if crop is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import InputError
 from facelatch.images import SUFFIXES
 from facelatch.values import Image
@@ -79,6 +80,16 @@ def prepared(folder: Path, split: str = "validation") -> Protocol:
         identities=identities,
         crops=crops,
     )
+
+
+def gather(protocol: Protocol) -> npt.NDArray[np.uint8]:
+    """All crops (N, 112, 112, 3) of a protocol in memory. Raises InputError when a picture has none."""
+    crops = np.zeros((len(protocol.pictures), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+    for number, crop in protocol.crops():
+        if crop is None:
+            raise InputError(f"{protocol.pictures[number]}: no face found", hint="prepare the pictures first")
+        crops[number] = crop
+    return crops
 
 
 def balanced_folds(identities: Sequence[str], *, folds: int = 10, seed: int = 0) -> PairList:

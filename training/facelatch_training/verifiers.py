@@ -103,7 +103,9 @@ def embed_protocol(
     total = len(protocol.pictures)
     rows: dict[int, Embeddings] = {}
     waiting: list[tuple[int, Image]] = []
-    for number, crop in tqdm(protocol.crops(), total=total, desc="embed", unit="crop", disable=quiet):
+    for number, crop in tqdm(
+        protocol.crops(), total=total, desc="embed", unit="crop", mininterval=1, disable=quiet
+    ):
         if crop is not None:
             waiting.append((number, crop))
         if len(waiting) == _BATCH:
