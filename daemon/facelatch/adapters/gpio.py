@@ -7,16 +7,14 @@ that pulls it to the safe side.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from facelatch.adapters import pin_factory
 from facelatch.config import GpioConfig
 from facelatch.errors import GpioError
 from facelatch.values import Edge, EdgeKind, Lamp, LockLevel
@@ -36,7 +34,6 @@ LOCKED_IS_HIGH = {
 }
 """(lock_energise, lock_active) -> whether the line is high while the door is locked: the safe level."""
 
-_HEADER_CHIPS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 _LEDS: dict[str, tuple[str, ...]] = {"none": (), "single": ("lit",), "rgb": ("red", "green", "blue")}
 
 
@@ -72,7 +69,9 @@ class GpioLock:
         self._refusing = False
         with _gpio_errors(self._pin):
             self._line = OutputDevice(
-                self._pin, initial_value=self._locked_is_high, pin_factory=factory or _output_factory(config)
+                self._pin,
+                initial_value=self._locked_is_high,
+                pin_factory=factory or pin_factory.for_outputs(config),
             )
 
     @property
@@ -158,7 +157,7 @@ class GpioIndicator:
         self._outputs: dict[str, Any] = {}
         self._pins = pins
         if pins and factory is None:
-            factory = _output_factory(config)
+            factory = pin_factory.for_outputs(config)
         try:
             for name, pin in pins.items():
                 with _gpio_errors(pin):
@@ -204,7 +203,7 @@ class GpioButtons:
                 config.button_pin,
                 pull_up=True,
                 bounce_time=config.button_bounce_seconds or None,
-                pin_factory=factory or _input_factory(config),
+                pin_factory=factory or pin_factory.for_inputs(config),
             )
             self._device.when_activated = self._pressed
             self._device.when_deactivated = self._released
@@ -249,82 +248,3 @@ def _gpio_errors(pin: int) -> Iterator[None]:
             hint="is this a Raspberry Pi, the pin free, the user in group gpio, lgpio at least 0.2.2? "
             'On a desk set gpio.pin_factory = "mock"',
         ) from error
-
-
-def _input_factory(config: GpioConfig) -> Any:
-    if config.pin_factory == "mock":
-        return _mock_factory()
-    lgpio = _import_lgpio()
-    from gpiozero.pins.lgpio import LGPIOFactory
-
-    return LGPIOFactory(chip=_header_chip(lgpio))
-
-
-def _output_factory(config: GpioConfig) -> Any:
-    """A factory whose pins go from unclaimed to driven at the wanted level in one call to the kernel.
-
-    gpiozero's own pins are claimed as an input, then as an output that is low, and only then set: on an
-    active-low relay that is a pulse.
-    """
-    factory = _input_factory(config)
-    if config.pin_factory == "mock":
-        return factory
-    import lgpio
-    from gpiozero.pins.local import LocalPiPin
-
-    chip = factory._handle
-
-    class OutputPin(LocalPiPin):  # type: ignore[misc]
-        """A line that is claimed by `output_with_state` and never becomes an input."""
-
-        def output_with_state(self, state: bool) -> None:
-            lgpio.gpio_claim_output(chip, self._number, int(bool(state)))
-
-        def _get_function(self) -> str:
-            return "output"
-
-        def _get_state(self) -> bool:
-            return bool(lgpio.gpio_read(chip, self._number))
-
-        def _set_state(self, value: bool) -> None:
-            lgpio.gpio_write(chip, self._number, int(bool(value)))
-
-        def close(self) -> None:
-            with suppress(lgpio.error):  # not claimed
-                lgpio.gpio_free(chip, self._number)
-
-    factory.pin_class = OutputPin
-    return factory
-
-
-def _mock_factory() -> Any:
-    from gpiozero.pins.mock import MockFactory, MockPin
-
-    return MockFactory(pin_class=MockPin)
-
-
-def _header_chip(lgpio: Any) -> int | None:
-    """The number of the gpiochip behind the 40-pin header, which differs between models and kernels.
-
-    None when none has a known label: then gpiozero decides by the board's revision.
-    """
-    for device in sorted(Path("/dev").glob("gpiochip*")):
-        number = int(device.name.removeprefix("gpiochip"))
-        with suppress(lgpio.error):  # not ours to open
-            handle = lgpio.gpiochip_open(number)
-            label = lgpio.gpio_get_chip_info(handle)[3]
-            lgpio.gpiochip_close(handle)
-            if label in _HEADER_CHIPS:
-                return number
-    return None
-
-
-def _import_lgpio() -> Any:
-    """Imports lgpio, which on import makes a pipe in the current directory and needs to write there.
-
-    So it gets a folder of its own, which can go as soon as the pipe is open at both ends.
-    """
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or None
-    with tempfile.TemporaryDirectory(prefix="lgpio-", dir=runtime) as folder, chdir(folder):
-        import lgpio
-    return lgpio
