@@ -1,0 +1,167 @@
+"""Recordings as a camera: order, time, size, and every way a file can be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from facelatch.adapters.camera_files import FilesCamera
+from facelatch.adapters.fakes import FakeClock
+from facelatch.config import CameraConfig
+from facelatch.errors import CameraError
+from facelatch.values import Frame
+
+
+def open_files(source: Path, clock: FakeClock | None = None, **keys: Any) -> FilesCamera:
+    config = CameraConfig.model_validate({"source": "files", "device": str(source), "rate_fps": 10.0} | keys)
+    return FilesCamera(config, clock or FakeClock())
+
+
+def picture(red: int, size: tuple[int, int] = (48, 64)) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """An RGB picture, its lower half black, so that turning it shows."""
+    image = np.zeros((*size, 3), np.uint8)
+    image[: size[0] // 2] = (red, 20, 30)
+    return image
+
+
+def save(path: Path, image: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    assert cv2.imwrite(str(path), image[..., ::-1])
+
+
+def drain(camera: FilesCamera) -> list[Frame]:
+    frames = []
+    while (frame := camera.read()) is not None:
+        frames.append(frame)
+    return frames
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number, suffix in [(1, "png"), (2, "bmp"), (9, "webp"), (10, "png"), (100, "jpg")]:
+        save(tmp_path / f"frame-{number}.{suffix}", picture(number))
+    (tmp_path / "notes.txt").write_text("not a picture")
+    return tmp_path
+
+
+def test_a_folder_is_read_in_natural_order(folder: Path) -> None:
+    """`frame-9` comes before `frame-10`; other files are left alone; jpg, png, webp and bmp all count."""
+    reds = [int(frame.image[0, 0, 0]) for frame in drain(open_files(folder))]
+    assert reds == pytest.approx([1, 2, 9, 10, 100], abs=4)
+
+
+def test_the_colours_come_in_rgb_order(folder: Path) -> None:
+    """Red first."""
+    frame = open_files(folder).read()
+    assert frame is not None
+    assert frame.image[0, 0].tolist() == [1, 20, 30]
+
+
+def test_frames_are_stamped_by_the_rate_without_waiting(folder: Path) -> None:
+    """Number / rate after the start, on a clock that nobody moved."""
+    frames = drain(open_files(folder, FakeClock(50.0)))
+    assert [frame.captured for frame in frames] == pytest.approx([50.0, 50.1, 50.2, 50.3, 50.4])
+    assert [frame.number for frame in frames] == [0, 1, 2, 3, 4]
+
+
+def test_a_frame_read_late_is_stamped_late(folder: Path) -> None:
+    """When the loop takes its time, the frame and all after it are as fresh as if just captured."""
+    clock = FakeClock()
+    camera = open_files(folder, clock)
+    camera.read()
+    clock.advance(5.0)
+    stamps = [frame.captured for frame in (camera.read(), camera.read()) if frame]
+    assert stamps == pytest.approx([5.0, 5.1])
+
+
+def test_a_large_picture_comes_with_a_small_one_of_the_same_shape(tmp_path: Path) -> None:
+    """The search picture fits its bounds and keeps the aspect; a small picture is its own."""
+    save(tmp_path / "1.png", picture(200, (600, 1600)))
+    save(tmp_path / "2.png", picture(200, (48, 64)))
+    large, small = drain(open_files(tmp_path))
+    assert large.image.shape == (600, 1600, 3)
+    assert large.search.shape == (120, 320, 3)
+    assert small.search is small.image
+
+
+def test_pictures_that_change_size_midway_are_handed_on(tmp_path: Path) -> None:
+    """Down to a single pixel and up to twelve megapixels."""
+    sizes = [(48, 64), (1, 1), (3000, 4000), (10, 2000)]
+    for number, size in enumerate(sizes):
+        save(tmp_path / f"{number}.bmp", picture(9, size))
+    frames = drain(open_files(tmp_path))
+    assert [frame.image.shape[:2] for frame in frames] == sizes
+    assert all(min(frame.search.shape) >= 1 for frame in frames)
+
+
+def test_black_and_repeated_pictures_are_handed_on(tmp_path: Path) -> None:
+    """Each with a number and a time of its own; judging them is not the camera's business."""
+    for number in range(3):
+        save(tmp_path / f"{number}.png", np.zeros((48, 64, 3), np.uint8))
+    frames = drain(open_files(tmp_path))
+    assert len({frame.captured for frame in frames}) == 3
+    assert not any(frame.image.any() for frame in frames)
+
+
+def test_a_camera_upside_down_is_turned(tmp_path: Path) -> None:
+    """rotation_degrees = 180 turns the picture and the search picture alike."""
+    save(tmp_path / "1.png", picture(200))
+    frame = open_files(tmp_path, rotation_degrees=180).read()
+    assert frame is not None
+    assert frame.image[0, 0].tolist() == [0, 0, 0]
+    assert frame.image[-1, 0].tolist() == [200, 20, 30]
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut"])
+def test_an_unreadable_picture_is_named(folder: Path, damage: str) -> None:
+    """Empty, not a picture, or cut short: an error at its turn, with its name and a hint."""
+    broken = folder / "frame-2.bmp"
+    whole = broken.read_bytes()
+    broken.write_bytes({"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}[damage])
+    camera = open_files(folder)
+    assert camera.read() is not None
+    with pytest.raises(CameraError, match=r"frame-2\.bmp") as caught:
+        camera.read()
+    assert caught.value.hint
+
+
+def test_a_missing_or_empty_source_is_refused_at_opening(tmp_path: Path) -> None:
+    """No such folder, nothing in it, not a video: each named, each with a hint."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "clip.mp4").write_bytes(b"this is no video")
+    for name in ("missing", "empty", "clip.mp4"):
+        with pytest.raises(CameraError, match=name) as caught:
+            open_files(tmp_path / name)
+        assert caught.value.hint
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write an MJPG video")
+    for red in (40, 80, 120, 160):
+        writer.write(np.ascontiguousarray(picture(red)[..., ::-1]))
+    writer.release()
+    return path
+
+
+def test_a_video_comes_frame_by_frame_at_its_own_rate(video: Path) -> None:
+    """In RGB, stamped by the rate in the file rather than the configured one."""
+    frames = drain(open_files(video))
+    assert [int(frame.image[5, 5, 0]) for frame in frames] == pytest.approx([40, 80, 120, 160], abs=12)
+    assert [frame.captured for frame in frames] == pytest.approx([0.0, 0.04, 0.08, 0.12])
+
+
+def test_a_closed_recording_has_ended(video: Path, folder: Path) -> None:
+    """close() may come early and twice."""
+    for source in (video, folder):
+        camera = open_files(source)
+        assert camera.read() is not None
+        camera.close()
+        camera.close()
+        assert camera.read() is None
