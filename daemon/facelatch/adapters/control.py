@@ -177,8 +177,6 @@ class ControlServer:
 class NobodyThereError(ControlError):
     """No daemon listens: whoever asks may use the gallery directly."""
 
-    nobody_there = True
-
 
 class ControlClient:
     """Asks the running daemon."""
@@ -199,7 +197,7 @@ class ControlClient:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(timeout_seconds)
                 connection.connect(str(self._path))
-                with suppress(BrokenPipeError):
+                with suppress(BrokenPipeError, ConnectionResetError):
                     # A daemon that refuses answers before it has read everything; its reason is read below.
                     connection.sendall(data)
                 line = wire.read_line(connection, timeout_seconds, MAX_MESSAGE_BYTES)
