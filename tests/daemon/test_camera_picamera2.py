@@ -46,7 +46,7 @@ class StubPicamera2:
     last: StubPicamera2
     fails_at = ""
     main_format = "BGR888"
-    controls_offered = ("FrameDurationLimits", "AeEnable")
+    controls_offered: tuple[str, ...] = ("FrameDurationLimits", "AeEnable")
     delivers = True
 
     def __init__(self, number: int) -> None:
@@ -98,13 +98,10 @@ def picamera2(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[StubPicamera2]]:
     class Stub(StubPicamera2):
         pass
 
-    for name, contents in {
-        "picamera2": {"Picamera2": Stub},
-        "libcamera": {"Transform": lambda **flips: SimpleNamespace(**flips)},
-    }.items():
-        module = ModuleType(name)
-        module.__dict__.update(contents)
-        monkeypatch.setitem(sys.modules, name, module)
+    for name, vendor_class in [("picamera2.Picamera2", Stub), ("libcamera.Transform", SimpleNamespace)]:
+        module = ModuleType(name.split(".")[0])
+        setattr(module, name.split(".")[1], vendor_class)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delitem(sys.modules, ADAPTER, raising=False)
     yield Stub
     sys.modules.pop(ADAPTER, None)

@@ -82,7 +82,7 @@ def test_the_device_is_opened_through_v4l2_by_number_or_path(device: Device) -> 
     open_camera(device="2")
     assert device.opened_as == (2, cv2.CAP_V4L2)
     open_camera(device="/dev/video7")
-    assert device.opened_as == ("/dev/video7", cv2.CAP_V4L2)
+    assert list(device.opened_as) == ["/dev/video7", cv2.CAP_V4L2]
 
 
 def test_the_pixel_format_is_set_first_then_size_and_rate(device: Device) -> None:

@@ -37,8 +37,12 @@ def test_every_fake_and_adapter_fits_its_port() -> None:
     assert camera.read() is None
     assert finder.find(np.zeros((1, 1, 3), np.uint8)) == ()
     assert len(verifier.model_sha256) == 64
-    for part in (*locks, *indicators, *buttons):
-        part.close()
+    for lock in locks:
+        lock.close()
+    for indicator in indicators:
+        indicator.close()
+    for button in buttons:
+        button.close()
 
 
 def test_fake_time_moves_forward_only() -> None:

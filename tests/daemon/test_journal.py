@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -103,8 +104,11 @@ def test_stderr_that_leads_to_the_journal_is_recognised(
 def test_without_a_journal_socket_events_go_to_stderr(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """systemd-python alone is no journal: it would drop the event silently."""
+    """systemd-python alone is no journal, nor is a socket nobody listens on: both drop the event silently."""
     monkeypatch.setattr(journal, "_JOURNAL_SOCKET", tmp_path / "socket")
+    assert isinstance(open_audit(), StderrAudit)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left_behind:
+        left_behind.bind(str(tmp_path / "socket"))
     audit = open_audit()
     assert isinstance(audit, StderrAudit)
     audit.write(FAULT)
@@ -113,7 +117,7 @@ def test_without_a_journal_socket_events_go_to_stderr(
 
 def test_without_systemd_python_events_go_to_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that listens is no use without the library."""
-    monkeypatch.setattr(journal, "_is_socket", lambda path: True)
+    monkeypatch.setattr(journal, "_somebody_listens", lambda path: True)
     monkeypatch.setitem(sys.modules, "systemd", None)
     assert isinstance(open_audit(), StderrAudit)
 
@@ -122,7 +126,7 @@ def test_without_systemd_python_events_go_to_stderr(monkeypatch: pytest.MonkeyPa
 def test_a_real_journal_returns_the_fields() -> None:
     """Written through systemd-python, found again by journalctl."""
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
-    if not journal._is_socket(journal._JOURNAL_SOCKET):
+    if not journal._somebody_listens(journal._JOURNAL_SOCKET):
         pytest.skip("no journal listens on /run/systemd/journal/socket")
     audit = open_audit()
     assert isinstance(audit, JournalAudit)

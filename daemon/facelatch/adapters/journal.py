@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +20,7 @@ _IDENTIFIER = "facelatch"
 def open_audit() -> AuditSink:
     """The journal when systemd-python is installed and a journal listens, otherwise stderr."""
     # Without a listening journal systemd-python drops what it is given and says nothing.
-    if _is_socket(_JOURNAL_SOCKET):
+    if _somebody_listens(_JOURNAL_SOCKET):
         with suppress(ImportError):
             from systemd import journal
 
@@ -73,11 +73,13 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _is_socket(path: Path) -> bool:
-    try:
-        return stat.S_ISSOCK(path.stat().st_mode)
-    except OSError:
-        return False
+def _somebody_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _leads_to_journal(stream: TextIO) -> bool:
