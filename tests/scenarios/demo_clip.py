@@ -8,7 +8,7 @@ repeated picture for a frozen camera.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +73,10 @@ def porch(rng: np.random.Generator) -> Floats:
     return np.asarray(cv2.GaussianBlur(scene * glow[..., None], (0, 0), 1.2), dtype=np.float32)
 
 
-def draw(scene: Floats, bust: Bust | None, pose: Pose, rng: np.random.Generator) -> Image:
-    """One frame, (H, W, 3) RGB, with the noise of a sensor."""
+def draw(scene: Floats, people: Sequence[tuple[Bust, Pose]], rng: np.random.Generator) -> Image:
+    """One frame, (H, W, 3) RGB, with the noise of a sensor; the last of the people stands in front."""
     picture = scene * rng.uniform(0.985, 1.015)
-    if bust is not None:
+    for bust, pose in people:
         picture = _with_person(picture, bust, pose)
     grain = rng.standard_normal(picture.shape, dtype=np.float32) * (0.006 + 0.012 * np.sqrt(picture))
     return np.asarray(np.clip((picture + grain) * 255, 0, 255), dtype=np.uint8)
@@ -136,7 +136,7 @@ def enrolment_pictures(name: str, count: int, seed: int) -> Iterator[Image]:
     rng = np.random.default_rng(seed)
     scene, bust = porch(rng), make_bust(load_face(name), LOOKS[name])
     for pose in enrolment_poses(count, rng):
-        yield draw(scene, bust, pose, rng)
+        yield draw(scene, [(bust, pose)], rng)
 
 
 def clip(visits: list[tuple[str | None, float]], seed: int) -> Iterator[Image]:
@@ -146,7 +146,12 @@ def clip(visits: list[tuple[str | None, float]], seed: int) -> Iterator[Image]:
     for name, seconds in visits:
         bust = make_bust(load_face(name), LOOKS[name]) if name is not None else None
         for pose in visit(round(seconds * RATE_FPS), rng):
-            yield draw(scene, bust, pose, rng)
+            yield draw(scene, [(bust, pose)] if bust is not None else [], rng)
+
+
+def story(stranger: str, person: str) -> list[tuple[str | None, float]]:
+    """Visits for `clip`: first a stranger, then a person; time enough between and after them to lock again."""
+    return [(None, 1.0), (stranger, 5.0), (None, 3.5), (person, 5.0), (None, 7.0)]
 
 
 def save(pictures: Iterator[Image], folder: Path) -> int:
@@ -170,8 +175,7 @@ def save(pictures: Iterator[Image], folder: Path) -> int:
 def main(out: Path, person: str, stranger: str, seed: int) -> None:
     """Writes both folders; the help text is the head of this file."""
     enrolled = save(enrolment_pictures(person, 8, seed), out / "enrol")
-    visits = [(None, 1.0), (stranger, 5.0), (None, 3.5), (person, 5.0), (None, 7.0)]
-    frames = save(clip(visits, seed + 1), out / "clip")
+    frames = save(clip(story(stranger, person), seed + 1), out / "clip")
     click.echo(f"{enrolled} pictures to enrol from, a clip of {frames} frames ({frames / RATE_FPS:.0f} s)")
 
 
