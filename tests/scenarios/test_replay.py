@@ -1,0 +1,186 @@
+"""Whole visits through the real command line: finder, aligner, model, machines and loop as shipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import demo_bust
+import demo_clip
+import demo_story
+import numpy as np
+import pytest
+
+from facelatch import app
+from facelatch.config import Config
+from facelatch.values import Image
+
+ROBIN, STRANGER, BYSTANDER = "nobody-1", "nobody-2", "nobody-3"
+Record = dict[str, Any]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (
+            app.siamese_path(Config().model).is_file()
+            and app.shipped_file("models", "finder.tflite").is_file()
+        ),
+        reason="models/siamese.tflite or models/finder.tflite is not there",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A door of its own, with robin enrolled from pictures."""
+    home = tmp_path_factory.mktemp("door")
+    (home / "facelatch.toml").write_text(
+        f"""
+        [camera]
+        rate_fps = {float(demo_clip.RATE_FPS)}
+        [storage]
+        state_directory = "{home}/state"
+        [control]
+        socket = "{home}/control.sock"
+        group = ""
+        """,
+        encoding="utf-8",
+    )
+    demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 8, 1), home / "enrol")
+    _run(home, "enroll", "robin", "--images", home / "enrol")
+    return home
+
+
+def _run(home: Path, *arguments: object, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "facelatch", "--config", str(home / "facelatch.toml")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == exit_code, done.stderr
+    return done
+
+
+def _replay(home: Path, source: Path) -> list[Record]:
+    return [
+        json.loads(line) for line in _run(home, "replay", source, "--json", "--frames").stdout.splitlines()
+    ]
+
+
+def _levels(records: Iterable[Record]) -> set[str]:
+    return {record["lock"] for record in records if record["type"] == "frame"}
+
+
+def _reasons(records: Iterable[Record]) -> set[str]:
+    return {record["reason"] for record in records if record["type"] == "frame"}
+
+
+def _granted(records: Iterable[Record]) -> list[str]:
+    return [record["PERSON"] for record in records if record.get("event") == "visit.granted"]
+
+
+def test_a_stranger_stays_outside_then_robin_comes_in_once(home: Path, tmp_path: Path) -> None:
+    demo_clip.save(demo_clip.clip(demo_clip.story(STRANGER, ROBIN), 2), tmp_path / "clip")
+    records = _replay(home, tmp_path / "clip")
+    assert list(demo_story.faults(records, "robin")) == []
+    assert _granted(records) == ["robin"]
+
+
+def test_a_video_file_is_as_good_as_a_folder(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "visit.mp4"
+    size = demo_clip.WIDTH_PX, demo_clip.HEIGHT_PX
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), demo_clip.RATE_FPS, size)
+    for frame in demo_clip.clip([(None, 0.5), (ROBIN, 4.0)], 3):
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+    assert _granted(_replay(home, path)) == ["robin"]
+
+
+def test_a_picture_that_never_changes_opens_nothing(home: Path, tmp_path: Path) -> None:
+    (frame,) = demo_clip.enrolment_pictures(ROBIN, 1, 4)
+    demo_clip.save(iter([frame] * 60), tmp_path / "clip")
+    records = _replay(home, tmp_path / "clip")
+    assert _levels(records) == {"locked"}
+    assert not _granted(records)
+
+
+def test_two_people_side_by_side_are_no_decision(home: Path, tmp_path: Path) -> None:
+    demo_clip.save(_side_by_side(ROBIN, BYSTANDER, count=30), tmp_path / "clip")
+    records = _replay(home, tmp_path / "clip")
+    assert "several_faces" in _reasons(records)
+    assert _levels(records) == {"locked"}
+
+
+def _side_by_side(one: str, other: str, *, count: int) -> Iterator[Image]:
+    rng = np.random.default_rng(5)
+    scene = demo_clip.porch(rng)
+    busts = [demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name]) for name in (one, other)]
+    for step in range(count):
+        left = demo_clip.Pose(x_px=180 + step % 5, face_px=120)
+        right = demo_clip.Pose(x_px=440 - step % 7, face_px=120)
+        yield demo_clip.draw(scene, list(zip(busts, (left, right), strict=True)), rng)
+
+
+def test_a_camera_that_changes_size_midway_is_no_fault(home: Path, tmp_path: Path) -> None:
+    frames = list(demo_clip.clip([(ROBIN, 4.0)], 6))
+    half = len(frames) // 2
+    smaller = [np.asarray(cv2.resize(frame, (480, 360)), dtype=np.uint8) for frame in frames[half:]]
+    demo_clip.save(iter(frames[:half] + smaller), tmp_path / "clip")
+    records = _replay(home, tmp_path / "clip")
+    assert _granted(records) == ["robin"]
+    assert "fault" not in [record.get("event") for record in records]
+
+
+def test_a_damaged_picture_ends_the_replay_with_its_name(home: Path, tmp_path: Path) -> None:
+    demo_clip.save(demo_clip.clip([(None, 0.3)], 7), tmp_path / "clip")
+    (tmp_path / "clip" / "0002.jpg").write_bytes(b"\xff\xd8 not a picture")
+    assert "0002.jpg" in _run(home, "replay", tmp_path / "clip", exit_code=5).stderr
+
+
+def test_a_replay_keeps_nothing(home: Path, tmp_path: Path) -> None:
+    before = json.loads(_run(home, "people", "list", "--json").stdout)
+    demo_clip.save(demo_clip.clip([(STRANGER, 3.0)], 8), tmp_path / "clip")
+    _replay(home, tmp_path / "clip")
+    assert json.loads(_run(home, "people", "list", "--json").stdout) == before
+    assert [person["name"] for person in before] == ["robin"]
+
+
+def test_no_event_holds_a_vector(home: Path, tmp_path: Path) -> None:
+    demo_clip.save(demo_clip.clip([(STRANGER, 3.0), (ROBIN, 3.0)], 9), tmp_path / "clip")
+    values = [value for record in _replay(home, tmp_path / "clip") for value in record.values()]
+    assert all(value is None or isinstance(value, str | int | float) for value in values)
+
+
+def test_enrolment_skips_and_names_what_it_cannot_use(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "enrol"
+    demo_clip.save(demo_clip.enrolment_pictures(BYSTANDER, 5, 10), folder)
+    (empty,) = demo_clip.clip([(None, 0.1)], 10)
+    (stranger,) = demo_clip.enrolment_pictures(STRANGER, 1, 10)
+    (both,) = _side_by_side(BYSTANDER, STRANGER, count=1)
+    for name, picture in (("empty", empty), ("stranger", stranger), ("both", both)):
+        cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    done = _run(home, "enroll", "sam", "--images", folder)
+    assert all(f"skipped {name}.png" in done.stderr for name in ("empty", "stranger", "both"))
+    assert "sam enrolled with 5 of 8 pictures" in done.stdout
+    _run(home, "people", "remove", "sam", "--yes")
+
+
+def test_a_face_already_enrolled_is_refused_under_another_name(home: Path, tmp_path: Path) -> None:
+    demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 4, 11), tmp_path / "enrol")
+    assert "robin" in _run(home, "enroll", "alex", "--images", tmp_path / "enrol", exit_code=9).stderr
+
+
+def test_verify_explains_a_photograph_of_a_real_person(home: Path, tmp_path: Path) -> None:
+    data = pytest.importorskip("skimage.data", reason="scikit-image has the portrait of an astronaut")
+    portrait = tmp_path / "astronaut.png"
+    cv2.imwrite(str(portrait), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    assert "NO: not_recognised" in _run(home, "verify", portrait, exit_code=1).stdout
+    _run(home, "enroll", "eileen", "--images", portrait)
+    assert "MATCH eileen" in _run(home, "verify", portrait).stdout
+    _run(home, "people", "remove", "eileen", "--yes")
