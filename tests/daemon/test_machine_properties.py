@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,7 @@ _NEW_FACE = [Stretch(_judged(Verdict(Reason.NOT_RECOGNISED), yaw, 1.0), 1, 0.4) 
 EPISODES = st.sampled_from(
     [
         [Stretch(_judged(VERDICTS[0], 0.0, None), 4, 0.1)],  # ada comes
+        [Stretch(_judged(VERDICTS[0], 0.0, None), 9, 1.0)],  # ada stays
         [Stretch(_judged(VERDICTS[3], 0.0, None), 4, 0.1)],  # ben comes
         [Stretch(_judged(Verdict(Reason.NOT_RECOGNISED), 0.0, None), 8, 0.1)],  # a stranger comes
         [Stretch(_judged(VERDICTS[0], 0.0, None), 5, 1.0, repeats=True)],  # the camera freezes on ada
@@ -144,7 +146,21 @@ EPISODES = st.sampled_from(
 )
 """What people do, so that chance need not put it together turn by turn."""
 
-SCRIPTS = st.lists(STRETCHES.map(lambda one: [one]) | EPISODES, min_size=1, max_size=20).map(
+CROWDS = st.lists(
+    st.sampled_from(
+        [
+            *[Stretch(_judged(verdict, 0.0, None), 1, 0.1) for verdict in (*VERDICTS[:4], *VERDICTS[6:10])],
+            Stretch(Unusable(Reason.BLURRED, FACE), 1, 0.1),
+            Stretch(SeveralFaces(2), 1, 0.1),
+            Stretch(NoFace(), 1, 0.1),
+        ]
+    ),
+    min_size=3,
+    max_size=12,
+)
+"""Another face in every frame, or none."""
+
+SCRIPTS = st.lists(STRETCHES.map(lambda one: [one]) | EPISODES | CROWDS, min_size=1, max_size=20).map(
     lambda parts: [stretch for part in parts for stretch in part]
 )
 TROUBLED = st.builds(
@@ -372,6 +388,7 @@ FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 @given(
     CONFIGS,
     THROTTLES,
+    SCRIPTS,
     st.lists(
         st.builds(
             Inputs,
@@ -393,9 +410,11 @@ FLOATS = st.floats(allow_nan=True, allow_infinity=True)
         max_size=30,
     ),
 )
-def test_step_never_raises(config: Config, throttle: Throttle, turns: list[Inputs]) -> None:
+def test_step_never_raises(
+    config: Config, throttle: Throttle, script: list[Stretch], wild: list[Inputs]
+) -> None:
     """Any inputs in any order, time running backwards and edges from nowhere included, get an answer."""
-    for turn in play(config, iter(turns), throttle):
+    for turn in play(config, chain(inputs_of(script), wild), throttle):
         assert isinstance(turn.outputs.lock, LockLevel)
         assert turn.outputs.status
         assert all(event.message for event in turn.outputs.events)
