@@ -140,6 +140,9 @@ def evaluate(
 @click.option(
     "--frames", type=click.IntRange(1, 20), multiple=True, help="Repeat to let it choose.  [default: 3]"
 )
+@click.option(
+    "--accept-unmet", is_flag=True, help="Write the safest thresholds although the target is missed."
+)
 @click.option("--dry-run", is_flag=True, help="Print, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def calibrate(
@@ -150,6 +153,7 @@ def calibrate(
     enrolled: int,
     references: tuple[int, ...],
     frames: tuple[int, ...],
+    accept_unmet: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -158,6 +162,7 @@ def calibrate(
     Chosen on one half of the validation people, reported on the other.
     """
     from facelatch_training import calibrate as work
+    from facelatch_training.runfolder import TrainingError
 
     default = work.Targets()
     targets = work.Targets(
@@ -168,6 +173,12 @@ def calibrate(
         frames=frames or default.frames,
     )
     found = calibrate_on(model, data, targets)
+    if not found.met and not dry_run and not accept_unmet:
+        click.echo(_calibration_table(found), err=True)
+        raise TrainingError(
+            f"{model}: no setting tried keeps {target_far:g} false grants a visit with {enrolled} enrolled",
+            hint="let it choose more --references and --frames, or write the safest with --accept-unmet",
+        )
     path = None if dry_run else work.write(found, model)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else _calibration_table(found))
     if path is not None:

@@ -1,0 +1,124 @@
+"""The commands that make training data: collect and prepare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=FOLDER)
+@click.option("--out", type=ANY, required=True, help="New folder for faces.csv and the shards.")
+@click.option(
+    "--validation", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of families."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
+@click.option("--families", type=FILE, help="A csv with the columns identity and family.")
+@click.option("--keep-singles", is_flag=True, help="Keep people with one picture, as strangers.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave damaged pictures out instead of stopping.")
+def prepare(
+    sources: tuple[Path, ...],
+    out: Path,
+    validation: float,
+    seed: int,
+    families: Path | None,
+    keep_singles: bool,
+    skip_unreadable: bool,
+    kind: str,
+    finder_model: Path | None,
+    finder_score: float | None,
+    aligned: bool,
+) -> None:
+    """Turn SOURCES into one crop set: folders with one folder per person, or other crop sets.
+
+    Faces are found and aligned as at the door, the same picture is kept once, and people are split for
+    training and validation by family, never by picture. What was thrown away stands in OUT-thrown-away.png.
+    """
+    from facelatch_training.cropping import SCORE_THRESHOLD, open_finder
+    from facelatch_training.prepare import Options
+    from facelatch_training.prepare import prepare as work
+
+    raw = not aligned and any(not (source / "faces.csv").is_file() for source in sources)
+    score = SCORE_THRESHOLD if finder_score is None else finder_score
+    report = work(
+        sources,
+        out,
+        finder=open_finder(kind, finder_model, score) if raw else None,
+        options=Options(validation, seed, keep_singles, skip_unreadable, families),
+    )
+    click.echo(f"{report.kept} crops of {report.identities} people in {out}")
+    for split, people in sorted(report.splits.items()):
+        click.echo(f"  {split}: {people} people")
+    for reason, names in sorted(report.thrown.items()):
+        click.echo(f"  thrown away: {len(names)}, {reason}")
+    if report.shared:
+        click.echo(f"  {len(report.shared)} pictures stand under two names; look at them:")
+        for left, right, alike in report.shared[:10]:
+            click.echo(f"    {left} = {right} ({alike:.3f})")
+    click.echo(f"fingerprint {report.fingerprint}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--out", type=ANY, required=True, help="Folder of people; NAME becomes a folder in it.")
+@click.option(
+    "--source",
+    type=click.Choice(["picamera2", "v4l2", "files"]),
+    default="v4l2",
+    show_default=True,
+    help="Camera module, USB camera, or a folder or video of pictures.",
+)
+@click.option("--device", default="0", show_default=True, help="Number, /dev/video..., folder or file.")
+@click.option("--timeout", "timeout_seconds", type=click.FloatRange(1), default=180.0, show_default=True)
+@click.option(
+    "--ask/--no-ask", default=True, help="Ask for glasses and light between rounds (not for files)."
+)
+def collect(
+    name: str,
+    out: Path,
+    source: str,
+    device: str,
+    timeout_seconds: float,
+    ask: bool,
+    kind: str,
+    finder_model: Path | None,
+    finder_score: float | None,
+    aligned: bool,
+) -> None:
+    """Collect crops of the person NAME: follow what is asked for until nothing is missing.
+
+    OUT/NAME/anchors gets straight looks in even light, OUT/NAME/positives everything else, both only what
+    the door itself would accept. OUT/NAME/preview.png shows what the camera sees.
+    """
+    from facelatch_training import collect as work
+    from facelatch_training.cropping import open_finder
+
+    if aligned:
+        raise click.UsageError("--aligned makes no sense for a camera")
+    finder = open_finder(kind, finder_model, 0.6 if finder_score is None else finder_score)
+    rounds = work.ROUNDS if ask and source != "files" else work.ROUNDS[:1]
+    with work.open_camera(source, device) as camera:
+        for number, round_name in enumerate(rounds):
+            if number:
+                click.confirm(f"Next: {round_name}. Ready?", default=True, abort=True)
+            done = work.collect_round(
+                camera,
+                finder,
+                out / name,
+                round_name=round_name,
+                timeout_seconds=timeout_seconds,
+                min_interval_seconds=0.0 if source == "files" else work.MIN_INTERVAL_SECONDS,
+                say=lambda line: click.echo(f"\r{line:<78}", nl=False),
+            )
+            click.echo(
+                f"\n{round_name}: kept {done.kept} crops"
+                + (f"; missing: {done.missing}" if done.missing else "")
+            )
+
+
+for _option in reversed(FINDER_OPTIONS):
+    _option(prepare)
+    _option(collect)

@@ -1,0 +1,198 @@
+"""Guided capture of one person: says what is still missing, keeps only what the door itself would judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facelatch.align import align
+from facelatch.config import CameraConfig, FinderConfig, QualityConfig
+from facelatch.errors import CameraError
+from facelatch.ports import Camera
+from facelatch.quality import Measures, judge, measure
+from facelatch.select_face import select
+from facelatch.values import Face, Frame, Image, SeveralFaces
+from facelatch_training.cropping import Finder
+from facelatch_training.plots import keep_out_of_git
+from facelatch_training.shards import write_png
+
+ROUNDS = ("as you are", "with the glasses changed (on or off)", "in other light (a lamp on or off)")
+"""One capture each; only a person can change glasses and lamps."""
+
+MIN_INTERVAL_SECONDS = 0.25
+"""Frames of a live camera closer together than this are nearly the same picture."""
+
+_PREVIEW_EVERY = 10
+_TURN = 0.12
+"""Pose.yaw and pitch beyond which a head counts as turned."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One kind of picture."""
+
+    name: str
+    ask: str
+    count: int
+    fits: Callable[[Measures], bool] = field(repr=False)
+
+
+def _straight(seen: Measures) -> bool:
+    return abs(seen.pose.yaw) < _TURN and abs(seen.pose.pitch) < _TURN
+
+
+WANTED = (
+    Wanted("straight", "look straight at the camera", 6, _straight),
+    Wanted("left", "turn a little to your right", 4, lambda seen: seen.pose.yaw <= -_TURN),
+    Wanted("right", "turn a little to your left", 4, lambda seen: seen.pose.yaw >= _TURN),
+    Wanted("up", "look up a little", 3, lambda seen: seen.pose.pitch <= -_TURN),
+    Wanted("down", "look down a little", 3, lambda seen: seen.pose.pitch >= _TURN),
+    Wanted("near", "come closer", 3, lambda seen: seen.eye_distance_px >= 60),
+    Wanted("far", "take a step back", 3, lambda seen: seen.eye_distance_px < 40),
+)
+"""In the order in which they are asked for. Left and right are the picture's."""
+
+
+@dataclass
+class Guide:
+    """What was kept so far in one round, and what to ask for next."""
+
+    wanted: tuple[Wanted, ...] = WANTED
+    kept: dict[str, int] = field(default_factory=dict)
+
+    def fills(self, seen: Measures) -> str | None:
+        """The first kind still missing that this picture is one of; None when it adds nothing."""
+        for kind in self.wanted:
+            if self.kept.get(kind.name, 0) < kind.count and kind.fits(seen):
+                return kind.name
+        return None
+
+    def keep(self, name: str) -> None:
+        """Counts a picture."""
+        self.kept[name] = self.kept.get(name, 0) + 1
+
+    @property
+    def missing(self) -> list[Wanted]:
+        """What is still missing."""
+        return [kind for kind in self.wanted if self.kept.get(kind.name, 0) < kind.count]
+
+    def sentence(self) -> str:
+        """What the person should do now."""
+        missing = self.missing
+        total = sum(kind.count for kind in self.wanted)
+        done = sum(min(self.kept.get(kind.name, 0), kind.count) for kind in self.wanted)
+        return f"[{done:2}/{total}] " + (missing[0].ask if missing else "done, thank you")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How a round ended."""
+
+    kept: int
+    missing: str
+    """Kinds that stayed short, in words; empty when nothing is missing."""
+
+
+def collect_round(
+    camera: Camera,
+    finder: Finder,
+    folder: Path,
+    *,
+    round_name: str,
+    timeout_seconds: float,
+    say: Callable[[str], None],
+    quality: QualityConfig | None = None,
+    min_interval_seconds: float = MIN_INTERVAL_SECONDS,
+) -> Collected:
+    """Captures until nothing is missing, the source ends or `timeout_seconds` of frames have passed.
+
+    Writes aligned crops as PNG into `folder`/anchors (straight looks) and `folder`/positives. Raises
+    CameraError, and InputError for a folder in a git checkout or a full disk; what was written stays.
+    """
+    keep_out_of_git(folder)
+    limits, guide = quality or QualityConfig(), Guide()
+    began: float | None = None
+    last = float("-inf")
+    label = f"{ROUNDS.index(round_name) if round_name in ROUNDS else 0}"
+    while guide.missing:
+        frame = camera.read()
+        if frame is None:
+            break
+        began = frame.captured if began is None else began
+        if frame.captured - began > timeout_seconds:
+            break
+        faces = finder.find(frame.image)
+        advice, crop, seen = _look(frame.image, faces, limits)
+        if frame.number % _PREVIEW_EVERY == 0:
+            write_preview(frame, faces, guide.sentence(), folder / "preview.png")
+        if crop is not None and seen is not None and frame.captured - last >= min_interval_seconds:
+            kind = guide.fills(seen)
+            if kind is not None:
+                guide.keep(kind)
+                last = frame.captured
+                place = folder / ("anchors" if kind == "straight" else "positives")
+                write_png(place / f"{label}-{kind}-{frame.number:06d}.png", crop)
+        say(f"{guide.sentence()}{'; ' + advice if advice else ''}")
+    if began is None:
+        raise CameraError("the camera gave no frame", hint="try another --device, or `facelatch check`")
+    short = ", ".join(f"{kind.count - guide.kept.get(kind.name, 0)} {kind.name}" for kind in guide.missing)
+    return Collected(sum(guide.kept.values()), short)
+
+
+def write_preview(frame: Frame, faces: Sequence[Face], sentence: str, path: Path) -> None:
+    """The picture as the camera sees it, mirrored as in a mirror, with the sentence under it."""
+    picture = frame.image.copy()
+    for face in faces:
+        corner = (round(face.box.x), round(face.box.y))
+        far = (round(face.box.x + face.box.width), round(face.box.y + face.box.height))
+        cv2.rectangle(picture, corner, far, (0, 255, 0), 2)
+    mirrored = np.ascontiguousarray(picture[:, ::-1])
+    cv2.putText(
+        mirrored, sentence, (8, mirrored.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 0), 2
+    )
+    write_png(path, mirrored)
+
+
+@contextmanager
+def open_camera(source: str, device: str) -> Iterator[Camera]:
+    """The daemon's own adapter for a camera. Raises CameraError."""
+    from facelatch.adapters.clock import MonotonicClock
+
+    config = CameraConfig.model_validate({"source": source, "device": device})
+    camera: Camera
+    if source == "picamera2":
+        from facelatch.adapters.camera_picamera2 import Picamera2Camera
+
+        camera = Picamera2Camera(config, MonotonicClock())
+    elif source == "v4l2":
+        from facelatch.adapters.camera_v4l2 import V4l2Camera
+
+        camera = V4l2Camera(config, MonotonicClock())
+    else:
+        from facelatch.adapters.camera_files import FilesCamera
+
+        camera = FilesCamera(config, MonotonicClock())
+    try:
+        yield camera
+    finally:
+        camera.close()
+
+
+def _look(
+    image: Image, faces: Sequence[Face], limits: QualityConfig
+) -> tuple[str, Image | None, Measures | None]:
+    """(advice, crop, measures); crop and measures only when the door would judge this face."""
+    chosen = select(faces, FinderConfig().similar_size_ratio)
+    if not isinstance(chosen, Face):
+        return (chosen.reason.hint if isinstance(chosen, SeveralFaces) else "no face in view"), None, None
+    crop = align(image, chosen.landmarks)
+    if crop is None:
+        return "no face in view", None, None
+    seen = measure(image.shape, chosen, crop)
+    reason = judge(seen, limits)
+    return ("", crop, seen) if reason is None else (reason.hint, None, None)
