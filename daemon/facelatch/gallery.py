@@ -58,6 +58,8 @@ class GalleryStore:
         self._path, self._ownership, self._connection = path, ownership, connection
         self.reembedded = 0
         """How many embeddings the last `load` had to make."""
+        self.wipe_due = False
+        """Whether traces of a removed person are still in the files; the next opening tries again."""
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -110,12 +112,6 @@ class GalleryStore:
             person = rows.find(self._connection, name)
             record = next(record for record in self.people() if record.person.id == person.id)
             return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
-
-    @property
-    def wipe_due(self) -> bool:
-        """Whether traces of a removed person still have to be wiped. Raises GalleryError."""
-        with explained(self._path):
-            return bool(self._connection.execute("SELECT wipe_due FROM state").fetchone()[0])
 
     def load(
         self,
@@ -256,10 +252,12 @@ class GalleryStore:
         Where that fails the door still has to work: `wipe_due` stays for the next opening.
         """
         with suppress(GalleryError), explained(self._path):
+            self.wipe_due = self._connection.execute("SELECT wipe_due FROM state").fetchone() == (1,)
             if self.wipe_due and self._empty_log():
                 self._connection.execute("VACUUM")
                 if self._empty_log():
                     self._connection.execute("UPDATE state SET wipe_due = 0")
+                    self.wipe_due = False
 
     def _empty_log(self) -> bool:
         """Moves the log into the database and cuts it to nothing; False while another program still reads it."""

@@ -492,9 +492,7 @@ NICKNAMES = ("ALTER TABLE people ADD COLUMN nickname TEXT NOT NULL DEFAULT ''",)
 def test_a_migration_keeps_the_people_and_raises_the_version(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        gallery_schema.open_database, "__defaults__", ((*gallery_schema.MIGRATIONS, NICKNAMES),)
-    )
+    monkeypatch.setattr(gallery_schema, "MIGRATIONS", (*gallery_schema.MIGRATIONS, NICKNAMES))
     with GalleryStore.open(filled) as store:
         assert names(store) == ["person 0", "person 1", "person 2"]
         assert store._connection.execute("PRAGMA user_version").fetchone() == (2,)

@@ -176,8 +176,8 @@ BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "v
     ("job", "instructions", "changes"),
     [
         ("add", 50, {"people": [ANNA, ["Ben", 2, REFERENCES]], "embeddings": [["a", 2 * REFERENCES]]}),
-        ("embed", 40, {"embeddings": [["b", REFERENCES]]}),
-        ("import", 80, {"people": [["Anna", 2, REFERENCES]], "embeddings": []}),
+        ("embed", 15, {"embeddings": [["b", REFERENCES]]}),
+        ("import", 40, {"people": [["Anna", 2, REFERENCES]], "embeddings": []}),
         ("migrate", 12, {"version": 2, "columns": 6}),
     ],
 )
