@@ -1,0 +1,143 @@
+"""The whole chain: prepare, fit, export, calibrate, evaluate, report. Without data it draws people of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from facelatch_training.calibrate import Targets, calibrate, write
+from facelatch_training.cropping import Finder
+from facelatch_training.evaluate import evaluate, table
+from facelatch_training.made_faces import draw_person
+from facelatch_training.plots import keep_out_of_git, write_plots
+from facelatch_training.prepare import Options, prepare
+from facelatch_training.protocols import gather, prepared
+from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe
+from facelatch_training.report import Findings, gather_findings, model_card
+from facelatch_training.report_html import write_html
+from facelatch_training.shards import write_png
+from facelatch_training.verifiers import open_verifier
+
+DRAWN_PEOPLE, DRAWN_PICTURES = 80, 4
+
+TOY = (
+    "trained on drawn faces of people who do not exist, to show the chain; it recognises nobody, and the daemon "
+    "refuses to open a door with it"
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What is to be made, and of what."""
+
+    out: Path
+    sources: tuple[Path, ...] = ()
+    """Folders of people or crop sets; empty: drawn people."""
+    about_data: str = TOY
+    recipe: Recipe | None = None
+    teacher: Path | None = None
+    finder: Finder | None = None
+    """None: the sources are aligned crops."""
+    targets: Targets | None = None
+
+    @property
+    def toy(self) -> bool:
+        """Whether the model can only be a toy."""
+        return not self.sources
+
+
+def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) -> Findings:
+    """Runs every step, telling `say` what it does; everything lies in `chain.out` afterwards.
+
+    Steps whose result is there already are not repeated, so a chain that was cut off goes on. Raises what
+    the steps raise.
+    """
+    keep_out_of_git(chain.out)
+    recipe = chain.recipe or tiny_recipe()
+    data = _prepared(chain, say, quiet)
+    target = _trained(chain, recipe, data, say)
+    say("calibrate: thresholds on one half of the validation people, rates on the other")
+    protocol = prepared(data)
+    targets = chain.targets or (_toy_targets() if chain.toy else Targets())
+    verifier = open_verifier(target)
+    found = calibrate(verifier, gather(protocol), protocol.identities, data=protocol.name, targets=targets)
+    write(found, target)
+    if not found.met:
+        say("calibrate: the targets are NOT met; the safest thresholds tried were written")
+    say("evaluate: the int8 file through the daemon's adapter")
+    judged = evaluate(
+        verifier, protocol, threshold=found.detection_threshold, threshold_origin="calibrated", quiet=quiet
+    )
+    write_plots({"model": judged}, chain.out / "evaluation")
+    say(table(judged))
+    say("report")
+    findings = gather_findings(target, data, run=chain.out / "run", quiet=quiet)
+    write_html(findings, chain.out / "report.html")
+    (target.parent / "README.md").write_text(model_card(findings), encoding="utf-8")
+    return findings
+
+
+def draw_people(
+    folder: Path, people: int = DRAWN_PEOPLE, pictures: int = DRAWN_PICTURES, seed: int = 0
+) -> Path:
+    """One folder per drawn person, aligned crops as PNG: nobody real, free to ship."""
+    for person in range(people):
+        for picture in range(pictures):
+            write_png(folder / f"drawn-{person:03d}" / f"{picture}.png", draw_person(person, picture, seed))
+    return folder
+
+
+def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
+    data = chain.out / "crops"
+    if (data / "faces.csv").is_file():
+        say(f"prepare: {data} is there already")
+        return data
+    sources: Sequence[Path] = chain.sources
+    options = Options()
+    if chain.toy:
+        say(f"prepare: no data given, drawing {DRAWN_PEOPLE} people. THE MODEL WILL OPEN NO DOOR.")
+        sources = [draw_people(chain.out / "drawn-people")]
+        options = Options(validation_share=0.4)
+    report = prepare(sources, data, finder=chain.finder, options=options, quiet=quiet)
+    thrown = sum(map(len, report.thrown.values()))
+    say(f"prepare: {report.kept} crops of {report.identities} people, {thrown} thrown away")
+    return data
+
+
+def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
+    """The exported file; training and export happen here, and only here is TensorFlow loaded."""
+    target = chain.out / "models" / "siamese.tflite"
+    if target.is_file() and target.with_suffix(".json").is_file():
+        say(f"fit, export: {target} is there already")
+        return target
+    import keras
+
+    from facelatch_training.dataset import RowsOf
+    from facelatch_training.export import export
+    from facelatch_training.workflow import load_material, make_material_yardstick, train
+
+    say("fit")
+    cache = chain.out / "cache"
+    material = load_material(data, cache, stream=recipe.stream)
+    threads = cv2.getNumThreads()
+    outcome = train(material, chain.out / "run", recipe, cache, teacher=chain.teacher)
+    cv2.setNumThreads(threads)
+    say("export: one int8 file, tried in every TFLite runtime there is")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    export(
+        keras.saving.load_model(outcome.model, compile=False),
+        RowsOf(material.crops, material.train),
+        make_material_yardstick(material),
+        target,
+        {"data": chain.about_data, "recipe_sha256": recipe_hash(recipe), "opens_doors": not chain.toy},
+        recipe.seed,
+    )
+    return target
+
+
+def _toy_targets() -> Targets:
+    """What so few drawn people allow to measure."""
+    return Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, households=30)

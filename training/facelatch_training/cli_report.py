@@ -1,0 +1,79 @@
+"""The commands that tell the story: report, and all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facelatch.errors import InputError
+from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.option("--data", type=FOLDER, required=True, help="Prepared crops; the validation split is used.")
+@click.option("--run", type=FOLDER, help="Run folder with the recipe and the learning curves.")
+@click.option("--peer", type=FOLDER, help="Folder of the reference network, measured on the same crops.")
+@click.option("--html", "page", type=ANY, default="runs/report.html", show_default=True)
+@click.option("--card", type=ANY, default="models/README.md", show_default=True)
+def report(model: Path, data: Path, run: Path | None, peer: Path | None, page: Path, card: Path) -> None:
+    """Measure MODEL whole and by slice; write one HTML page and the model card."""
+    from facelatch_training.report import gather_findings, model_card
+    from facelatch_training.report_html import write_html
+
+    findings = gather_findings(model, data, run=run, peer=peer)
+    write_html(findings, page)
+    card.parent.mkdir(parents=True, exist_ok=True)
+    card.write_text(model_card(findings), encoding="utf-8")
+    click.echo(f"wrote {page} and {card}")
+
+
+@click.command("all")
+@click.argument("sources", nargs=-1, type=FOLDER)
+@click.option("--out", type=ANY, default="runs/all", show_default=True, help="Everything is made here.")
+@click.option(
+    "--recipe", "recipe_file", type=FILE, help="[default: config/training.toml; a tiny one without SOURCES]"
+)
+@click.option("--teacher", type=FOLDER, help="Folder of the reference network, for distillation.")
+@click.option("--about-data", help="One sentence for the manifest: the data and its terms (with SOURCES).")
+def all_(
+    sources: tuple[Path, ...],
+    out: Path,
+    recipe_file: Path | None,
+    teacher: Path | None,
+    about_data: str | None,
+    kind: str,
+    finder_model: Path | None,
+    finder_score: float | None,
+    aligned: bool,
+) -> None:
+    """Do everything: prepare, fit, export, calibrate, evaluate, report.
+
+    Without SOURCES people are drawn and a tiny model is trained in a minute or two: it shows the chain, and
+    it opens no door.
+    """
+    from facelatch_training.chain import TOY, Chain, run_all
+    from facelatch_training.cropping import SCORE_THRESHOLD, open_finder
+    from facelatch_training.recipe import load_recipe
+
+    if sources and about_data is None:
+        raise InputError(
+            "what are these pictures?", hint="--about-data 'one sentence: the data and its terms'"
+        )
+    finder = None
+    if sources and not aligned and any(not (source / "faces.csv").is_file() for source in sources):
+        score = SCORE_THRESHOLD if finder_score is None else finder_score
+        finder = open_finder(kind, finder_model, score)
+    recipe = load_recipe(recipe_file or Path("config/training.toml")) if sources or recipe_file else None
+    chain = Chain(out, sources, about_data if sources and about_data else TOY, recipe, teacher, finder)
+    findings = run_all(chain, say=click.echo)
+    click.echo(
+        f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"
+    )
+    if not findings.manifest.opens_doors:
+        click.echo("This model opens no door: it was trained on drawn people.")
+
+
+for _option in reversed(FINDER_OPTIONS):
+    _option(all_)

@@ -1,0 +1,211 @@
+"""What a model was made of and what it does: gathered once, told as a model card and as one HTML page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facelatch.manifest import Manifest, Rate, load_manifest
+from facelatch.ports import Verifier
+from facelatch_training.evaluate import Evaluation, evaluate
+from facelatch_training.protocols import gather, prepared
+from facelatch_training.slice_rates import SliceRates, measure_slices
+from facelatch_training.verifiers import open_verifier
+
+LIMITS = (
+    "There is no liveness test: a good photograph or a screen of an enrolled person is that person to it. "
+    "Where this matters, add a second factor.",
+    "Visits are simulated from still photographs of unseen people, as still and as varied visits; a camera "
+    "at a real door, its light and its people have to be measured there (`facelatch-train evaluate --people`).",
+    "Relatives and small children are confused far more often than strangers; see the row `relatives`.",
+    "The half of a face under a mask or scarf carries much of what the network knows; see `half-face`.",
+    "The people in the training data are not a fair sample of mankind; rates for any one group may be worse.",
+)
+"""What holds whatever the figures say."""
+
+SLICE_WORDS = {
+    "whole": "the pictures as they are",
+    "relatives": "impostors of the same family only",
+    "dark": "probe at an eighth of the light, with shot noise",
+    "blur": "probe moved by 7 px",
+    "small": "probe reduced to a face about 30 px wide",
+    "half-face": "lower half of the probe covered",
+    "grey": "probe without colour",
+    "misaligned": "landmarks off by 3 px, 5 degrees, 5 %",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Everything a report says."""
+
+    model: str
+    size_bytes: int
+    manifest: Manifest
+    evaluation: Evaluation = field(repr=False)
+    slices: dict[str, SliceRates]
+    peer: Evaluation | None = field(repr=False)
+    recipe: dict[str, Any]
+    """`recipe.json` of the run; empty when no run folder was given."""
+    curves: dict[str, Path]
+    """Stage -> picture of its learning curves."""
+
+
+def gather_findings(
+    model: Path, data: Path, *, run: Path | None = None, peer: Path | None = None, quiet: bool = False
+) -> Findings:
+    """Evaluates `model` (.tflite with manifest) on the validation split of `data`, whole and by slice.
+
+    Raises ModelError for a model that does not load, InputError for faulty data.
+    """
+    manifest = load_manifest(model)
+    verifier: Verifier = open_verifier(model)
+    protocol = prepared(data)
+    threshold = manifest.detection_threshold
+    origin = "the manifest's detection threshold"
+    judged = evaluate(verifier, protocol, threshold=threshold, threshold_origin=origin, quiet=quiet)
+    beside = None if peer is None else evaluate(open_verifier(peer), protocol, quiet=quiet)
+    slices = measure_slices(verifier, gather(protocol), protocol.identities, threshold)
+    recipe: dict[str, Any] = {}
+    curves: dict[str, Path] = {}
+    if run is not None:
+        if (run / "recipe.json").is_file():
+            recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+        curves = {file.stem: file for file in sorted(run.glob("*.png"))}
+    return Findings(model.name, model.stat().st_size, manifest, judged, slices, beside, recipe, curves)
+
+
+def model_card(found: Findings) -> str:
+    """`models/README.md`: what the model is, is made of, does, and does not do."""
+    manifest = found.manifest
+    lines = [
+        "# Models",
+        "",
+        "Written by `facelatch-train report`; figures are not edited by hand.",
+        "",
+        f"## {found.model}",
+        "",
+        "A Siamese network: int8 embedding tower, L1 distance, sigmoid; signatures `embed`, `compare`, `verify`. "
+        f"Input: aligned RGB crops of 112x112 (alignment version {manifest.align_version}); embedding of "
+        f"{manifest.embedding_size} numbers; {found.size_bytes / 1e6:.2f} MB.",
+        "",
+        *(
+            []
+            if manifest.opens_doors
+            else ["**A toy: trained on made data. The daemon refuses to open a door with it.**", ""]
+        ),
+        f"- data and terms: {manifest.data}",
+        f"- detection threshold {manifest.detection_threshold:.4f}, verification threshold "
+        f"{manifest.verification_threshold:.4f}",
+        f"- sha256 `{manifest.model_sha256}`",
+        f"- recipe `{manifest.recipe_sha256[:16]}`, commit {manifest.commit}, made {manifest.created}",
+        "",
+        *_evaluation_lines(found),
+        *_slice_lines(found),
+        *_rate_lines(manifest.rates),
+        *_recipe_lines(found.recipe),
+        "## Known limits",
+        "",
+        *(f"- {limit}" for limit in LIMITS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _evaluation_lines(found: Findings) -> list[str]:
+    judged = found.evaluation
+    lines = [
+        "## On people it has never seen",
+        "",
+        f"{judged.protocol}: {judged.pictures} pictures of {judged.identities} identities, "
+        f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, none of them trained on"
+        + (
+            f"; accuracy on {judged.fold_pairs:,} balanced pairs in {judged.folds} folds"
+            if judged.folds
+            else ""
+        )
+        + ". Intervals: 95 %, bootstrap over identities.",
+        "",
+        f"    facelatch-train evaluate models/{found.model} --data DATA",
+        "",
+        "| figure | value | interval |" + (" reference network, same crops |" if found.peer else ""),
+        "|---|---|---|" + ("---|" if found.peer else ""),
+    ]
+    thresholded = {"precision", "recall", "fmr", "fnmr"}
+    for name, figure in judged.figures.items():
+        row = f"| {name} | {figure.value:.3%} | {figure.low:.3%} to {figure.high:.3%} |"
+        if found.peer is not None:
+            other = found.peer.figures.get(name)
+            row += " |" if other is None or name in thresholded else f" {other.value:.3%} |"
+        lines.append(row)
+    note = (
+        f"precision, recall, fmr and fnmr at {judged.threshold:.4f}, {judged.threshold_origin}; precision at"
+    )
+    return [
+        *lines,
+        "",
+        f"{note} one genuine to {judged.impostors / max(1, judged.genuine):,.0f} impostors.",
+        "",
+    ]
+
+
+def _slice_lines(found: Findings) -> list[str]:
+    whole = found.slices["whole"]
+    lines = [
+        "## By slice",
+        "",
+        f"Spoiled probes against whole references, at the detection threshold; {whole.identities} identities, "
+        f"{whole.genuine:,} genuine and {whole.impostors:,} impostor comparisons a slice (relatives: "
+        f"{found.slices['relatives'].impostors if 'relatives' in found.slices else 0:,} impostors).",
+        "",
+        "| slice | what | FMR | FNMR | TAR at FAR 1e-3 |",
+        "|---|---|---|---|---|",
+    ]
+    for name, rates in found.slices.items():
+        cells = " | ".join(
+            f"{figure.value:.3%} ({figure.low:.3%} to {figure.high:.3%})"
+            for figure in (rates.fmr, rates.fnmr, rates.tar_at_1e3)
+        )
+        lines.append(f"| {name} | {SLICE_WORDS.get(name, '')} | {cells} |")
+    return [*lines, ""]
+
+
+def _rate_lines(rates: dict[str, Rate]) -> list[str]:
+    lines = ["## Calibrated rates in the manifest", ""]
+    if not rates:
+        return [*lines, "None yet: run `facelatch-train calibrate`.", ""]
+    lines += ["| rate | value | interval | identities | comparisons | data |", "|---|---|---|---|---|---|"]
+    for name, rate in rates.items():
+        span = "" if rate.low is None or rate.high is None else f"{rate.low:.4%} to {rate.high:.4%}"
+        lines.append(
+            f"| {name} | {rate.value:.4%} | {span} | {rate.identities} | {rate.comparisons:,} | {rate.data} |"
+        )
+    return [*lines, ""]
+
+
+def _recipe_lines(recipe: dict[str, Any]) -> list[str]:
+    if not recipe:
+        return []
+    versions = ", ".join(f"{name} {version}" for name, version in recipe.get("versions", {}).items())
+    return [
+        "## Recipe",
+        "",
+        f"Seed {recipe.get('seed')}, data fingerprint `{str(recipe.get('data'))[:16]}`, {versions}.",
+        "",
+        "```json",
+        json.dumps(recipe.get("recipe", {}), indent=1),
+        "```",
+        "",
+    ]
+
+
+def as_json(found: Findings) -> dict[str, Any]:
+    """The findings for programs."""
+    return {
+        "model": found.model,
+        "size_bytes": found.size_bytes,
+        "evaluation": found.evaluation.as_json(),
+        "peer": None if found.peer is None else found.peer.as_json(),
+        "slices": {name: asdict(rates) for name, rates in found.slices.items()},
+    }
