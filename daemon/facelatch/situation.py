@@ -55,6 +55,7 @@ class EnrolmentView:
     kept: int
     wanted: int
     person: str | None = None
+    """The new person, if named; after a duplicate whoever it is."""
     reason: str | None = None
     hint: str = ""
 
@@ -136,5 +137,7 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
         case enrolment.Done(person=person, references=count):
             return EnrolmentView(name, count, wanted, person.name)
         case enrolment.Failed(failure=failure, detail=detail):
-            return EnrolmentView(name, 0, wanted, detail or None, failure.value, failure.hint)
+            person = detail if failure is Failure.DUPLICATE else None
+            hint = f"{detail}: {failure.hint}" if failure is Failure.SAVE_FAILED else failure.hint
+            return EnrolmentView(name, 0, wanted, person, failure.value, hint)
     return EnrolmentView(name, 0, wanted)

@@ -295,6 +295,9 @@ def test_a_save_that_fails_is_said_in_every_way() -> None:
     assert outputs.pattern is Pattern.NOT_SAVED
     assert outputs.events[0].fields["REASON"] == "disk full"
     assert door.told() == ["enrolment.save_failed"]
+    view = controller.enrolment_view(door.state, door.config)
+    assert (view.state, view.person, view.reason) == ("failed", None, "save_failed")
+    assert view.hint.startswith("disk full: ")
 
 
 def test_an_admin_authorises_by_face_and_the_door_stays_locked() -> None:
