@@ -137,7 +137,7 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
         case enrolment.Done(person=person, references=count):
             return EnrolmentView(name, count, wanted, person.name)
         case enrolment.Failed(failure=failure, detail=detail):
-            person = detail if failure is Failure.DUPLICATE else None
+            already = detail if failure is Failure.DUPLICATE else None
             hint = f"{detail}: {failure.hint}" if failure is Failure.SAVE_FAILED else failure.hint
-            return EnrolmentView(name, 0, wanted, person, failure.value, hint)
+            return EnrolmentView(name, 0, wanted, already, failure.value, hint)
     return EnrolmentView(name, 0, wanted)
