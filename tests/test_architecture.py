@@ -52,8 +52,9 @@ BESIDE = {
 ADAPTERS_KNOW = 2
 """The highest layer an adapter may import, although it lies higher itself: it makes no decisions."""
 
-TRAINING_KNOWS = ("adapters.finder_*", "adapters.verifier_tflite")
-"""What the training may import of the daemon besides layers 0 to 2."""
+TRAINING_KNOWS = ("adapters.finder_*", "adapters.verifier_tflite", "adapters.camera_*", "adapters.clock")
+"""What the training may import of the daemon besides layers 0 to 2: it collects from the door's own cameras and
+judges with the door's own finder and verifier."""
 
 VENDORS: dict[str, str] = {
     "numpy": "*",
