@@ -93,7 +93,9 @@ def test_a_higher_threshold_finds_a_part_of_what_a_lower_one_does(portrait: Imag
 @settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**31), st.floats(0, 1))
 def test_no_picture_makes_it_raise(height: int, width: int, seed: int, coarse: float):
-    noise = np.random.default_rng(seed).integers(0, 256, (1 + int(height * coarse), 1 + int(width * coarse), 3))
+    noise = np.random.default_rng(seed).integers(
+        0, 256, (1 + int(height * coarse), 1 + int(width * coarse), 3)
+    )
     image = cv2.resize(noise.astype(np.uint8), (width, height))
     for face in CascadeFinder(0.0).find(image):
         assert np.isfinite(face.landmarks).all()
