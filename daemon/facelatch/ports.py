@@ -88,7 +88,7 @@ class Lock(Protocol):
 
     @property
     def ceiling_fired(self) -> bool:
-        """Whether the hard ceiling has relocked; true until the next `set(LOCKED)`."""
+        """Whether the hard ceiling has relocked; true until the next unlocking begins."""
         ...
 
     def set(self, level: LockLevel) -> None:
