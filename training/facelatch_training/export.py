@@ -7,16 +7,31 @@ without which the runtimes fall back to their slow kernels.
 
 from __future__ import annotations
 
+import datetime
+import hashlib
+import json
+import subprocess
+import sys
 import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from facelatch_training.dataset import CROP_SIZE, CropArray
+from facelatch.align import ALIGN_VERSION
+from facelatch.errors import ModelError
+from facelatch.manifest import SIGNATURES, Manifest
+from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.fit import embed as embed_crops
 from facelatch_training.pairs import Rows
+from facelatch_training.validation import Yardstick
 
 CALIBRATION_CROPS = 300
+MAX_LOSS = 0.002
+"""Accuracy on the yardstick's pairs that int8 may lose against float."""
+RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 
 
 def to_tflite(tower: keras.Model, head: keras.Model) -> bytes:
@@ -76,9 +91,131 @@ def quantize_tower(model: bytes, crops: CropArray, pairs: tuple[Rows, Rows]) -> 
     return bytes(maker.quantize(ranges).quantized_model)
 
 
-def calibration_crops(crops: CropArray, seed: int) -> CropArray:
+def calibration_crops(crops: Crops, seed: int) -> CropArray:
     """A seeded handful of training crops for the ranges."""
-    rows = np.random.default_rng([seed, 0x716E74]).choice(
-        len(crops), min(CALIBRATION_CROPS, len(crops)), replace=False
-    )
+    rng = np.random.default_rng([seed, 0x716E74])
+    rows = rng.choice(len(crops), min(CALIBRATION_CROPS, len(crops)), replace=False)
     return np.stack([crops[int(row)] for row in rows])
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How the int8 file compares with the Keras model it came from, on the yardstick."""
+
+    float_figures: dict[str, float]
+    int8_figures: dict[str, float]
+    cosine: float
+    """Mean cosine between the float and the int8 embedding of a crop."""
+    runtimes: dict[str, str]
+    """Per runtime its version and the largest difference of an embedding from the first runtime's."""
+
+
+def export(
+    siamese: keras.Model, crops: Crops, yardstick: Yardstick, target: Path, about: dict[str, Any], seed: int
+) -> Parity:
+    """Write `target` (`siamese.tflite`) and the manifest beside it, both or neither.
+
+    `crops` are training crops; `about` gives the manifest's `data`, `recipe_sha256` and `opens_doors`. The
+    thresholds in the manifest are the yardstick's until `calibrate` replaces them. Raises ModelError when
+    int8 loses more than MAX_LOSS of accuracy or a runtime cannot run the file.
+    """
+    tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
+    some = calibration_crops(crops, seed)
+    half = len(some) // 8
+    pairs = (np.arange(half), np.arange(half, 2 * half))
+    model = quantize_tower(to_tflite(tower, head), some, pairs)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        draft.write_bytes(model)
+        _write_manifest(draft, model, int(tower.output.shape[-1]), about, threshold=0.5)
+        parity = compare_with_float(draft, siamese, yardstick)
+        threshold = float(np.clip(parity.int8_figures["threshold@0.0001"], 1e-6, 1 - 1e-6))
+        _write_manifest(draft, model, int(tower.output.shape[-1]), about, threshold)
+        draft.replace(target)
+        draft.with_suffix(".json").replace(target.with_suffix(".json"))
+    return parity
+
+
+def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) -> Parity:
+    """Run the file in every runtime there is and judge it. Raises ModelError when it is not good enough."""
+    tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
+    exact = embed_crops(tower, yardstick.crops)
+    rounded, runtimes = _in_all_runtimes(model, yardstick.crops)
+    parity = Parity(
+        yardstick.judge(exact, head),
+        yardstick.judge(rounded, head),
+        float(np.mean(np.sum(exact * rounded, axis=1))),
+        runtimes,
+    )
+    lost = parity.float_figures["accuracy"] - parity.int8_figures["accuracy"]
+    if lost > MAX_LOSS:
+        raise ModelError(
+            f"int8 loses {100 * lost:.2f} points of pair accuracy, {100 * MAX_LOSS:.2f} are allowed",
+            hint="more calibration crops, or train longer with a lower final rate",
+        )
+    return parity
+
+
+def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]]:
+    """Embeddings by the first runtime, and what every runtime said. A process each: two in one may clash."""
+    first: Any = None
+    said: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        crops_file, answer = Path(folder) / "crops.npy", Path(folder) / "answer.npy"
+        for runtime in RUNTIMES:
+            np.save(crops_file, crops if first is None else crops[:64])
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "facelatch_training.runtime_check",
+                    runtime,
+                    model,
+                    crops_file,
+                    answer,
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise ModelError(f"{runtime} cannot run {model.name}: {done.stderr.strip()[-500:]}")
+            embeddings = np.load(answer)
+            first = embeddings if first is None else first
+            gap = float(np.abs(first[: len(embeddings)] - embeddings).max())
+            said[runtime] = f"{done.stdout.strip()}, largest difference {gap:.4f}"
+    return first, said
+
+
+def _write_manifest(model: Path, data: bytes, width: int, about: dict[str, Any], threshold: float) -> None:
+    manifest = Manifest(
+        format=1,
+        kind="siamese",
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        align_version=ALIGN_VERSION,
+        embedding_size=width,
+        signatures={n: {"inputs": [*i], "outputs": [*o]} for n, (i, o) in SIGNATURES.items()},
+        detection_threshold=threshold,
+        verification_threshold=0.5,
+        rates={},
+        commit=_commit(),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **about,
+    )
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2)
+    model.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+
+
+def _commit() -> str:
+    """The commit of the code that exported, `-dirty` when the tree differs, or `unknown` outside of a
+    checkout.
+    """
+    here = Path(__file__).parent
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"

@@ -76,6 +76,8 @@ class MetricRecipe(_Section):
     scale: float = Field(default=32.0, gt=0)
     morph_share: float = Field(default=0.3, ge=0, lt=1)
     morphs: int = Field(default=60_000, ge=0)
+    morph_seed: int = Field(default=1, ge=0)
+    """The morphs' own seed, so that they can be kept when the run's seed changes."""
 
 
 class SiameseRecipe(_Section):

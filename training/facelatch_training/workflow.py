@@ -90,7 +90,7 @@ def train(
     run = RunFolder(run_folder, recipe, material.mark)
     distils = recipe.metric.distill_weight > 0 and initial is None
     taught = _teach(material, recipe, cache, teacher) if distils else None
-    yardstick = _yardstick(material, taught)
+    yardstick = make_material_yardstick(material, taught)
     before: dict[str, float] | None = None
     if initial is not None:
         siamese = keras.saving.load_model(initial, compile=False)
@@ -115,12 +115,14 @@ def train(
             hint="more people, or a lower siamese.rate",
         )
     partial = target.with_name("partial.keras")
-    siamese.save(partial)
+    # A fresh model of the same layers: without the optimiser's variables the file is half as large.
+    build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
     partial.replace(target)
     return Outcome(target, before, after)
 
 
-def _yardstick(material: Material, taught: Embeddings | None) -> Yardstick:
+def make_material_yardstick(material: Material, taught: Embeddings | None = None) -> Yardstick:
+    """The validation people as a yardstick; `taught` (of all crops) tells which strangers are alike."""
     rows = material.validation
     crops = np.stack([material.crops[int(row)] for row in rows])
     labels, _ = material.index.labels(rows)
@@ -150,9 +152,9 @@ def _metric_data(
     labels, _ = material.index.labels(material.train)
     morphs, morph_teacher = np.zeros((0, 112, 112, 3), np.uint8), None
     if taught is not None and teacher is not None and recipe.metric.morphs and not recipe.stream:
-        name = f"{material.mark[:16]}-{recipe.seed}-{recipe.metric.morphs}.npy"
+        name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}.npy"
         if not (cache / f"morph-teacher-{name}").is_file():
-            made = make_morphs(crops, recipe.metric.morphs, recipe.seed)
+            made = make_morphs(crops, recipe.metric.morphs, recipe.metric.morph_seed)
             _save(cache / f"morphs-{name}", made)
             _save(cache / f"morph-teacher-{name}", Teacher(teacher).embed_all(made, "morphs"))
         morphs = np.load(cache / f"morphs-{name}", mmap_mode="r")
