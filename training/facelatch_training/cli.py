@@ -9,6 +9,10 @@ from pathlib import Path
 import click
 
 from facelatch.errors import FacelatchError
+from facelatch_training.cli_data import collect, prepare
+from facelatch_training.cli_judge import calibrate, evaluate
+from facelatch_training.cli_report import all_, report
+from facelatch_training.finder.cli import finder
 
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -55,6 +59,48 @@ def fit(
         if figures is not None:
             click.echo(f"{title}: " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
     click.echo(f"saved {outcome.model}")
+
+
+@commands.command()
+@click.argument("model", type=EXISTING_FILE)
+@click.argument("data", type=EXISTING_FOLDER)
+@click.option("--to", "target", type=ANY_PATH, default="models/siamese.tflite", show_default=True)
+@click.option(
+    "--recipe", "recipe_file", type=EXISTING_FILE, default="config/training.toml", show_default=True
+)
+@click.option("--cache", type=ANY_PATH, required=True, help="Where decoded crops are kept.")
+@click.option("--about-data", required=True, help="One sentence for the manifest: the data and its terms.")
+def export(model: Path, data: Path, target: Path, recipe_file: Path, cache: Path, about_data: str) -> None:
+    """Turn MODEL (siamese.keras) into one int8 TFLite file with its manifest, checked on the crop set DATA.
+    """
+    import keras
+
+    from facelatch_training import network  # noqa: F401  (registers the layers)
+    from facelatch_training.dataset import RowsOf
+    from facelatch_training.export import export as export_model
+    from facelatch_training.recipe import load_recipe, recipe_hash
+    from facelatch_training.workflow import load_material, make_material_yardstick
+
+    recipe = load_recipe(recipe_file)
+    material = load_material(data, cache, stream=recipe.stream)
+    parity = export_model(
+        keras.saving.load_model(model, compile=False),
+        RowsOf(material.crops, material.train),
+        make_material_yardstick(material),
+        target,
+        {"data": about_data, "recipe_sha256": recipe_hash(recipe), "opens_doors": recipe.name != "tiny"},
+        recipe.seed,
+    )
+    for name, value in parity.int8_figures.items():
+        click.echo(f"{name:18} float {parity.float_figures[name]:.4f}   int8 {value:.4f}")
+    click.echo(f"mean cosine of float and int8 embeddings: {parity.cosine:.4f}")
+    for runtime in parity.runtimes.values():
+        click.echo(f"runs in {runtime}")
+    click.echo(f"saved {target}; measure it with `facelatch-train calibrate`")
+
+
+for command in (collect, prepare, evaluate, calibrate, report, all_, finder):
+    commands.add_command(command)
 
 
 def main() -> None:

@@ -1,0 +1,165 @@
+"""`facelatch-train`: every command explains itself, starts fast, and turns faults into one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from facelatch.errors import InputError, ModelError
+from facelatch_training.cli import commands
+
+REPO = Path(__file__).resolve().parents[2]
+NAMES = ("collect", "prepare", "fit", "evaluate", "calibrate", "export", "report", "all", "finder")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program as a person starts it."""
+    paths = os.pathsep.join(str(REPO / folder) for folder in ("daemon", "training"))
+    return subprocess.run(
+        [sys.executable, "-m", "facelatch_training.cli", *arguments],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+
+
+def test_help_names_every_command() -> None:
+    shown = run("--help")
+    assert shown.returncode == 0
+    for name in NAMES:
+        assert f"\n  {name} " in shown.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_explains_itself(name: str) -> None:
+    shown = CliRunner().invoke(commands, [name, "--help"])
+    assert shown.exit_code == 0
+    assert len(shown.output) > 100
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from facelatch_training import cli; "
+        "print([m for m in ('tensorflow', 'keras', 'matplotlib', 'cv2', 'numpy') if m in sys.modules])"
+    )
+    paths = os.pathsep.join(str(REPO / folder) for folder in ("daemon", "training"))
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert shown.stdout.strip() == "[]"
+
+
+def test_a_known_fault_is_one_line_a_hint_and_an_exit_code(tmp_path: Path) -> None:
+    shown = run("evaluate", str(tmp_path / "siamese.tflite"), "--people", str(tmp_path), "--aligned")
+    assert shown.returncode == ModelError.exit_code
+    lines = shown.stderr.strip().splitlines()
+    assert lines[0].startswith("facelatch-train: ")
+    assert "no such file" in lines[0]
+    assert lines[1].startswith("  ")
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--pairs", "pairs.txt"], ["--data", "a", "--people", "b"]])
+def test_evaluate_wants_exactly_one_protocol(options: list[str], reference: Path) -> None:
+    outcome = CliRunner().invoke(commands, ["evaluate", str(reference), "--aligned", *options])
+    assert isinstance(outcome.exception, InputError)
+    assert "too much" in str(outcome.exception)
+
+
+@pytest.fixture
+def reference() -> Path:
+    """The reference network, the one verifier that needs neither training nor TensorFlow."""
+    folder = REPO.parent / "shared" / "data" / "reference"
+    if not (folder / "mobilefacenet.bin").is_file():
+        pytest.skip("no ../shared/data/reference beside the repository")
+    pytest.importorskip("ncnn")
+    return folder
+
+
+def write(path: Path, person: int, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng([person, number // 10]).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC).astype(np.int16) + number % 10 * 3
+    cv2.imwrite(str(path), image.clip(0, 255).astype(np.uint8))
+
+
+def test_evaluate_prints_a_document_for_programs(tmp_path: Path, reference: Path) -> None:
+    for person in range(4):
+        for number in range(3):
+            write(tmp_path / "people" / f"p{person}" / f"{number}.png", person, number)
+    outcome = CliRunner().invoke(
+        commands,
+        ["evaluate", str(reference), "--people", str(tmp_path / "people"), "--aligned", "--json", "--resamples", "20"],
+    )  # fmt: skip
+    assert outcome.exit_code == 0, outcome.output
+    document = json.loads(outcome.stdout)
+    assert document["identities"] == 4
+    assert document["genuine_comparisons"] == 12
+    assert document["impostor_comparisons"] == 54
+    assert document["figures"]["auc"]["value"] > 0.9
+    assert set(document["figures"]) >= {
+        "precision", "recall", "auc", "eer", "tar@far=0.01", "tar@far=0.001", "tar@far=0.0001", "fnmr@fmr=0.0001",
+    }  # fmt: skip
+
+
+def test_prepare_says_what_became_of_the_pictures(tmp_path: Path) -> None:
+    for person in range(8):
+        for number in (0, 10):
+            write(tmp_path / "people" / f"p{person}" / f"{number}.png", person, number)
+    write(tmp_path / "people" / "p0" / "again.png", 0, 1)
+    outcome = CliRunner().invoke(
+        commands,
+        [
+            "prepare",
+            str(tmp_path / "people"),
+            "--out",
+            str(tmp_path / "set"),
+            "--aligned",
+            "--validation",
+            "0.5",
+        ],
+    )
+    assert outcome.exit_code == 0, outcome.output
+    assert "16 crops of 8 people" in outcome.output
+    assert "thrown away: 1, same picture" in outcome.output
+    assert "fingerprint " in outcome.output
+
+
+def test_all_wants_to_know_what_real_pictures_are(tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    outcome = CliRunner().invoke(commands, ["all", str(tmp_path / "people"), "--out", str(tmp_path / "out")])
+    assert isinstance(outcome.exception, InputError)
+    assert "about-data" in outcome.exception.hint
+
+
+@pytest.mark.slow
+def test_all_runs_end_to_end_on_drawn_people_and_opens_no_door(tmp_path: Path) -> None:
+    """What a newcomer starts: one command, no data, a minute or two, and a model the daemon refuses."""
+    for needed in ("tensorflow", "ai_edge_quantizer", "ai_edge_litert"):
+        pytest.importorskip(needed)
+    made = run("all", "--out", str(tmp_path / "all"))
+    assert made.returncode == 0, made.stderr[-3000:]
+    assert "THE MODEL WILL OPEN NO DOOR" in made.stdout
+    manifest = json.loads((tmp_path / "all" / "models" / "siamese.json").read_text())
+    assert manifest["opens_doors"] is False
+    assert {"fmr", "fnmr", "far_per_attempt", "frr_per_attempt"} <= set(manifest["rates"])
+    assert (tmp_path / "all" / "report.html").stat().st_size > 50_000
+    card = (tmp_path / "all" / "models" / "README.md").read_text()
+    assert "A toy" in card
+    evaluated = run(
+        "evaluate", str(tmp_path / "all" / "models" / "siamese.tflite"),
+        "--data", str(tmp_path / "all" / "crops"), "--json", "--resamples", "20",
+    )  # fmt: skip
+    assert json.loads(evaluated.stdout)["figures"]["auc"]["value"] > 0.6
+    keras_file = next((tmp_path / "all" / "run").glob("*.keras"))
+    by_keras = run(
+        "evaluate", str(keras_file), "--data", str(tmp_path / "all" / "crops"), "--json", "--resamples", "20"
+    )
+    assert json.loads(by_keras.stdout)["figures"]["auc"]["value"] > 0.6
