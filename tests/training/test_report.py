@@ -1,0 +1,124 @@
+"""The model card and the page say what was measured, on whom, and by which command; slices spoil what they say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch.manifest import SIGNATURES, Manifest, Rate
+from facelatch.values import Image
+from facelatch_training import protocols
+from facelatch_training.evaluate import evaluate
+from facelatch_training.report import LIMITS, Findings, model_card
+from facelatch_training.report_html import write_html
+from facelatch_training.slice_rates import measure_slices
+from facelatch_training.slices import SLICES, frame_noise
+
+
+class PatternVerifier:
+    """Compares pictures reduced to 6 x 6."""
+
+    model_sha256 = "0" * 64
+
+    def embed(self, crop: Image) -> np.ndarray:
+        small = crop.reshape(14, 8, 14, 8, 3).mean(axis=(1, 3)).ravel() / 255
+        return np.asarray((small - small.mean()) / (small.std() + 1e-6), np.float32)
+
+    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-np.abs(gallery - probe).mean(axis=1)), np.float32)
+
+
+def crop(person: int, number: int) -> Image:
+    rng = np.random.default_rng(person)
+    coarse = rng.integers(60, 220, (8, 8, 3)).repeat(14, axis=0).repeat(14, axis=1)
+    noise = np.random.default_rng([person, number]).normal(0, 12, (112, 112, 3))
+    return np.asarray((coarse + noise).clip(0, 255), np.uint8)
+
+
+NAMES = [f"fF{family:04d}MID{member}" for family in range(10) for member in (1, 2) for _ in range(3)]
+CROPS = np.stack([crop(row // 3, row) for row in range(len(NAMES))])
+
+
+def drawn() -> protocols.Protocol:
+    return protocols.Protocol(
+        "drawn", tuple(map(str, range(len(NAMES)))), tuple(NAMES), lambda: iter(enumerate(CROPS))
+    )
+
+
+@pytest.mark.parametrize("name", [*SLICES, "frame"])
+def test_spoiling_keeps_shape_and_type_and_changes_the_picture(name: str) -> None:
+    spoil = SLICES.get(name, frame_noise)
+    before = CROPS[0].copy()
+    spoiled = spoil(CROPS[0], np.random.default_rng(0))
+    assert spoiled.shape == (112, 112, 3)
+    assert spoiled.dtype == np.uint8
+    assert (spoiled != CROPS[0]).any()
+    np.testing.assert_array_equal(CROPS[0], before)
+
+
+def test_the_dark_slice_is_darker_and_noisier() -> None:
+    dark = SLICES["dark"](np.full((112, 112, 3), 160, np.uint8), np.random.default_rng(0))
+    assert dark.mean() < 110
+    assert dark.std() > 3
+
+
+def test_slices_are_measured_against_whole_references() -> None:
+    rates = measure_slices(PatternVerifier(), CROPS, NAMES, 0.6, resamples=20)
+    assert set(rates) == {"whole", "relatives", *SLICES}
+    assert rates["whole"].genuine == 20 * 3 * 2
+    assert rates["whole"].impostors == 60 * 59 - 120
+    assert rates["relatives"].impostors == 60 * 3
+    assert rates["half-face"].fnmr.value > rates["whole"].fnmr.value
+
+
+def test_slices_take_whole_families_up_to_the_limit() -> None:
+    rates = measure_slices(PatternVerifier(), CROPS, NAMES, 0.6, limit=13, resamples=5)
+    assert rates["whole"].identities == 6
+
+
+def findings(*, opens_doors: bool) -> Findings:
+    verifier = PatternVerifier()
+    manifest = Manifest(
+        format=1, kind="siamese", model_sha256="ab" * 32, align_version=1, embedding_size=196,
+        signatures={name: {"inputs": list(i), "outputs": list(o)} for name, (i, o) in SIGNATURES.items()},
+        detection_threshold=0.6, verification_threshold=0.5, opens_doors=opens_doors,
+        rates={"fmr": Rate(value=1e-4, low=0, high=2e-4, identities=7, comparisons=1234, data="half B")},
+        data="drawn patterns, free for all", recipe_sha256="cd" * 32, commit="abc", created="2026-01-01",
+    )  # fmt: skip
+    return Findings(
+        model="siamese.tflite", size_bytes=2_000_000, manifest=manifest,
+        evaluation=evaluate(verifier, drawn(), threshold=0.6, resamples=10, quiet=True),
+        slices=measure_slices(verifier, CROPS, NAMES, 0.6, resamples=10),
+        peer=evaluate(verifier, drawn(), resamples=10, quiet=True),
+        recipe={"seed": 7, "data": "ef" * 32, "versions": {"keras": "3"}, "recipe": {"name": "x"}}, curves={},
+    )  # fmt: skip
+
+
+def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
+    card = model_card(findings(opens_doors=True))
+    for words in (
+        "drawn patterns, free for all", "60 pictures of 20 identities", "60 genuine and 1,710 impostor",
+        "facelatch-train evaluate models/siamese.tflite", "| relatives |", "| fmr | 0.0100% |", "1,234",
+        "Seed 7", *LIMITS,
+    ):  # fmt: skip
+        assert words in card
+    assert "toy" not in card.lower()
+    assert "A toy" in model_card(findings(opens_doors=False))
+
+
+def test_every_table_row_has_as_many_cells_as_its_head() -> None:
+    for block in model_card(findings(opens_doors=True)).split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    page = write_html(findings(opens_doors=True), tmp_path / "report.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("<table>") == 3
+    assert "half-face" in page
+    assert "|---" not in page
