@@ -150,8 +150,8 @@ def clip(visits: list[tuple[str | None, float]], seed: int) -> Iterator[Image]:
 
 
 def story(stranger: str, person: str) -> list[tuple[str | None, float]]:
-    """Visits for `clip`: first a stranger, then a person; time enough between and after them to lock again."""
-    return [(None, 1.0), (stranger, 5.0), (None, 3.5), (person, 5.0), (None, 7.0)]
+    """Visits for `clip`: a stranger, short enough for no lock-out, then a person, and time to lock again."""
+    return [(None, 1.0), (stranger, 2.6), (None, 3.4), (person, 4.0), (None, 7.0)]
 
 
 def save(pictures: Iterator[Image], folder: Path) -> int:
