@@ -30,7 +30,7 @@ sh deploy/venv.sh
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-demo.XXXXXX")
 daemon=
 clean_up() {
-    if [ -n "$daemon" ]; then kill "$daemon" 2>/dev/null && wait "$daemon" || true; fi
+    if [ -n "$daemon" ] && kill "$daemon" 2>/dev/null; then wait "$daemon" || true; fi
     rm -rf -- "$scratch"
 }
 trap clean_up EXIT
