@@ -20,6 +20,8 @@ STRIDES = (8, 16, 32)
 BASE_CELLS = 4.0
 """A box output of 0 means a side of this many strides."""
 
+_MOST = 200  # candidates looked at: bounds the time a strange picture can take
+_NESTED = 0.7  # of the smaller box: a face seen at two scales, not a face on a face
 _LOG_LIMIT = 3.0  # boxes beyond 20 times the base size, either way, are nonsense
 
 
@@ -46,7 +48,7 @@ def decode(
         probability = 1 / (1 + np.exp(-score.astype(np.float64)))
         finite = np.isfinite(probability) & np.isfinite(box).all(axis=1) & np.isfinite(landmarks).all(axis=1)
     chosen = np.flatnonzero(finite & (probability >= threshold))
-    chosen = chosen[np.argsort(-probability[chosen], kind="stable")]
+    chosen = chosen[np.argsort(-probability[chosen], kind="stable")][:_MOST]
     centres, strides = grid[0][chosen], grid[1][chosen]
     sides = BASE_CELLS * strides * np.exp(np.clip(box[chosen, 2:], -_LOG_LIMIT, _LOG_LIMIT))
     middle = centres + strides * np.clip(box[chosen, :2], -64, 64)
@@ -58,20 +60,21 @@ def decode(
 def merge(candidates: Floats, overlap: float = 0.4, blend: float = 0.6) -> Floats:
     """Non-maximum suppression of candidates (K, 15), best first: one row per face.
 
-    A candidate that overlaps a better one by more than `overlap` (intersection over union) is the same
-    face. Those that agree closely (over `blend`) are averaged, weighted by score: neighbouring cells
-    make independent errors, so their mean is a better box and better landmarks than the best cell's.
+    A candidate that overlaps a better one by more than `overlap` (intersection over union), or that lies
+    mostly inside it or about it, is the same face. Those that agree closely (over `blend`) are averaged,
+    weighted by score: neighbouring cells make independent errors, so their mean is a better box and has
+    better landmarks than the best cell's.
     """
     rows = []
     rest = candidates
     while len(rest):
-        shared = _iou(rest[0], rest)
+        shared, inside = _overlap(rest[0], rest)
         shared[0] = 1.0  # also for an empty box
         close = rest[shared > blend]
         merged = np.average(close, axis=0, weights=close[:, 14] + 1e-6)
         merged[14] = rest[0, 14]
         rows.append(merged)
-        rest = rest[shared <= overlap]
+        rest = rest[(shared <= overlap) & (inside <= _NESTED)]
     return np.array(rows, np.float32).reshape(-1, 15)
 
 
@@ -86,9 +89,14 @@ def to_faces(rows: Floats, scale: tuple[float, float], offset: tuple[float, floa
     return found
 
 
-def _iou(one: Floats, many: Floats) -> Floats:
+def _overlap(one: Floats, many: Floats) -> tuple[Floats, Floats]:
+    """Intersection over union, and over the smaller box, of one box with many."""
     low = np.maximum(one[:2], many[:, :2])
     high = np.minimum(one[:2] + one[2:4], many[:, :2] + many[:, 2:4])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
     total = one[2] * one[3] + many[:, 2] * many[:, 3] - shared
-    return np.asarray(shared / np.maximum(total, 1e-9), np.float32)
+    smaller = np.minimum(one[2] * one[3], many[:, 2] * many[:, 3])
+    return (
+        np.asarray(shared / np.maximum(total, 1e-9), np.float32),
+        np.asarray(shared / np.maximum(smaller, 1e-9), np.float32),
+    )

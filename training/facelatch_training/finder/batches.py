@@ -8,13 +8,11 @@ import cv2
 import keras
 import numpy as np
 
-from facelatch_training.finder.faces import Image, Labels
+from facelatch_training.finder.faces import Image
+from facelatch_training.finder.labels import Labels, mirror, visible_share
 from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
-from facelatch_training.finder.scenes import visible_share
 from facelatch_training.finder.targets import targets
-
-_MIRRORED = [1, 0, 2, 4, 3]  # landmark order after a left-right flip
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
@@ -65,17 +63,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         kept = faces[share > 0.5]
         ignored = np.concatenate([ignore, cut])
         return image, targets(kept, ignored, (width, height), self._recipe.data.smallest_px)
-
-
-def mirror(rows: Labels, width: int) -> Labels:
-    """Labels (K, 14) or boxes (K, 4) of the picture flipped left to right: left stays image-left."""
-    out = rows.copy()
-    out[:, 0] = width - rows[:, 0] - rows[:, 2]
-    if rows.shape[1] > 4:
-        points = rows[:, 4:].reshape(-1, 5, 2)[:, _MIRRORED].copy()
-        points[..., 0] = width - 1 - points[..., 0]
-        out[:, 4:] = points.reshape(-1, 10)
-    return out
 
 
 def _rows(stored: Labels) -> Labels:

@@ -45,12 +45,13 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
 @_recipe
 @_prepared
 @_run
-def fit(recipe: Path, prepared: Path, run: Path) -> None:
+@click.option("--start", type=_FILE, help="A finder.keras whose weights to begin with.")
+def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     """Train; run it again to go on where it was cut off."""
     from facelatch_training.finder import fit as stage
     from facelatch_training.finder.prepare import VALIDATION, load
 
-    stage.fit(_load(recipe), load(prepared), run, check=load(prepared / VALIDATION))
+    stage.fit(_load(recipe), load(prepared), run, check=load(prepared / VALIDATION), start=start)
     click.echo(f"trained: {run / stage.FINAL}, curves in {run / 'curves.png'}")
 
 

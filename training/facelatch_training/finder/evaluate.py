@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from facelatch.letterbox import letterbox
-from facelatch_training.finder.faces import SURE, Image, Labels, Photo, Teacher, iou, read_tar
+from facelatch_training.finder.faces import SURE, Image, Photo, Teacher, read_tar, refine
+from facelatch_training.finder.labels import Labels, iou, move, move_boxes
 from facelatch_training.finder.peers import FindRows
 from facelatch_training.finder.recipe import SIZES
-from facelatch_training.finder.scenes import move, move_boxes
 
 FALSE_PER_IMAGE = (0.01, 0.1, 1.0)
 SIZE_BINS = ((24, 40), (40, 80), (80, 1000))
@@ -55,12 +55,12 @@ def small_views(photos: Sequence[Photo], empty: Sequence[Image], seed: int) -> l
 
 
 def clip_views(path: Path, teacher: Teacher) -> list[Photo]:
-    """Frames of `clips.tar` letterboxed to 320x240; the truth is the teacher's at twice their size."""
+    """Frames of `clips.tar` letterboxed to 320x240; the truth is the teacher's mean over views."""
     photos = []
     for name, image in tqdm(read_tar(path), desc="clips", unit="image"):
         found = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
         sure = found[:, 14] >= SURE
-        photos.append(Photo(name, image, found[sure, :14] / 2, found[~sure, :4] / 2))
+        photos.append(refine(Photo(name, image, found[sure, :14] / 2, found[~sure, :4] / 2), teacher))
     return whole_views(photos)
 
 
@@ -71,17 +71,30 @@ def empty_views(images: Sequence[Image]) -> list[Photo]:
 
 
 def compare(finders: Mapping[str, FindRows], views: Sequence[Photo]) -> dict[str, Any]:
-    """Figures of each finder on the same pictures, timed in turn on each: the machine's moods cancel."""
+    """Figures of each finder on the same pictures."""
     found: dict[str, list[Labels]] = {name: [] for name in finders}
-    seconds: dict[str, list[float]] = {name: [] for name in finders}
     for view in tqdm(views, desc="finding", unit="image"):
         for name, find in finders.items():
-            begin = time.perf_counter()
             found[name].append(find(view.image))
+    return {name: figures(views, found[name]) for name in finders}
+
+
+def timing(finders: Mapping[str, FindRows], views: Sequence[Photo]) -> dict[str, Any]:
+    """Median milliseconds per picture, decoding included, and the ratio to YuNet.
+
+    The finders take turns on each picture, so that a busy machine slows all of them alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in finders}
+    for view in views:
+        for name, find in finders.items():
+            find(view.image)  # the others have had the caches
+            begin = time.perf_counter()
+            find(view.image)
             seconds[name].append(time.perf_counter() - begin)
+    medians = {name: 1000 * float(np.median(times)) for name, times in seconds.items()}
     return {
-        name: {**figures(views, found[name]), "median_ms": round(1000 * float(np.median(seconds[name])), 3)}
-        for name in finders
+        name: {"median_ms": round(ms, 3), "of_yunet": round(ms / medians["yunet"], 3)}
+        for name, ms in medians.items()
     }
 
 

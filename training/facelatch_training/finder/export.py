@@ -32,7 +32,9 @@ def export(model: Any, recipe: Recipe, data: Prepared, out: Path, *, commit: str
     part = path.with_suffix(".part")
     part.write_bytes(to_tflite(model, calibration(data)))
     part.replace(path)
-    save(model, out / "finder.keras")
+    plain = build_network(*SIZES[0])
+    plain.set_weights(model.get_weights())  # without the optimizer's state
+    save(plain, out / "finder.keras")
     write_manifest(path, recipe, commit=commit, threshold=0.5, figures={})
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,19 @@ def _rounded(error: Any, corner: float = 0.01) -> Any:
     return ops.sqrt(ops.square(error) + corner**2) - corner
 
 
-def fit(recipe: Recipe, data: Prepared, run: Path, *, check: Prepared | None = None) -> Any:
+def fit(
+    recipe: Recipe, data: Prepared, run: Path, *, check: Prepared | None = None, start: Path | None = None
+) -> Any:
     """Trains into the folder `run`, or goes on where it was cut off; returns the model with averaged weights.
 
+    `start` is a model whose weights to begin with, instead of random ones.
     Raises InputError when the folder holds a run of another recipe or other data.
     """
     if (run / FINAL).is_file():
         return keras.models.load_model(run / FINAL, compile=False)
-    _claim(recipe, data, run)
+    _claim(recipe, data, run, start)
     done = _epochs_done(run)
-    model = keras.models.load_model(run / LAST) if done else _fresh(recipe, data)
+    model = keras.models.load_model(run / LAST) if done else _fresh(recipe, data, start)
     batches = Batches(data, recipe, vary=True, first_epoch=done)
     model.fit(
         batches,
@@ -118,9 +122,11 @@ class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         _plot(rows, self._run / "curves.png")
 
 
-def _fresh(recipe: Recipe, data: Prepared) -> Any:
+def _fresh(recipe: Recipe, data: Prepared, start: Path | None) -> Any:
     keras.utils.set_random_seed(recipe.seed)
     model = build_network(*SIZES[0], widths=WIDTHS)
+    if start is not None:
+        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
     steps = max(1, len(data.images) // recipe.fit.batch)
     rate = keras.optimizers.schedules.CosineDecay(
         recipe.fit.learning_rate / 100,
@@ -138,9 +144,11 @@ def _fresh(recipe: Recipe, data: Prepared) -> Any:
     return model
 
 
-def _claim(recipe: Recipe, data: Prepared, run: Path) -> None:
+def _claim(recipe: Recipe, data: Prepared, run: Path, start: Path | None) -> None:
     run.mkdir(parents=True, exist_ok=True)
     about = {"recipe_sha256": recipe.sha256, "data": data.fingerprint, "recipe": recipe.model_dump()}
+    if start is not None:
+        about["start_sha256"] = hashlib.sha256(start.read_bytes()).hexdigest()
     path = run / "run.json"
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != about:

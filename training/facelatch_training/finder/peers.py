@@ -9,18 +9,19 @@ import cv2
 import numpy as np
 
 from facelatch.adapters.finder_tflite import TfliteFinder
-from facelatch_training.finder.faces import Image, Labels, Teacher
+from facelatch_training.finder.faces import Image, Teacher
+from facelatch_training.finder.labels import Labels
 
 FindRows = Callable[[Image], Labels]
 """An RGB picture -> rows (K, 15): box x, y, width, height, landmarks (NaN when it has none), score."""
 
 LOWEST_SCORE = 0.02
-"""All finders report down to here, so that the trade between missed and false faces can be drawn."""
+"""Finders report down to here, so that the trade between missed and false faces can be drawn."""
 
 
-def ours(model: Path) -> FindRows:
+def ours(model: Path, score: float = LOWEST_SCORE) -> FindRows:
     """The exported file through the daemon's own adapter."""
-    finder = TfliteFinder(model, LOWEST_SCORE)
+    finder = TfliteFinder(model, score)
 
     def find(image: Image) -> Labels:
         rows = [
@@ -32,9 +33,9 @@ def ours(model: Path) -> FindRows:
     return find
 
 
-def yunet(model: Path) -> FindRows:
+def yunet(model: Path, score: float = LOWEST_SCORE) -> FindRows:
     """OpenCV's YuNet."""
-    return Teacher(model, score=LOWEST_SCORE).find
+    return Teacher(model, score=score).find
 
 
 def cascade() -> FindRows:

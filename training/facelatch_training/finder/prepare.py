@@ -14,15 +14,15 @@ from tqdm import trange
 from facelatch.errors import InputError
 from facelatch_training.finder.faces import (
     Image,
-    Labels,
     Teacher,
     load_empty,
     load_photos,
     load_sprites,
     split,
 )
+from facelatch_training.finder.labels import Labels, visible_share
 from facelatch_training.finder.recipe import Recipe, is_validation
-from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose, visible_share
+from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose
 
 VALIDATION = "validation"
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facelatch.align import CROP_SIZE_PX, TEMPLATE, align
-from facelatch_training.finder.faces import Image, Labels, read_tar
+from facelatch_training.finder.faces import Image, read_tar
+from facelatch_training.finder.labels import Labels
 from facelatch_training.finder.peers import FindRows
 from facelatch_training.metrics import best_threshold
 

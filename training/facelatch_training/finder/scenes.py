@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch_training.finder.degrade import degrade, occlude
-from facelatch_training.finder.faces import Image, Labels, Photo
+from facelatch_training.finder.faces import Image, Photo
+from facelatch_training.finder.labels import Labels, move, move_boxes
 from facelatch_training.finder.recipe import Data
 
 CANVAS = (352, 272)
@@ -55,11 +56,11 @@ def compose(stock: Stock, data: Data, rng: np.random.Generator, canvas: tuple[in
 
 
 def _photo_scene(stock: Stock, data: Data, rng: np.random.Generator, canvas: tuple[int, int]) -> Scene:
-    """One to four photos, each turned and scaled so that a face of it has a size even in octaves."""
+    """One to six photos, each turned and scaled so that a face of it has a size even in octaves."""
     image = _background(stock, rng, canvas)
     faces: list[Labels] = []
     ignore: list[Labels] = []
-    for _ in range(int(rng.choice([1, 1, 1, 2, 3, 4]))):
+    for _ in range(int(rng.choice([1, 2, 3, 4, 5, 6]))):
         photo = stock.photos[int(rng.integers(len(stock.photos)))]
         if not len(photo.faces):
             continue
@@ -81,11 +82,11 @@ def _photo_scene(stock: Stock, data: Data, rng: np.random.Generator, canvas: tup
 
 
 def _sprite_scene(stock: Stock, data: Data, rng: np.random.Generator, canvas: tuple[int, int]) -> Scene:
-    """One to four aligned crops with soft outlines on a background; no two overlap much."""
+    """One to eight aligned crops with soft outlines on a background; no two overlap much."""
     image = _background(stock, rng, canvas)
     faces: list[Labels] = []
     taken = np.zeros((canvas[1], canvas[0]), np.uint8)
-    for _ in range(int(rng.choice([1, 1, 2, 3, 4]))):
+    for _ in range(int(rng.choice([1, 2, 3, 4, 6, 8]))):
         sprite = stock.sprites[int(rng.integers(len(stock.sprites)))]
         face = sprite.faces[0]
         side = float(np.sqrt(face[2] * face[3]))
@@ -98,36 +99,6 @@ def _sprite_scene(stock: Stock, data: Data, rng: np.random.Generator, canvas: tu
         taken[mask > 0] = 1
         faces.append(move(sprite.faces, matrix))
     return _scene(image, faces, [])
-
-
-def move(faces: Labels, matrix: NDArray[np.float64]) -> Labels:
-    """Labels under a similarity (2, 3); boxes stay upright and keep their size times the scale."""
-    if not len(faces):
-        return np.zeros((0, 14), np.float32)
-    points = faces[:, 4:].reshape(-1, 5, 2) @ matrix[:, :2].T + matrix[:, 2]
-    boxes = move_boxes(faces[:, :4], matrix)
-    return np.asarray(np.concatenate([boxes, points.reshape(-1, 10)], axis=1), np.float32)
-
-
-def move_boxes(boxes: Labels, matrix: NDArray[np.float64]) -> Labels:
-    """Boxes (N, 4) under a similarity: the centre moves, the sides scale.
-
-    A turned box is taken a little more square, as a detector's upright boxes of turned faces are.
-    """
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    centres = (boxes[:, :2] + boxes[:, 2:] / 2) @ matrix[:, :2].T + matrix[:, 2]
-    turn = min(1.0, abs(float(matrix[1, 0])) / scale)
-    mean = boxes[:, 2:].mean(axis=1, keepdims=True)
-    sides = scale * ((1 - turn) * boxes[:, 2:] + turn * mean)
-    return np.asarray(np.concatenate([centres - sides / 2, sides], axis=1), np.float32)
-
-
-def visible_share(boxes: Labels, width: float, height: float) -> NDArray[np.float32]:
-    """Share of each box's area that lies inside the picture."""
-    low = np.maximum(boxes[:, :2], 0)
-    high = np.minimum(boxes[:, :2] + boxes[:, 2:4], [width, height])
-    shared = np.prod(np.maximum(high - low, 0), axis=1)
-    return np.asarray(shared / np.maximum(np.prod(boxes[:, 2:4], axis=1), 1e-6), np.float32)
 
 
 def _scene(image: Image, faces: list[Labels], ignore: list[Labels]) -> Scene:

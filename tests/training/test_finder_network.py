@@ -1,0 +1,146 @@
+"""The face finder's network: its budget, and a whole small run from pictures to the exported file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch.errors import InputError
+from facelatch.finder_decode import cells
+from facelatch_training.finder.prepare import Prepared, compose_all, load
+from facelatch_training.finder.recipe import Recipe, load_recipe
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("tensorflow")
+
+from facelatch.adapters.finder_tflite import TfliteFinder  # noqa: E402
+from facelatch_training.finder.batches import Batches  # noqa: E402
+from facelatch_training.finder.export import export  # noqa: E402
+from facelatch_training.finder.fit import FINAL, LAST, FinderLoss, averaged, fit  # noqa: E402
+from facelatch_training.finder.network import build_network, multiply_adds  # noqa: E402
+from facelatch_training.finder.scenes import Stock  # noqa: E402
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def small_recipe(epochs: int = 2) -> Recipe:
+    recipe = load_recipe(REPO / "config" / "finder.toml")
+    return recipe.model_copy(
+        update={"fit": recipe.fit.model_copy(update={"epochs": epochs, "batch": 4})},
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    from facelatch_training.finder.faces import Photo
+
+    rng = np.random.default_rng(0)
+    face = np.array([[18, 10, 76, 96, 38, 52, 74, 52, 56, 72, 42, 92, 71, 92]], np.float32)
+    none = np.zeros((0, 4), np.float32)
+    sprites = [
+        Photo(str(n), rng.integers(0, 256, (112, 112, 3)).astype(np.uint8), face, none) for n in range(3)
+    ]
+    empty = [rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)]
+    folder = tmp_path_factory.mktemp("prepared")
+    compose_all(Stock([], sprites, empty), small_recipe(), 12, folder)
+    return load(folder)
+
+
+def test_the_network_keeps_its_budget_and_its_cells_are_the_decoders():
+    for (width, height), budget in (((320, 240), 60e6), ((160, 120), 15.1e6)):
+        model = build_network(width, height)
+        assert model.output_shape == (None, len(cells(width, height)[0]), 15)
+        assert model.count_params() < 200_000
+        assert multiply_adds(model) < budget
+
+
+def test_both_input_sizes_see_the_same_in_the_same_place():
+    """A picture in the corner of a larger one gives the same numbers far from the seam."""
+    keras.utils.set_random_seed(1)
+    large, small = build_network(320, 240), build_network(160, 120)
+    for layer in small.layers:
+        if layer.weights:
+            layer.set_weights(large.get_layer(layer.name).get_weights())
+    rng = np.random.default_rng(0)
+    image = np.zeros((1, 240, 320, 3), np.float32)
+    image[:, :120, :160] = rng.uniform(0, 255, (1, 120, 160, 3))
+    wide = np.asarray(large(image))[0, :1200].reshape(30, 40, 15)[:4, :6]
+    near = np.asarray(small(image[:, :120, :160]))[0, :300].reshape(15, 20, 15)[:4, :6]
+    np.testing.assert_allclose(wide, near, atol=1e-3)
+
+
+def test_the_loss_is_zero_for_perfect_answers_and_grows_with_each_kind_of_error():
+    truth = np.zeros((1, 3, 17), np.float32)
+    truth[0, 0] = [1, 1, 0.2, 0.1, 0.2, 0.3, 0.4, *range(10)]
+    truth[0, 2, 0] = -1
+    perfect = np.zeros((1, 3, 15), np.float32)
+    perfect[0, 0] = [30, *truth[0, 0, 3:]]
+    perfect[0, 1:, 0] = -30
+    loss = FinderLoss(1.0, 4.0)
+    assert float(loss(truth, perfect)) < 1e-3
+    for place, change in (((0, 0, 0), -60), ((0, 1, 0), 60), ((0, 0, 1), 1), ((0, 0, 3), 1), ((0, 0, 9), 1)):
+        worse = perfect.copy()
+        worse[place] += change
+        assert float(loss(truth, worse)) > 0.05
+    unasked = perfect.copy()
+    unasked[0, 2] = 40
+    assert float(loss(truth, unasked)) < 1e-3
+
+
+def test_a_batch_depends_on_seed_epoch_and_index_only(prepared):
+    recipe = small_recipe()
+    first, again = (Batches(prepared, recipe, vary=True) for _ in range(2))
+    np.testing.assert_array_equal(first[1][0], again[1][0])
+    np.testing.assert_array_equal(first[1][1], again[1][1])
+    first.on_epoch_end()
+    later = Batches(prepared, recipe, vary=True, first_epoch=1)
+    np.testing.assert_array_equal(first[0][0], later[0][0])
+    assert not np.array_equal(first[0][0], again[0][0])
+
+
+@pytest.mark.slow
+def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, tmp_path):
+    recipe, run = small_recipe(epochs=3), tmp_path / "run"
+
+    class PowerCutError(Exception):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCutError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facelatch_training.finder.fit._plot", cut)  # the last thing after the first epoch
+        with pytest.raises(PowerCutError):
+            fit(recipe, prepared, run)
+    assert json.loads((run / "run.json").read_text())["recipe_sha256"] == recipe.sha256
+    assert (run / LAST).is_file()
+    assert not (run / FINAL).exists()
+    assert averaged(run).count_params() > 0
+    model = fit(recipe, prepared, run, check=prepared)
+    assert [int(r.split(",")[0]) for r in (run / "history.csv").read_text().split()[1:]] == [1, 2, 3]
+    assert (run / "curves.png").stat().st_size > 1000
+    (run / FINAL).unlink()
+    with pytest.raises(InputError, match="another recipe"):
+        fit(small_recipe(epochs=4), prepared, run)
+
+    path = export(model, recipe, prepared, tmp_path / "models", commit="test")
+    assert path.stat().st_size < 250_000
+    finder = TfliteFinder(path, 0.01)
+    picture = np.array(prepared.images[0][:240, :320])
+    found = finder.find(picture)
+    assert all(np.isfinite(face.landmarks).all() for face in found)
+    _same_numbers(model, path, picture)
+
+
+def _same_numbers(model, path: Path, picture: np.ndarray) -> None:
+    """The int8 file says about what the float network says."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    raw = Interpreter(str(path)).get_signature_runner("find_320x240")(image=picture[None])
+    floats = np.asarray(model(picture[None].astype(np.float32)))[0]
+    for name, span in (("score", slice(0, 1)), ("box", slice(1, 5)), ("landmarks", slice(5, 15))):
+        error = np.abs(raw[name][0] - floats[:, span])
+        assert np.median(error) < 0.1 * max(float(np.ptp(floats[:, span])), 0.1)
