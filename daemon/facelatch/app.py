@@ -147,7 +147,8 @@ def run(config: Config, *, dry_run: bool = False) -> None:
             opened.callback(control.close)
             frames = NewestFrame(build_camera(config.camera, clock), clock)
         except FacelatchError as error:
-            audit.write(Event(EventKind.FAULT, {"REASON": str(error), "HINT": error.hint}))
+            code = type(error).__name__.removesuffix("Error").lower()
+            audit.write(Event(EventKind.FAULT, {"REASON": f"start_{code}", "HINT": f"{error}; {error.hint}"}))
             raise
         opened.pop_all()  # from here the loop closes everything
     world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, service, control)

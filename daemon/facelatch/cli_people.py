@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facelatch.cli import Settings, as_json
-from facelatch.errors import ControlError, InputError
+from facelatch.errors import InputError
 
 if TYPE_CHECKING:
     from facelatch.config import Config
@@ -26,11 +27,12 @@ def ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
     from facelatch import app, people
     from facelatch.adapters.control import ControlClient, NobodyThereError
+    from facelatch.gallery import GalleryStore
 
     try:
         return ControlClient(Path(config.control.socket)).ask(request)
     except NobodyThereError:
-        with _store(config) as store:
+        with GalleryStore.open(Path(config.storage.state_directory)) as store:
             answer = people.execute(store, request)
         audit = app.build_audit()
         for event in answer.events:
@@ -38,22 +40,25 @@ def ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
         return answer.reply
 
 
-@contextmanager
-def _store(config: Config) -> Iterator[GalleryStore]:
-    from facelatch.gallery import GalleryStore
-
-    store = GalleryStore.open(Path(config.storage.state_directory))
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def exported_people(config: Config) -> bytes | None:
     """Everybody enrolled as one export file; None when nobody is."""
     if not ask(config, {"action": "list"})["people"]:
         return None
     return base64.b64decode(ask(config, {"action": "export"})["payload"])
+
+
+@contextmanager
+def scratch_store(people: bytes | None = None) -> Iterator[GalleryStore]:
+    """A gallery that is thrown away again, with the people of an export file in it."""
+    from facelatch.gallery import GalleryStore
+
+    with (
+        tempfile.TemporaryDirectory(prefix="facelatch-") as scratch,
+        GalleryStore.open(Path(scratch) / "state") as store,
+    ):
+        if people is not None:
+            store.import_from(people)
+        yield store
 
 
 @click.group()
@@ -142,7 +147,9 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 def import_(settings: Settings, file: Path, replace: bool) -> None:
     """Add everybody from an export file."""
     payload = base64.b64encode(file.read_bytes()).decode()
-    answer = ask(settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)})
+    answer = ask(
+        settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)}
+    )
     settings.show(answer, f"{answer['count']} people imported")
 
 
@@ -171,47 +178,30 @@ def enroll(
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch import app, still_images
-    from facelatch.gallery import GalleryStore
     from facelatch.images import image_files
-    from facelatch.values import Judged, Reason
 
     config = settings.config()
     paths = [source] if source.is_file() else image_files(source)
     line = app.build_line(config)
-    enrolled = exported_people(config)
-    with tempfile.TemporaryDirectory(prefix="facelatch-enroll-") as scratch:
-        store = GalleryStore.open(Path(scratch) / "state")
-        try:
-            if enrolled is not None:
-                store.import_from(enrolled)
-            gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
-        finally:
-            store.close()
-        with click.progressbar(
-            length=len(paths), label="looking", file=click.get_text_stream("stderr")
-        ) as bar:
-            stills = still_images.observe_stills(line, paths, gallery, partial(bar.update, 1))
-        stills = still_images.without_strangers(line, stills)
-        for still in stills:
-            if still.problem:
-                click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
-        good = [s.observation for s in stills if not s.problem and isinstance(s.observation, Judged)]
-        if not good:
-            raise InputError(f"{source}: no usable picture of {name}", hint="see the reasons above")
-        double = next((one.verdict.person for one in good if one.verdict.reason is Reason.MATCHED), None)
-        if double is not None and not force:
-            raise InputError(
-                f"{name}: this face is already enrolled as {double.name}",
-                hint=f"`facelatch people remove {double.name}` first, or --force for twins",
-            )
-        kept = still_images.spread(good, config.enrolment.references)
-        alone = GalleryStore.open(Path(scratch) / "new")
-        try:
-            alone.add(still_images.new_person(name, kept, admin=as_admin), line.verifier.model_sha256)
-            payload = base64.b64encode(alone.export()).decode()
-        finally:
-            alone.close()
-    ask(config, {"action": "import", "payload": payload, "replace": False})
+    with scratch_store(exported_people(config)) as store:
+        gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
+    with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
+        stills = [still_images.observe_still(line, path, gallery) for path in shown]
+    stills = still_images.without_strangers(line, stills)
+    for still in stills:
+        if still.problem:
+            click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
+    kept = still_images.spread(still_images.usable(source, stills), config.enrolment.references)
+    double = still_images.already_enrolled(kept)
+    if double is not None and not force:
+        raise InputError(
+            f"{name}: this face is already enrolled as {double.name}",
+            hint=f"`facelatch people remove {double.name}` first, or --force for twins",
+        )
+    with scratch_store() as alone:
+        alone.add(still_images.new_person(name, kept, admin=as_admin), line.verifier.model_sha256)
+        payload = base64.b64encode(alone.export()).decode()
+    ask(config, {"action": "import", "payload": payload, "file": str(source)})
     result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
     settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")
 

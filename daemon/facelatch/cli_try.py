@@ -28,25 +28,15 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     Shows the face found, its quality, the similarity to every reference, both thresholds and the
     verdict. Exit code 0 when it matches, 1 when it does not.
     """
-    import tempfile
-
     from facelatch import app, still_images
-    from facelatch.cli_people import exported_people
-    from facelatch.gallery import GalleryStore
+    from facelatch.cli_people import exported_people, scratch_store
     from facelatch.images import read_image
 
     config = settings.config()
     picture = read_image(image)
     line = app.build_line(config)
-    enrolled = exported_people(config)
-    with tempfile.TemporaryDirectory(prefix="facelatch-verify-") as scratch:
-        store = GalleryStore.open(Path(scratch) / "state")
-        try:
-            if enrolled is not None:
-                store.import_from(enrolled)
-            gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
-        finally:
-            store.close()
+    with scratch_store(exported_people(config)) as store:
+        gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
     if person is not None:
         gallery = _only(gallery, person)
     observation = still_images.observe_image(line, picture, gallery)

@@ -173,10 +173,10 @@ class GpioConfig(_Section):
     """One pin, or red, green, blue."""
     led_active: Literal["high", "low"] = "high"
     """The level that lights it."""
-    buzzer_pin: Pin | None = None
-    """Optional buzzer, same polarity as the LED."""
-    button_pin: Pin | None = 22
-    """The enrolment button, to ground."""
+    buzzer_pin: Pin | Literal["none"] = "none"
+    """Optional buzzer, same polarity as the LED; "none" when there is none."""
+    button_pin: Pin | Literal["none"] = 22
+    """The enrolment button, to ground; "none" when there is none."""
     button_bounce_seconds: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Contact bounce that is ignored."""
 
@@ -186,7 +186,7 @@ class GpioConfig(_Section):
         if self.led != "none" and len(self.led_pins) != wanted:
             raise ValueError(f"led_pins must name {wanted} pin(s) for led = {self.led!r}")
         used = [self.lock_pin, *(self.led_pins if wanted else [])]
-        used += [pin for pin in (self.buzzer_pin, self.button_pin) if pin is not None]
+        used += [pin for pin in (self.buzzer_pin, self.button_pin) if pin != "none"]
         if len(used) != len(set(used)):
             raise ValueError(f"every device needs a pin of its own, got {used}")
         return self
@@ -239,10 +239,13 @@ def load(path: Path) -> Config:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}", hint="name the file with --config, or copy config/facelatch.toml there"
+            f"{path}: {error.strerror}",
+            hint="name the file with --config, or copy config/facelatch.toml there",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}", hint="strings need quotes, keys need `= value`") from error
+        raise ConfigError(
+            f"{path}: not TOML: {error}", hint="strings need quotes, keys need `= value`"
+        ) from error
     return parse(document, origin=str(path))
 
 

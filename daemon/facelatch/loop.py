@@ -76,13 +76,15 @@ def run(
     try:
         loop = _Loop(world, config, watch)
         world.service.ready()
-        world.audit.write(Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)}))
+        world.audit.write(
+            Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)})
+        )
         loop.serve(stop)
     except FacelatchError:
         raise
     except Exception as error:
         # An unforeseen error is a fault like any other. Its text may hold anything, so only its type is audited.
-        world.audit.write(Event(EventKind.FAULT, {"REASON": f"internal {type(error).__name__}"}))
+        world.audit.write(Event(EventKind.FAULT, {"REASON": "internal", "HINT": type(error).__name__}))
         raise
     finally:
         _shut(world)
@@ -190,7 +192,9 @@ class _Loop:
             self.world.store.save_throttle(throttle)
         except GalleryError as error:
             # The lock-out itself stays in force; only a restart would forget it. Said, not hidden.
-            self.world.audit.write(Event(EventKind.FAULT, {"REASON": f"throttle not saved: {error}"}))
+            self.world.audit.write(
+                Event(EventKind.FAULT, {"REASON": "throttle_not_saved", "HINT": str(error)})
+            )
 
     def _answer_requests(self) -> tuple[Command, ...]:
         if self.world.control is None:

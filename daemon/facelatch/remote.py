@@ -54,7 +54,9 @@ def _execute(
 
 def _start(request: Mapping[str, Any], store: GalleryStore, enrolment: EnrolmentView) -> StartEnrolment:
     if enrolment.state not in _AT_REST:
-        raise InputError("an enrolment is under way", hint="wait for its end, or press the button to abort it")
+        raise InputError(
+            "an enrolment is under way", hint="wait for its end, or press the button to abort it"
+        )
     name, admin = request.get("name"), request.get("admin", False)
     if not isinstance(name, str) or not isinstance(admin, bool):
         raise InputError("enroll needs name (text) and admin (true or false)")

@@ -2,26 +2,30 @@
 
 A visit begins when a face is seen and has exactly one outcome.
 
-| state       | input                                     | next (outcome)                                   |
-|-------------|-------------------------------------------|--------------------------------------------------|
-| starting    | a lock-out was in force before            | locked out, served again in full                 |
-| starting    | none was                                  | idle                                             |
-| idle        | nothing new, or no face                   | idle                                             |
-| idle        | a face                                    | gathering, as below                              |
-| gathering   | match of the same person                  | count + 1                                        |
-| gathering   | match of another person                   | count 1 for that one; unmatched + 1 (ambiguous)  |
-| gathering   | judged, no match                          | count 0; unmatched + 1                           |
-| gathering   | judged, but nobody is enrolled            | count 0                                          |
-| gathering   | unusable, several faces, no face          | count 0                                          |
-| gathering   | count reaches `required_matches`          | cooling; refusals forgotten (granted)            |
-| gathering   | unmatched reaches `refusal_frames`        | idle; refusals + 1 (refused)                     |
-| gathering   | the same, `refusals_before_lockout` times | locked out (refused)                             |
-| gathering   | no face for `silence_seconds`             | idle (abandoned)                                 |
-| gathering   | interrupted                               | idle (abandoned)                                 |
-| cooling     | anything, for `cooldown_seconds`          | cooling                                          |
-| cooling     | its time is over                          | idle, and the same input counts                  |
-| locked out  | anything, before its end                  | locked out                                       |
-| locked out  | its time is over                          | idle, and the same input counts; refusals stay   |
+| state      | input                                     | next (outcome)                                  |
+|------------|-------------------------------------------|-------------------------------------------------|
+| starting   | a lock-out was in force before            | locked out, served again in full                |
+| starting   | none was                                  | idle                                            |
+| idle       | nothing new, or no face                   | idle                                            |
+| idle       | a face                                    | gathering, as below                             |
+| idle       | a face soon after an abandoned visit      | gathering; unmatched goes on from there         |
+| gathering  | match of the same person                  | count + 1                                       |
+| gathering  | match of another person                   | count 1 for that one; unmatched + 1 (ambiguous) |
+| gathering  | judged, no match                          | count 0; unmatched + 1                          |
+| gathering  | judged, but nobody is enrolled            | count 0                                         |
+| gathering  | unusable, several faces, no face          | count 0                                         |
+| gathering  | count reaches `required_matches`          | cooling; refusals forgotten (granted)           |
+| gathering  | unmatched reaches `refusal_frames`        | idle; refusals + 1 (refused)                    |
+| gathering  | the same, `refusals_before_lockout` times | locked out (refused)                            |
+| gathering  | no face for `silence_seconds`             | idle (abandoned); unmatched is remembered       |
+| gathering  | interrupted                               | idle (abandoned)                                |
+| cooling    | anything, for `cooldown_seconds`          | cooling                                         |
+| cooling    | its time is over                          | idle, and the same input counts                 |
+| locked out | anything, before its end                  | locked out                                      |
+| locked out | its time is over                          | idle, and the same input counts; refusals stay  |
+
+"Soon" is within `lockout_seconds`: stepping aside before the last frame of an attempt must not be a way
+around the lock-out, and whoever waits that long has waited one.
 """
 
 from __future__ import annotations
@@ -116,11 +120,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What an abandoned visit leaves behind."""
+
+    unmatched: int
+    seen: float
+    """When that visitor was last seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """The visit now, and the memory of refusals."""
 
     phase: Phase = Starting()
     throttle: Throttle = Throttle()  # noqa: RUF009  (frozen)
+    unfinished: Unfinished | None = None
     outcomes: tuple[Outcome, ...] = ()
     """Visits that ended on this turn: at most two, when one fell silent and the next was decided at once."""
 
@@ -134,14 +148,14 @@ def advance(
     session: Session, observation: Observation | None, now: float, settings: SessionConfig
 ) -> Session:
     """The session after this turn; `observation` is None when no new frame came or it proves nothing."""
-    session = _pass_time(Session(session.phase, session.throttle), now, settings)
+    session = _pass_time(replace(session, outcomes=()), now, settings)
     if observation is None or not isinstance(session.phase, Idle | Gathering):
         return session
     if isinstance(observation, NoFace):
         if isinstance(session.phase, Gathering):
             return replace(session, phase=replace(session.phase, person=None, count=0))
         return session
-    before = session.phase if isinstance(session.phase, Gathering) else Gathering(now)
+    before = session.phase if isinstance(session.phase, Gathering) else _begin(session, now, settings)
     return _decide(session, _collect(replace(before, seen=now), observation), observation, now, settings)
 
 
@@ -149,7 +163,13 @@ def interrupt(session: Session, reason: str, hint: str) -> Session:
     """The session when something else takes over: a visit under way is abandoned, all else stays."""
     if not isinstance(session.phase, Gathering):
         return session
-    return _end(session, Idle(), replace(_abandoned(session.phase), reason=reason, hint=hint))
+    return _abandon(session, session.phase, replace(_abandoned(session.phase), reason=reason, hint=hint))
+
+
+def _begin(session: Session, now: float, settings: SessionConfig) -> Gathering:
+    left = session.unfinished
+    soon = left is not None and now - left.seen <= settings.lockout_seconds
+    return Gathering(now, unmatched=left.unmatched if left is not None and soon else 0)
 
 
 def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session:
@@ -160,7 +180,7 @@ def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session
         case Starting():
             return replace(session, phase=Idle())
         case Gathering(seen=seen) as visit if now - seen > settings.silence_seconds:
-            return _end(session, Idle(), _abandoned(visit))
+            return _abandon(session, visit, _abandoned(visit))
         case Cooling(until=until) if now >= until:
             return replace(session, phase=Idle())
         case LockedOut(until=until) if now >= until:
@@ -224,5 +244,9 @@ def _abandoned(visit: Gathering) -> Outcome:
     return Outcome(Ending.ABANDONED, reason, reason.hint, visit.closest, sum(visit.tally.values()))
 
 
+def _abandon(session: Session, visit: Gathering, outcome: Outcome) -> Session:
+    return replace(_end(session, Idle(), outcome), unfinished=Unfinished(visit.unmatched, visit.seen))
+
+
 def _end(session: Session, phase: Phase, outcome: Outcome) -> Session:
-    return replace(session, phase=phase, outcomes=(*session.outcomes, outcome))
+    return replace(session, phase=phase, unfinished=None, outcomes=(*session.outcomes, outcome))

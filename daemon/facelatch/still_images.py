@@ -11,7 +11,7 @@ import numpy as np
 from facelatch import images, pipeline
 from facelatch.errors import InputError
 from facelatch.pipeline import Line
-from facelatch.values import Frame, Gallery, Image, Judged, NewPerson, Observation, Reference
+from facelatch.values import Frame, Gallery, Image, Judged, NewPerson, Observation, Person, Reference
 
 SAME_PERSON_SHARE = 0.5
 """An image that fewer than this share of the others recognise is not of the same person."""
@@ -61,6 +61,19 @@ def without_strangers(line: Line, stills: Sequence[Still]) -> list[Still]:
         Still(still.path, still.observation, still.problem or problems.get(still.path, ""))
         for still in stills
     ]
+
+
+def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:
+    """The pictures without a problem. Raises InputError when there is none."""
+    good = [s.observation for s in stills if not s.problem and isinstance(s.observation, Judged)]
+    if not good:
+        raise InputError(f"{source}: no usable picture", hint="see above why each was skipped")
+    return good
+
+
+def already_enrolled(judged: Sequence[Judged]) -> Person | None:
+    """Whoever in the gallery one of the pictures matches."""
+    return next((one.verdict.person for one in judged if one.verdict.matched), None)
 
 
 def spread(judged: Sequence[Judged], count: int) -> list[Judged]:

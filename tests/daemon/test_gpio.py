@@ -116,7 +116,7 @@ def lock(factory: MockFactory, timers: list[ManualTimer]) -> GpioLock:
 
 
 def config(**keys: Any) -> GpioConfig:
-    return GpioConfig.model_validate({"led": "none", "led_pins": [], "button_pin": None} | keys)
+    return GpioConfig.model_validate({"led": "none", "led_pins": [], "button_pin": "none"} | keys)
 
 
 def polarised(polarity: tuple[str, str], **keys: Any) -> GpioConfig:

@@ -91,6 +91,13 @@ def _idle_face() -> None:
     assert counts(after(Idle(), DARK)) == counts(after(Idle(), SeveralFaces(2))) == (None, 0, 0)
 
 
+def _stepped_aside() -> None:
+    left = after(Gathering(100.0, None, 0, 3), None, 102.1)
+    again = advance(left, NO_MATCH, 125.0, SETTINGS)
+    assert endings(again) == [(Ending.REFUSED, "not_recognised")]
+    assert counts(advance(left, NO_MATCH, 130.1, SETTINGS)) == (None, 0, 1)
+
+
 def _same_person() -> None:
     assert counts(after(Gathering(100.0, ADA, 1), match(ADA))) == ("ada", 2, 0)
 
@@ -181,6 +188,7 @@ ROWS = {
     ("starting", "none was"): _starting_idle,
     ("idle", "nothing new, or no face"): _idle_quiet,
     ("idle", "a face"): _idle_face,
+    ("idle", "a face soon after an abandoned visit"): _stepped_aside,
     ("gathering", "match of the same person"): _same_person,
     ("gathering", "match of another person"): _another_person,
     ("gathering", "judged, no match"): _no_match,

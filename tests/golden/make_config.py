@@ -44,7 +44,7 @@ def _key(key: str, field: FieldInfo) -> str:
     unset = field.default is None
     default = "unset" if unset else _toml(field.default)
     facts = ". ".join(filter(None, [_unit(key), _values(field), f"Default: {default}"]))
-    line = f"# {key} = {_example(key)}\n" if unset else f"{key} = {_toml(field.default)}\n"
+    line = f"# {key} = 0.5\n" if unset else f"{key} = {_toml(field.default)}\n"
     return "\n" + _comment(field.description or "") + f"# {facts}.\n" + line
 
 
@@ -70,10 +70,6 @@ def _kinds(annotation: object) -> list[object]:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return [kind for part in typing.get_args(annotation) for kind in _kinds(part)]
     return [annotation]
-
-
-def _example(key: str) -> str:
-    return {"buzzer_pin": "23"}.get(key, "0.5")
 
 
 def _toml(value: object) -> str:

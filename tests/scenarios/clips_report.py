@@ -20,11 +20,17 @@ from pathlib import Path
 
 def main() -> None:
     """Reads the command line, visits, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clips", type=Path, help="tar of one folder a person")
-    parser.add_argument("--enrolled", type=int, default=8, help="how many people are enrolled (the first by name)")
+    parser.add_argument(
+        "--enrolled", type=int, default=8, help="how many people are enrolled (the first by name)"
+    )
     parser.add_argument("--frames", type=int, default=5, help="from how many of their first frames")
-    parser.add_argument("--config", type=Path, help="configuration to start from; state and socket are replaced")
+    parser.add_argument(
+        "--config", type=Path, help="configuration to start from; state and socket are replaced"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facelatch-clips-") as name:
         scratch = Path(name)
@@ -38,7 +44,9 @@ def main() -> None:
         )
         people = sorted(path for path in (scratch / "clips").iterdir() if path.is_dir())
         known = {person.name for person in people[: options.enrolled]}
-        visits = [_prepare(scratch, config, person, options.frames, enrol=person.name in known) for person in people]
+        visits = [
+            _prepare(scratch, config, person, options.frames, enrol=person.name in known) for person in people
+        ]
         _report(config, known, visits)
 
 
@@ -77,9 +85,13 @@ def _report(config: Path, known: set[str], visits: list[Path]) -> None:
         else:
             false_grants += bool(names)
         kind = "enrolled" if visit.name in known else "stranger"
-        print(f"visit {visit.name:<24} {kind}  {right:>2}/{len(judged)} frames matched  granted: {names or 'no'}")
+        print(
+            f"visit {visit.name:<24} {kind}  {right:>2}/{len(judged)} frames matched  granted: {names or 'no'}"
+        )
     strangers = len(visits) - len(known)
-    print(f"enrolled: {granted}/{len(known)} granted, {missed} refused, {wrong_person} taken for somebody else")
+    print(
+        f"enrolled: {granted}/{len(known)} granted, {missed} refused, {wrong_person} taken for somebody else"
+    )
     print(f"single frames of enrolled people: {matched}/{frames} matched; reasons {reasons}")
     print(f"strangers: {false_grants}/{strangers} granted")
 

@@ -152,7 +152,7 @@ class GpioIndicator:
     def __init__(self, config: GpioConfig, *, factory: Any = None) -> None:
         """Claims the lines dark and silent. Raises GpioError."""
         pins = dict(zip(_LEDS[config.led], config.led_pins, strict=False))
-        if config.buzzer_pin is not None:
+        if config.buzzer_pin != "none":
             pins["buzzer"] = config.buzzer_pin
         self._outputs: dict[str, Any] = {}
         self._pins = pins
@@ -195,7 +195,7 @@ class GpioButtons:
         self._guard = threading.Lock()
         self._down = False
         self._device: Any = None
-        if config.button_pin is None:
+        if config.button_pin == "none":
             return
         with _gpio_errors(config.button_pin):
             # gpiozero's Button is this class plus a thread that watches for holding, which we do ourselves.
