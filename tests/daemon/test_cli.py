@@ -60,7 +60,9 @@ def test_importing_the_command_line_pulls_in_nothing_heavy() -> None:
     """`facelatch --help` must answer at once, also on a Pi Zero."""
     code = "import sys, facelatch.cli; print([m for m in ('numpy', 'cv2', 'pydantic', 'sqlite3') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert out.stdout.strip() == "[]"
 
 
@@ -68,11 +70,24 @@ def test_help_lists_every_command_and_the_exit_codes(run: Run) -> None:
     """The first thing anybody types."""
     code, out, _ = run("--help", config=None)
     assert code == 0
-    for word in ("run", "replay", "enroll", "people", "verify", "check", "bench", "relock", "status", "Exit codes"):
+    for word in (
+        "run",
+        "replay",
+        "enroll",
+        "people",
+        "verify",
+        "check",
+        "bench",
+        "relock",
+        "status",
+        "Exit codes",
+    ):
         assert word in out
 
 
-@pytest.mark.parametrize("command", ["run", "replay", "enroll", "verify", "check", "bench", "relock", "status", "people"])
+@pytest.mark.parametrize(
+    "command", ["run", "replay", "enroll", "verify", "check", "bench", "relock", "status", "people"]
+)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     """--help of a command says more than its name."""
     code, out, _ = run(command, "--help")
