@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
+NEAREST = 20
+"""How many of the most similar strangers of a person count as hard."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class PairSampler:
         if dice < relatives and len(self._with_relatives):
             label = int(rng.choice(self._with_relatives))
             other = int(rng.choice(self._relatives[label]))
-        elif self._nearest is not None and dice < relatives + nearest:
+        elif self._nearest is not None and self._nearest.size and dice < relatives + nearest:
             label = int(rng.integers(len(self._members)))
             other = int(rng.choice(self._nearest[label]))
         else:
@@ -76,17 +78,16 @@ class PairSampler:
 
 
 def _nearest_strangers(members: list[Rows], families: Rows, embeddings: npt.NDArray[np.float32]) -> Rows:
-    """For every person the 20 (or fewer) people outside the family whose mean embedding is most alike (C,
-    20).
-    """
+    """For every person the NEAREST (or fewer) people outside the family with the most similar mean (C, K)."""
     centres = np.stack([embeddings[rows].mean(axis=0) for rows in members])
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-    kin = np.array([families[rows[0]] for rows in members])
-    count = min(20, len(members) - 1)
+    _, kin = np.unique([families[rows[0]] for rows in members], return_inverse=True)
+    count = min(NEAREST, len(members) - int(np.bincount(kin.reshape(-1)).max()))
     nearest = np.empty((len(members), count), np.int64)
-    for start in range(0, len(members), 1024):
-        block = slice(start, start + 1024)
-        alike = centres[block] @ centres.T
-        alike[kin[block, None] == kin[None, :]] = -2.0
-        nearest[block] = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+    if count:
+        for start in range(0, len(members), 1024):
+            block = slice(start, start + 1024)
+            alike = centres[block] @ centres.T
+            alike[kin[block, None] == kin[None, :]] = -2.0
+            nearest[block] = np.argpartition(-alike, count - 1, axis=1)[:, :count]
     return nearest

@@ -9,6 +9,7 @@ recipe.json       recipe, hash, seed, versions, data fingerprint: written before
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
@@ -64,8 +65,10 @@ class RunFolder:
         target = self.folder / f"{stage}.npz"
         partial = target.with_suffix(".partial")
         try:
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)
             with partial.open("wb") as stream:
-                np.savez(stream, **arrays)
+                stream.write(buffer.getbuffer())
                 stream.flush()
                 os.fsync(stream.fileno())
             partial.replace(target)

@@ -1,0 +1,131 @@
+"""Crop sets: read whole or refused with the reason; nobody stands on both sides of the split."""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch.errors import InputError
+from facelatch_training.dataset import (
+    RowsOf,
+    ShardedCrops,
+    decode_crop,
+    family_of,
+    fingerprint,
+    load_crops,
+    read_index,
+)
+from facelatch_training.made_faces import write_crop_set
+
+Row = dict[str, str]
+
+
+@pytest.fixture
+def crop_set(tmp_path: Path) -> Path:
+    return write_crop_set(tmp_path / "set", people=16, pictures=2)
+
+
+def rewrite(folder: Path, change: Callable[[list[Row]], list[Row]]) -> None:
+    table = folder / "faces.csv"
+    with table.open(newline="") as stream:
+        rows = change(list(csv.DictReader(stream)))
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["path", "identity", "split", "shard"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize(
+    ("identity", "family"),
+    [("fF0039MID4", "F0039"), ("F0001MID12", "F0001"), ("c1234", "c1234"), ("Frida", "Frida")],
+)
+def test_relatives_share_a_family_and_strangers_are_their_own(identity: str, family: str) -> None:
+    assert family_of(identity) == family
+
+
+def test_no_identity_and_no_family_is_on_both_sides(crop_set: Path) -> None:
+    index = read_index(crop_set)
+    sides = {s: {family_of(index.identities[r]) for r in index.rows(s)} for s in ("train", "validation")}
+    assert sides["train"]
+    assert sides["validation"]
+    assert not sides["train"] & sides["validation"]
+
+
+def test_a_family_on_both_sides_is_refused(crop_set: Path) -> None:
+    def move_one(rows: list[Row]) -> list[Row]:
+        rows[0] |= {"split": "validation" if rows[0]["split"] == "train" else "train"}
+        return rows
+
+    rewrite(crop_set, move_one)
+    with pytest.raises(InputError, match="both train and validation"):
+        read_index(crop_set)
+
+
+def test_an_unknown_split_is_refused_with_its_line(crop_set: Path) -> None:
+    rewrite(crop_set, lambda rows: [rows[0] | {"split": "test"}, *rows[1:]])
+    with pytest.raises(InputError, match=r"faces\.csv:2: split 'test'"):
+        read_index(crop_set)
+
+
+def test_a_missing_column_is_named(crop_set: Path) -> None:
+    rewrite(crop_set, lambda rows: [{k: v for k, v in row.items() if k != "shard"} for row in rows])
+    with pytest.raises(InputError, match="no column shard"):
+        read_index(crop_set)
+
+
+def test_an_empty_folder_and_an_empty_table_are_refused(crop_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not found"):
+        read_index(tmp_path)
+    rewrite(crop_set, lambda _: [])
+    with pytest.raises(InputError, match="no rows"):
+        read_index(crop_set)
+
+
+def test_a_missing_shard_is_named(crop_set: Path) -> None:
+    (crop_set / "faces-01.tar").unlink()
+    with pytest.raises(InputError, match=r"faces-01\.tar"):
+        read_index(crop_set)
+
+
+def test_a_row_without_its_file_is_named_and_leaves_no_cache(crop_set: Path, tmp_path: Path) -> None:
+    rewrite(crop_set, lambda rows: [*rows, rows[-1] | {"path": "nobody/000.png"}])
+    index = read_index(crop_set)
+    with pytest.raises(InputError, match="nobody/000"):
+        load_crops(index, tmp_path / "cache", "mark")
+    assert not list((tmp_path / "cache").glob("*.npy"))
+
+
+def test_an_unreadable_picture_is_named(crop_set: Path) -> None:
+    with pytest.raises(InputError, match="a/b: not a readable picture"):
+        decode_crop(b"no picture", "a/b")
+    with tarfile.open(crop_set / "faces-00.tar") as archive:
+        whole = archive.extractfile(archive.getmembers()[0])
+        assert whole is not None
+        data = whole.read()
+    assert decode_crop(data, "a/b").shape == (112, 112, 3)
+
+
+def test_mapped_and_streamed_crops_are_the_same(crop_set: Path, tmp_path: Path) -> None:
+    index = read_index(crop_set)
+    mapped = load_crops(index, tmp_path / "cache", fingerprint(index))
+    streamed = ShardedCrops(index)
+    assert len(mapped) == len(streamed) == len(index) == 32
+    assert all(np.array_equal(mapped[row], streamed[row]) for row in range(len(index)))
+    some = RowsOf(streamed, np.array([5, 2]))
+    assert len(some) == 2
+    assert np.array_equal(some[1], mapped[2])
+
+
+def test_the_fingerprint_changes_with_a_single_byte(crop_set: Path) -> None:
+    before = fingerprint(read_index(crop_set))
+    with (crop_set / "faces-00.tar").open("r+b") as stream:
+        stream.seek(2000)
+        byte = stream.read(1)
+        stream.seek(2000)
+        stream.write(bytes([byte[0] ^ 1]))
+    assert fingerprint(read_index(crop_set)) != before

@@ -1,0 +1,96 @@
+"""The network: small enough for the door, honest about its parts, and the same after saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import keras
+
+from facelatch.errors import ConfigError
+from facelatch_training.network import (
+    L1Distance,
+    build_core,
+    build_head,
+    build_siamese,
+    core_of,
+    multiply_adds,
+    widen_tower,
+)
+from facelatch_training.recipe import Recipe, load_recipe, recipe_hash, tiny_recipe
+
+REPO = Path(__file__).resolve().parents[2]
+TINY = tiny_recipe().tower
+
+
+@pytest.fixture(scope="module")
+def siamese() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    tower = widen_tower(build_core(TINY), TINY.embedding)
+    return build_siamese(tower, build_head(TINY.embedding))
+
+
+def crops(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 112, 112, 3), dtype=np.uint8)
+
+
+def test_the_shipped_recipe_fits_the_door() -> None:
+    recipe = load_recipe(REPO / "config/training.toml")
+    tower = widen_tower(build_core(recipe.tower), recipe.tower.embedding)
+    assert tower.count_params() < 2_400_000
+    assert multiply_adds(tower) < 260e6
+
+
+def test_embeddings_have_unit_length_and_the_recipe_s_size(siamese: keras.Model) -> None:
+    embeddings = np.asarray(siamese.get_layer("tower")(crops(4), training=False))
+    assert embeddings.shape == (4, TINY.embedding)
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_widening_keeps_every_angle(siamese: keras.Model) -> None:
+    tower = siamese.get_layer("tower")
+    wide = np.asarray(tower(crops(5), training=False))
+    narrow = np.asarray(core_of(tower)(crops(5), training=False))
+    assert narrow.shape == (5, TINY.core)
+    assert wide @ wide.T == pytest.approx(narrow @ narrow.T, abs=1e-4)
+
+
+def test_one_probe_meets_every_reference() -> None:
+    anchor, others = np.array([[1.0, 2.0]]), np.array([[1.0, 0.0], [4.0, 2.5]])
+    distance = np.asarray(L1Distance()(anchor, others))
+    assert distance == pytest.approx(np.array([[0.0, 2.0], [3.0, 0.5]]))
+
+
+def test_a_crop_is_itself_and_similarity_has_no_order(siamese: keras.Model) -> None:
+    some = crops(6)
+    same = np.asarray(siamese([some, some], training=False))
+    one_way = np.asarray(siamese([some[:3], some[3:]], training=False))
+    other_way = np.asarray(siamese([some[3:], some[:3]], training=False))
+    assert (same > 0.9).all()
+    assert one_way == pytest.approx(other_way, abs=1e-5)
+    assert (one_way <= same[:3]).all()
+
+
+def test_a_saved_model_loads_to_the_same_similarities(siamese: keras.Model, tmp_path: Path) -> None:
+    siamese.save(tmp_path / "siamese.keras")
+    again = keras.saving.load_model(tmp_path / "siamese.keras", compile=False)
+    some = crops(4)
+    expected = np.asarray(siamese([some[:2], some[2:]], training=False))
+    assert np.asarray(again([some[:2], some[2:]], training=False)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_unknown_and_wrong_keys_are_named_together(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text("speed = 3\n[tower]\nwidths = [8]\nblocks = [1, 2]\n[metric]\nrate = -1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path)
+    assert all(word in str(caught.value) for word in ("speed", "tower", "metric.rate", str(path)))
+
+
+def test_the_hash_of_a_recipe_follows_its_values_alone() -> None:
+    assert recipe_hash(Recipe()) == recipe_hash(Recipe())
+    assert recipe_hash(Recipe()) != recipe_hash(Recipe(seed=8))
