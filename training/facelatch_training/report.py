@@ -142,12 +142,10 @@ def _evaluation_lines(found: Findings) -> list[str]:
     note = (
         f"precision, recall, fmr and fnmr at {judged.threshold:.4f}, {judged.threshold_origin}; precision at"
     )
-    return [
-        *lines,
-        "",
-        f"{note} one genuine to {judged.impostors / max(1, judged.genuine):,.0f} impostors.",
-        "",
-    ]
+    note += f" one genuine to {judged.impostors / max(1, judged.genuine):,.0f} impostors."
+    if "calibration" in found.manifest.extra:
+        note += " Half of these people chose that threshold; rates on the other half alone stand below."
+    return [*lines, "", note, ""]
 
 
 def _slice_lines(found: Findings) -> list[str]:
