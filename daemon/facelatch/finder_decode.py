@@ -78,14 +78,49 @@ def merge(candidates: Floats, overlap: float = 0.4, blend: float = 0.6) -> Float
     return np.array(rows, np.float32).reshape(-1, 15)
 
 
-def to_faces(rows: Floats, scale: tuple[float, float], offset: tuple[float, float]) -> Sequence[Face]:
-    """Faces in the caller's pixels: input pixels times `scale` (x, y) plus `offset` (x, y)."""
+def moved(rows: Floats, scale: tuple[float, float], offset: tuple[float, float]) -> Floats:
+    """Rows (K, 15) in the caller's pixels: input pixels times `scale` (x, y) plus `offset` (x, y)."""
+    out = rows.copy()
+    out[:, 2:4] = rows[:, 2:4] * scale
+    out[:, :2] = rows[:, :2] * scale + offset
+    out[:, 4:14] = rows[:, 4:14] * (scale * 5) + offset * 5
+    return out
+
+
+def mirrored(rows: Floats, width: int) -> Floats:
+    """Rows (K, 15) found in a picture flipped left to right, in the picture as it was; left stays image-left."""
+    out = rows.copy()
+    out[:, 0] = width - rows[:, 0] - rows[:, 2]
+    points = rows[:, 4:14].reshape(-1, 5, 2)[:, [1, 0, 2, 4, 3]].copy()
+    points[..., 0] = width - 1 - points[..., 0]
+    out[:, 4:14] = points.reshape(-1, 10)
+    return out
+
+
+def agreed(row: Floats, looks: Sequence[Floats], overlap: float = 0.3) -> Floats:
+    """One row (15,) from a first find and the rows (K, 15) of further looks at the same place.
+
+    Box and landmarks are the mean over the looks that saw the face again. The score is the mean over all,
+    a look that saw nothing counting zero: what one look alone imagined seldom survives.
+    """
+    seen, scores = [row[:14]], [row[14]]
+    for rows in looks:
+        shared = _overlap(row, rows)[0]
+        best = int(shared.argmax()) if len(rows) else -1
+        again = best >= 0 and shared[best] > overlap
+        scores.append(rows[best, 14] if again else np.float32(0))
+        if again:
+            seen.append(rows[best, :14])
+    return np.append(np.mean(seen, axis=0), np.mean(scores)).astype(np.float32)
+
+
+def to_faces(rows: Floats) -> list[Face]:
+    """Faces from rows (K, 15)."""
     found = []
-    for row in rows.astype(np.float64):
-        x, y = row[0] * scale[0] + offset[0], row[1] * scale[1] + offset[1]
-        points = row[4:14].reshape(5, 2) * scale + offset
-        box = Box(float(x), float(y), float(row[2] * scale[0]), float(row[3] * scale[1]))
-        found.append(Face(box, points.astype(np.float32), float(row[14])))
+    for row in rows:
+        x, y, width, height = (float(number) for number in row[:4])
+        points = row[4:14].reshape(5, 2).astype(np.float32)
+        found.append(Face(Box(x, y, width, height), points, float(row[14])))
     return found
 
 

@@ -27,7 +27,7 @@ THUMBNAIL = (40, 30)
 
 _FORGET_SHARE = 0.05  # of the difference, per frame: a moved chair is background after a few seconds
 _MOVED_LEVELS, _MOVED_SHARE = 18.0, 0.01  # a pixel changed by more than; motion when so many did
-_REGION_SIDES = 3.0  # the region's height in sides of the face: it may move a whole side between frames
+_REGION_SIDES = 2.4  # the region's height in sides of the face: it may move 0.7 of a side between frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from facelatch.finder_decode import BASE_CELLS, STRIDES, cells, decode, merge, to_faces
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from facelatch.finder_decode import (
+    BASE_CELLS,
+    STRIDES,
+    agreed,
+    cells,
+    decode,
+    merge,
+    mirrored,
+    moved,
+    to_faces,
+)
 
 SIZE = (320, 240)
 GRID = cells(*SIZE)
@@ -41,7 +52,7 @@ def test_a_known_cell_gives_the_face_worked_out_by_hand():
     score[index] = 2.0
     box[index] = [0.25, -0.5, np.log(40 / 64), np.log(56 / 64)]
     landmarks[index] = [-0.5, -0.5, 0.5, -0.5, 0, 0, -0.25, 0.75, 0.25, 0.75]
-    faces = to_faces(merge(decode(score, box, landmarks, GRID, 0.5)), (2.0, 2.0), (10.0, 20.0))
+    faces = to_faces(moved(merge(decode(score, box, landmarks, GRID, 0.5)), (2.0, 2.0), (10.0, 20.0)))
     assert len(faces) == 1
     face = faces[0]
     assert face.score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
@@ -95,7 +106,7 @@ def test_no_outputs_whatever_give_anything_but_finite_faces_in_order(rows):
     score, box, landmarks = quiet()
     for index, numbers in rows:
         score[index], box[index], landmarks[index] = numbers[0], numbers[1:5], numbers[5:]
-    faces = to_faces(merge(decode(score, box, landmarks, GRID, 0.3)), (1.5, 1.5), (0.0, 0.0))
+    faces = to_faces(moved(merge(decode(score, box, landmarks, GRID, 0.3)), (1.5, 1.5), (0.0, 0.0)))
     scores = [face.score for face in faces]
     assert scores == sorted(scores, reverse=True)
     for face in faces:
@@ -120,3 +131,24 @@ def test_merging_keeps_the_best_and_never_adds_a_face(rows):
     assert len(kept) <= len(rows)
     if rows:
         assert kept[0, 14] == candidates[0, 14]
+
+
+def row_at(x: float, score: float) -> np.ndarray:
+    points = np.array([[10, 12], [30, 12], [20, 20], [12, 30], [28, 30]], np.float32) + np.array([x, 0])
+    return np.concatenate([[x, 0, 40, 45], points.reshape(-1), [score]]).astype(np.float32)
+
+
+def test_looks_that_agree_are_averaged_and_one_that_sees_nothing_lowers_the_score():
+    nothing = np.zeros((0, 15), np.float32)
+    row = agreed(row_at(0, 0.9), [np.stack([row_at(200, 0.99), row_at(4, 0.6)]), nothing])
+    np.testing.assert_allclose(row[:14], (row_at(0, 1) + row_at(4, 1))[:14] / 2, atol=1e-5)
+    assert row[14] == pytest.approx(0.5)
+
+
+def test_a_find_in_the_mirror_is_put_back_with_left_on_the_left():
+    row = row_at(50, 0.7)
+    back = mirrored(mirrored(row[None], 160), 160)[0]
+    np.testing.assert_allclose(back, row, atol=1e-4)
+    points = mirrored(row[None], 160)[0, 4:14].reshape(5, 2)
+    assert points[0, 0] < points[1, 0]
+    assert points[0, 0] == pytest.approx(159 - row[6])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from facelatch.search import Pace, Plan, Search, Where, found, plan, region_about, thumbnail
-from facelatch.values import Box, Face
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from facelatch.search import Pace, Plan, Search, Where, found, plan, region_about, thumbnail
+from facelatch.values import Box, Face
 
 PACE = Pace(busy_seconds=0.2, idle_seconds=1.0)
 STILL = np.full((240, 320, 3), 90, np.uint8)

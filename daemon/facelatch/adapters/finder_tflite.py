@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facelatch.errors import ModelError
-from facelatch.finder_decode import cells, decode, merge, to_faces
+from facelatch.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
 from facelatch.letterbox import letterbox
 from facelatch.manifest import check_hash
 from facelatch.values import Box, Face, Image
@@ -19,6 +19,9 @@ from facelatch.values import Box, Face, Image
 FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
 
+_NEAR_PX, _CLOSE_PX = 56.0, 72.0
+_MOST_LOOKED_AT = 6  # in a crowd the rest keeps its first score
+_FIRST_SHARE = 0.4  # of the score threshold: what further looks may still lift over it
 _OUTPUTS = {"score", "box", "landmarks"}
 _RETRAIN = "fetch the model and its manifest again together, or export both (facelatch-train finder export)"
 
@@ -93,22 +96,73 @@ class TfliteFinder:
 
     def find(self, image: Image) -> Sequence[Face]:
         """All faces, best score first; coordinates in pixels of `image`."""
-        return self._search(image, FULL, None)
+        if not _is_picture(image):
+            return ()
+        rows = self._look(image, FULL, None, self._threshold * _FIRST_SHARE)
+        return self._looked_again(image, rows, ((_NEAR_PX, False), (_CLOSE_PX, True)))
 
     def find_near(self, image: Image, region: Box) -> Sequence[Face]:
-        """The faces in one part of `image`, at a quarter of the cost; coordinates in pixels of `image`."""
-        return self._search(image, SMALL, region)
-
-    def _search(self, image: Image, size: tuple[int, int], region: Box | None) -> Sequence[Face]:
-        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        """The faces in one part of `image`, at a fraction of the cost; coordinates in pixels of `image`."""
+        if not _is_picture(image):
             return ()
+        rows = self._look(image, SMALL, region, self._threshold * _FIRST_SHARE)
+        return self._looked_again(image, rows, ((_CLOSE_PX, True),))
+
+    def _looked_again(
+        self, image: Image, rows: Floats, looks: Sequence[tuple[float, bool]]
+    ) -> Sequence[Face]:
+        """Each find checked and sharpened by looks at the small size in which the face has a chosen side, px.
+
+        The network errs differently at another scale and in the mirror; the mean errs less.
+        """
+        for number, row in enumerate(rows[:_MOST_LOOKED_AT]):
+            rows[number] = agreed(
+                row,
+                [
+                    self._look(image, SMALL, _about(row, side), self._threshold * _FIRST_SHARE, mirror=mirror)
+                    for side, mirror in looks
+                ],
+            )
+        rows = rows[rows[:, 14] >= self._threshold]
+        return to_faces(merge(rows[np.argsort(-rows[:, 14], kind="stable")]))
+
+    def _look(
+        self,
+        image: Image,
+        size: tuple[int, int],
+        region: Box | None,
+        threshold: float,
+        *,
+        mirror: bool = False,
+    ) -> Floats:
+        """One pass of the network over a part of the picture; rows (K, 15) in pixels of `image`."""
         boxed = letterbox(image, size, region)
-        raw = self._runners[size](image=boxed.image[np.newaxis])
-        candidates = decode(
-            raw["score"].reshape(-1), raw["box"].reshape(-1, 4), raw["landmarks"].reshape(-1, 10),
-            self._grids[size], self._threshold,
-        )  # fmt: skip
-        return to_faces(merge(candidates), boxed.scale, boxed.offset)
+        pixels = np.ascontiguousarray(boxed.image[:, ::-1]) if mirror else boxed.image
+        raw = self._runners[size](image=pixels[np.newaxis])
+        rows = merge(
+            decode(
+                raw["score"].reshape(-1),
+                raw["box"].reshape(-1, 4),
+                raw["landmarks"].reshape(-1, 10),
+                self._grids[size],
+                threshold,
+            )
+        )
+        if mirror:
+            rows = mirrored(rows, size[0])
+        return moved(rows, boxed.scale, boxed.offset)
+
+
+def _is_picture(image: Image) -> bool:
+    return image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+
+
+def _about(row: Floats, side: float) -> Box:
+    """The 4:3 region about a find in which its face gets a side of `side` px at the small size."""
+    height = SMALL[1] * float(np.sqrt(row[2] * row[3])) / side
+    width = height * SMALL[0] / SMALL[1]
+    x, y = float(row[0] + row[2] / 2), float(row[1] + row[3] / 2)
+    return Box(x - width / 2, y - height / 2, width, height)
 
 
 def _runtime() -> Any:

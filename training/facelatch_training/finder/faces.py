@@ -142,10 +142,6 @@ def label_crop(crop: Image, teacher: Teacher) -> Labels | None:
     if not len(found) or found[0, 14] < SURE:
         return None
     face = found[0, :14].copy()
-    refined = refine(Photo("", soft, face[None], np.zeros((0, 4), np.float32)), teacher).faces
-    if not len(refined):
-        return None
-    face = refined[0]
     face[[0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]] -= border
     centre = face[:2] + face[2:4] / 2
     return face if np.abs(centre - [56, 62]).max() < 16 and plausible(face) else None
