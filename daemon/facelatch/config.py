@@ -112,6 +112,8 @@ class SessionConfig(_Section):
     """Consecutive frames that must match the same person."""
     refusal_frames: Annotated[int, Field(ge=1, le=500)] = 8
     """Judged frames without a grant that make one refused attempt."""
+    retry_seconds: Seconds = 2.0
+    """After a refused attempt, no new one begins for this long."""
     silence_seconds: Seconds = 2.0
     """Nobody in view for this long ends the attempt."""
     cooldown_seconds: Seconds = 5.0

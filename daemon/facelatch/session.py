@@ -15,12 +15,14 @@ A visit begins when a face is seen and has exactly one outcome.
 | gathering  | judged, but nobody is enrolled            | count 0                                         |
 | gathering  | unusable, several faces, no face          | count 0                                         |
 | gathering  | count reaches `required_matches`          | cooling; refusals forgotten (granted)           |
-| gathering  | unmatched reaches `refusal_frames`        | idle; refusals + 1 (refused)                    |
+| gathering  | unmatched reaches `refusal_frames`        | refused; refusals + 1 (refused)                 |
 | gathering  | the same, `refusals_before_lockout` times | locked out (refused)                            |
 | gathering  | no face for `silence_seconds`             | idle (abandoned); unmatched is remembered       |
 | gathering  | interrupted                               | idle (abandoned)                                |
 | cooling    | anything, for `cooldown_seconds`          | cooling                                         |
 | cooling    | its time is over                          | idle, and the same input counts                 |
+| refused    | anything, for `retry_seconds`             | refused                                         |
+| refused    | its time is over                          | idle, and the same input counts                 |
 | locked out | anything, before its end                  | locked out                                      |
 | locked out | its time is over                          | idle, and the same input counts; refusals stay  |
 
@@ -89,13 +91,20 @@ class Cooling:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Somebody was refused; a moment until the next attempt."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class LockedOut:
     """Too many refusals in a row."""
 
     until: float
 
 
-Phase = Starting | Idle | Gathering | Cooling | LockedOut
+Phase = Starting | Idle | Gathering | Cooling | Refused | LockedOut
 
 
 class Ending(StrEnum):
@@ -181,7 +190,7 @@ def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session
             return replace(session, phase=Idle())
         case Gathering(seen=seen) as visit if now - seen > settings.silence_seconds:
             return _abandon(session, visit, _abandoned(visit))
-        case Cooling(until=until) if now >= until:
+        case (Cooling(until=until) | Refused(until=until)) if now >= until:
             return replace(session, phase=Idle())
         case LockedOut(until=until) if now >= until:
             return replace(session, phase=Idle(), throttle=replace(session.throttle, lockout_seconds=0.0))
@@ -222,7 +231,7 @@ def _decide(
         return replace(session, phase=visit)
     refusals = session.throttle.refusals + 1
     seconds = _lockout_seconds(refusals, settings)
-    phase = LockedOut(now + seconds) if seconds else Idle()
+    phase = LockedOut(now + seconds) if seconds else Refused(now + settings.retry_seconds)
     refused = replace(_abandoned(visit), ending=Ending.REFUSED)
     return replace(_end(session, phase, refused), throttle=Throttle(refusals, seconds))
 

@@ -156,7 +156,7 @@ def test_three_matches_unlock_and_the_time_locks() -> None:
 
 def test_a_stranger_is_refused_with_a_reason_and_then_shut_out() -> None:
     """Five refused attempts start the lock-out; it is written down and the memory handed out each time."""
-    door, throttles = Door(), []
+    door, throttles = Door(settings(session={"retry_seconds": 0.0})), []
     for _ in range(5 * 8):
         throttles.append(door.turn(STRANGER).throttle)
     assert [t for t in throttles if t] == [*(Throttle(n, 0.0) for n in (1, 2, 3, 4)), Throttle(5, 30.0)]
@@ -329,7 +329,7 @@ def test_an_enrolled_person_without_the_right_cannot_authorise() -> None:
 
 def test_refusals_while_authorising_count_towards_the_lockout() -> None:
     """The button is no way around the throttle."""
-    door = Door(settings(enrolment={"authorisation": "admin"}))
+    door = Door(settings(enrolment={"authorisation": "admin"}, session={"retry_seconds": 0.0}))
     door.hold()
     door.see(*[STRANGER] * 40)
     assert door.told()[-1] == "visit.lockout_started"

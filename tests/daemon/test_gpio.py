@@ -79,6 +79,11 @@ class SimulatedLgpio(ModuleType):
     def gpio_write(self, handle: int, gpio: int, level: int) -> None:
         self.calls.append(("write", gpio, level))
 
+    def gpio_read(self, handle: int, gpio: int) -> int:
+        """The level last driven; when a half-made pin is collected, gpiozero asks."""
+        driven = [call[2] for call in self.of(gpio) if call[0] in ("claim_output", "write")]
+        return int(driven[-1]) if driven else 0
+
     def gpio_free(self, handle: int, gpio: int) -> None:
         self.calls.append(("free", gpio))
 

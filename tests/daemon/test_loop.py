@@ -100,7 +100,7 @@ def test_an_enrolled_person_opens_the_door_once_and_it_locks_again(tmp_path: Pat
 
 def test_a_stranger_never_moves_the_lock(tmp_path: Path) -> None:
     """A stranger is refused with a reason, again and again, until a lock-out."""
-    door = Door(tmp_path, visit([STRANGER] * 100))
+    door = Door(tmp_path, visit([STRANGER] * 160))
     door.enrol("alice", ALICE)
     door.run()
     assert door.lock.changes == []
@@ -110,7 +110,7 @@ def test_a_stranger_never_moves_the_lock(tmp_path: Path) -> None:
 
 def test_the_lock_out_survives_a_restart(tmp_path: Path) -> None:
     """Whoever pulls the plug during a lock-out waits again: even the right face does not open."""
-    door = Door(tmp_path, visit([STRANGER] * 45))
+    door = Door(tmp_path, visit([STRANGER] * 130))
     door.enrol("alice", ALICE)
     door.run()
     assert EventKind.LOCKOUT_STARTED in door.kinds()

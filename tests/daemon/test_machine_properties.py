@@ -178,6 +178,7 @@ CONFIGS = st.builds(
                 "cooldown_seconds": cooldown,
                 "lockout_seconds": 5.0,
                 "silence_seconds": 1.5,
+                "retry_seconds": 0.5,
             },
             "door": {"unlock_seconds": unlock, "max_unlock_seconds": 6.0},
             "enrolment": {

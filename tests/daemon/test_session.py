@@ -7,7 +7,7 @@ import pytest
 
 from facelatch import session
 from facelatch.config import SessionConfig
-from facelatch.session import Cooling, Ending, Gathering, Idle, LockedOut, Phase, Session, Starting, advance
+from facelatch.session import Cooling, Ending, Gathering, Idle, LockedOut, Phase, Refused, Session, Starting, advance
 from facelatch.values import (
     Box,
     Face,
@@ -27,6 +27,7 @@ SETTINGS = SessionConfig(
     required_matches=3,
     refusal_frames=4,
     silence_seconds=2.0,
+    retry_seconds=3.0,
     cooldown_seconds=5.0,
     refusals_before_lockout=2,
     lockout_seconds=30.0,
@@ -137,7 +138,7 @@ def _grant() -> None:
 def _refusal() -> None:
     tally = {Reason.NOT_RECOGNISED: 2, Reason.TOO_DARK: 9, Reason.TOO_FEW_DETECTIONS: 1}
     state = after(Gathering(100.0, None, 0, 3, tally), ALIKE)
-    assert (state.phase, state.throttle) == (Idle(), Throttle(1, 0.0))
+    assert (state.phase, state.throttle) == (Refused(103.1), Throttle(1, 0.0))
     assert endings(state) == [(Ending.REFUSED, "not_recognised")]
     assert state.outcomes[0].verdict is ALIKE.verdict
 
@@ -172,6 +173,15 @@ def _cooled() -> None:
     assert counts(after(Cooling(ADA, 105.0), match(BEN), 105.0)) == ("ben", 1, 0)
 
 
+def _refused() -> None:
+    assert after(Refused(103.0), match(BEN), 102.9).phase == Refused(103.0)
+
+
+def _may_retry() -> None:
+    assert after(Refused(103.0), NoFace(), 103.0).phase == Idle()
+    assert counts(after(Refused(103.0), match(BEN), 103.0)) == ("ben", 1, 0)
+
+
 def _locked_out() -> None:
     state = after(LockedOut(130.0), match(ADA), 129.9, Throttle(2, 30.0))
     assert (state.phase, state.throttle) == (LockedOut(130.0), Throttle(2, 30.0))
@@ -201,6 +211,8 @@ ROWS = {
     ("gathering", "interrupted"): _interrupted,
     ("cooling", "anything, for `cooldown_seconds`"): _cooling,
     ("cooling", "its time is over"): _cooled,
+    ("refused", "anything, for `retry_seconds`"): _refused,
+    ("refused", "its time is over"): _may_retry,
     ("locked out", "anything, before its end"): _locked_out,
     ("locked out", "its time is over"): _lockout_over,
 }
@@ -237,9 +249,13 @@ def test_two_people_in_turn_are_refused_not_granted() -> None:
 
 
 def test_someone_who_stays_after_a_refusal_begins_another_attempt() -> None:
-    """Standing still is enough for the second refusal and the lock-out."""
+    """Standing still is enough for the second refusal and the lock-out, but not without a pause between."""
     state, ended = Session(Idle()), []
     for frame in range(8):
+        state = advance(state, NO_MATCH, 100 + frame / 10, SETTINGS)
+        ended += endings(state)
+    assert ended == [(Ending.REFUSED, "not_recognised")]
+    for frame in range(8, 8 + 31):
         state = advance(state, NO_MATCH, 100 + frame / 10, SETTINGS)
         ended += endings(state)
     assert ended == [(Ending.REFUSED, "not_recognised")] * 2

@@ -115,13 +115,13 @@ class TfliteVerifier:
         crop = [1, CROP_SIZE_PX, CROP_SIZE_PX, 3]
         if image["dtype"] is not np.uint8 or list(image["shape"]) != crop:
             raise ModelError(
-                f"{model}: embed takes {np.dtype(image['dtype']).name} {list(image['shape'])}, "
+                f"{model}: embed takes {np.dtype(image['dtype']).name} {image['shape'].tolist()}, "
                 f"expected uint8 {crop}",
                 hint=_AGAIN,
             )
         if list(embedding["shape"]) != [1, size]:
             raise ModelError(
-                f"{model}: embeddings are {list(embedding['shape'])}, its manifest says [1, {size}]",
+                f"{model}: embeddings are {embedding['shape'].tolist()}, its manifest says [1, {size}]",
                 hint=_AGAIN,
             )
 
