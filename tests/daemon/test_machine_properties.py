@@ -47,6 +47,8 @@ from facelatch.values import (
     Verdict,
 )
 
+pytestmark = pytest.mark.slow
+
 ADA, BEN, CLEO = Person(1, "ada", admin=True), Person(2, "ben"), Person(3, "cleo")
 FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 CROP, VECTOR = np.zeros((112, 112, 3), np.uint8), np.zeros(4, np.float32)
