@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.errors import InputError
+from facelatch.align import align
+from facelatch.errors import InputError, ModelError
 from facelatch.values import Box, Face, Image
 from facelatch_training import protocols
-from facelatch_training.cropping import Cropper, subject
+from facelatch_training.cropping import Cropper, open_finder, subject
 from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
 from facelatch_training.metrics import FAILED
 from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
@@ -167,11 +168,11 @@ class OneFace:
         return self._faces if image.max() > 0 else []
 
 
-def face_at(x: float, y: float, size: float) -> Face:
+def face_at(x: float, y: float, size: float, score: float = 0.9) -> Face:
     marks = np.float32([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]) * size + np.float32(
         [x, y]
     )
-    return Face(Box(x, y, size, size), marks, 0.9)
+    return Face(Box(x, y, size, size), marks, score)
 
 
 def test_pictures_without_a_face_count_as_refused(lfw: Path) -> None:
@@ -192,6 +193,29 @@ def test_the_subject_is_the_large_face_in_the_middle() -> None:
     middle, corner = face_at(85, 85, 80), face_at(0, 0, 85)
     assert subject([corner, middle], image) is middle
     assert subject([], image) is None
+    doubtful = face_at(50, 50, 150, score=0.3)
+    assert subject([middle, doubtful], image) is middle
+
+
+def test_the_cascade_crops_a_real_photo_where_the_face_is(tmp_path: Path) -> None:
+    """NASA's portrait of an astronaut, against a crop from landmarks set by hand."""
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    write(tmp_path / "astronaut.png", astronaut)
+    crop = Cropper(open_finder("cascade"))(tmp_path / "astronaut.png")
+    assert crop is not None
+    truth = np.float32([[200, 102], [247, 103], [220, 125], [199, 143], [240, 144]])
+    expected = align(astronaut, truth)
+    assert expected is not None
+    assert np.corrcoef(crop.ravel(), expected.ravel())[0, 1] > 0.6
+
+
+def test_an_unknown_finder_and_a_missing_model_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not known"):
+        open_finder("magic")
+    with pytest.raises(InputError, match="needs its model"):
+        open_finder("yunet")
+    with pytest.raises(ModelError, match="no such file"):
+        open_finder("yunet", tmp_path / "missing.onnx")
 
 
 def test_faces_beside_the_subject_are_counted(tmp_path: Path) -> None:

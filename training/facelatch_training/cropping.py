@@ -27,6 +27,9 @@ SCORE_THRESHOLD = 0.3
 """Lower than at the door: in a photo that shows somebody, a doubtful find is better than none."""
 
 
+_NEARLY = 0.8
+
+
 def shipped_models() -> Path:
     """The `models` folder of a checkout."""
     return Path(__file__).resolve().parents[2] / "models"
@@ -54,8 +57,13 @@ def open_finder(kind: str, model: Path | None = None, score_threshold: float = S
 
 
 def subject(faces: Sequence[Face], image: Image) -> Face | None:
-    """The face a portrait is of: large and near the middle, as the sets of the field are cut."""
+    """The face a portrait is of: large and near the middle, as the sets of the field are cut.
+
+    Only finds nearly as sure as the surest are weighed: at a low threshold the middle of a picture may well
+    hold a large false one.
+    """
     height, width = image.shape[:2]
+    surest = max((face.score for face in faces), default=0.0)
 
     def weight(face: Face) -> float:
         box = face.box
@@ -63,7 +71,7 @@ def subject(faces: Sequence[Face], image: Image) -> Face | None:
         down = box.y + box.height / 2 - height / 2
         return box.width * box.height - 2 * (across**2 + down**2)
 
-    return max(faces, key=weight, default=None)
+    return max((face for face in faces if face.score >= _NEARLY * surest), key=weight, default=None)
 
 
 @dataclass
