@@ -1,0 +1,311 @@
+#!/bin/sh
+# Installs Facelatch on Raspberry Pi OS (bookworm or trixie, 64 bit, also Lite), or brings it up to date.
+#
+#   sudo sh deploy/install.sh                      install, or upgrade what is there; may be run again at any time
+#   sudo sh deploy/install.sh --upgrade            the same, but only where it is installed already
+#   sudo sh deploy/install.sh --uninstall          remove the program; gallery and configuration stay
+#   sudo sh deploy/install.sh --uninstall --purge  ... delete them too: everybody enrolled is forgotten
+#
+#   --wheel FILE    install this wheel instead of building one from the checkout
+#   --no-apt        the packages named below are there already; do not call apt
+#   --root DIR      only lay out the files under DIR, for packages and tests: nothing on this machine changes
+#   --prefix DIR    where the files go, /usr/local by default
+#   --packaged      the files came with the .deb: only make the virtual environment, and start
+#   --help          this text
+#
+# An upgrade builds the new version beside the old one while the door goes on serving. Then it stops the daemon
+# (the door is locked), swaps, and starts. If the new daemon does not get ready, everything goes back to what it was.
+# PYTHON names the interpreter, /usr/bin/python3 by default.
+set -eu
+
+source=$(cd -- "$(dirname -- "$0")/.." && pwd)
+apt_packages="python3-picamera2 python3-gpiozero python3-lgpio python3-systemd python3-venv"
+python=${PYTHON:-/usr/bin/python3}
+unit=facelatch.service
+user=facelatch
+action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no
+
+say() { printf 'facelatch: %s\n' "$*"; }
+fail() { printf 'facelatch: %s\n' "$*" >&2; exit 1; }
+usage() { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p;}' "$0"; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --upgrade) action=upgrade ;;
+        --uninstall) action=uninstall ;;
+        --purge) purge=yes ;;
+        --no-apt) with_apt=no ;;
+        --packaged) packaged=yes with_apt=no prefix=/usr ;;
+        --root | --prefix | --wheel)
+            [ $# -ge 2 ] || fail "$1 needs a value, see --help"
+            case $1 in --root) root=$2 ;; --prefix) prefix=$2 ;; --wheel) wheel=$2 ;; esac
+            shift ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+[ "$purge" = no ] || [ "$action" = uninstall ] || fail "--purge goes with --uninstall"
+[ -z "$wheel" ] || [ -f "$wheel" ] || fail "$wheel: no such wheel"
+
+current=$root/opt/facelatch # a link to facelatch-a or facelatch-b, so that a swap is one rename
+configuration=$root/etc/facelatch/facelatch.toml
+state=$root/var/lib/facelatch
+state_before=$root/var/lib/facelatch.before-upgrade
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-install.XXXXXX")
+go_back_on_exit=no
+
+# ---- The files ------------------------------------------------------------------------------------------------------
+
+# Where from, where to; also what --uninstall removes. `generated` ones are written by the program itself.
+files() {
+    cat <<FILES
+$source/deploy/facelatch.service $prefix/lib/systemd/system/$unit
+$source/deploy/facelatch.sysusers $prefix/lib/sysusers.d/facelatch.conf
+$source/deploy/facelatch.tmpfiles $prefix/lib/tmpfiles.d/facelatch.conf
+$source/deploy/facelatch.catalog $prefix/lib/systemd/catalog/facelatch.catalog
+$scratch/generated/facelatch.1 $prefix/share/man/man1/facelatch.1
+$scratch/generated/completion $prefix/share/bash-completion/completions/facelatch
+FILES
+    for document in README.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
+        drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf wiring/active-low-relay.svg wiring/led-and-button.svg \
+        wiring/maglock.svg wiring/pins.svg wiring/strike.svg; do
+        echo "$source/deploy/$document $prefix/share/doc/facelatch/$document"
+    done
+}
+
+generate() { # with an interpreter that has click: the new virtual environment's, or PYTHON when staging
+    mkdir -p "$scratch/generated"
+    PYTHONDONTWRITEBYTECODE=1 "$1" "$source/deploy/man_page.py" >"$scratch/generated/facelatch.1" || fail "$1 cannot write the man page"
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$source/daemon _FACELATCH_COMPLETE=bash_source "$1" -m facelatch >"$scratch/generated/completion"
+}
+
+put_files() {
+    files >"$scratch/files"
+    while read -r from to; do
+        if cmp -s "$from" "$root$to"; then continue; fi
+        say "writing $to"
+        install -D -m 644 "$from" "$root$to"
+    done <"$scratch/files"
+    mkdir -p "$root$prefix/bin"
+    ln -sfn /opt/facelatch/bin/facelatch "$root$prefix/bin/facelatch"
+}
+
+put_configuration() {
+    if [ -e "$configuration" ]; then
+        say "keeping the configuration in /etc/facelatch/facelatch.toml"
+    else
+        say "writing /etc/facelatch/facelatch.toml: every key is explained in it"
+        install -D -m 644 "$source/config/facelatch.toml" "$configuration"
+    fi
+}
+
+remove_files() {
+    files | while read -r _ to; do rm -f -- "$root$to"; done
+    rm -f -- "$root$prefix/bin/facelatch"
+    for folder in doc/facelatch/boot doc/facelatch/drop-in doc/facelatch/wiring doc/facelatch; do
+        rmdir -- "$root$prefix/share/$folder" 2>/dev/null || true
+    done
+}
+
+# ---- The program ----------------------------------------------------------------------------------------------------
+
+require_system() {
+    [ "$(id -u)" = 0 ] || fail "run it as root: sudo sh $0"
+    case $(dpkg --print-architecture) in
+        arm64 | amd64) ;;
+        *) fail "needs a 64-bit system: TFLite's runtime has no 32-bit build. Write the 64-bit image to the card" ;;
+    esac
+    if [ "$packaged" = no ] && dpkg -s facelatch >/dev/null 2>&1; then
+        fail "installed as a package: use apt to upgrade or remove it"
+    fi
+    if [ -e "$current" ] && [ ! -L "$current" ]; then
+        fail "/opt/facelatch is a directory that this script did not make: move it away first"
+    fi
+}
+
+install_packages() {
+    [ "$with_apt" = yes ] || return 0
+    for package in $apt_packages; do
+        # shellcheck disable=SC2016  # a format of dpkg-query, not a variable
+        case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in *" installed") ;; *) missing=yes ;; esac
+    done
+    [ -n "${missing:-}" ] || return 0
+    say "installing from apt: $apt_packages"
+    apt-get update -qq
+    # Without recommends: picamera2 recommends a whole desktop.
+    # shellcheck disable=SC2086  # one word each
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $apt_packages
+}
+
+# Sets old_slot and new_slot; the one in use is never touched.
+choose_slot() {
+    old_slot=$(readlink "$current" || true)
+    case $old_slot in facelatch-a) new_slot=facelatch-b ;; *) new_slot=facelatch-a ;; esac
+}
+
+make_environment() {
+    say "making a virtual environment in /opt/$new_slot (this takes minutes on a Pi)"
+    new=$root/opt/$new_slot
+    "$python" -m venv --clear --system-site-packages "$new"
+    # apt's picamera2 is compiled for apt's numpy: pip may use that one or none.
+    "$new/bin/python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$new/constraints.txt" 2>/dev/null ||
+        say "apt has no numpy here, so pip chooses one"
+    if [ -z "$wheel" ]; then
+        PYTHON="$new/bin/python" sh "$source/deploy/build-wheel.sh" "$scratch/wheel"
+        wheel=$(echo "$scratch"/wheel/facelatch-*.whl)
+    fi
+    "$new/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+        --constraint "$new/constraints.txt" "${wheel}[pi]"
+    say "$("$new/bin/facelatch" --version)"
+}
+
+point_to() { # swaps in one rename, so that a power cut leaves the old or the new version
+    ln -sfn "$1" "$current.next"
+    mv -T "$current.next" "$current"
+}
+
+activate() { # users, directories, unit, catalogue
+    if [ "$packaged" = no ]; then
+        put_files
+        put_configuration
+    fi
+    systemd-sysusers "$prefix/lib/sysusers.d/facelatch.conf"
+    systemd-tmpfiles --create "$prefix/lib/tmpfiles.d/facelatch.conf"
+    systemctl daemon-reload
+    journalctl --update-catalog 2>/dev/null || say "journalctl -x will not explain events: the catalogue was refused"
+}
+
+check() { # as the daemon's user; the camera and the pins are left alone, for nobody has said how they are wired yet
+    say "facelatch check --no-hardware says:"
+    (cd / && runuser -u "$user" -- "$current/bin/facelatch" --config "$configuration" check --no-hardware) ||
+        say "not all is well, see the hints above"
+}
+
+# ---- Upgrading, and going back --------------------------------------------------------------------------------------
+
+keep_what_was() { # called with the daemon stopped
+    mkdir -p "$scratch/before"
+    if [ "$packaged" = no ]; then
+        files | while read -r _ to; do
+            if [ -e "$root$to" ]; then install -D -m 644 "$root$to" "$scratch/before$to"; fi
+        done
+    fi
+    rm -rf -- "$state_before"
+    if [ -d "$state" ]; then cp -a -- "$state" "$state_before"; fi
+    go_back_on_exit=yes
+}
+
+go_back() {
+    say "the new version did not start: going back to $old_slot"
+    systemctl stop "$unit" || true
+    if [ "$packaged" = no ]; then
+        files | while read -r _ to; do
+            if [ -e "$scratch/before$to" ]; then install -m 644 "$scratch/before$to" "$root$to"; else rm -f -- "$root$to"; fi
+        done
+    fi
+    point_to "$old_slot"
+    if [ -d "$state_before" ]; then
+        rm -rf -- "$state"
+        mv -- "$state_before" "$state"
+    fi
+    systemctl daemon-reload
+    systemctl reset-failed "$unit" || true
+    systemctl start "$unit" || say "the old version does not start either: journalctl -xu facelatch"
+    rm -rf -- "$root/opt/$new_slot"
+}
+
+at_exit() {
+    status=$?
+    trap - EXIT
+    if [ "$go_back_on_exit" = yes ]; then
+        go_back_on_exit=no
+        go_back
+        [ "$status" != 0 ] || status=1
+    fi
+    rm -rf -- "$scratch"
+    exit "$status"
+}
+trap at_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+install_or_upgrade() {
+    require_system
+    choose_slot
+    [ "$action" = install ] || [ -n "$old_slot" ] || fail "nothing is installed here: run it without --upgrade"
+    install_packages
+    make_environment
+    [ "$packaged" = yes ] || generate "$new/bin/python"
+    serving=no
+    if systemctl is-active --quiet "$unit"; then
+        serving=yes
+        say "stopping the daemon: the door is locked until the new version serves"
+    fi
+    systemctl stop "$unit" 2>/dev/null || true # also one that is between two restarts; none at all is fine
+    if [ "$serving" = yes ]; then keep_what_was; fi
+    point_to "$new_slot"
+    activate
+    check
+    if [ "$serving" = yes ]; then
+        say "starting the daemon"
+        systemctl start "$unit" || fail "the new version does not get ready: journalctl -xu facelatch"
+        go_back_on_exit=no
+    elif systemctl is-enabled --quiet "$unit" 2>/dev/null; then
+        systemctl start "$unit" || say "it does not start: journalctl -xu facelatch"
+    fi
+    rm -rf -- "$state_before"
+    [ -z "$old_slot" ] || rm -rf -- "$root/opt/$old_slot"
+    explain
+}
+
+explain() {
+    if systemctl is-active --quiet "$unit"; then
+        say "done, the door is served. \`facelatch status\` asks it, \`journalctl -xfu facelatch\` watches it."
+        return
+    fi
+    cat <<NEXT
+
+Installed, and not started: nobody has said yet how the lock is wired. What is left to do:
+  1. Say it in /etc/facelatch/facelatch.toml: camera, lock_pin, lock_energise, lock_active.
+     $prefix/share/doc/facelatch/README.md has drawings; its boot lines keep the pin safe before the daemon runs.
+  2. With the lock not yet connected:   sudo -u $user facelatch check
+  3. sudo systemctl enable --now facelatch
+  4. sudo usermod -aG $user YOU         for \`facelatch people\` and \`status\` without sudo (log in again)
+NEXT
+}
+
+uninstall() {
+    if [ -z "$root" ]; then
+        require_system
+        say "stopping the daemon; the door is locked, and its pin is let go"
+        systemctl disable --now "$unit" 2>/dev/null || true
+    fi
+    if [ "$packaged" = no ]; then
+        say "removing the program"
+        remove_files
+    fi
+    rm -rf -- "$current" "$current-a" "$current-b" "$state_before"
+    if [ "$purge" = yes ]; then
+        say "deleting configuration and gallery"
+        rm -rf -- "$root/etc/facelatch" "$state"
+    else
+        say "keeping /etc/facelatch and the gallery in /var/lib/facelatch"
+    fi
+    [ -z "$root" ] || return 0
+    systemctl daemon-reload
+    journalctl --update-catalog 2>/dev/null || true
+    if [ "$purge" = yes ] && id "$user" >/dev/null 2>&1; then userdel "$user"; fi
+}
+
+case $action in
+    uninstall) uninstall ;;
+    *)
+        if [ -n "$root" ]; then
+            generate "$python"
+            put_files
+            put_configuration
+        else
+            install_or_upgrade
+        fi ;;
+esac
