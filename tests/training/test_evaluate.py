@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,9 @@ import pytest
 from facelatch.align import align
 from facelatch.errors import InputError, ModelError
 from facelatch.values import Box, Face, Image
-from facelatch_training import protocols
+from facelatch_training import made_faces, protocols
 from facelatch_training.cropping import Cropper, open_finder, subject
+from facelatch_training.dataset import read_index
 from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
 from facelatch_training.metrics import FAILED
 from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
@@ -277,3 +279,22 @@ def test_pictures_of_people_stay_out_of_a_checkout(tmp_path: Path) -> None:
     keep_out_of_git(tmp_path / "runs" / "today")
     with pytest.raises(InputError, match="git checkout"):
         keep_out_of_git(tmp_path / "models")
+
+
+def test_one_split_of_a_crop_set_is_judged_and_no_other(tmp_path: Path) -> None:
+    """The crops of the split come in the order of its table, whichever shard they lie in."""
+    made_faces.write_crop_set(tmp_path / "set", people=16, pictures=3)
+    index = read_index(tmp_path / "set")
+    for split in ("train", "validation"):
+        protocol = protocols.prepared(tmp_path / "set", split)
+        rows = index.rows(split)
+        assert protocol.pictures == tuple(index.paths[row] for row in rows)
+        crops = protocols.gather(protocol)
+        assert len(crops) == len(rows)
+        for number, name in enumerate(protocol.pictures):
+            shard = index.shards[rows[number]]
+            with tarfile.open(tmp_path / "set" / shard) as archive:
+                stream = archive.extractfile(name)
+                assert stream is not None
+                stored = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
+            np.testing.assert_array_equal(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), crops[number])

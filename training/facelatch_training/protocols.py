@@ -17,7 +17,7 @@ from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import InputError
 from facelatch.images import SUFFIXES
 from facelatch.values import Image
-from facelatch_training.dataset import family_of, iterate_shard, read_index
+from facelatch_training.dataset import CropIndex, family_of, iterate_shard, read_index
 
 Cropper = Callable[[Path], Image | None]
 """Picture file -> aligned crop (112, 112, 3), or None where no face is found."""
@@ -59,25 +59,29 @@ def prepared(folder: Path, split: str = "validation") -> Protocol:
 
     Raises InputError for a damaged set and for a split with fewer than two people.
     """
-    index = read_index(folder)
-    rows = index.rows(split)
-    place = {int(row): number for number, row in enumerate(rows)}
-    identities = tuple(index.identities[row] for row in rows)
-    if len(set(identities)) < 2:
+    whole = read_index(folder)
+    rows = whole.rows(split)
+    # An index of this split alone, so that only its pictures are decoded.
+    index = CropIndex(
+        folder,
+        *(
+            tuple(column[row] for row in rows)
+            for column in (whole.paths, whole.shards, whole.identities, whole.splits)
+        ),
+    )
+    if len(set(index.identities)) < 2:
         raise InputError(
-            f"{folder}: {len(set(identities))} people in split {split!r}; a comparison needs two"
+            f"{folder}: {len(set(index.identities))} people in split {split!r}; a comparison needs two"
         )
 
     def crops() -> Iterator[tuple[int, Image | None]]:
-        for shard in sorted({index.shards[row] for row in rows}):
-            for row, crop in iterate_shard(index, shard):
-                if row in place:
-                    yield place[row], crop
+        for shard in sorted(set(index.shards)):
+            yield from iterate_shard(index, shard)
 
     return Protocol(
         name=f"split {split!r} of {folder.name}",
-        pictures=tuple(index.paths[row] for row in rows),
-        identities=identities,
+        pictures=index.paths,
+        identities=index.identities,
         crops=crops,
     )
 
