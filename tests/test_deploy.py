@@ -1,0 +1,341 @@
+"""What an installation needs is complete, valid and agrees with the code; the installer lays it out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import click
+import pytest
+
+from facelatch.audit import SPECS, EventKind
+from facelatch.cli import facelatch
+from facelatch.config import Config
+from facelatch.errors import ConfigError, ModelError
+
+REPO = Path(__file__).resolve().parents[1]
+DEPLOY = REPO / "deploy"
+UNIT = (DEPLOY / "facelatch.service").read_text(encoding="utf-8")
+CATALOGUE = DEPLOY / "facelatch.catalog"
+GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
+DROP_INS = sorted((DEPLOY / "drop-in").glob("*.conf"))
+DRAWINGS = sorted((DEPLOY / "wiring").glob("*.svg"))
+SECONDS = 120
+"""Far more than any of these takes, also on a busy machine."""
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        env=os.environ | environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed here: this part of the deployment is unchecked")
+    return path
+
+
+# ---- The unit
+
+
+def verified(folder: Path, unit: str, *drop_ins: Path) -> str:
+    """What `systemd-analyze verify` says about `unit`; empty when all is well."""
+    analyze = tool("systemd-analyze")
+    file = folder / "facelatch.service"
+    # The program is not installed where tests run, and systemd looks whether it is there.
+    file.write_text(unit.replace("/opt/facelatch/bin/facelatch", "/bin/true"), encoding="utf-8")
+    for drop_in in drop_ins:
+        (folder / "facelatch.service.d").mkdir(exist_ok=True)
+        shutil.copy(drop_in, folder / "facelatch.service.d")
+    done = run(analyze, "verify", "--man=no", file)
+    about_us = [line for line in (done.stdout + done.stderr).splitlines() if "facelatch" in line]
+    return "\n".join(about_us)
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path):
+    assert verified(tmp_path, UNIT) == ""
+
+
+def test_systemd_finds_nothing_wrong_with_the_drop_ins(tmp_path: Path):
+    assert verified(tmp_path, UNIT, *DROP_INS) == ""
+
+
+def test_a_mistake_in_the_unit_would_be_found(tmp_path: Path):
+    assert "WatchdogSecs" in verified(tmp_path, UNIT.replace("WatchdogSec=", "WatchdogSecs="))
+
+
+def exposure_is_within(tenths: int) -> bool:
+    done = run(
+        tool("systemd-analyze"), "security", "--offline=true", f"--threshold={tenths}", DEPLOY / "facelatch.service"
+    )
+    assert "Overall exposure level" in done.stdout, done.stdout + done.stderr
+    return done.returncode == 0
+
+
+def test_the_exposure_of_the_unit_is_at_most_one_of_ten():
+    assert exposure_is_within(10)
+
+
+def test_a_smaller_exposure_than_it_has_would_be_refused():
+    assert not exposure_is_within(2)
+
+
+def directives() -> list[tuple[str, str, bool]]:
+    """Key, value, and whether a comment stands above it in the same paragraph."""
+    found, explained = [], False
+    for line in UNIT.splitlines():
+        if not line or line.startswith("["):
+            explained = False
+        elif line.startswith("#"):
+            explained = True
+        else:
+            key, _, value = line.partition("=")
+            found.append((key, value, explained))
+    return found
+
+
+def test_every_line_of_the_unit_has_its_reason_in_words():
+    assert [key for key, _, explained in directives() if not explained] == []
+
+
+def unit_value(key: str) -> str:
+    values = [value for name, value, _ in directives() if name == key]
+    assert len(values) == 1, f"{key} is there {len(values)} times"
+    return values[0]
+
+
+def test_the_unit_does_not_restart_what_restarting_cannot_repair():
+    codes = {ConfigError.exit_code, ModelError.exit_code}
+    assert {int(code) for code in unit_value("RestartPreventExitStatus").split()} == codes
+
+
+def test_the_unit_gives_the_daemon_the_places_its_defaults_name():
+    config = Config()
+    assert config.storage.state_directory == f"/var/lib/{unit_value('StateDirectory')}"
+    assert Path(config.control.socket).parent == Path("/run") / unit_value("RuntimeDirectory")
+    assert config.control.group == unit_value("Group")
+
+
+def test_the_unit_calls_commands_that_exist():
+    called = re.findall(r"^Exec\w+=-?/opt/facelatch/bin/facelatch --config \S+ (\w+)", UNIT, re.MULTILINE)
+    assert called == ["check", "run", "relock"]
+    assert set(called) <= set(facelatch.list_commands(click.Context(facelatch)))
+
+
+def test_the_boot_lines_hold_the_default_pin_at_its_default_safe_level():
+    lines = (DEPLOY / "boot" / "config.txt").read_text(encoding="utf-8").splitlines()
+    active = [line for line in lines if line and not line.startswith("#")]
+    gpio = Config().gpio
+    assert (gpio.lock_energise, gpio.lock_active) == ("to_unlock", "high")
+    assert active == ["dtparam=strict_gpiod", f"gpio={gpio.lock_pin}=op,dl"]
+
+
+# ---- The journal catalogue
+
+
+def entries() -> dict[str, tuple[str, str]]:
+    """Message id -> its header lines, its text."""
+    parts = re.split(r"^-- ([0-9a-f]{32})$", CATALOGUE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    ids, bodies = parts[::2], parts[1::2]
+    assert len(set(ids)) == len(ids), "an id is there twice"
+    return {name: (header, text) for name, body in zip(ids, bodies, strict=True)
+            for header, _, text in [body.strip().partition("\n\n")]}  # fmt: skip
+
+
+def test_no_two_kinds_of_event_share_a_message_id():
+    assert len({spec.message_id for spec in SPECS.values()}) == len(EventKind)
+
+
+def test_the_catalogue_explains_exactly_the_events_there_are():
+    assert set(entries()) == {spec.message_id for spec in SPECS.values()}
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_a_catalogue_entry_says_what_happened_why_and_what_to_do(kind: EventKind):
+    header, text = entries()[kind.spec.message_id]
+    assert re.match(r"Subject: \S.*\nDefined-By: facelatch\nDocumentation: man:facelatch\(1\)$", header)
+    explanation, _, advice = text.partition("\n\nWhat to do: ")
+    assert len(explanation) > 20
+    assert advice
+    named = set(re.findall(r"@(\w+)@", header + text))
+    assert named <= kind.spec.required, "only fields every such event has: others would leave a hole"
+
+
+def test_the_journal_compiles_the_catalogue_and_finds_every_entry(tmp_path: Path):
+    journalctl = tool("journalctl")
+    folder = tmp_path / "usr" / "lib" / "systemd" / "catalog"
+    folder.mkdir(parents=True)
+    shutil.copy(CATALOGUE, folder)
+    done = run(journalctl, f"--root={tmp_path}", "--update-catalog")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    listed = run(journalctl, f"--root={tmp_path}", "--list-catalog").stdout
+    assert {line.split()[0] for line in listed.splitlines()} == set(entries())
+
+
+# ---- User and directories
+
+
+def test_systemd_makes_the_user_with_camera_and_pins_and_private_directories(tmp_path: Path):
+    sysusers, tmpfiles = tool("systemd-sysusers"), tool("systemd-tmpfiles")
+    if os.geteuid() != 0:
+        pytest.skip("needs root: what it writes belongs to another user")
+    (tmp_path / "etc").mkdir()
+    done = run(sysusers, f"--root={tmp_path}", DEPLOY / "facelatch.sysusers")
+    assert done.returncode == 0, done.stderr
+    groups = (tmp_path / "etc" / "group").read_text(encoding="utf-8")
+    assert re.search(r"^video:.*\bfacelatch\b", groups, re.MULTILINE)
+    assert re.search(r"^gpio:.*\bfacelatch\b", groups, re.MULTILINE)
+    done = run(tmpfiles, f"--root={tmp_path}", "--create", DEPLOY / "facelatch.tmpfiles")
+    assert (done.returncode, done.stderr) == (0, "")
+    state = (tmp_path / "var" / "lib" / "facelatch").stat()
+    assert state.st_mode & 0o777 == 0o700
+    assert state.st_uid != 0
+    assert (tmp_path / "etc" / "facelatch").stat().st_mode & 0o777 == 0o755
+
+
+# ---- The installer
+
+
+def install(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    done = run("sh", DEPLOY / "install.sh", "--root", root, *options, PYTHON=sys.executable)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def tree(root: Path) -> dict[str, str]:
+    """Every file below `root`, with its mode and content or target."""
+    return {
+        str(path.relative_to(root)): f"-> {path.readlink()}"
+        if path.is_symlink()
+        else f"{path.stat().st_mode & 0o777:o} {path.read_bytes().hex()}"
+        for path in sorted(root.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files as the installer lays them out; only for reading."""
+    root = tmp_path_factory.mktemp("installed")
+    install(root)
+    return root
+
+
+def test_installing_twice_changes_nothing(installed: Path):
+    before = tree(installed)
+    assert "writing" not in install(installed).stdout
+    assert tree(installed) == before
+
+
+def test_installing_again_repairs_a_file_but_keeps_an_edited_configuration(tmp_path: Path):
+    install(tmp_path)
+    configuration = tmp_path / "etc" / "facelatch" / "facelatch.toml"
+    configuration.write_text("[gpio]\nlock_pin = 16\n", encoding="utf-8")
+    unit = tmp_path / "usr" / "local" / "lib" / "systemd" / "system" / "facelatch.service"
+    unit.write_text("an older version\n", encoding="utf-8")
+    install(tmp_path)
+    assert configuration.read_text(encoding="utf-8") == "[gpio]\nlock_pin = 16\n"
+    assert unit.read_text(encoding="utf-8") == UNIT
+
+
+def test_uninstalling_leaves_configuration_and_gallery_only(tmp_path: Path):
+    install(tmp_path)
+    gallery = tmp_path / "var" / "lib" / "facelatch" / "gallery.db"
+    gallery.parent.mkdir(parents=True)
+    gallery.write_bytes(b"faces")
+    install(tmp_path, "--uninstall")
+    assert set(tree(tmp_path)) == {"etc/facelatch/facelatch.toml", "var/lib/facelatch/gallery.db"}
+
+
+def test_purging_leaves_no_file_at_all(tmp_path: Path):
+    install(tmp_path)
+    install(tmp_path, "--uninstall", "--purge")
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("options", [["--purge"], ["--frobnicate"], ["--root"], ["--wheel", "/nonexistent.whl"]])
+def test_the_installer_refuses_what_it_does_not_understand(options: list[str]):
+    assert run("sh", DEPLOY / "install.sh", *options, PYTHON=sys.executable).returncode != 0
+
+
+def test_the_installer_explains_itself():
+    done = run("sh", DEPLOY / "install.sh", "--help")
+    assert done.returncode == 0
+    for option in ("--upgrade", "--uninstall", "--purge", "--wheel", "--no-apt", "--root", "--prefix"):
+        assert option in done.stdout
+
+
+def test_the_installer_takes_every_example_and_drawing_along(installed: Path):
+    documents = installed / "usr" / "local" / "share" / "doc" / "facelatch"
+    for folder in ("boot", "drop-in", "wiring"):
+        assert {path.name for path in (documents / folder).iterdir()} == {
+            path.name for path in (DEPLOY / folder).iterdir()
+        }
+
+
+def test_the_manual_describes_every_command(installed: Path):
+    page = installed / "usr" / "local" / "share" / "man" / "man1" / "facelatch.1"
+    text = page.read_text(encoding="utf-8")
+    for name in facelatch.list_commands(click.Context(facelatch)):
+        assert f".SS facelatch {name} " in text
+    if groff := shutil.which("groff"):
+        done = run(groff, "-man", "-Tutf8", "-ww", page)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_shell_completes_commands(installed: Path):
+    script = installed / "usr" / "local" / "share" / "bash-completion" / "completions" / "facelatch"
+    assert "complete -o nosort -F _facelatch_completion facelatch" in script.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_package_holds_program_models_and_files(tmp_path: Path):
+    dpkg = tool("dpkg-deb")
+    done = run("sh", DEPLOY / "build-deb.sh", tmp_path, PYTHON=sys.executable)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (package,) = tmp_path.glob("facelatch_*_all.deb")
+    assert run(dpkg, "-x", package, tmp_path / "x").returncode == 0
+    held = set(tree(tmp_path / "x"))
+    assert "usr/lib/systemd/system/facelatch.service" in held
+    assert "usr/share/facelatch/deploy/install.sh" in held
+    (wheel,) = (tmp_path / "x" / "usr" / "share" / "facelatch").glob("*.whl")
+    names = run(sys.executable, "-m", "zipfile", "-l", wheel).stdout
+    for name in ("facelatch/app.py", "models/siamese.tflite", "models/siamese.json", "config/facelatch.toml"):
+        assert name in names
+
+
+# ---- The guide
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda path: path.stem)
+def test_a_drawing_can_be_read_aloud_and_is_in_the_guide(drawing: Path):
+    root = ElementTree.parse(drawing).getroot()
+    for part in ("title", "desc"):
+        assert (root.findtext(f"{{http://www.w3.org/2000/svg}}{part}") or "").strip()
+    assert f"(wiring/{drawing.name})" in GUIDE
+
+
+def test_links_of_the_guide_lead_somewhere():
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in GUIDE.splitlines()
+        if line.startswith("#")
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", GUIDE):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        else:
+            assert (DEPLOY / target).exists(), target
