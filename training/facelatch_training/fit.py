@@ -19,6 +19,7 @@ from keras import ops
 from tqdm import tqdm
 
 from facelatch_training.dataset import Crops
+from facelatch_training.distributed import fit_round
 from facelatch_training.metric import MetricBatches, MetricData, build_metric_model
 from facelatch_training.network import REGISTERED, build_core
 from facelatch_training.pairs import PairSampler
@@ -108,8 +109,8 @@ class Stage:
         recipe = self.recipe
         steps = min(recipe.round_steps, state["end"] - state["step"])
         began = time.monotonic()
-        losses = self.model.fit(self.batches(state["step"], steps), verbose=0, callbacks=[progress]).history
-        line = {name.removesuffix("_loss"): float(values[-1]) for name, values in losses.items()}
+        losses = fit_round(self.model, self.batches(state["step"], steps), progress)
+        line = {name.removesuffix("_loss"): value for name, value in losses.items()}
         if not all(np.isfinite(value) for value in line.values()):
             raise TrainingError(
                 f"{self.name} stage: the loss is no longer a number in the round after step {state['step']}",

@@ -182,7 +182,7 @@ def build_metric_model(
 
 def _as_is(nothing: Any, loss: Any) -> Any:
     del nothing
-    return ops.mean(loss)
+    return loss[:, 0]  # per sample: a mean taken here would not be shared out over the workers of a cluster
 
 
 @REGISTERED

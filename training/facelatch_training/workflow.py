@@ -22,6 +22,7 @@ from facelatch_training.dataset import (
     load_crops,
     read_index,
 )
+from facelatch_training.distributed import cluster_scope, worker_folder
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.metric import MetricData
 from facelatch_training.network import build_head, build_siamese, widen_tower
@@ -87,6 +88,19 @@ def train(
     raised and no model written. `finish_in`: end the metric stage after so many more steps.
     """
     cv2.setNumThreads(1)  # the batches are prepared in threads of our own
+    with cluster_scope():
+        return _train(material, worker_folder(run_folder), recipe, cache, teacher, initial, finish_in)
+
+
+def _train(
+    material: Material,
+    run_folder: Path,
+    recipe: Recipe,
+    cache: Path,
+    teacher: Path | None,
+    initial: Path | None,
+    finish_in: int | None,
+) -> Outcome:
     run = RunFolder(run_folder, recipe, material.mark)
     distils = recipe.metric.distill_weight > 0 and initial is None
     taught = _teach(material, recipe, cache, teacher) if distils else None

@@ -1,0 +1,80 @@
+"""Training on many machines: TensorFlow's own TF_CONFIG decides whether, and nothing else changes.
+
+Every worker runs the same command with its own TF_CONFIG, reads the same crop set, and computes its share
+of each batch; worker 0's run folder holds the result, the others keep their checkpoints in `worker-N`
+beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from facelatch_training.runfolder import TrainingError
+
+
+def cluster_scope() -> AbstractContextManager[Any]:
+    """The scope in which models are to be built: a multi-worker strategy where TF_CONFIG names a cluster."""
+    if not _cluster():
+        return nullcontext()
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            "TF_CONFIG names a cluster, but Keras runs on another back end", hint="unset TF_CONFIG"
+        )
+    import tensorflow as tf
+
+    scope: AbstractContextManager[Any] = tf.distribute.MultiWorkerMirroredStrategy().scope()
+    return scope
+
+
+def fit_round(model: Any, batches: Any, callback: keras.callbacks.Callback) -> dict[str, float]:
+    """One pass over `batches`: `model.fit`, or on a cluster the same training step under its strategy.
+
+    Keras 3's own `fit` fails there (it averages whole batches and scalar losses over workers in ways
+    TensorFlow refuses), so the loop around its training step is ours. Returns the mean losses; on a cluster
+    this worker's.
+    """
+    if not _cluster():
+        history = model.fit(batches, verbose=0, callbacks=[callback]).history
+        return {name: float(values[-1]) for name, values in history.items()}
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    step = _cluster_step(model, batches[0])
+    signature = tf.nest.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), batches[0])
+    stream = tf.data.Dataset.from_generator(
+        lambda: (batches[number] for number in range(len(batches))), output_signature=signature
+    )
+    model.reset_metrics()
+    logs: dict[str, Any] = {}
+    for number, batch in enumerate(strategy.experimental_distribute_dataset(stream)):
+        logs = step(batch)
+        callback.on_train_batch_end(number)
+    return {name: float(strategy.experimental_local_results(value)[0]) for name, value in logs.items()}
+
+
+def _cluster_step(model: Any, batch: Any) -> Any:
+    """The model's training step over all workers, traced once; every worker sees its share of the batch."""
+    import tensorflow as tf
+
+    if not hasattr(model, "cluster_step"):
+        model._symbolic_build(data_batch=batch)
+        strategy = tf.distribute.get_strategy()
+        model.cluster_step = tf.function(lambda share: strategy.run(model.train_step, args=(share,)))
+    return model.cluster_step
+
+
+def worker_folder(run: Path) -> Path:
+    """Where this worker keeps its checkpoints."""
+    task = _cluster().get("task", {"index": 0})
+    return run if int(task["index"]) == 0 else run / f"worker-{task['index']}"
+
+
+def _cluster() -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(os.environ.get("TF_CONFIG", "{}"))
+    return config if len(config.get("cluster", {}).get("worker", [])) > 1 else {}
