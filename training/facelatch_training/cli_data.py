@@ -37,12 +37,12 @@ def prepare(
     Faces are found and aligned as at the door, the same picture is kept once, and people are split for
     training and validation by family, never by picture. What was thrown away stands in OUT-thrown-away.png.
     """
-    from facelatch_training.cropping import SCORE_THRESHOLD, open_finder
+    from facelatch_training.cropping import PREPARE_SCORE, open_finder
     from facelatch_training.prepare import Options
     from facelatch_training.prepare import prepare as work
 
     raw = not aligned and any(not (source / "faces.csv").is_file() for source in sources)
-    score = SCORE_THRESHOLD if finder_score is None else finder_score
+    score = PREPARE_SCORE if finder_score is None else finder_score
     report = work(
         sources,
         out,

@@ -30,7 +30,9 @@ FINDER_OPTIONS = (
     ),
     click.option("--finder-model", type=FILE, help="Model file of the finder (needed for yunet)."),
     click.option(
-        "--finder-score", type=click.FloatRange(0, 1), help="Least score of a find.  [default: 0.3]"
+        "--finder-score",
+        type=click.FloatRange(0, 1),
+        help="Least score of a find.  [default: 0.1 for evaluate, 0.5 for prepare and all, 0.6 for collect]",
     ),
     click.option("--aligned", is_flag=True, help="The pictures are aligned 112x112 crops already."),
 )
@@ -74,7 +76,7 @@ def evaluate(
     Give one of --data, --pairs with --images, or --people. In pictures with several faces the largest and
     most central one is meant. Pictures without a found face count as refused.
     """
-    from facelatch_training.cropping import SCORE_THRESHOLD, Cropper, open_finder
+    from facelatch_training.cropping import PORTRAIT_SCORE, Cropper, open_finder
     from facelatch_training.evaluate import evaluate as judge
     from facelatch_training.evaluate import table
     from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
@@ -85,7 +87,7 @@ def evaluate(
     verifier = open_verifier(model)
     finder = None
     if not aligned and data is None:
-        finder = open_finder(kind, finder_model, SCORE_THRESHOLD if finder_score is None else finder_score)
+        finder = open_finder(kind, finder_model, PORTRAIT_SCORE if finder_score is None else finder_score)
     cropper = Cropper(finder)
     protocol = _protocol(data, split, pairs, images, people, cropper)
     calibrated = detection_threshold(model)

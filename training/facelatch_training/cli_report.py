@@ -54,7 +54,7 @@ def all_(
     it opens no door.
     """
     from facelatch_training.chain import TOY, Chain, run_all
-    from facelatch_training.cropping import SCORE_THRESHOLD, open_finder
+    from facelatch_training.cropping import PREPARE_SCORE, open_finder
     from facelatch_training.recipe import load_recipe
 
     if sources and about_data is None:
@@ -63,7 +63,7 @@ def all_(
         )
     finder = None
     if sources and not aligned and any(not (source / "faces.csv").is_file() for source in sources):
-        score = SCORE_THRESHOLD if finder_score is None else finder_score
+        score = PREPARE_SCORE if finder_score is None else finder_score
         finder = open_finder(kind, finder_model, score)
     recipe = load_recipe(recipe_file or Path("config/training.toml")) if sources or recipe_file else None
     chain = Chain(out, sources, about_data if sources and about_data else TOY, recipe, teacher, finder)

@@ -23,8 +23,11 @@ class Finder(Protocol):
 
 FINDERS = ("network", "yunet", "cascade")
 
-SCORE_THRESHOLD = 0.3
-"""Lower than at the door: in a photo that shows somebody, a doubtful find is better than none."""
+PORTRAIT_SCORE = 0.1
+"""Least score in a picture that is known to show somebody: a doubtful find is better than none."""
+
+PREPARE_SCORE = 0.5
+"""Least score in a picture that may show nobody: what is no face must not be trained on."""
 
 
 _NEARLY = 0.8
@@ -35,7 +38,7 @@ def shipped_models() -> Path:
     return Path(__file__).resolve().parents[2] / "models"
 
 
-def open_finder(kind: str, model: Path | None = None, score_threshold: float = SCORE_THRESHOLD) -> Finder:
+def open_finder(kind: str, model: Path | None = None, score_threshold: float = PORTRAIT_SCORE) -> Finder:
     """One of `FINDERS`: the daemon's adapter for it. Raises ModelError or InputError."""
     if kind == "cascade":
         from facelatch.adapters.finder_cascade import CascadeFinder
