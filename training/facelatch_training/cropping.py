@@ -59,14 +59,15 @@ def open_finder(kind: str, model: Path | None = None, score_threshold: float = P
     raise InputError(f"finder {kind!r} is not known", hint=f"one of: {', '.join(FINDERS)}")
 
 
-def subject(faces: Sequence[Face], image: Image) -> Face | None:
-    """The face a portrait is of: large and near the middle, as the sets of the field are cut.
-
-    Only finds nearly as sure as the surest are weighed: at a low threshold the middle of a picture may well
-    hold a large false one.
-    """
-    height, width = image.shape[:2]
+def sure(faces: Sequence[Face]) -> list[Face]:
+    """The finds nearly as sure as the surest: at a low threshold a picture is full of false ones."""
     surest = max((face.score for face in faces), default=0.0)
+    return [face for face in faces if face.score >= _NEARLY * surest]
+
+
+def subject(faces: Sequence[Face], image: Image) -> Face | None:
+    """The face a portrait is of: of the sure finds the large one near the middle, as the sets are cut."""
+    height, width = image.shape[:2]
 
     def weight(face: Face) -> float:
         box = face.box
@@ -74,7 +75,7 @@ def subject(faces: Sequence[Face], image: Image) -> Face | None:
         down = box.y + box.height / 2 - height / 2
         return box.width * box.height - 2 * (across**2 + down**2)
 
-    return max((face for face in faces if face.score >= _NEARLY * surest), key=weight, default=None)
+    return max(sure(faces), key=weight, default=None)
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Cropper:
         if self.finder is None:
             return checked_crop(image, path)
         faces = self.finder.find(image)
-        if len(faces) > 1:
+        if len(sure(faces)) > 1:
             self.several.append(path)
         face = subject(faces, image)
         return None if face is None else align(image, face.landmarks)
