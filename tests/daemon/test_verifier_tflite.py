@@ -53,7 +53,9 @@ def test_a_later_embedding_leaves_an_earlier_one_alone(verifier: TfliteVerifier,
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 1000])
-def test_one_call_compares_with_any_number_of_references(verifier: TfliteVerifier, crops: np.ndarray, count: int):
+def test_one_call_compares_with_any_number_of_references(
+    verifier: TfliteVerifier, crops: np.ndarray, count: int
+):
     embeddings = np.stack([verifier.embed(crop) for crop in crops])
     gallery = embeddings[np.arange(count) % 6]
     similarities = verifier.compare(embeddings[0], gallery)
@@ -68,6 +70,15 @@ def test_the_size_of_the_gallery_may_change_between_calls(verifier: TfliteVerifi
     together = verifier.compare(embeddings[0], embeddings)
     one_by_one = [verifier.compare(embeddings[0], row[None])[0] for row in embeddings]
     np.testing.assert_allclose(together, one_by_one, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [511, 512, 513, 1500])
+def test_many_references_are_compared_in_their_order(verifier: TfliteVerifier, count: int):
+    gallery = np.random.default_rng(count).normal(size=(count, 16)).astype(np.float32)
+    probe = gallery[count // 2]
+    sampled = [0, count // 2, count - 2, count - 1]
+    one_by_one = [verifier.compare(probe, gallery[row][None])[0] for row in sampled]
+    np.testing.assert_allclose(verifier.compare(probe, gallery)[sampled], one_by_one, atol=1e-5)
 
 
 def test_the_parts_say_the_same_as_the_whole_network(verifier: TfliteVerifier, crops: np.ndarray):
@@ -118,7 +129,9 @@ def test_a_file_with_other_signatures_than_its_manifest_says_is_refused(tiny_mod
         TfliteVerifier(tiny_model(tampered))
 
 
-def test_a_file_with_another_embedding_size_than_its_manifest_says_is_refused(tiny_model: Callable[..., Path]):
+def test_a_file_with_another_embedding_size_than_its_manifest_says_is_refused(
+    tiny_model: Callable[..., Path],
+):
     model = tiny_model(embedding_size=128)
     with pytest.raises(ModelError, match=r"embeddings are \[1, 16\], its manifest says \[1, 128\]"):
         TfliteVerifier(model)

@@ -24,6 +24,9 @@ _RUNTIMES = (
 
 _AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
 
+_BLOCK_ROWS = 512
+"""References in one call of the runtime: with more, its intermediate tensors no longer fit the processor's cache."""
+
 Floats = NDArray[np.float32]
 
 
@@ -84,10 +87,12 @@ class TfliteVerifier:
         """Similarities (N,) in 0..1 of one embedding (D,) to N others (N, D); (0,) for an empty gallery."""
         if len(gallery) == 0:
             return np.zeros(0, dtype=np.float32)
-        output = self._compare(
-            probe=np.ascontiguousarray(probe[np.newaxis], dtype=np.float32),
-            gallery=np.ascontiguousarray(gallery, dtype=np.float32),
-        )
+        row = np.ascontiguousarray(probe[np.newaxis], dtype=np.float32)
+        blocks = [gallery[begin : begin + _BLOCK_ROWS] for begin in range(0, len(gallery), _BLOCK_ROWS)]
+        return np.concatenate([self._compare_block(row, block) for block in blocks])
+
+    def _compare_block(self, row: Floats, block: Floats) -> Floats:
+        output = self._compare(probe=row, gallery=np.ascontiguousarray(block, dtype=np.float32))
         return np.array(output["similarity"], dtype=np.float32).reshape(-1)
 
     def verify(self, anchor: Image, validation: Image) -> float:
