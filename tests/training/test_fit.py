@@ -104,21 +104,21 @@ def test_a_run_killed_and_resumed_ends_like_an_uninterrupted_one(material: Mater
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        # The process dies after two rounds, once the checkpoint but not the log of the second was written.
+        # The process dies after two rounds, when the second is logged but its checkpoint is not yet written.
         calls: list[int] = []
-        original = RunFolder.log
+        original = RunFolder.save
 
-        def log(self: RunFolder, stage: str, line: dict[str, float]) -> None:
+        def save(self: RunFolder, stage: str, variables: list[object], state: dict[str, float]) -> None:
             calls.append(1)
-            die() if len(calls) == 2 else original(self, stage, line)
+            die() if len(calls) == 2 else original(self, stage, variables, state)
 
-        patch.setattr(RunFolder, "log", log)
+        patch.setattr(RunFolder, "save", save)
         with pytest.raises(Killed):
             run_metric(material, tmp_path / "cut", recipe)
     resumed = weights(run_metric(material, tmp_path / "cut", recipe))
     assert np.array_equal(resumed, expected)
     steps = [line["step"] for line in RunFolder(tmp_path / "cut", recipe, material.mark).history("metric")]
-    assert steps == [2, 6]
+    assert steps == [2, 4, 6]
 
 
 def test_the_recipe_is_in_the_run_folder_before_the_first_step(tmp_path: Path) -> None:
@@ -177,6 +177,7 @@ def test_the_metric_stage_can_be_told_to_finish_early(material: Material, tmp_pa
     recipe = short(100)
     run = RunFolder(tmp_path, recipe, material.mark)
     run_metric(material, tmp_path, recipe, finish_in=4)
+    run_metric(material, tmp_path, recipe, finish_in=4)  # the same command again has nothing left to do
     assert [line["step"] for line in run.history("metric")] == [2, 4]
     assert (tmp_path / "metric-stable.npz").is_file()
 

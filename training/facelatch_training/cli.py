@@ -35,6 +35,7 @@ def commands() -> None:
 @click.option("--teacher", type=EXISTING_FOLDER, help="Folder of the reference network, for distillation.")
 @click.option("--cache", type=ANY_PATH, help="Where decoded crops are kept.  [default: RUN/cache]")
 @click.option("--init", "initial", type=EXISTING_FILE, help="Fine-tune this siamese.keras on DATA.")
+@click.option("--start-from", type=EXISTING_FILE, help="Begin the metric stage with this model's tower.")
 @click.option("--finish-in", type=click.IntRange(min=1), help="Let the metric stage end after so many steps.")
 def fit(
     data: Path,
@@ -43,6 +44,7 @@ def fit(
     teacher: Path | None,
     cache: Path | None,
     initial: Path | None,
+    start_from: Path | None,
     finish_in: int | None,
 ) -> None:
     """Train on the crop set DATA; killed at any moment, the same command goes on where it was."""
@@ -53,7 +55,14 @@ def fit(
     cache = cache or run_folder / "cache"
     material = load_material(data, cache, stream=recipe.stream)
     outcome = train(
-        material, run_folder, recipe, cache, teacher=teacher, initial=initial, finish_in=finish_in
+        material,
+        run_folder,
+        recipe,
+        cache,
+        teacher=teacher,
+        initial=initial,
+        start_from=start_from,
+        finish_in=finish_in,
     )
     for title, figures in (("before", outcome.before), ("after", outcome.after)):
         if figures is not None:
@@ -71,20 +80,17 @@ def fit(
 @click.option("--cache", type=ANY_PATH, required=True, help="Where decoded crops are kept.")
 @click.option("--about-data", required=True, help="One sentence for the manifest: the data and its terms.")
 def export(model: Path, data: Path, target: Path, recipe_file: Path, cache: Path, about_data: str) -> None:
-    """Turn MODEL (siamese.keras) into one int8 TFLite file with its manifest, checked on the crop set DATA.
-    """
-    import keras
-
-    from facelatch_training import network  # noqa: F401  (registers the layers)
+    """Turn MODEL (siamese.keras) into one int8 TFLite file with its manifest, checked on the crop set DATA."""
     from facelatch_training.dataset import RowsOf
     from facelatch_training.export import export as export_model
+    from facelatch_training.network import load_siamese
     from facelatch_training.recipe import load_recipe, recipe_hash
     from facelatch_training.workflow import load_material, make_material_yardstick
 
     recipe = load_recipe(recipe_file)
     material = load_material(data, cache, stream=recipe.stream)
     parity = export_model(
-        keras.saving.load_model(model, compile=False),
+        load_siamese(model),
         RowsOf(material.crops, material.train),
         make_material_yardstick(material),
         target,

@@ -88,9 +88,9 @@ class Stage:
         variables = [*model.variables, *model.optimizer.variables]
         start: dict[str, Any] = {"step": 0, "end": recipe.steps, "decay": recipe.decay_steps, "seconds": 0.0}
         state = run.load(self.name, variables) or start
-        if finish_in is not None:
+        if finish_in is not None and not state.get("finishing"):
             run.save(f"{self.name}-stable", variables, state)
-            state |= {"end": state["step"] + finish_in, "decay": finish_in}
+            state |= {"end": state["step"] + finish_in, "decay": finish_in, "finishing": True}
         schedule = WarmStableDecay(recipe.rate, recipe.warmup_steps, state["decay"], state["end"])
         model.optimizer.learning_rate = schedule
         total, done = (state[key] * self.images_per_step for key in ("end", "step"))
@@ -98,12 +98,12 @@ class Stage:
         with tqdm(total=total, initial=done, desc=title, unit="img", mininterval=2.0, smoothing=0.05) as bar:
             while state["step"] < state["end"]:
                 line = self._round(state, Progress(bar, self.images_per_step))
-                run.save(self.name, variables, state)
                 run.log(self.name, line)
                 run.draw(self.name)
-                bar.set_postfix_str(f"loss {line['loss']:.3f}")
                 if self._enough(run):
-                    break
+                    state["end"] = state["step"]
+                run.save(self.name, variables, state)
+                bar.set_postfix_str(f"loss {line['loss']:.3f}")
 
     def _round(self, state: dict[str, Any], progress: Progress) -> dict[str, float]:
         recipe = self.recipe
@@ -130,14 +130,23 @@ class Stage:
 
 
 def fit_metric(
-    run: RunFolder, recipe: Recipe, data: MetricData, yardstick: Yardstick, finish_in: int | None = None
+    run: RunFolder,
+    recipe: Recipe,
+    data: MetricData,
+    yardstick: Yardstick,
+    *,
+    finish_in: int | None = None,
+    start: keras.Model | None = None,
 ) -> keras.Model:
     """Train the core of the tower, or go on training it, and return it.
 
-    `finish_in`: start the decay now and end after so many more steps.
+    `finish_in`: start the decay now and end after so many more steps; it counts once, however often the run
+    is resumed. `start`: a core of the same shape whose weights a new run begins with.
     """
     keras.utils.set_random_seed(recipe.seed)
     core = build_core(recipe.tower)
+    if start is not None:
+        core.set_weights(start.get_weights())
     model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres())
     Stage(
         "metric",

@@ -8,12 +8,14 @@ as uint8, and scaling to -1..1 is the first layer, so nobody can forget it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from facelatch.errors import ModelError
 from facelatch_training.dataset import CROP_SIZE
 from facelatch_training.recipe import TowerRecipe
 
@@ -135,6 +137,18 @@ def build_siamese(tower: keras.Model, head: keras.Model) -> keras.Model:
     anchor = keras.Input(shape, dtype="uint8", name="anchor")
     validation = keras.Input(shape, dtype="uint8", name="validation")
     return keras.Model([anchor, validation], head([tower(anchor), tower(validation)]), name="siamese")
+
+
+def load_siamese(path: Path) -> keras.Model:
+    """A saved Siamese network. Raises ModelError when the file holds something else."""
+    try:
+        model = keras.saving.load_model(path, compile=False)
+        model.get_layer("tower"), model.get_layer("head")
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise ModelError(
+            f"{path}: not a Siamese model: {error}", hint="give the siamese.keras of a run"
+        ) from error
+    return model
 
 
 def multiply_adds(tower: keras.Model) -> int:

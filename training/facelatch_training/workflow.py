@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +24,7 @@ from facelatch_training.dataset import (
 from facelatch_training.distributed import cluster_scope, worker_folder
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.metric import MetricData
-from facelatch_training.network import build_head, build_siamese, widen_tower
+from facelatch_training.network import build_head, build_siamese, core_of, load_siamese, widen_tower
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import Recipe
 from facelatch_training.runfolder import RunFolder, TrainingError
@@ -79,17 +78,21 @@ def train(
     *,
     teacher: Path | None = None,
     initial: Path | None = None,
+    start_from: Path | None = None,
     finish_in: int | None = None,
 ) -> Outcome:
     """Run both stages, or go on with them, and save `siamese.keras` in the run folder.
 
     `teacher`: folder of the reference network; needed when the recipe distils. `initial`: a saved model to
     fine-tune by the Siamese stage alone; if it does not get better on the validation people, TrainingError is
-    raised and no model written. `finish_in`: end the metric stage after so many more steps.
+    raised and no model written. `start_from`: a saved model whose tower a new metric stage begins with.
+    `finish_in`: end the metric stage after so many more steps.
     """
     cv2.setNumThreads(1)  # the batches are prepared in threads of our own
     with cluster_scope():
-        return _train(material, worker_folder(run_folder), recipe, cache, teacher, initial, finish_in)
+        return _train(
+            material, worker_folder(run_folder), recipe, cache, teacher, initial, start_from, finish_in
+        )
 
 
 def _train(
@@ -99,6 +102,7 @@ def _train(
     cache: Path,
     teacher: Path | None,
     initial: Path | None,
+    start_from: Path | None,
     finish_in: int | None,
 ) -> Outcome:
     run = RunFolder(run_folder, recipe, material.mark)
@@ -107,12 +111,12 @@ def _train(
     yardstick = make_material_yardstick(material, taught)
     before: dict[str, float] | None = None
     if initial is not None:
-        siamese = keras.saving.load_model(initial, compile=False)
+        siamese = load_siamese(initial)
         before = judge(siamese, yardstick)
     else:
-        core = fit_metric(
-            run, recipe, _metric_data(material, recipe, taught, cache, teacher), yardstick, finish_in
-        )
+        data = _metric_data(material, recipe, taught, cache, teacher)
+        start = None if start_from is None else core_of(load_siamese(start_from).get_layer("tower"))
+        core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start)
         width = recipe.tower.embedding
         siamese = build_siamese(widen_tower(core, width), build_head(width))
     crops = RowsOf(material.crops, material.train)
