@@ -44,16 +44,18 @@ def decode(
     `score` (N,) are logits; `box` (N, 4) is the centre's offset and the log of the sides; `landmarks`
     (N, 10) are offsets; both in strides from the cell's centre. Rows that are not finite are dropped.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        probability = 1 / (1 + np.exp(-score.astype(np.float64)))
-        finite = np.isfinite(probability) & np.isfinite(box).all(axis=1) & np.isfinite(landmarks).all(axis=1)
-    chosen = np.flatnonzero(finite & (probability >= threshold))
-    chosen = chosen[np.argsort(-probability[chosen], kind="stable")][:_MOST]
+    share = min(max(threshold, 1e-6), 1 - 1e-6)
+    with np.errstate(invalid="ignore"):
+        chosen = np.flatnonzero(score >= np.log(share / (1 - share)))
+    finite = np.isfinite(score[chosen]) & np.isfinite(box[chosen]).all(axis=1)
+    chosen = chosen[finite & np.isfinite(landmarks[chosen]).all(axis=1)]
+    chosen = chosen[np.argsort(-score[chosen], kind="stable")][:_MOST]
+    probability = 1 / (1 + np.exp(-np.clip(score[chosen], -80, 80).astype(np.float64)))
     centres, strides = grid[0][chosen], grid[1][chosen]
     sides = BASE_CELLS * strides * np.exp(np.clip(box[chosen, 2:], -_LOG_LIMIT, _LOG_LIMIT))
     middle = centres + strides * np.clip(box[chosen, :2], -64, 64)
     points = np.tile(centres, 5) + strides * np.clip(landmarks[chosen], -64, 64)
-    rows = [middle - sides / 2, sides, points, probability[chosen, None]]
+    rows = [middle - sides / 2, sides, points, probability[:, None]]
     return np.asarray(np.concatenate(rows, axis=1), np.float32)
 
 

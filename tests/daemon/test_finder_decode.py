@@ -73,6 +73,13 @@ def test_what_scores_below_the_threshold_is_no_face():
     assert len(decode(score, box, landmarks, GRID, 0.49)) == 1
 
 
+def test_the_extreme_thresholds_mean_everything_and_only_the_certain():
+    score, box, landmarks = quiet()
+    score[5], score[6] = -10, 40
+    assert len(decode(score, box, landmarks, GRID, 0.0)) == 2
+    assert len(decode(score, box, landmarks, GRID, 1.0)) == 1
+
+
 def test_neighbouring_cells_of_one_face_are_averaged_by_score():
     score, box, landmarks = quiet()
     for column, logit in ((10, 3.0), (11, 0.0)):

@@ -20,8 +20,8 @@ FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
 
 _NEAR_PX, _CLOSE_PX = 56.0, 72.0
-_MOST_LOOKED_AT = 6  # in a crowd the rest keeps its first score
-_FIRST_SHARE = 0.4  # of the score threshold: what further looks may still lift over it
+_MOST_LOOKED_AT = 4  # in a crowd the rest keeps its first score
+_FIRST_SHARE = 0.6  # of the score threshold: what further looks may still lift over it
 _OUTPUTS = {"score", "box", "landmarks"}
 _RETRAIN = "fetch the model and its manifest again together, or export both (facelatch-train finder export)"
 
