@@ -7,6 +7,7 @@ that pulls it to the safe side.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import deque
@@ -143,6 +144,8 @@ def relock(config: GpioConfig, *, attempts: int = 10, pause: Callable[[float], N
         except GpioError:
             if attempt == attempts:
                 raise
+        # gpiozero holds the pin reserved for the device that was half made, until that one is collected.
+        gc.collect()
         pause(0.1)
 
 
