@@ -7,7 +7,18 @@ import pytest
 
 from facelatch import session
 from facelatch.config import SessionConfig
-from facelatch.session import Cooling, Ending, Gathering, Idle, LockedOut, Phase, Refused, Session, Starting, advance
+from facelatch.session import (
+    Cooling,
+    Ending,
+    Gathering,
+    Idle,
+    LockedOut,
+    Phase,
+    Refused,
+    Session,
+    Starting,
+    advance,
+)
 from facelatch.values import (
     Box,
     Face,
