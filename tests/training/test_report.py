@@ -12,10 +12,14 @@ from facelatch.manifest import SIGNATURES, Manifest, Rate
 from facelatch.values import Image
 from facelatch_training import protocols
 from facelatch_training.evaluate import evaluate
+from facelatch_training.finder_card import finder_card
 from facelatch_training.report import LIMITS, Findings, model_card
 from facelatch_training.report_html import write_html
 from facelatch_training.slice_rates import measure_slices
 from facelatch_training.slices import SLICES, frame_noise
+
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 class PatternVerifier:
@@ -122,3 +126,19 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert page.count("<table>") == 3
     assert "half-face" in page
     assert "|---" not in page
+
+
+def test_the_finder_shipped_beside_the_model_has_its_part() -> None:
+    finder = REPO / "models" / "finder.tflite"
+    if not finder.is_file():
+        pytest.skip("models/finder.tflite is not there yet")
+    card = "\n".join(finder_card(finder))
+    for words in ("data and terms", "| facelatch |", "| yunet |", "NME"):
+        assert words in card
+    for block in card.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_without_a_finder_there_is_no_part_of_it(tmp_path: Path) -> None:
+    assert finder_card(tmp_path / "finder.tflite") == []

@@ -10,6 +10,7 @@ from typing import Any
 from facelatch.manifest import Manifest, Rate, load_manifest
 from facelatch.ports import Verifier
 from facelatch_training.evaluate import Evaluation, evaluate
+from facelatch_training.finder_card import finder_card
 from facelatch_training.protocols import gather, prepared
 from facelatch_training.slice_rates import SliceRates, measure_slices
 from facelatch_training.verifiers import open_verifier
@@ -51,6 +52,8 @@ class Findings:
     """`recipe.json` of the run; empty when no run folder was given."""
     curves: dict[str, Path]
     """Stage -> picture of its learning curves."""
+    finder: tuple[str, ...] = ()
+    """The finder's part of the card; empty when none lies beside the model."""
 
 
 def gather_findings(
@@ -74,7 +77,10 @@ def gather_findings(
         if (run / "recipe.json").is_file():
             recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
         curves = {file.stem: file for file in sorted(run.glob("*.png"))}
-    return Findings(model.name, model.stat().st_size, manifest, judged, slices, beside, recipe, curves)
+    finder = tuple(finder_card(model.with_name("finder.tflite")))
+    return Findings(
+        model.name, model.stat().st_size, manifest, judged, slices, beside, recipe, curves, finder
+    )
 
 
 def model_card(found: Findings) -> str:
@@ -109,8 +115,9 @@ def model_card(found: Findings) -> str:
         "## Known limits",
         "",
         *(f"- {limit}" for limit in LIMITS),
+        *(["", *found.finder] if found.finder else []),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _evaluation_lines(found: Findings) -> list[str]:
