@@ -18,7 +18,6 @@ from facelatch_training.report_html import write_html
 from facelatch_training.slice_rates import measure_slices
 from facelatch_training.slices import SLICES, frame_noise
 
-
 REPO = Path(__file__).resolve().parents[2]
 
 
