@@ -63,6 +63,12 @@ class FinderConfig(_Section):
     similar_size_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
     """Two faces count as similar when the smaller is at least this share of the larger: no decision."""
 
+    @model_validator(mode="after")
+    def _file_given(self) -> Self:
+        if self.kind == "yunet" and not self.model:
+            raise ValueError("model must name the YuNet file when kind = 'yunet'")
+        return self
+
 
 class QualityConfig(_Section):
     """Which pictures of a face are good enough to judge.
@@ -88,6 +94,14 @@ class QualityConfig(_Section):
     """Turned up or down: the nose's way to the eyes or the mouth, 0 straight, 1 there."""
     max_roll_degrees: Annotated[float, Field(gt=0, le=90)] = 35.0
     """Head tilted to a shoulder."""
+
+    @model_validator(mode="after")
+    def _some_light_passes(self) -> Self:
+        if self.min_brightness >= self.max_brightness:
+            raise ValueError(
+                f"min_brightness = {self.min_brightness} must be below max_brightness = {self.max_brightness}"
+            )
+        return self
 
 
 class ModelConfig(_Section):
@@ -136,6 +150,15 @@ class DoorConfig(_Section):
     max_unlock_seconds: Annotated[float, Field(ge=0.5, le=300)] = 10.0
     """Hard ceiling kept by a timer of its own, even if the daemon hangs."""
 
+    @model_validator(mode="after")
+    def _ceiling_above(self) -> Self:
+        if self.max_unlock_seconds < self.unlock_seconds:
+            raise ValueError(
+                f"max_unlock_seconds = {self.max_unlock_seconds} must be at least "
+                f"unlock_seconds = {self.unlock_seconds}"
+            )
+        return self
+
 
 class EnrolmentConfig(_Section):
     """Enrolment by the on-device button."""
@@ -148,14 +171,22 @@ class EnrolmentConfig(_Section):
     """How long the button is held to begin."""
     timeout_seconds: Annotated[float, Field(ge=5, le=600)] = 60.0
     """An enrolment not finished by then is dropped, nothing is written."""
-    min_pose_step: Annotated[float, Field(ge=0, le=1)] = 0.06
-    """How far the head must have moved (yaw and pitch) from every image kept so far."""
+    min_pose_step: Annotated[float, Field(ge=0, le=1)] = 0.025
+    """How far the head must have turned from every image kept so far. 0 for the cascade: it sees no turn."""
     min_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.3
     """Least time between two images kept."""
     lookalike_share: Share = 0.25
     """From this share of another person's references a warning names the look-alike."""
     stuck_after_seconds: Annotated[float, Field(ge=10, le=600)] = 20.0
     """A button held longer is reported as stuck and ignored until released."""
+
+    @model_validator(mode="after")
+    def _hold_comes_before_stuck(self) -> Self:
+        if self.hold_seconds >= self.stuck_after_seconds:
+            raise ValueError(
+                f"hold_seconds = {self.hold_seconds} must be below stuck_after_seconds = {self.stuck_after_seconds}"
+            )
+        return self
 
 
 class GpioConfig(_Section):
@@ -223,16 +254,6 @@ class Config(_Section):
     gpio: GpioConfig = GpioConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        if self.door.max_unlock_seconds < self.door.unlock_seconds:
-            raise ValueError("door.max_unlock_seconds must be at least door.unlock_seconds")
-        if self.finder.kind == "yunet" and not self.finder.model:
-            raise ValueError("finder.model must name the YuNet file when finder.kind = 'yunet'")
-        if self.quality.min_brightness >= self.quality.max_brightness:
-            raise ValueError("quality.min_brightness must be below quality.max_brightness")
-        return self
 
 
 def load(path: Path) -> Config:

@@ -111,6 +111,14 @@ def test_all_faults_come_at_once_each_with_file_key_value_rule_and_meaning(tmp_p
     assert caught.value.exit_code == 3
 
 
+def test_a_rule_between_two_keys_is_told_along_with_faults_elsewhere(tmp_path: Path):
+    text = "[door]\nunlock_seconds = 20.0\n[quality]\nmin_brightness = 250.0\n[camera]\nrate_fps = 500.0\n"
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text))
+    told = [line.removeprefix(f"{tmp_path / 'facelatch.toml'}: ").split()[0] for line in str(caught.value).splitlines()]
+    assert sorted(told) == ["camera.rate_fps", "door:", "quality:"]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -122,9 +130,13 @@ def test_all_faults_come_at_once_each_with_file_key_value_rule_and_meaning(tmp_p
         ("[gpio]\nled_pins = [99]\n", "gpio.led_pins.0 = 99: Input should be less than or equal to 27"),
         ("[gpio]\nlock_pin = 22\n", "every device needs a pin of its own"),
         ("[gpio]\nled = 'rgb'\n", "led_pins must name 3 pin(s) for led = 'rgb'"),
-        ("[door]\nunlock_seconds = 20\n", "door.max_unlock_seconds must be at least door.unlock_seconds"),
-        ("[finder]\nkind = 'yunet'\n", "finder.model must name the YuNet file"),
-        ("[quality]\nmin_brightness = 250\n", "quality.min_brightness must be below quality.max_brightness"),
+        ("[door]\nunlock_seconds = 20\n", "door: max_unlock_seconds = 10.0 must be at least unlock_seconds = 20.0"),
+        ("[finder]\nkind = 'yunet'\n", "finder: model must name the YuNet file"),
+        ("[quality]\nmin_brightness = 250\n", "quality: min_brightness = 250.0 must be below max_brightness = 240.0"),
+        (
+            "[enrolment]\nhold_seconds = 20.0\n",
+            "enrolment: hold_seconds = 20.0 must be below stuck_after_seconds = 20.0",
+        ),
         ("[door]\nunlock_seconds = nan\n", "door.unlock_seconds = nan"),
         ("[door\n", "not TOML"),
         ("[door]\nunlock_seconds = 1\nunlock_seconds = 2\n", "not TOML"),
