@@ -1,0 +1,167 @@
+"""The daemon as it is started, on recorded frames at their own pace, while the command line talks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import demo_bust
+import demo_clip
+import numpy as np
+import pytest
+
+from facelatch import app
+from facelatch.config import Config
+from facelatch.values import Image
+
+NEWCOMER, STRANGER = "nobody-5", "nobody-2"
+PATIENCE_SECONDS = 60.0
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (
+            app.siamese_path(Config().model).is_file()
+            and app.shipped_file("models", "finder.tflite").is_file()
+        ),
+        reason="models/siamese.tflite or models/finder.tflite is not there",
+    ),
+]
+
+
+class Door:
+    """A daemon with fake pins in a folder of its own, and the commands that reach it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._command = [sys.executable, "-m", "facelatch", "--config", str(home / "facelatch.toml")]
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self._daemon: subprocess.Popen[str] | None = None
+
+    def configure(self, frames: Path, **session: float) -> None:
+        rules = "\n".join(f"{key} = {value}" for key, value in session.items())
+        (self.home / "facelatch.toml").write_text(
+            f"""
+            [camera]
+            source = "files"
+            device = "{frames}"
+            rate_fps = {float(demo_clip.RATE_FPS)}
+            [session]
+            {rules}
+            [storage]
+            state_directory = "{self.home}/state"
+            [control]
+            socket = "{self.home}/control.sock"
+            group = ""
+            """,
+            encoding="utf-8",
+        )
+
+    def start(self) -> None:
+        with (self.home / "log").open("w") as log:
+            self._daemon = subprocess.Popen(
+                [*self._command, "run", "--dry-run"], stderr=log, env=self._environment, text=True
+            )
+        self.wait_until(lambda: "daemon.ready" in self.log)
+
+    @property
+    def log(self) -> str:
+        return (self.home / "log").read_text()
+
+    def ask(self, *arguments: str, exit_code: int = 0) -> Any:
+        done = subprocess.run(
+            [*self._command, *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            env=self._environment,
+            check=False,
+        )
+        assert done.returncode == exit_code, done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def end(self, number: signal.Signals) -> int:
+        assert self._daemon is not None
+        self._daemon.send_signal(number)
+        return self._daemon.wait(PATIENCE_SECONDS)
+
+    def wait_until(self, happened: Callable[[], bool]) -> None:
+        assert self._daemon is not None
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not happened():
+            assert self._daemon.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+
+    def clear_away(self) -> None:
+        if self._daemon is not None and self._daemon.poll() is None:
+            self._daemon.kill()
+            self._daemon.wait()
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    made = Door(tmp_path)
+    yield made
+    made.clear_away()
+
+
+def _head_moving(name: str, count: int, seed: int) -> Iterator[Image]:
+    """Somebody before the camera who turns the head about 20 degrees to either side."""
+    rng = np.random.default_rng(seed)
+    scene = demo_clip.porch(rng)
+    bust = demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name])
+    for pose in demo_clip.enrolment_poses(count, rng):
+        wider = replace(pose, yaw=1.6 * pose.yaw, pitch=1.6 * pose.pitch)
+        yield demo_clip.draw(scene, [(bust, wider)], rng)
+
+
+def _repeated(folder: Path, times: int) -> None:
+    """The clip in `folder` again and again; no two neighbours are equal."""
+    originals = sorted(folder.iterdir())
+    for turn in range(1, times):
+        for number, path in enumerate(originals, turn * len(originals) + 1):
+            os.link(path, folder / f"{number:04d}{path.suffix}")
+
+
+def test_a_person_enrolled_through_the_running_daemon_is_let_in_and_sigterm_ends_it_locked(
+    door: Door, tmp_path: Path
+) -> None:
+    demo_clip.save(_head_moving(NEWCOMER, 60, 1), tmp_path / "clip")
+    _repeated(tmp_path / "clip", 30)
+    door.configure(tmp_path / "clip", retry_seconds=0.0)
+    door.start()
+    enrolled = door.ask("enroll", "nick", "--camera")
+    assert (enrolled["person"], enrolled["kept"]) == ("nick", 8)
+    assert [(one["name"], one["admin"]) for one in door.ask("people", "list")] == [("nick", True)]
+    door.wait_until(lambda: "door.unlocked PERSON=nick" in door.log)
+    assert "unlocked" in door.ask("status")["door"]
+    door.ask("people", "rename", "nick", "nicole")
+    assert len(door.ask("people", "show", "nicole")["poses"]) == 8
+    assert "duplicate" in door.ask("enroll", "nick", "--camera", exit_code=9)
+    assert door.end(signal.SIGTERM) == 0
+    assert "daemon.stopping" in door.log
+    assert door.log.count("door.unlocked") == door.log.count("door.locked")
+    assert not (tmp_path / "control.sock").exists()
+
+
+def test_being_killed_ends_no_lockout(door: Door, tmp_path: Path) -> None:
+    demo_clip.save(demo_clip.enrolment_pictures(NEWCOMER, 2, 2), tmp_path / "enrol")
+    demo_clip.save(_head_moving(STRANGER, 30, 3), tmp_path / "clip")
+    _repeated(tmp_path / "clip", 30)
+    door.configure(tmp_path / "clip", retry_seconds=0.0, refusals_before_lockout=2)
+    door.ask("enroll", "nick", "--images", str(tmp_path / "enrol"))
+    door.start()
+    door.wait_until(lambda: "visit.lockout_started" in door.log)
+    assert door.end(signal.SIGKILL) == -signal.SIGKILL
+    door.start()
+    assert "no attempts" in door.ask("status")["door"]
+    assert door.end(signal.SIGTERM) == 0
+    assert "door.unlocked" not in door.log
