@@ -30,7 +30,7 @@ def finder_card(model: Path) -> list[str]:
         "    facelatch-train finder evaluate",
         "",
         f"Recall at {_RATE} false faces per picture by face height in px; NME is the landmark error as a share of "
-        "the eye distance (the peer YuNet's own small numbers are against its labels).",
+        "the eye distance. Truth: labels made by YuNet.",
         "",
     ]
     for name in ("scenes", "clips"):
