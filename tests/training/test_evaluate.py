@@ -134,6 +134,15 @@ def test_people_gives_every_comparison_once_with_one_embedding_each(lfw: Path) -
     assert judged.figures["auc"].value > 0.9
 
 
+def test_anchors_and_positives_of_a_person_belong_together(lfw: Path) -> None:
+    folder = lfw / "lfw" / "Ann_A"
+    (folder / "anchors").mkdir()
+    (folder / "Ann_A_0001.jpg").rename(folder / "anchors" / "1.jpg")
+    protocol = protocols.people(lfw / "lfw", Cropper(None))
+    assert len(protocol.pictures) == 18
+    assert protocol.identities.count("Ann_A") == 3
+
+
 def test_people_needs_two_people_and_a_second_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         protocols.people(tmp_path / "nowhere", Cropper(None))

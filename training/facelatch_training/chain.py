@@ -18,6 +18,7 @@ from facelatch_training.protocols import gather, prepared
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe
 from facelatch_training.report import Findings, gather_findings, model_card
 from facelatch_training.report_html import write_html
+from facelatch_training.runfolder import TrainingError
 from facelatch_training.shards import write_png
 from facelatch_training.verifiers import open_verifier
 
@@ -64,9 +65,14 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     targets = chain.targets or (_toy_targets() if chain.toy else Targets())
     verifier = open_verifier(target)
     found = calibrate(verifier, gather(protocol), protocol.identities, data=protocol.name, targets=targets)
-    write(found, target)
     if not found.met:
-        say("calibrate: the targets are NOT met; the safest thresholds tried were written")
+        if not chain.toy:
+            raise TrainingError(
+                f"{target}: no setting keeps {targets.far_per_attempt:g} false grants a visit",
+                hint="`facelatch-train calibrate` can try more --references and --frames; then run this again",
+            )
+        say("calibrate: the targets are NOT met; the safest thresholds tried were written, as it is a toy")
+    write(found, target)
     say("evaluate: the int8 file through the daemon's adapter")
     judged = evaluate(
         verifier, protocol, threshold=found.detection_threshold, threshold_origin="calibrated", quiet=quiet

@@ -185,7 +185,8 @@ def _from_files(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    """Also in folders of a person's folder, such as anchors and positives."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _find(images: Path, name: str, number: int) -> Path | None:
