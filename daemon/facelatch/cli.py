@@ -156,7 +156,20 @@ def status(settings: Settings) -> None:
     from facelatch.adapters.control import ControlClient
 
     answer = ControlClient(Path(settings.config().control.socket)).ask({"action": "status"})
-    settings.show(answer, "\n".join(f"{key}: {value}" for key, value in answer.items()))
+    settings.show(answer, _status_text(answer))
+
+
+def _status_text(answer: dict[str, Any]) -> str:
+    enrolment = answer["enrolment"]
+    under_way = enrolment["state"]
+    if enrolment["person"]:
+        under_way += f", {enrolment['person']}"
+    if enrolment["kept"]:
+        under_way += f", {enrolment['kept']} of {enrolment['wanted']} images kept"
+    if enrolment["reason"]:
+        under_way += f": {enrolment['reason']} ({enrolment['hint']})"
+    rows = {**answer, "enrolment": under_way}
+    return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
 
 
 @facelatch.command()

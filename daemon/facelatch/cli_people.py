@@ -15,6 +15,7 @@ import click
 
 from facelatch.cli import Settings, as_json
 from facelatch.errors import InputError
+from facelatch.person_name import clean_name
 
 if TYPE_CHECKING:
     from facelatch.config import Config
@@ -88,9 +89,20 @@ def list_(settings: Settings) -> None:
 @as_json
 @click.pass_obj
 def show(settings: Settings, name: str) -> None:
-    """One person: since when, how many images, in which poses."""
+    """One person: since when, how many images, in which poses.
+
+    Yaw is 0 straight ahead and 1 with the nose under an eye, positive towards image right; pitch likewise
+    between eyes and mouth, positive down.
+    """
     person = ask(settings.config(), {"action": "show", "name": name})["person"]
-    settings.show(person, "\n".join(f"{key}: {value}" for key, value in person.items()))
+    rows = [f"{key:<12} {person[key]}" for key in ("name", "id", "created")]
+    rows.append(f"{'admin':<12} {'yes' if person['admin'] else 'no'}")
+    rows += [
+        f"{f'image {number}':<12} "
+        f"yaw {pose['yaw']:+.2f}, pitch {pose['pitch']:+.2f}, roll {pose['roll']:+.0f}\N{DEGREE SIGN}"
+        for number, pose in enumerate(person["poses"], 1)
+    ]
+    settings.show(person, "\n".join(rows))
 
 
 @people.command()
@@ -140,7 +152,7 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
     answer = ask(settings.config(), {"action": "export", "file": str(file)})
     write_private_file(file, base64.b64decode(answer.pop("payload")))
-    settings.show(answer, f"{answer['count']} people written to {file}")
+    settings.show(answer, f"{_people(answer['count'])} written to {file}")
 
 
 @people.command("import")
@@ -151,10 +163,18 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 def import_(settings: Settings, file: Path, replace: bool) -> None:
     """Add everybody from an export file."""
     payload = base64.b64encode(file.read_bytes()).decode()
-    answer = ask(
-        settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)}
-    )
-    settings.show(answer, f"{answer['count']} people imported")
+    try:
+        answer = ask(
+            settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)}
+        )
+    except InputError as error:
+        taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
+        raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
+    settings.show(answer, f"{_people(answer['count'])} imported: {', '.join(answer['names'])}")
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
 
 
 @click.command()
@@ -174,6 +194,9 @@ def enroll(
     """
     if camera == (images is not None):
         raise click.UsageError("give either --images DIR or --camera")
+    if camera and force:
+        raise click.UsageError("--force goes with --images only")
+    name = clean_name(name)
     if images is None:
         _enroll_by_camera(settings, name, as_admin)
     else:

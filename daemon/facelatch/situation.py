@@ -121,7 +121,8 @@ def status(of: Situation) -> str:
             return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"
         case session.Gathering(advice=advice):
             return "locked: looking at somebody" + (f": {advice.hint}" if advice is not None else "")
-    return f"locked: {of.people_enrolled} people enrolled"
+    people = "1 person" if of.people_enrolled == 1 else f"{of.people_enrolled or 'no'} people"
+    return f"locked: {people} enrolled"
 
 
 def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:

@@ -116,6 +116,7 @@ def test_wrong_usage_is_exit_2(run: Run) -> None:
     """An unknown option is the user's slip, not an internal error."""
     assert run("people", "list", "--sideways")[0] == 2
     assert run("enroll", "bob")[0] == 2
+    assert run("enroll", "bob", "--camera", "--force")[0] == 2
 
 
 @pytest.mark.usefixtures("alice")
@@ -140,9 +141,36 @@ def test_export_writes_a_private_file_that_import_takes_back(run: Run, tmp_path:
     code, _, err = run("people", "export", str(file))
     assert code == 9
     assert "--overwrite" in err
+    code, _, err = run("people", "import", str(file))
+    assert code == 9
+    assert all(word in err for word in (str(file), "'alice' is taken", "--replace"))
     run("people", "remove", "alice", "--yes")
-    assert run("people", "import", str(file))[0] == 0
+    assert run("people", "import", str(file))[1] == "1 person imported: alice\n"
     assert "alice" in run("people", "list")[1]
+
+
+@pytest.mark.usefixtures("alice")
+def test_showing_a_person_is_for_people_to_read(run: Run) -> None:
+    """One line a fact, one a picture; the same as JSON is the program's."""
+    lines = run("people", "show", "alice")[1].splitlines()
+    assert "admin        yes" in lines
+    assert lines[-1] == "image 3      yaw +0.00, pitch +0.00, roll +0\N{DEGREE SIGN}"
+
+
+def test_a_file_that_is_no_export_is_named(run: Run, config: Path) -> None:
+    """Exit 9, not a traceback."""
+    code, _, err = run("people", "import", str(config))
+    assert code == 9
+    assert f"{config}: not a whole export file" in err
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 300, "", "-x\n"])
+def test_enrolling_under_an_impossible_name_fails_before_any_work(run: Run, tmp_path: Path, name: str) -> None:
+    """Not after a minute of looking at pictures: the folder is not even opened."""
+    code, _, err = run("enroll", "--images", str(tmp_path / "nowhere"), "--", name)
+    assert code == 9
+    assert "name" in err
+    assert "nowhere" not in err
 
 
 @pytest.mark.parametrize("name", ["nobody", "a/b", "x" * 300])
