@@ -158,6 +158,10 @@ def test_all_runs_end_to_end_on_drawn_people_and_opens_no_door(tmp_path: Path) -
         "--data", str(tmp_path / "all" / "crops"), "--json", "--resamples", "20",
     )  # fmt: skip
     assert json.loads(evaluated.stdout)["figures"]["auc"]["value"] > 0.6
+    again = run("all", "--out", str(tmp_path / "all"))
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "siamese.tflite is there already" in again.stdout
+    assert "calibrated already" in again.stdout
     keras_file = next((tmp_path / "all" / "run").glob("*.keras"))
     by_keras = run(
         "evaluate", str(keras_file), "--data", str(tmp_path / "all" / "crops"), "--json", "--resamples", "20"

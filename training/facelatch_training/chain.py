@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 
+from facelatch.manifest import load_manifest
 from facelatch_training.calibrate import Targets, calibrate, write
 from facelatch_training.cropping import Finder
 from facelatch_training.evaluate import evaluate, table
@@ -60,22 +61,11 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     recipe = chain.recipe or tiny_recipe()
     data = _prepared(chain, say, quiet)
     target = _trained(chain, recipe, data, say)
-    say("calibrate: thresholds on one half of the validation people, rates on the other")
-    protocol = prepared(data)
-    targets = chain.targets or (_toy_targets() if chain.toy else Targets())
-    verifier = open_verifier(target)
-    found = calibrate(verifier, gather(protocol), protocol.identities, data=protocol.name, targets=targets)
-    if not found.met:
-        if not chain.toy:
-            raise TrainingError(
-                f"{target}: no setting keeps {targets.far_per_attempt:g} false grants a visit",
-                hint="`facelatch-train calibrate` can try more --references and --frames; then run this again",
-            )
-        say("calibrate: the targets are NOT met; the safest thresholds tried were written, as it is a toy")
-    write(found, target)
+    _calibrated(chain, target, data, say)
     say("evaluate: the int8 file through the daemon's adapter")
+    threshold = load_manifest(target).detection_threshold
     judged = evaluate(
-        verifier, protocol, threshold=found.detection_threshold, threshold_origin="calibrated", quiet=quiet
+        open_verifier(target), prepared(data), threshold=threshold, threshold_origin="calibrated", quiet=quiet
     )
     write_plots({"model": judged}, chain.out / "evaluation")
     say(table(judged))
@@ -142,6 +132,26 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
         recipe.seed,
     )
     return target
+
+
+def _calibrated(chain: Chain, target: Path, data: Path, say: Callable[[str], None]) -> None:
+    if "calibration" in load_manifest(target).extra:
+        say("calibrate: the manifest is calibrated already")
+        return
+    say("calibrate: thresholds on one half of the validation people, rates on the other")
+    protocol = prepared(data)
+    targets = chain.targets or (_toy_targets() if chain.toy else Targets())
+    found = calibrate(
+        open_verifier(target), gather(protocol), protocol.identities, data=protocol.name, targets=targets
+    )
+    if not found.met:
+        if not chain.toy:
+            raise TrainingError(
+                f"{target}: no setting keeps {targets.far_per_attempt:g} false grants a visit",
+                hint="`facelatch-train calibrate` can try more --references and --frames; then run this again",
+            )
+        say("calibrate: the targets are NOT met; the safest thresholds tried were written, as it is a toy")
+    write(found, target)
 
 
 def _toy_targets() -> Targets:
