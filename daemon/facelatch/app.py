@@ -135,10 +135,10 @@ def run(config: Config, *, dry_run: bool = False) -> None:
     stop = _stop_on_signals()
     clock, audit, service = MonotonicClock(), build_audit(), SystemdService()
     with ExitStack() as opened:
-        lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
-        for part in (buttons, indicator, lock):
-            opened.callback(part.close)
         try:
+            lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
+            for part in (buttons, indicator, lock):
+                opened.callback(part.close)
             line = build_line(config)
             _announce(audit, config, line)
             store = GalleryStore.open(Path(config.storage.state_directory))
@@ -147,8 +147,7 @@ def run(config: Config, *, dry_run: bool = False) -> None:
             opened.callback(control.close)
             frames = NewestFrame(build_camera(config.camera, clock), clock)
         except FacelatchError as error:
-            code = type(error).__name__.removesuffix("Error").lower()
-            audit.write(Event(EventKind.FAULT, {"REASON": f"start_{code}", "HINT": f"{error}; {error.hint}"}))
+            audit.write(loop.fault_event("start_", error))
             raise
         opened.pop_all()  # from here the loop closes everything
     world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, service, control)
@@ -194,13 +193,13 @@ def fake_pins(clock: Clock) -> tuple[Lock, Indicator, Buttons]:
 
 
 def _stop_on_signals() -> Callable[[], bool]:
-    """SIGTERM and SIGINT become an input of the loop; the handler only takes a note."""
+    """SIGTERM, SIGINT and a closed terminal become an input of the loop; the handler only takes a note."""
     asked: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, note)
     return lambda: bool(asked)
 

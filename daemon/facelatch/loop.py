@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +81,10 @@ def run(
             Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)})
         )
         loop.serve(stop)
-    except FacelatchError:
+    except CameraError:
+        raise  # the machines have told it
+    except FacelatchError as error:
+        world.audit.write(fault_event("", error))
         raise
     except Exception as error:
         # An unforeseen error is a fault like any other. Its text may hold anything, so only its type is audited.
@@ -92,14 +96,19 @@ def run(
 
 def _shut(world: World) -> None:
     """Locks first, then closes the rest; one failure does not spare the others."""
-    try:
+    with ExitStack() as left:  # the last one goes first
+        for part in (world.store, world.control, world.frames, world.buttons, world.indicator):
+            if part is not None:
+                left.callback(part.close)
+        left.callback(world.service.stopping)
+        left.callback(world.lock.close)
         world.lock.set(LockLevel.LOCKED)
-    finally:
-        world.lock.close()
-    world.service.stopping()
-    for part in (world.indicator, world.buttons, world.frames, world.control, world.store):
-        if part is not None:
-            part.close()
+
+
+def fault_event(stage: str, error: FacelatchError) -> Event:
+    """What the audit says of an error that ends the daemon: a code by its class, its words as the hint."""
+    code = stage + type(error).__name__.removesuffix("Error").lower()
+    return Event(EventKind.FAULT, {"REASON": code, "HINT": f"{error}; {error.hint}"})
 
 
 class _Loop:
@@ -122,6 +131,8 @@ class _Loop:
     def serve(self, stop: Callable[[], bool]) -> None:
         """Turns until told to stop, then one last turn that locks and says so."""
         while not stop():
+            # Before the frame: it is judged by the gallery as it is now, and not old by the time a request took.
+            commands = self._answer_requests()
             try:
                 frame = self.world.frames.next(TURN_SECONDS)
             except EndOfFrames:
@@ -129,13 +140,19 @@ class _Loop:
             except CameraError as error:
                 self.turn(None, fault="camera_failed")
                 raise CameraError(str(error), hint=error.hint) from error
-            self.turn(frame)
+            self.turn(frame, commands)
         self.turn(None, stopping=True)
 
-    def turn(self, frame: Frame | None, *, fault: str | None = None, stopping: bool = False) -> None:
+    def turn(
+        self,
+        frame: Frame | None,
+        commands: tuple[Command, ...] = (),
+        *,
+        fault: str | None = None,
+        stopping: bool = False,
+    ) -> None:
         """The whole daemon in one screen: inputs, step, outputs."""
         observation = self._observe(frame) if frame is not None else None
-        commands = self._answer_requests()
         now = self.world.clock.now()
         inputs = Inputs(
             now=now,

@@ -9,6 +9,9 @@ from facelatch.errors import InputError
 MAX_LENGTH = 64
 """Characters after normalisation."""
 
+_MAX_RAW_LENGTH = 16 * MAX_LENGTH
+"""Characters before it, which takes time by their square: a million would keep the whole program busy for hours."""
+
 _HINT = (
     f"use 1 to {MAX_LENGTH} letters, digits, spaces or signs, no slash, and begin with neither '.' nor '-'"
 )
@@ -21,6 +24,8 @@ def clean_name(text: str) -> str:
     leading dots or dashes (names end up in file names and on command lines), and characters that cannot
     be seen, such as line breaks and changes of the writing direction (they could forge a log line).
     """
+    if len(text) > _MAX_RAW_LENGTH:
+        raise InputError(f"a name of {len(text)} characters: at most {MAX_LENGTH} are allowed", hint=_HINT)
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise InputError("a name must not be empty", hint=_HINT)

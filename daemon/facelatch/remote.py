@@ -47,7 +47,8 @@ def _execute(
         return Answer(people.Answer({}), AbortEnrolment())
     if action == "enroll":
         return Answer(people.Answer({}), _start(request, store, enrolment))
-    if action not in people.ACTIONS:
+    # First the type: a list has no hash to be looked up by.
+    if not isinstance(action, str) or action not in people.ACTIONS:
         raise InputError(f"{action!r:.50}: no such action", hint=f"one of {', '.join(sorted(ACTIONS))}")
     return Answer(people.execute(store, dict(request)))
 

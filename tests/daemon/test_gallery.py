@@ -559,5 +559,11 @@ def test_any_text_is_a_name_or_an_input_error(text: str) -> None:
     name.encode()
 
 
+def test_an_endless_name_is_refused_before_it_costs_time() -> None:
+    """Normalising takes time by the square of the accents in a row; a client could stop the loop with it."""
+    with pytest.raises(InputError, match="at most 64"):
+        clean_name("a" + "\u0301\u0323" * 10_000_000)
+
+
 def test_clash_words_are_what_the_command_line_says() -> None:
     assert [clash.value for clash in Clash] == ["refuse", "replace", "rename"]

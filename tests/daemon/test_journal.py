@@ -144,3 +144,15 @@ def test_a_real_journal_returns_the_fields() -> None:
     assert entry["PRIORITY"] == "3"
     assert entry["FRAME_AGE_MS"] == "2100"
     assert entry["SYSLOG_IDENTIFIER"] == "facelatch"
+
+
+def test_without_any_stderr_nothing_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process started with its stderr closed has None there; a journal that refuses falls back to it."""
+    monkeypatch.setattr(sys, "stderr", None)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("full")
+
+    JournalAudit(refuse).write(Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"}))
+    monkeypatch.setattr("facelatch.adapters.journal._somebody_listens", lambda _path: False)
+    open_audit().write(Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"}))

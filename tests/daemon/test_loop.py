@@ -15,7 +15,7 @@ from facelatch.align import TEMPLATE
 from facelatch.audit import EventKind
 from facelatch.capture import EachFrame
 from facelatch.config import Config, parse
-from facelatch.errors import CameraError
+from facelatch.errors import CameraError, GpioError
 from facelatch.gallery import GalleryStore
 from facelatch.pipeline import Line
 from facelatch.search import Pace
@@ -37,7 +37,9 @@ FACE = Face(Box(100, 60, 112, 112), LANDMARKS, 0.9)
 ALICE, STRANGER = (200, 90, 60), (60, 110, 190)
 
 
-def frame(number: int, colour: tuple[int, int, int], *, seed: int | None = None, at: float | None = None) -> Frame:
+def frame(
+    number: int, colour: tuple[int, int, int], *, seed: int | None = None, at: float | None = None
+) -> Frame:
     """A textured picture in one colour: the fake verifier takes the colour for the person."""
     noise = np.random.default_rng(number if seed is None else seed)
     image = np.clip(np.array(colour) + noise.integers(-50, 51, (240, 320, 1)), 0, 255).astype(np.uint8)
@@ -51,7 +53,9 @@ def visit(colours: Iterable[tuple[int, int, int]]) -> list[Frame]:
 class Door:
     """A door on a desk: everything the loop touches, and what came of it."""
 
-    def __init__(self, folder: Path, frames: Iterable[Frame | Exception | None], config: Config | None = None) -> None:
+    def __init__(
+        self, folder: Path, frames: Iterable[Frame | Exception | None], config: Config | None = None
+    ) -> None:
         self.config = config or parse({"session": {"required_matches": 3}}, origin="test")
         self.clock, self.audit = fakes.FakeClock(), fakes.FakeAudit()
         self.lock, self.indicator = fakes.FakeLock(self.clock), fakes.FakeIndicator()
@@ -265,3 +269,97 @@ def test_ready_comes_before_the_first_turn_and_the_watchdog_only_after_fresh_fra
     assert door.service.messages.index("READY=1") < door.service.messages.index("WATCHDOG=1")
     assert door.service.messages.count("READY=1") == 1
     assert door.service.messages.count("WATCHDOG=1") == 5
+
+
+class Clients:
+    """Local clients: what they ask, on which turn, and what they hear."""
+
+    def __init__(self, *asked: tuple[int, dict[str, object]]) -> None:
+        self.asked, self.turns, self.closed = dict(asked), 0, False
+        self.heard: list[dict[str, object]] = []
+
+    def requests(self) -> list[Clients]:
+        self.turns += 1
+        return [self] if self.turns - 1 in self.asked else []
+
+    @property
+    def message(self) -> dict[str, object]:
+        return self.asked[self.turns - 1]
+
+    def reply(self, answer: dict[str, object]) -> None:
+        self.heard.append(answer)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def with_parts(door: Door, **parts: object) -> None:
+    door.world = loop.World(
+        **{name: getattr(door.world, name) for name in loop.World.__dataclass_fields__} | parts
+    )
+
+
+def test_somebody_removed_just_before_the_last_frame_stays_outside(tmp_path: Path) -> None:
+    """Once the client has heard that a person is removed, no frame opens for that person."""
+    door = Door(tmp_path, visit([ALICE] * 30))
+    door.enrol("alice", ALICE)
+    clients = Clients((2, {"action": "remove", "name": "alice"}))
+    with_parts(door, control=clients)
+    door.run()
+    assert clients.heard == [{"name": "alice", "wiped": True}]
+    assert door.lock.changes == []
+
+
+def test_a_request_that_takes_long_is_no_camera_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import of many people makes the loop wait, not the camera: the next frame is a fresh one."""
+    door = Door(
+        tmp_path, [*visit([STRANGER] * 3), *(frame(n, STRANGER, at=9 + n / RATE) for n in range(3, 6))]
+    )
+    remove = GalleryStore.remove
+
+    def slowly(store: GalleryStore, name: str) -> object:
+        door.clock.advance(9.0)
+        return remove(store, name)
+
+    monkeypatch.setattr(GalleryStore, "remove", slowly)
+    door.enrol("alice", ALICE)
+    with_parts(door, control=Clients((3, {"action": "remove", "name": "alice"})))
+    door.run()
+    assert EventKind.FAULT not in door.kinds()
+
+
+@pytest.mark.parametrize("action", [[], {}, None, 7])
+def test_no_request_of_a_client_ends_the_daemon(tmp_path: Path, action: object) -> None:
+    """An action that is no text is an error of the client's."""
+    door = Door(tmp_path, visit([STRANGER] * 5))
+    clients = Clients((1, {"action": action}))
+    with_parts(door, control=clients)
+    door.run()
+    assert clients.heard[0]["error"]["kind"] == "InputError"
+
+
+def test_a_pin_that_fails_is_told_and_everything_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locking itself raises, now and in the end: the audit says so, and no other part is forgotten."""
+    door = Door(tmp_path, visit([ALICE] * 30))
+    clients = Clients()
+    with_parts(door, control=clients)
+
+    def fail(*_: object) -> None:
+        raise GpioError("GPIO17: gone", hint="check the wire")
+
+    monkeypatch.setattr(door.lock, "set", fail)
+    monkeypatch.setattr(door.lock, "close", lambda: setattr(door.lock, "closed", True))
+    with pytest.raises(GpioError, match="GPIO17"):
+        door.run()
+    fault = next(event for event in door.audit.events if event.kind is EventKind.FAULT)
+    assert fault.fields == {"REASON": "gpio", "HINT": "GPIO17: gone; check the wire"}
+    assert door.lock.closed
+    assert door.indicator.closed
+    assert door.buttons.closed
+    assert clients.closed
+    assert door.service.messages[-1] == "STOPPING=1"
+    GalleryStore.open(tmp_path / "state").close()

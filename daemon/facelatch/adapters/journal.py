@@ -54,13 +54,17 @@ class JournalAudit:
 class StderrAudit:
     """One line per event: the sentence, the event's name, and the fields."""
 
-    def __init__(self, stream: TextIO, *, prefixed: bool) -> None:
-        """`prefixed` puts the syslog priority in front as `<N>`, which the journal understands and hides."""
+    def __init__(self, stream: TextIO | None, *, prefixed: bool) -> None:
+        """`stream` is None in a process started without stderr: events are lost then.
+
+        `prefixed` puts the syslog priority in front as `<N>`, which the journal understands and hides."""
         self._stream = stream
         self._prefixed = prefixed
 
     def write(self, event: Event) -> None:
         """Writes one event; never raises."""
+        if self._stream is None:
+            return
         prefix = f"<{int(event.kind.spec.priority)}>" if self._prefixed else ""
         fields = "".join(f" {name}={value}" for name, value in event.fields.items())
         line = _one_line(f"{event.message} [{event.kind.value}{fields}]")
@@ -82,8 +86,10 @@ def _somebody_listens(path: Path) -> bool:
     return True
 
 
-def _leads_to_journal(stream: TextIO) -> bool:
+def _leads_to_journal(stream: TextIO | None) -> bool:
     """Whether `stream` is the one systemd connected to the journal: it names its device and inode."""
+    if stream is None:
+        return False
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
