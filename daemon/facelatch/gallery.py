@@ -121,16 +121,26 @@ class GalleryStore:
     ) -> Gallery:
         """Everybody as the matcher needs them, in the embeddings of one model.
 
-        Embeddings missing for this model are made by `embed` from the stored crops and saved in one
-        transaction, those of other models are dropped; `on_embedded` hears (done, missing) after each.
-        `embeddings` is (0, 0) when nobody is enrolled. Raises GalleryError, also for crops of another
-        alignment version.
+        Embeddings missing for this model are made by `embed` from the stored crops and saved some at a time,
+        so that a long work goes on where it was cut off; those of other models are dropped. `on_embedded`
+        hears (done, missing) after each. `embeddings` is (0, 0) when nobody is enrolled. Raises GalleryError,
+        also for crops of another alignment version.
         """
+        self.reembedded = 0
+
+        def count(left: int) -> None:
+            self.reembedded += 1
+            if on_embedded is not None:
+                on_embedded(self.reembedded, self.reembedded + left)
+
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-        with self._transaction() as connection:
-            self.reembedded = embeddings.complete(connection, self._path, model_sha256, embed, on_embedded)
-            owners, stacked = embeddings.stacked(connection, self._path)
+        left = 1
+        while left:
+            with self._transaction() as connection:
+                left = embeddings.complete(connection, self._path, model_sha256, embed, count)
+        with explained(self._path):
+            owners, stacked = embeddings.stacked(self._connection, self._path)
             people = {record.person.id: record.person for record in self.people()}
         return Gallery(people=people, owners=owners, embeddings=stacked)
 

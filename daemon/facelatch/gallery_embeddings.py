@@ -19,6 +19,9 @@ from facelatch.values import Image
 Embed = Callable[[Image], NDArray[np.float32]]
 """From a crop (112, 112, 3) to its embedding (D,)."""
 
+BATCH = 64
+"""Embeddings saved in one transaction: whoever is interrupted does not begin again from the first."""
+
 
 def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
     """Raises GalleryError that names the people whose crops no model of this code fits."""
@@ -40,28 +43,27 @@ def complete(
     path: Path,
     model_sha256: str,
     embed: Embed,
-    on_embedded: Callable[[int, int], None] | None,
+    on_embedded: Callable[[int], None],
 ) -> int:
-    """Makes what is missing for this model, in the caller's transaction, over what other models made.
+    """Makes up to BATCH of what is missing for this model, in the caller's transaction, over what other models made.
 
-    Returns how many it made; `on_embedded` hears (done, missing) after each. Raises GalleryError for a
-    crop that is no longer whole.
+    Returns how many are missing still; `on_embedded` hears that after each. Raises GalleryError for a crop
+    that is no longer whole.
     """
     missing = connection.execute(
         "SELECT id FROM reference_images WHERE id NOT IN"
         " (SELECT reference_id FROM embeddings WHERE model_sha256 = ?) ORDER BY id",
         (model_sha256,),
     ).fetchall()
-    for done, (id_,) in enumerate(missing, start=1):
+    for done, (id_,) in enumerate(missing[:BATCH], start=1):
         row = connection.execute("SELECT crop_png FROM reference_images WHERE id = ?", (id_,)).fetchone()
         try:
             crop = decode_png(row[0])
         except InputError as error:
             raise GalleryError(f"{path}: damaged: image {id_}: {error}", hint=RESTORE) from error
         insert_embedding(connection, id_, model_sha256, embed(crop))
-        if on_embedded is not None:
-            on_embedded(done, len(missing))
-    return len(missing)
+        on_embedded(len(missing) - done)
+    return max(0, len(missing) - BATCH)
 
 
 def stacked(connection: sqlite3.Connection, path: Path) -> tuple[tuple[int, ...], NDArray[np.float32]]:

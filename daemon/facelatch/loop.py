@@ -231,5 +231,7 @@ class _Loop:
         return tuple(commands)
 
     def _load_gallery(self) -> Gallery:
-        verifier = self.world.line.verifier
-        return self.world.store.load(verifier.model_sha256, verifier.embed)
+        verifier, service = self.world.line.verifier, self.world.service
+        return self.world.store.load(
+            verifier.model_sha256, verifier.embed, lambda _done, _missing: service.busy()
+        )

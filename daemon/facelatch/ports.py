@@ -147,6 +147,10 @@ class ServiceManager(Protocol):
         """Still alive, and has just seen a fresh frame."""
         ...
 
+    def busy(self) -> None:
+        """No frame yet, but a long work has just come one step further."""
+        ...
+
     def stopping(self) -> None:
         """The daemon is on its way out."""
         ...

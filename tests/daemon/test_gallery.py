@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch import gallery_schema
+from facelatch import gallery_embeddings, gallery_schema
 from facelatch.errors import AlreadyRunningError, GalleryError, InputError
 from facelatch.gallery import FILE_NAME, Clash, GalleryStore
 from facelatch.person_name import MAX_LENGTH, clean_name, name_key
@@ -110,6 +110,27 @@ def test_an_embedding_that_fails_leaves_the_old_ones(store: GalleryStore) -> Non
     with pytest.raises(RuntimeError):
         store.load(OTHER_MODEL, failing)
     store.load(MODEL, failing)
+
+
+def test_embedding_anew_goes_on_where_it_was_cut_off(
+    store: GalleryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand images take longer than a start may: each start must come further than the one before."""
+    monkeypatch.setattr(gallery_embeddings, "BATCH", 4)
+    store.add(new_person("Anna", count=10), MODEL)
+
+    def stop_at_seven(done: int, missing: int) -> None:
+        assert missing == 10
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.load(OTHER_MODEL, embed_by_mean, stop_at_seven)
+    heard: list[tuple[int, int]] = []
+    gallery = store.load(OTHER_MODEL, embed_by_mean, lambda done, missing: heard.append((done, missing)))
+    assert heard == [(done, 6) for done in range(1, 7)]
+    assert store.reembedded == 6
+    assert gallery.embeddings.shape == (10, 8)
 
 
 def test_unnamed_people_are_numbered_and_a_removed_number_does_not_come_back(store: GalleryStore) -> None:

@@ -39,6 +39,12 @@ def test_a_life_in_notifications(manager: socket.socket, monkeypatch: pytest.Mon
     assert heard(manager) == ["READY=1", "STATUS=locked, nobody there", "WATCHDOG=1", "STOPPING=1"]
 
 
+def test_a_step_of_a_long_work_buys_time_for_the_next(manager: socket.socket) -> None:
+    """While starting the time limit moves, while serving the watchdog is fed."""
+    SystemdService(manager.getsockname()).busy()
+    assert heard(manager) == ["EXTEND_TIMEOUT_USEC=30000000\nWATCHDOG=1"]
+
+
 def test_a_status_is_sent_when_it_changes(manager: socket.socket) -> None:
     """Fifteen turns a second must not become fifteen messages."""
     service = SystemdService(manager.getsockname())

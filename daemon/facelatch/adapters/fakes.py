@@ -185,6 +185,10 @@ class FakeServiceManager:
         """Keeps WATCHDOG=1."""
         self.messages.append("WATCHDOG=1")
 
+    def busy(self) -> None:
+        """Keeps BUSY."""
+        self.messages.append("BUSY")
+
     def stopping(self) -> None:
         """Keeps STOPPING=1."""
         self.messages.append("STOPPING=1")

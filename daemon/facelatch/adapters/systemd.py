@@ -8,6 +8,9 @@ from contextlib import suppress
 
 _FROM_ENVIRONMENT = ""
 
+_STEP_SECONDS = 30
+"""A step of a long work may take this long; then it counts as hung."""
+
 
 class SystemdService:
     """Tells systemd how the daemon is doing; silent when started by somebody else."""
@@ -32,6 +35,10 @@ class SystemdService:
     def watchdog(self) -> None:
         """Still alive, and has just seen a fresh frame."""
         self._send("WATCHDOG=1")
+
+    def busy(self) -> None:
+        """No frame yet, but a long work has just come one step further: neither the start nor the loop hangs."""
+        self._send(f"EXTEND_TIMEOUT_USEC={_STEP_SECONDS * 1_000_000}\nWATCHDOG=1")
 
     def stopping(self) -> None:
         """The daemon is on its way out."""
