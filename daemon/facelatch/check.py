@@ -107,12 +107,14 @@ def _pins(config: Config) -> str:
 
 
 def _gallery(config: Config) -> str:
-    store = GalleryStore.open(Path(config.storage.state_directory))
+    from facelatch.adapters.control import ControlClient, NobodyThereError
+
     try:
-        people = store.people()
-    finally:
-        store.close()
-    return f"{len(people)} people"
+        served = ControlClient(Path(config.control.socket)).ask({"action": "list"})
+        return f"{len(served['people'])} people, says the running daemon"
+    except NobodyThereError:
+        with GalleryStore.open(Path(config.storage.state_directory)) as store:
+            return f"{len(store.people())} people"
 
 
 def _permissions(config: Config) -> str:

@@ -1,0 +1,125 @@
+"""`facelatch check`: one item after the other, each ok or a fault with what to do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from facelatch import check as checks
+from facelatch.adapters.control import ControlServer
+from facelatch.check import Finding
+from facelatch.config import Config, parse
+from facelatch.gallery import GalleryStore
+
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_model: Callable[..., Path]) -> Callable[..., Config]:
+    """A configuration with which everything is ok; keyword arguments replace sections' keys."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((120, 160, 3), number, np.uint8))
+    GalleryStore.open(tmp_path / "state").close()
+
+    def make(**changes: dict[str, Any]) -> Config:
+        document: dict[str, dict[str, Any]] = {
+            "camera": {"source": "files", "device": str(frames)},
+            "finder": {"kind": "cascade"},
+            "model": {"path": str(tiny_model(opens_doors=True))},
+            "gpio": {"pin_factory": "mock"},
+            "storage": {"state_directory": str(tmp_path / "state")},
+            "control": {"socket": str(tmp_path / "control.sock"), "group": ""},
+        }
+        for section, keys in changes.items():
+            document[section] = document.get(section, {}) | keys
+        return parse(document, origin="test")
+
+    return make
+
+
+def findings(config: Config) -> dict[str, Finding]:
+    return {finding.item: finding for finding in checks.check(config)}
+
+
+def test_with_everything_in_place_every_item_is_ok(settings: Callable[..., Config]) -> None:
+    found = findings(settings())
+    assert list(found) == ITEMS
+    assert [one for one in found.values() if not one.ok] == []
+    assert "files delivers 160x120" in found["camera"].detail
+    assert "0 people" in found["gallery"].detail
+    assert "detection threshold 0.5" in found["model"].detail
+
+
+@pytest.mark.parametrize(
+    ("item", "changes", "told"),
+    [
+        ("model", {"model": {"path": "/nowhere/siamese.tflite"}}, "/nowhere/siamese.tflite"),
+        ("finder", {"finder": {"kind": "network", "model": "/nowhere/f.tflite"}}, "/nowhere/f.tflite"),
+        ("camera", {"camera": {"device": "/nowhere/clip"}}, "/nowhere/clip"),
+        ("gallery", {"storage": {"state_directory": "/proc/nowhere"}}, "/proc/nowhere"),
+    ],
+)
+def test_one_fault_is_told_with_a_hint_and_spares_the_rest(
+    settings: Callable[..., Config], item: str, changes: dict[str, dict[str, Any]], told: str
+) -> None:
+    found = findings(settings(**changes))
+    assert list(found) == ITEMS
+    assert not found[item].ok
+    assert told in found[item].detail
+    assert found[item].hint
+    faults = {name for name, one in found.items() if not one.ok}
+    assert faults == ({"gallery", "permissions"} if item == "gallery" else {item})
+
+
+def test_a_file_others_may_read_is_a_fault_that_says_how_to_mend_it(
+    settings: Callable[..., Config], tmp_path: Path
+) -> None:
+    (tmp_path / "state" / "copy-of-gallery").touch(mode=0o644)
+    found = findings(settings())["permissions"]
+    assert not found.ok
+    assert found.hint == f"chmod 0600 {tmp_path / 'state' / 'copy-of-gallery'}"
+
+
+def test_an_overridden_threshold_is_shown_beside_the_calibrated_one(settings: Callable[..., Config]) -> None:
+    detail = findings(settings(model={"detection_threshold": 0.8}))["model"].detail
+    assert "detection threshold 0.8" in detail
+    assert "detection_threshold overridden, calibrated 0.5" in detail
+
+
+def test_a_clock_that_was_never_set_is_a_fault(
+    settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks.time, "time", lambda: 3600.0)
+    assert not findings(settings())["clock"].ok
+
+
+def test_a_running_daemon_answers_for_the_gallery_it_holds(
+    settings: Callable[..., Config], tmp_path: Path
+) -> None:
+    server = ControlServer(tmp_path / "control.sock", "")
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            for request in server.requests():
+                request.reply({"people": [{"name": "alice"}]})
+            over.wait(0.01)
+
+    daemon = threading.Thread(target=serve)
+    daemon.start()
+    try:
+        with GalleryStore.open(tmp_path / "state"):
+            found = findings(settings())["gallery"]
+    finally:
+        over.set()
+        daemon.join()
+        server.close()
+    assert found == Finding("gallery", True, "1 people, says the running daemon")
