@@ -87,7 +87,8 @@ def load_manifest(model: Path) -> Manifest:
         found = manifest.signatures.get(name)
         if found is None or found.get("inputs") != list(inputs) or found.get("outputs") != list(outputs):
             raise ModelError(
-                f"{path}: signature {name!r} is {found}, expected inputs {list(inputs)} and outputs {list(outputs)}",
+                f"{path}: signature {name!r} is {found or 'missing'}, "
+                f"expected inputs {list(inputs)} and outputs {list(outputs)}",
                 hint=_RETRAIN,
             )
     return manifest

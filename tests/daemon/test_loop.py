@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
+import threading
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +17,9 @@ from facelatch import loop
 from facelatch.adapters import fakes
 from facelatch.align import TEMPLATE
 from facelatch.audit import EventKind
-from facelatch.capture import EachFrame
+from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config import Config, parse
-from facelatch.errors import CameraError, GpioError
+from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery import GalleryStore
 from facelatch.pipeline import Line
 from facelatch.search import Pace
@@ -26,9 +30,11 @@ from facelatch.values import (
     LockLevel,
     NewPerson,
     Pose,
+    Reason,
     Reference,
     Thresholds,
     Throttle,
+    Unusable,
 )
 
 RATE = 10.0
@@ -172,6 +178,132 @@ def test_no_frame_for_long_is_a_stale_camera(tmp_path: Path) -> None:
     assert door.service.messages.count("WATCHDOG=1") == 6
 
 
+def test_a_camera_that_never_delivers_is_a_stale_camera(tmp_path: Path) -> None:
+    """Its driver blocks in the first read: the loop still turns, never feeds the watchdog, and ends by itself."""
+    door = Door(tmp_path, [])
+    release = threading.Event()
+
+    class Blocked:
+        def read(self) -> Frame | None:
+            release.wait()
+            return None
+
+        def close(self) -> None: ...
+
+    frames = NewestFrame(Blocked(), door.clock)
+    door.world = replace(door.world, frames=frames)
+    with pytest.raises(CameraError, match="camera_stale"):
+        door.run(watch=lambda _turn: door.clock.advance(0.5))
+    release.set()
+    assert 2.0 < door.clock.now() <= 3.0
+    assert door.lock.changes == []
+    assert "WATCHDOG=1" not in door.service.messages
+    assert door.audit.events[-1].fields["REASON"] == "camera_stale"
+
+
+def black(number: int, *, noise: int) -> Frame:
+    image = np.random.default_rng(number).integers(0, noise + 1, (240, 320, 3), dtype=np.uint8)
+    return Frame(image, image, number / RATE, number)
+
+
+def test_a_covered_camera_neither_opens_nor_is_a_fault(tmp_path: Path) -> None:
+    """A sensor in the dark is noisy; even a finder that imagines a face there gives nothing to judge."""
+    door = Door(tmp_path, [black(number, noise=3) for number in range(200)])
+    door.enrol("alice", ALICE)
+    seen: set[str] = set()
+    door.run(
+        watch=lambda turn: seen.add(turn.observation.reason if isinstance(turn.observation, Unusable) else "")
+    )
+    assert Reason.TOO_DARK in seen
+    assert door.lock.changes == []
+    assert EventKind.FAULT not in door.kinds()
+
+
+def test_a_camera_that_delivers_pure_black_is_a_fault(tmp_path: Path) -> None:
+    """Without noise it is no sensor that speaks: the same picture for ever."""
+    door = Door(tmp_path, [black(number, noise=0) for number in range(200)])
+    with pytest.raises(CameraError, match="picture_frozen"):
+        door.run()
+    assert door.lock.changes == []
+
+
+def test_a_camera_that_changes_its_size_midway_goes_on(tmp_path: Path) -> None:
+    """Half way through the visit the picture grows; the visitor comes in all the same."""
+
+    def grown(small: Frame) -> Frame:
+        image = np.pad(small.image, ((0, 240), (0, 320), (0, 0)))
+        return Frame(image, image, small.captured, small.number)
+
+    frames = visit([ALICE] * 20)
+    door = Door(tmp_path, [*frames[:2], *map(grown, frames[2:])])
+    door.enrol("alice", ALICE)
+    door.run()
+    assert [level for _, level in door.lock.changes] == [LockLevel.UNLOCKED, LockLevel.LOCKED]
+    assert EventKind.FAULT not in door.kinds()
+
+
+def test_an_hour_back_on_the_wall_clock_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While unlocked the clock is set back (no battery, then NTP): the door locks when it would have."""
+    told = []
+    for step in (0.0, -3600.0):
+        wall = itertools.chain([1.8e9] * 3, itertools.repeat(1.8e9 + step))
+        monkeypatch.setattr(time, "time", lambda wall=wall: next(wall))
+        door = Door(tmp_path / str(step), visit([ALICE] * 80))
+        door.world = replace(door.world, clock=door.clock)
+        door.enrol("alice", ALICE)
+        door.run(watch=lambda _turn: time.time())
+        told.append([(event.kind, event.fields.get("SECONDS")) for event in door.audit.events])
+    assert told[0] == told[1]
+    assert EventKind.DOOR_UNLOCKED in [kind for kind, _ in told[0]]
+
+
+def test_only_what_is_shown_to_people_reads_the_wall_clock() -> None:
+    """Deciding by it would let a clock that steps back hold the door unlocked, or end a lock-out."""
+    package = Path(loop.__file__).parent
+    readers = {
+        path.name
+        for path in package.rglob("*.py")
+        if re.search(r"\btime\.time\(|\bdatetime\b|\blocaltime\(", path.read_text(encoding="utf-8"))
+    }
+    assert readers <= {"check.py"}
+
+
+def test_a_stuck_button_is_told_once_and_the_door_serves_on(tmp_path: Path) -> None:
+    """Pressed and never released: what it began is dropped, then alice comes in while it is still down."""
+    config = parse({"enrolment": {"hold_seconds": 1.0, "stuck_after_seconds": 10.0}}, origin="test")
+    door = Door(tmp_path, visit([ALICE] * 220), config)
+    door.enrol("alice", ALICE)
+
+    def press(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number == 0:
+            door.buttons.press()
+
+    door.run(watch=press)
+    kinds = door.kinds()
+    assert kinds.count(EventKind.BUTTON_STUCK) == 1
+    assert EventKind.ENROLMENT_SAVED not in kinds
+    assert EventKind.DOOR_UNLOCKED in kinds[kinds.index(EventKind.BUTTON_STUCK) :]
+
+
+def test_a_lockout_that_cannot_be_saved_is_in_force_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full: only a restart would forget it."""
+
+    def full(*_: object) -> None:
+        raise GalleryError("disk full")
+
+    door = Door(tmp_path, visit([STRANGER] * 200))
+    door.enrol("alice", ALICE)
+    monkeypatch.setattr(GalleryStore, "save_throttle", full)
+    door.run()
+    assert EventKind.LOCKOUT_STARTED in door.kinds()
+    told = [event.fields.get("REASON") for event in door.audit.events if event.kind is EventKind.FAULT]
+    assert set(told) == {"throttle_not_saved"}
+
+
 @pytest.mark.parametrize("broken", ["line", "audit", "indicator"])
 def test_whatever_raises_the_door_ends_locked(tmp_path: Path, broken: str) -> None:
     """An exception anywhere in the turn, while unlocked, locks before anything else happens."""
@@ -239,8 +371,6 @@ def test_a_full_disk_while_enrolling_is_told_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gallery's error becomes an event and an LED pattern; the door goes on."""
-    from facelatch.errors import GalleryError
-
     config = parse({"enrolment": {"references": 1, "hold_seconds": 1.0}}, origin="test")
     door = Door(tmp_path, visit([ALICE] * 60), config)
 
