@@ -6,13 +6,13 @@
 # Builds in a copy, so that it leaves nothing in the checkout but the result.
 set -eu
 source=$(cd -- "$(dirname -- "$0")/.." && pwd)
-folder=${1:-$source/dist}
+mkdir -p -- "${1:-$source/dist}"
+folder=$(cd -- "${1:-$source/dist}" && pwd)
 copy=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-wheel.XXXXXX")
 trap 'rm -rf -- "$copy"' EXIT
 
 cd -- "$source"
 cp -R pyproject.toml README.md LICENSE config daemon models training "$copy"
 rm -rf -- "$copy"/daemon/*.egg-info # an editable installation's list of files is not ours
-mkdir -p -- "$folder"
 "${PYTHON:-python3}" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$folder" "$copy"
 printf 'built %s\n' "$folder"/facelatch-*.whl

@@ -1,0 +1,55 @@
+#!/bin/sh
+# The system tests: a real systemd and a real journal in namespaces, on a copy-on-write view of this machine.
+#
+#   sudo sh tests/system/run.sh [PYTEST ARGUMENTS]      after tests/run.sh, whose .venv it uses
+#
+# Says what is missing and ends well where they cannot run: without root, systemd, overlayfs, or apt's packages.
+# FACELATCH_PATIENCE (6) is by how much this machine may be slower than an idle one.
+set -eu
+cd -- "$(dirname -- "$0")/../.."
+python=${PYTHON:-.venv/bin/python}
+
+skip() { printf 'SYSTEM TESTS SKIPPED: %s\n' "$*"; exit 0; }
+
+[ "$(uname -s)" = Linux ] || skip "not Linux"
+[ "$(id -u)" = 0 ] || skip "they need root"
+[ -x "$python" ] || skip "no $python: run tests/run.sh first"
+for tool in unshare nsenter runuser systemctl journalctl; do
+    command -v "$tool" >/dev/null || skip "$tool is missing"
+done
+[ -x /lib/systemd/systemd ] || skip "systemd is missing"
+awk '$3 == "cgroup2" { found = 1 } END { exit !found }' /proc/mounts || skip "no cgroup2 is mounted"
+
+# The installer is told not to call apt in the container, which has no network; these two it cannot do without.
+has_packages() { /usr/bin/python3 -c 'import ensurepip, venv, systemd.journal' 2>/dev/null; }
+has_packages || DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+    python3-venv python3-systemd >/dev/null 2>&1 || true
+has_packages || skip "apt's python3-venv and python3-systemd are missing"
+
+scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-system.XXXXXX")
+trap 'rm -rf -- "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mkdir "$scratch/trial"
+# shellcheck disable=SC2016  # the variables belong to the inner shell
+unshare --mount --pid --cgroup --uts --ipc --net --fork --kill-child sh -eu -c '
+    mount --make-rprivate /
+    mount -t tmpfs trial "$1"
+    mkdir "$1/upper" "$1/work" "$1/root"
+    mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" trial "$1/root"
+    mount -t sysfs -o ro trial "$1/root/sys"
+    mount -t cgroup2 trial "$1/root/sys/fs/cgroup"' trial "$scratch/trial" 2>"$scratch/log" ||
+    skip "namespaces, overlayfs or cgroup2 cannot be used here: $(cat "$scratch/log")"
+
+# Everything the installation downloads, for the system's own Python and once for all installations.
+echo "system tests: fetching wheels"
+{
+    /usr/bin/python3 -m venv "$scratch/pip" &&
+        PYTHON="$scratch/pip/bin/python" sh deploy/build-wheel.sh "$scratch/wheels" &&
+        "$scratch/pip/bin/python" -m pip download --quiet --disable-pip-version-check --dest "$scratch/wheels" \
+            "$(echo "$scratch"/wheels/facelatch-*.whl)[pi]"
+} >"$scratch/log" 2>&1 || skip "the wheels cannot be fetched: $(tail -n 3 "$scratch/log")"
+
+FACELATCH_WHEELS=$scratch/wheels timeout --kill-after=30 1500 \
+    "$python" -m pytest -q -m system tests/system --basetemp="$scratch/pytest" "$@"
