@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from facelatch.pipeline import Line
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
 from facelatch.search import Pace
 from facelatch.values import Thresholds
+
+if TYPE_CHECKING:
+    from facelatch.adapters.verifier_tflite import TfliteVerifier
 
 
 def shipped_file(folder: str, name: str) -> Path:
@@ -64,16 +68,22 @@ def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
     )
 
 
-def build_line(config: Config) -> Line:
-    """Loads both models, tries each once, and joins the line. Raises ModelError."""
+def build_verifier(config: ModelConfig) -> TfliteVerifier:
+    """The Siamese model the configuration names. Raises ModelError, also for one that opens no door."""
     from facelatch.adapters.verifier_tflite import TfliteVerifier
 
-    verifier = TfliteVerifier(siamese_path(config.model), threads=config.model.threads)
+    verifier = TfliteVerifier(siamese_path(config), threads=config.threads)
     if not verifier.manifest.opens_doors:
         raise ModelError(
-            f"{siamese_path(config.model)}: trained on toy data, it opens no door",
+            f"{siamese_path(config)}: trained on toy data, it opens no door",
             hint="use the model that came with facelatch, or train one on real people",
         )
+    return verifier
+
+
+def build_line(config: Config) -> Line:
+    """Loads both models, tries each once, and joins the line. Raises ModelError."""
+    verifier = build_verifier(config.model)
     finder = build_finder(config.finder)
     # The first inference allocates; it must not be a visitor's.
     finder.find(np.zeros((config.camera.search_height_px, config.camera.search_width_px, 3), np.uint8))

@@ -56,9 +56,7 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
 
 
 def _model(config: Config) -> str:
-    from facelatch.adapters.verifier_tflite import TfliteVerifier
-
-    verifier = TfliteVerifier(app.siamese_path(config.model), threads=config.model.threads)
+    verifier = app.build_verifier(config.model)
     limits = app.thresholds(config.model, verifier.manifest)
     speed = "accelerated" if verifier.accelerated else "not accelerated"
     changed = _overrides(config, verifier.manifest)

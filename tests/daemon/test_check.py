@@ -79,6 +79,14 @@ def test_one_fault_is_told_with_a_hint_and_spares_the_rest(
     assert faults == ({"gallery", "permissions"} if item == "gallery" else {item})
 
 
+def test_a_model_trained_on_toy_data_is_a_fault(
+    settings: Callable[..., Config], tiny_model: Callable[..., Path]
+) -> None:
+    config = settings()
+    tiny_model(opens_doors=False)
+    assert "toy data" in findings(config)["model"].detail
+
+
 def test_a_file_others_may_read_is_a_fault_that_says_how_to_mend_it(
     settings: Callable[..., Config], tmp_path: Path
 ) -> None:
