@@ -23,6 +23,7 @@ from facelatch.values import (
     Judged,
     Observation,
     Reason,
+    SeveralFaces,
     Thresholds,
     Unusable,
 )
@@ -94,7 +95,10 @@ def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:
     else:
         found = to_image(frame, line.finder.find(frame.search))
     search = tracking.found(search, plan, found, frame.captured)
-    return [close_up(line, frame.image, face) for face in found], search
+    faces = [close_up(line, frame.image, face) for face in found]
+    if isinstance(select_face.select(faces, line.similar_size_ratio), SeveralFaces):
+        search = tracking.look_around(search)
+    return faces, search
 
 
 def find_all(line: Line, image: Image) -> list[Face]:

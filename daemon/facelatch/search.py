@@ -6,6 +6,7 @@ is there. Hence:
 | before    | input                                | next plan                                             |
 |-----------|--------------------------------------|-------------------------------------------------------|
 | following | the last search found the face       | region about it; whole each `busy_seconds`            |
+| following | ... and others of similar size       | whole: a region would hide them                       |
 | following | the last search did not find it      | whole at every frame, for `lost_seconds`; then nobody |
 | nobody    | motion in the last `linger_seconds`  | whole each `busy_seconds`, otherwise nowhere          |
 | nobody    | no motion                            | whole each `idle_seconds`, otherwise nowhere          |
@@ -100,6 +101,11 @@ def found(state: Search, plan: Plan, faces: Sequence[Face], now: float) -> Searc
         return replace(state, lost=state.last_face is not None)
     largest = max(faces, key=lambda face: face.box.width * face.box.height)
     return replace(state, last_face=largest.box, seen=now, lost=False)
+
+
+def look_around(state: Search) -> Search:
+    """The next search is one of the whole picture."""
+    return replace(state, whole=-np.inf)
 
 
 def region_about(box: Box, width: int, height: int) -> Box:

@@ -152,3 +152,23 @@ def test_no_picture_and_no_find_raises(
     face = Face(Box(*box), np.array(points, np.float32).reshape(5, 2), 0.9)
     seen = pipeline.observe(line((face,)), frame(image), [face], gallery(ALICE))
     assert isinstance(seen, NoFace | SeveralFaces | Unusable | Judged)
+
+
+class OneSided(FakeFinder):
+    """Two people of one size; the region about one of them does not show the other."""
+
+    def find(self, image: Image) -> tuple[Face, ...]:
+        return FACE, replace(FACE, box=Box(220, 60, 100, 112))
+
+    def find_near(self, image: Image, region: Box) -> tuple[Face, ...]:
+        return (FACE,) if region.x < 180 else (replace(FACE, box=Box(220, 60, 100, 112)),)
+
+
+def test_two_people_are_no_decision_on_any_frame_between_the_whole_searches_either() -> None:
+    """At 30 frames a second a grant fits between two whole searches: the region must not hide the second."""
+    chosen = replace(line(), finder=OneSided())
+    state = Search()
+    for number in range(30):
+        shown = frame(picture(), at=number / 30, number=number)
+        faces, state = pipeline.look(chosen, shown, state)
+        assert isinstance(pipeline.observe(chosen, shown, faces, gallery(ALICE)), SeveralFaces), number
