@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sysconfig
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config import CameraConfig, Config, FinderConfig, ModelConfig
 from facelatch.errors import FacelatchError, ModelError
 from facelatch.gallery import GalleryStore
+from facelatch.gallery_place import scratch_directory
 from facelatch.manifest import Manifest
 from facelatch.pipeline import Line
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
@@ -138,11 +139,15 @@ def run(config: Config, *, dry_run: bool = False) -> None:
 
     The lock is claimed first: from then on every way out of this function leaves it locked.
     """
+    from facelatch.adapters import pin_factory
     from facelatch.adapters.clock import MonotonicClock
     from facelatch.adapters.control import ControlServer
     from facelatch.adapters.systemd import SystemdService
 
     stop = _stop_on_signals()
+    _keep_faces_out_of_core_dumps()
+    if not dry_run:
+        pin_factory.remember(config.gpio)
     clock, audit, service = MonotonicClock(), build_audit(), SystemdService()
     with ExitStack() as opened:
         try:
@@ -185,7 +190,7 @@ def replay(
     line = build_line(config)
     camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
     lock, indicator, buttons = fake_pins(clock)
-    with tempfile.TemporaryDirectory(prefix="facelatch-replay-") as scratch:
+    with scratch_directory() as scratch:
         store = GalleryStore.open(Path(scratch) / "state")
         if people is not None:
             store.import_from(people)
@@ -212,6 +217,12 @@ def _stop_on_signals() -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, note)
     return lambda: bool(asked)
+
+
+def _keep_faces_out_of_core_dumps() -> None:
+    """The watchdog ends a hung daemon by SIGABRT; its memory must not end up on the card."""
+    with suppress(OSError, ValueError):  # forbidden by a sandbox
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _announce(audit: AuditSink, config: Config, line: Line) -> None:

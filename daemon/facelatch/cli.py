@@ -176,9 +176,9 @@ def _status_text(answer: dict[str, Any]) -> str:
 @click.pass_obj
 def relock(settings: Settings) -> None:
     """Drive the lock to its safe level and exit; systemd calls it after the daemon has ended."""
-    from facelatch.adapters import gpio
+    from facelatch.adapters import gpio, pin_factory
 
-    gpio.relock(settings.config().gpio)
+    gpio.relock(pin_factory.remembered() or settings.config().gpio)
 
 
 def main() -> None:

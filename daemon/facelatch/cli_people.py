@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,9 +55,10 @@ def exported_people(config: Config) -> bytes | None:
 def scratch_store(people: bytes | None = None) -> Iterator[GalleryStore]:
     """A gallery that is thrown away again, with the people of an export file in it."""
     from facelatch.gallery import GalleryStore
+    from facelatch.gallery_place import scratch_directory
 
     with (
-        tempfile.TemporaryDirectory(prefix="facelatch-") as scratch,
+        scratch_directory() as scratch,
         GalleryStore.open(Path(scratch) / "state") as store,
     ):
         if people is not None:

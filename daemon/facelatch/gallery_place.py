@@ -7,11 +7,14 @@ import fcntl
 import os
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facelatch.errors import AlreadyRunningError, GalleryError
+
+_MEMORY = Path("/dev/shm")
 
 RESTORE = (
     "keep the damaged file, move it away, then restore from an export: `facelatch people import FILE`;"
@@ -96,6 +99,16 @@ def _require_ours(path: Path, found: os.stat_result) -> None:
             f"{path}: belongs to user {found.st_uid}, this process is user {os.geteuid()}",
             hint="run it as that user, usually `sudo -u facelatch facelatch ...`",
         )
+
+
+def scratch_directory() -> tempfile.TemporaryDirectory[str]:
+    """A private directory for a gallery that is thrown away, in memory where it can be.
+
+    What was deleted from a card can be read again, and a process that is killed deletes nothing.
+    """
+    return tempfile.TemporaryDirectory(
+        prefix="facelatch-", dir=_MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
+    )
 
 
 def create_private(path: Path) -> int:

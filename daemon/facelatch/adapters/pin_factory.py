@@ -61,6 +61,34 @@ def for_outputs(config: GpioConfig) -> Any:
     return factory
 
 
+def remember(config: GpioConfig) -> None:
+    """Notes the pins about to be driven, for `remembered`. Never raises."""
+    if record := _record():
+        with suppress(OSError):  # then relock goes by the configuration
+            record.write_text(config.model_dump_json())
+
+
+def remembered() -> GpioConfig | None:
+    """The pins the daemon drove last, when systemd runs us; None when that is not known.
+
+    The relock must not depend on a file that somebody may have broken since the daemon read it.
+    """
+    record = _record()
+    try:
+        return GpioConfig.model_validate_json(record.read_bytes()) if record else None
+    except (OSError, ValueError):
+        return None
+
+
+def _record() -> Path | None:
+    runtime = _runtime_directory()
+    return Path(runtime) / "pins.json" if runtime else None
+
+
+def _runtime_directory() -> str | None:
+    return os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or None
+
+
 def _mock() -> Any:
     from gpiozero.pins.mock import MockFactory, MockPin
 
@@ -97,7 +125,6 @@ def _import_lgpio() -> Any:
 
     So it gets a folder of its own, which can go as soon as the pipe is open at both ends.
     """
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or None
-    with tempfile.TemporaryDirectory(prefix="lgpio-", dir=runtime) as folder, chdir(folder):
+    with tempfile.TemporaryDirectory(prefix="lgpio-", dir=_runtime_directory()) as folder, chdir(folder):
         import lgpio
     return lgpio
