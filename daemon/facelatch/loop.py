@@ -199,9 +199,9 @@ class _Loop:
     def _save(self, person: NewPerson) -> Saved | SaveFailed:
         try:
             saved = self.world.store.add(person, self.world.line.verifier.model_sha256)
-            self.gallery = self._load_gallery()
         except FacelatchError as error:
             return SaveFailed(str(error))
+        self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved
         return Saved(saved)
 
     def _save_throttle(self, throttle: Throttle) -> None:

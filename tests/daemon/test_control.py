@@ -259,6 +259,26 @@ def test_one_client_too_many_is_turned_away_and_the_others_are_served(
         running.close()
 
 
+def test_without_a_thread_to_spare_a_client_is_dropped_and_the_next_one_served(
+    server: ControlServer, path: Path, elsewhere: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is at its limit of threads for more clients than there are places."""
+    started = elsewhere.submit(lambda: None)  # its thread is there already
+    started.result()
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(control.threading, "Thread", _no_thread)
+        for _ in range(MAX_CLIENTS + 1):
+            with connected(path) as client:
+                assert client.recv(10) == b""
+    reply = elsewhere.submit(ControlClient(path).ask, {"action": "status"})
+    next_request(server).reply({"door": "locked"})
+    assert reply.result() == {"door": "locked"}
+
+
+def _no_thread(**_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_loop_that_does_not_answer_is_reported(path: Path) -> None:
     running = ControlServer(path, "", answer_seconds=0.05)
     try:

@@ -502,3 +502,29 @@ def test_images_to_embed_anew_keep_the_start_from_timing_out(tmp_path: Path) -> 
     door.verifier.model_sha256 = "ab" * 32
     door.run()
     assert door.service.messages[:5] == ["BUSY"] * 4 + ["READY=1"]
+
+
+def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gallery cannot be read again after the saving: that is a fault, not a failed enrolment."""
+    config = parse({"enrolment": {"references": 1, "hold_seconds": 1.0}}, origin="test")
+    door = Door(tmp_path, visit([ALICE] * 60), config)
+    load = GalleryStore.load
+
+    def damaged_once_somebody_is_there(store: GalleryStore, *arguments: object) -> object:
+        if store.people():
+            raise GalleryError("damaged", hint="restore it")
+        return load(store, *arguments)
+
+    monkeypatch.setattr(GalleryStore, "load", damaged_once_somebody_is_there)
+
+    def button(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number == 2:
+            door.buttons.press()
+        if turn.frame is not None and turn.frame.number == 15:
+            door.buttons.release()
+
+    with pytest.raises(GalleryError, match="damaged"):
+        door.run(watch=button)
+    assert EventKind.ENROLMENT_SAVE_FAILED not in door.kinds()
+    assert door.audit.events[-1].fields == {"REASON": "gallery", "HINT": "damaged; restore it"}
+    assert door.lock.changes == []

@@ -138,7 +138,13 @@ class ControlServer:
                     client.setblocking(False)
                     client.send(wire.encode(wire.failure(busy)))
                 continue
-            threading.Thread(target=self._serve, args=(client,), name="control-client", daemon=True).start()
+            try:
+                threading.Thread(
+                    target=self._serve, args=(client,), name="control-client", daemon=True
+                ).start()
+            except RuntimeError:  # no thread to be had: this client goes, the next may find one
+                self._places.release()
+                client.close()
 
     def _serve(self, client: socket.socket) -> None:
         try:
