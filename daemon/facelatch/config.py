@@ -171,7 +171,7 @@ class EnrolmentConfig(_Section):
     """How long the button is held to begin."""
     timeout_seconds: Annotated[float, Field(ge=5, le=600)] = 60.0
     """An enrolment not finished by then is dropped, nothing is written."""
-    min_pose_step: Annotated[float, Field(ge=0, le=1)] = 0.025
+    min_pose_step: Annotated[float, Field(ge=0, le=1)] = 0.02
     """How far the head must have turned from every image kept so far. 0 for the cascade: it sees no turn."""
     min_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.3
     """Least time between two images kept."""

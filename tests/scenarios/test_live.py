@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +86,11 @@ class Door:
         assert done.returncode == exit_code, done.stderr
         return json.loads(done.stdout) if done.stdout else done.stderr
 
+    def second_daemon(self) -> int:
+        """What another `run` ends with."""
+        again = [*self._command, "run", "--dry-run"]
+        return subprocess.run(again, capture_output=True, env=self._environment, check=False).returncode
+
     def end(self, number: signal.Signals) -> int:
         assert self._daemon is not None
         self._daemon.send_signal(number)
@@ -114,13 +118,13 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 
 def _head_moving(name: str, count: int, seed: int) -> Iterator[Image]:
-    """Somebody before the camera who turns the head about 20 degrees to either side."""
+    """Somebody before the camera who slowly turns the head up to 22 degrees to either side."""
     rng = np.random.default_rng(seed)
     scene = demo_clip.porch(rng)
     bust = demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name])
-    for pose in demo_clip.enrolment_poses(count, rng):
-        wider = replace(pose, yaw=1.6 * pose.yaw, pitch=1.6 * pose.pitch)
-        yield demo_clip.draw(scene, [(bust, wider)], rng)
+    for turn in np.linspace(0, 2 * np.pi, count, endpoint=False):
+        pose = demo_clip.Pose(x_px=300, face_px=170, yaw=22 * np.sin(turn), pitch=5 * np.cos(turn))
+        yield demo_clip.draw(scene, [(bust, pose)], rng)
 
 
 def _repeated(folder: Path, times: int) -> None:
@@ -143,6 +147,7 @@ def test_a_person_enrolled_through_the_running_daemon_is_let_in_and_sigterm_ends
     assert [(one["name"], one["admin"]) for one in door.ask("people", "list")] == [("nick", True)]
     door.wait_until(lambda: "door.unlocked PERSON=nick" in door.log)
     assert "unlocked" in door.ask("status")["door"]
+    assert door.second_daemon() == 8
     door.ask("people", "rename", "nick", "nicole")
     assert len(door.ask("people", "show", "nicole")["poses"]) == 8
     assert "duplicate" in door.ask("enroll", "nick", "--camera", exit_code=9)
