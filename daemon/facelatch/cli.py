@@ -116,7 +116,11 @@ def facelatch(ctx: click.Context, path: Path | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Fake pins: everything but the wires.")
 @click.pass_obj
 def run(settings: Settings, dry_run: bool) -> None:
-    """Serve the door until stopped. The lock is locked on every way out."""
+    """Serve the door until stopped.
+
+    The lock is locked on every way out. With --dry-run and camera.source = "files" in the configuration it
+    runs on a desk, at the pace of the recording.
+    """
     from facelatch import app
 
     app.run(settings.config(), dry_run=dry_run)
@@ -152,7 +156,10 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
 @as_json
 @click.pass_obj
 def status(settings: Settings) -> None:
-    """Ask the running daemon what the door is doing."""
+    """Ask the running daemon what the door is doing.
+
+    Needs its control socket: be a member of control.group, usually facelatch.
+    """
     from facelatch.adapters.control import ControlClient
 
     answer = ControlClient(Path(settings.config().control.socket)).ask({"action": "status"})
@@ -175,7 +182,10 @@ def _status_text(answer: dict[str, Any]) -> str:
 @facelatch.command()
 @click.pass_obj
 def relock(settings: Settings) -> None:
-    """Drive the lock to its safe level and exit; systemd calls it after the daemon has ended."""
+    """Drive the lock to its safe level and exit.
+
+    systemd calls it after the daemon has ended, however it ended.
+    """
     from facelatch.adapters import gpio, pin_factory
 
     gpio.relock(pin_factory.remembered() or settings.config().gpio)

@@ -68,7 +68,12 @@ def scratch_store(people: bytes | None = None) -> Iterator[GalleryStore]:
 
 @click.group()
 def people() -> None:
-    """Who may come in: list, show, rename, remove, export, import, admin."""
+    """Show and change who may come in.
+
+    \b
+    A copy of everybody:  facelatch people export people.facelatch
+    On another door:      facelatch people import people.facelatch
+    """
 
 
 @people.command("list")
@@ -134,7 +139,10 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
 @as_json
 @click.pass_obj
 def admin(settings: Settings, name: str, off: bool) -> None:
-    """Let a person's face authorise enrolments (see enrolment.authorisation)."""
+    """Let a person authorise enrolments by face.
+
+    Asked for where enrolment.authorisation = "admin" in the configuration.
+    """
     answer = ask(settings.config(), {"action": "admin", "name": name, "admin": not off})
     settings.show(answer, f"{name} is {'no longer ' if off else ''}admin")
 

@@ -113,7 +113,10 @@ def _as_text(record: dict[str, Any]) -> str:
 @as_json
 @click.pass_obj
 def check(settings: Settings, no_hardware: bool) -> None:
-    """Try camera, pins, model, gallery, permissions, clock and journal; each ok or a hint."""
+    """Try everything the door needs; each is ok or gets a hint.
+
+    Model, finder, camera, pins, gallery, permissions, clock, journal. Exit code 1 when one is at fault.
+    """
     from facelatch import check as checks
 
     config = settings.config()
@@ -138,7 +141,11 @@ def check(settings: Settings, no_hardware: bool) -> None:
 @as_json
 @click.pass_obj
 def bench(settings: Settings, peer: Path | None, repeats: int) -> None:
-    """Print what a frame costs on this machine, stage by stage."""
+    """Print what a frame costs on this machine, stage by stage.
+
+    Median and 95th percentile of finding, aligning, embedding and comparing; frames per second, CPU while
+    nobody is there, memory, start-up time.
+    """
     from facelatch import app
     from facelatch import bench as benchmark
 
