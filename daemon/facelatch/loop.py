@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-
-import numpy as np
 
 from facelatch import controller, pipeline, remote
 from facelatch.audit import Event, EventKind
@@ -157,7 +154,7 @@ class _Loop:
         inputs = Inputs(
             now=now,
             observation=observation,
-            fingerprint=zlib.crc32(np.ascontiguousarray(frame.search).data) if frame is not None else None,
+            fingerprint=pipeline.fingerprint(frame) if frame is not None else None,
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
             commands=commands,

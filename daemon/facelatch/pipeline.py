@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ from facelatch.values import (
 
 CLOSE_UP_SIDES = 1.6
 """Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""
+
+BLACK_LEVEL = 8
+"""A picture without a brighter pixel shows nothing; 0 to 255."""
 
 SAME_FACE_OVERLAP = 0.3
 """Boxes that overlap less are not of the same face."""
@@ -99,6 +103,16 @@ def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:
     if isinstance(select_face.select(faces, line.similar_size_ratio), SeveralFaces):
         search = tracking.look_around(search)
     return faces, search
+
+
+def fingerprint(frame: Frame) -> int | None:
+    """Equal for pictures that agree in every pixel; None for a black one.
+
+    A sensor at night may clip to pure black: that proves nothing, but neither is the camera frozen.
+    """
+    if int(frame.search.max(initial=0)) < BLACK_LEVEL:
+        return None
+    return zlib.crc32(np.ascontiguousarray(frame.search).data)
 
 
 def find_all(line: Line, image: Image) -> list[Face]:
