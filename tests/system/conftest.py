@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,13 @@ class Machine:
             time.sleep(0.2)
         return value
 
+    @contextmanager
+    def measured(self, what: str) -> Iterator[None]:
+        """Prints how long it took, for the table in README.md: `run.sh -rP` shows it."""
+        begin = time.monotonic()
+        yield
+        sys.stdout.write(f"measured: {what}: {time.monotonic() - begin:.1f} s\n")
+
     def close(self) -> None:
         """Ends everything in it; its files are gone with it."""
         self._boot.kill()
@@ -116,7 +124,7 @@ class Door:
     """Facelatch on a machine."""
 
     def __init__(self, machine: Machine, shared: Path) -> None:
-        self.machine, self.run, self.until = machine, machine.run, machine.until
+        self.machine, self.run, self.until, self.measured = machine, machine.run, machine.until, machine.measured
         self.shared = shared
         (self.wheel,) = (shared / "wheels").glob("facelatch-*.whl")
 
