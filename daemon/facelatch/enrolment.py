@@ -24,7 +24,8 @@
 
 After an admin's authorisation the admin is still in view: the first crop is kept only after three frames
 in a row of a stranger. "Twice" and "three times" count until the next good frame. Nothing is looked at
-while the button is down. The very first person becomes an admin.
+while the button is down. The very first person becomes an admin. Another face is one that is a detection
+of none of the crops kept: a turned head is alike to some of them only.
 """
 
 from __future__ import annotations
@@ -63,8 +64,6 @@ STRANGER_FRAMES = 3
 """Frames of a stranger after an admin's authorisation before the first crop is kept."""
 DUPLICATE_FRAMES = SEVERAL_FRAMES = 2
 OTHER_FRAMES = 3
-SAME_PERSON_SHARE = 0.5
-"""Share of the crops kept so far of which a further crop must be a detection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ def _look_again(state: Capturing, seen: Judged, now: float, setting: Setting) ->
         return _duplicate(seen.verdict, now) if state.duplicates >= DUPLICATE_FRAMES else state
     if seen.draft_share is None:
         return state
-    if seen.draft_share < SAME_PERSON_SHARE:
+    if seen.draft_share == 0:
         state = replace(state, others=state.others + 1)
         return _failed(Failure.ANOTHER_PERSON, now) if state.others >= OTHER_FRAMES else state
     state = replace(state, duplicates=0, several=0, others=0)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facelatch import images, pipeline
 from facelatch.errors import InputError
 from facelatch.pipeline import Line
 from facelatch.values import Frame, Gallery, Image, Judged, NewPerson, Observation, Person, Reference
-
-SAME_PERSON_SHARE = 0.5
-"""An image that fewer than this share of the others recognise is not of the same person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,23 +42,30 @@ def observe_still(line: Line, path: Path, gallery: Gallery) -> Still:
 
 
 def without_strangers(line: Line, stills: Sequence[Still]) -> list[Still]:
-    """Marks pictures that show somebody else than most of the others do, and exact copies."""
-    good = [(still, still.observation) for still in stills if isinstance(still.observation, Judged)]
-    embeddings = [judged.embedding for _, judged in good]
+    """Marks exact copies, and pictures that no other one recognises although others recognise each other.
+
+    Not more: pictures of one person in different light and pose are alike to some of the others only.
+    """
+    good = [(still.path, still.observation) for still in stills if isinstance(still.observation, Judged)]
+    alike = np.array([_detections(line, judged, good) for _, judged in good], dtype=bool)
     crops = [judged.crop.tobytes() for _, judged in good]
     problems: dict[Path, str] = {}
-    for index, (still, judged) in enumerate(good):
-        others = embeddings[:index] + embeddings[index + 1 :]
+    for index, (path, _) in enumerate(good):
         if crops[index] in crops[:index]:
-            problems[still.path] = "a copy of another picture"
-        elif others:
-            alike = line.verifier.compare(judged.embedding, np.stack(others)) >= line.thresholds.detection
-            if float(np.mean(alike)) < SAME_PERSON_SHARE:
-                problems[still.path] = "does not look like the person on most of the other pictures"
+            problems[path] = "a copy of another picture"
+        elif alike.any() and not alike[index].any():
+            problems[path] = "does not look like the person on the other pictures"
     return [
         Still(still.path, still.observation, still.problem or problems.get(still.path, ""))
         for still in stills
     ]
+
+
+def _detections(line: Line, probe: Judged, others: Sequence[tuple[Path, Judged]]) -> NDArray[np.bool_]:
+    """Which of `others` (N,) the probe is a detection of; itself does not count."""
+    similarities = line.verifier.compare(probe.embedding, np.stack([one.embedding for _, one in others]))
+    itself = np.array([one is probe for _, one in others], dtype=bool)
+    return np.asarray((similarities >= line.thresholds.detection) & ~itself, dtype=bool)
 
 
 def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:

@@ -160,7 +160,7 @@ def _next_crop() -> None:
 
 
 def _last_crop() -> None:
-    state = run(capturing(0.0, 0.2), seen(yaw=0.4, share=0.5))
+    state = run(capturing(0.0, 0.2), seen(yaw=0.4, share=0.125))
     assert isinstance(state, Saving)
     assert [reference.pose.yaw for reference in state.person.references] == [0.0, 0.2, 0.4]
     assert (state.person.name, state.person.admin) == (None, False)
@@ -186,7 +186,7 @@ def _second_face() -> None:
 
 
 def _another_person() -> None:
-    other = seen(yaw=0.5, share=0.49)
+    other = seen(yaw=0.5, share=0.0)
     twice = run(capturing(), other, other)
     assert kept(twice) == [0.0]
     assert failure(run(twice, other)) is Failure.ANOTHER_PERSON
