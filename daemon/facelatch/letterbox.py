@@ -36,7 +36,9 @@ def letterbox(image: Image, size: tuple[int, int], region: Box | None = None) ->
     new = max(1, min(size[0], round(width * factor))), max(1, min(size[1], round(height * factor)))
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    canvas[: new[1], : new[0]] = cv2.resize(part, new, interpolation=method)
+    canvas[: new[1], : new[0]] = (
+        part if new == (width, height) else cv2.resize(part, new, interpolation=method)
+    )
     scale = (right - left) / new[0], (bottom - top) / new[1]
     # Input pixel x covers the original from scale * x - 1/2 on; its centre lies scale / 2 further.
     return Letterbox(canvas, scale, (left + scale[0] / 2 - 0.5, top + scale[1] / 2 - 0.5))
