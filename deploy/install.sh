@@ -112,6 +112,7 @@ remove_files() {
 
 require_system() {
     [ "$(id -u)" = 0 ] || fail "run it as root: sudo sh $0"
+    command -v dpkg >/dev/null || fail "made for Raspberry Pi OS and Debian; elsewhere use pip (see README.md)"
     case $(dpkg --print-architecture) in
         arm64 | amd64) ;;
         *) fail "needs a 64-bit system: TFLite's runtime has no 32-bit build. Write the 64-bit image to the card" ;;

@@ -44,7 +44,9 @@ class Machine:
     """A booted container; `run` runs a command in it."""
 
     def __init__(self, work: Path, shared: Path) -> None:
-        self._boot = subprocess.Popen(["bash", HERE / "container.sh", work, shared], start_new_session=True)
+        # It ends with this process, however that ends.
+        leashed = ("setpriv", "--pdeathsig", "KILL", "bash", HERE / "container.sh", work, shared)
+        self._boot = subprocess.Popen(leashed, start_new_session=True)
         self._group_file = work / "cgroup"
         try:
             self.pid1 = self.until(self._find_pid1, 10, "the namespaces are there")

@@ -14,7 +14,7 @@ skip() { printf 'SYSTEM TESTS SKIPPED: %s\n' "$*"; exit 0; }
 [ "$(uname -s)" = Linux ] || skip "not Linux"
 [ "$(id -u)" = 0 ] || skip "they need root"
 [ -x "$python" ] || skip "no $python: run tests/run.sh first"
-for tool in unshare nsenter runuser systemctl journalctl; do
+for tool in unshare nsenter runuser setpriv systemctl journalctl; do
     command -v "$tool" >/dev/null || skip "$tool is missing"
 done
 [ -x /lib/systemd/systemd ] || skip "systemd is missing"
