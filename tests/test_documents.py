@@ -38,7 +38,10 @@ def test_the_two_commands_of_the_readme_are_there(script: str) -> None:
     assert (REPO / script).is_file()
 
 
-@pytest.mark.parametrize("document", ["README.md", "daemon/README.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "daemon/README.md", "training/README.md", "deploy/README.md", "tests/system/README.md"],
+)
 def test_links_lead_somewhere(document: str) -> None:
     """Relative links only; each names a file or folder of the project."""
     text = (REPO / document).read_text(encoding="utf-8")

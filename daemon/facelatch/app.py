@@ -134,8 +134,8 @@ def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
         raise
 
 
-def run(config: Config, *, dry_run: bool = False) -> None:
-    """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
+def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) -> None:
+    """The daemon, until SIGTERM or SIGINT; `origin` says where the configuration is from. With `dry_run` the pins are fakes and nothing is driven.
 
     The lock is claimed first: from then on every way out of this function leaves it locked.
     """
@@ -154,6 +154,7 @@ def run(config: Config, *, dry_run: bool = False) -> None:
             lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
             for part in (buttons, indicator, lock):
                 opened.callback(part.close)
+            audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
             line = build_line(config)
             _announce(audit, config, line)
             store = GalleryStore.open(Path(config.storage.state_directory))

@@ -123,7 +123,7 @@ def run(settings: Settings, dry_run: bool) -> None:
     """
     from facelatch import app
 
-    app.run(settings.config(), dry_run=dry_run)
+    app.run(settings.config(), origin=settings.origin(), dry_run=dry_run)
 
 
 @facelatch.command()
