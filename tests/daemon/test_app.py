@@ -67,9 +67,9 @@ def test_a_start_that_fails_is_told(tmp_path: Path, audit: fakes.FakeAudit) -> N
     """Model or pins: the audit has one event with a code."""
     with pytest.raises(ModelError):
         app.run(without_model(tmp_path))
-    assert [(event.kind, event.fields["REASON"]) for event in audit.events] == [
-        (EventKind.FAULT, "start_model")
-    ]
+    loaded, fault = audit.events
+    assert (loaded.kind, loaded.fields["FILE"]) == (EventKind.CONFIG_LOADED, "the defaults")
+    assert (fault.kind, fault.fields["REASON"]) == (EventKind.FAULT, "start_model")
 
 
 def test_pins_that_cannot_be_claimed_are_told(
