@@ -137,7 +137,8 @@ def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
 def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) -> None:
     """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
 
-    `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on every way out of this function leaves it locked.
+    `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
+    every way out of this function leaves it locked.
     """
     from facelatch.adapters import pin_factory
     from facelatch.adapters.clock import MonotonicClock
