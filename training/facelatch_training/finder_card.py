@@ -48,11 +48,10 @@ def _recall_table(name: str, finders: dict[str, Any]) -> list[str]:
     ]
     for finder, found in finders.items():
         recall = " | ".join(f"{found['recall'][size][_RATE]:.1%}" for size in sizes)
-        error = found["nme_percent"]
-        lines.append(
-            f"| {finder} | {found['images']} | {sum(found['faces'].values())} | {recall} | "
-            f"{error['median']:.1f} % | {error['mean']:.1f} % |"
-        )
+        error = found.get("nme_percent")  # a finder without landmarks has none
+        nme = f"{error['median']:.1f} % | {error['mean']:.1f} %" if error else "- | -"
+        pictures, faces = found["images"], sum(found["faces"].values())
+        lines.append(f"| {finder} | {pictures} | {faces} | {recall} | {nme} |")
     return [*lines, ""]
 
 
