@@ -54,6 +54,7 @@ class YuNetFinder:
         _, rows = self._detector.detect(cv2.cvtColor(boxed.image, cv2.COLOR_RGB2BGR))
         if rows is None:  # the stubs do not know
             return []  # type: ignore[unreachable]
+        rows = rows.astype(np.float32)
         whole = rows[np.isfinite(rows).all(axis=1) & _lies_inside(rows, width, height)]
         return sorted((_face(row, boxed) for row in whole), key=lambda face: face.score, reverse=True)
 
