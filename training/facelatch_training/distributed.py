@@ -2,7 +2,7 @@
 
 Every worker runs the same command with its own TF_CONFIG, reads the same crop set, and computes its share
 of each batch; worker 0's run folder holds the result, the others keep their checkpoints in `worker-N`
-beside it.
+beside it. All learn the same weights; batch normalisation's running statistics are each worker's own.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class PairSampler:
                 anchor[slot], other[slot] = rng.choice(rows, 2, replace=False)
             else:
                 anchor[slot], other[slot] = self._impostor(rng, relatives, nearest)
-        return Pairs(anchor, other, np.arange(count) < genuine)
+        order = rng.permutation(count)  # so that every part of a batch has both kinds
+        return Pairs(anchor[order], other[order], order < genuine)
 
     def _impostor(self, rng: np.random.Generator, relatives: float, nearest: float) -> tuple[int, int]:
         dice = rng.random()

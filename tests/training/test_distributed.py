@@ -1,0 +1,83 @@
+"""Two local workers share each batch and end with one and the same model, about as good as a single one's."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from facelatch_training.made_faces import write_crop_set
+from facelatch_training.network import load_siamese
+
+REPO = Path(__file__).resolve().parents[2]
+WORKER = """
+import sys
+from pathlib import Path
+from facelatch_training.recipe import Recipe, tiny_recipe
+from facelatch_training.workflow import load_material, train
+
+data, run = Path(sys.argv[1]), Path(sys.argv[2])
+tiny = tiny_recipe().model_dump()
+recipe = Recipe.model_validate({**tiny, "metric": {**tiny["metric"], "batch": 64}})
+train(load_material(data, run / sys.argv[3]), run, recipe, run / sys.argv[3])
+"""
+
+
+def start(data: Path, run: Path, index: int, ports: list[int]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(REPO / "daemon"), str(REPO / "training")])
+    if ports:
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        task = {"type": "worker", "index": index}
+        environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+    command = [sys.executable, "-c", WORKER, str(data), str(run), f"cache-{index}"]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(*workers: subprocess.Popen[str]) -> None:
+    try:
+        for worker in workers:
+            _, said = worker.communicate(timeout=300)
+            assert worker.returncode == 0, said[-2000:]
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def learned(model: Path) -> np.ndarray:
+    """All that was learned; batch normalisation's running statistics are each worker's own."""
+    return np.concatenate([np.ravel(v) for v in load_siamese(model).trainable_variables])
+
+
+def last_loss(folder: Path) -> float:
+    lines = (folder / "metric.csv").read_text().splitlines()
+    return float(lines[-1].split(",")[lines[0].split(",").index("loss")])
+
+
+@pytest.mark.slow
+def test_two_workers_train_one_model(tmp_path: Path) -> None:
+    data = write_crop_set(tmp_path / "data")
+    finish(start(data, tmp_path / "single", 0, []))
+    ports = free_ports(2)
+    finish(*(start(data, tmp_path / "pair", index, ports) for index in range(2)))
+    chief, other = tmp_path / "pair", tmp_path / "pair" / "worker-1"
+    assert np.array_equal(learned(chief / "siamese.keras"), learned(other / "siamese.keras"))
+    # Each worker logs its own share; batch normalisation over half a batch makes a little difference.
+    together = (last_loss(chief) + last_loss(other)) / 2
+    assert together == pytest.approx(last_loss(tmp_path / "single"), rel=0.25)
