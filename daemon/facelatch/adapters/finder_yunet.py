@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,12 +55,11 @@ class YuNetFinder:
         _, rows = self._detector.detect(cv2.cvtColor(boxed.image, cv2.COLOR_RGB2BGR))
         if rows is None:  # the stubs do not know
             return []  # type: ignore[unreachable]
-        rows = rows.astype(np.float32)
         whole = rows[np.isfinite(rows).all(axis=1) & _lies_inside(rows, width, height)]
         return sorted((_face(row, boxed) for row in whole), key=lambda face: face.score, reverse=True)
 
 
-def _lies_inside(rows: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
+def _lies_inside(rows: NDArray[Any], width: int, height: int) -> NDArray[np.bool_]:
     """Which boxes have a size and touch the picture: on odd shapes YuNet may answer from memory it never wrote."""
     x, y, wide, high = rows[:, :4].T
     has_size = (wide > 0) & (high > 0) & (wide <= 2 * width) & (high <= 2 * height)
