@@ -48,9 +48,11 @@ def _inside(image: Image, region: Box | None) -> tuple[int, int, int, int]:
     height, width = image.shape[:2]
     if region is None or not np.isfinite([region.x, region.y, region.width, region.height]).all():
         return 0, 0, width, height
-    left, top = max(0, int(np.floor(region.x))), max(0, int(np.floor(region.y)))
-    right = min(width, int(np.ceil(region.x + region.width)))
-    bottom = min(height, int(np.ceil(region.y + region.height)))
+    # Cut before rounding: the sum of two finite numbers may be infinite.
+    left, right = np.clip([region.x, region.x + region.width], 0, width)
+    top, bottom = np.clip([region.y, region.y + region.height], 0, height)
+    left, top = int(np.floor(left)), int(np.floor(top))
+    right, bottom = int(np.ceil(right)), int(np.ceil(bottom))
     return (left, top, right, bottom) if right > left and bottom > top else (0, 0, width, height)
 
 

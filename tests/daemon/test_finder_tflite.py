@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from facelatch.adapters.finder_tflite import TfliteFinder, load_finder_manifest
@@ -116,6 +116,7 @@ def test_what_is_no_rgb_picture_holds_no_face(finder, shape):
 
 
 @settings(max_examples=100, deadline=None)
+@example(1, 1, 8.98846567431158e307, 0.0, 8.98846567431158e307, 0.0)
 @given(st.integers(1, 300), st.integers(1, 300), *[st.floats(allow_nan=True, allow_infinity=True)] * 4)
 def test_a_letterbox_fits_whatever_the_region(width, height, x, y, w, h):
     boxed = letterbox(np.zeros((height, width, 3), np.uint8), (160, 120), Box(x, y, w, h))
