@@ -46,6 +46,8 @@ BESIDE = {
     ("cli*", "check"): "commands",
     ("cli*", "bench"): "commands",
     ("adapters.gpio", "adapters.pin_factory"): "one vendor in two files",
+    ("adapters.finder_tflite", "adapters.tflite"): "one vendor, two networks",
+    ("adapters.verifier_tflite", "adapters.tflite"): "one vendor, two networks",
 }
 """Within one layer nothing else is imported: importer, imported, and why it may."""
 
@@ -67,8 +69,8 @@ VENDORS: dict[str, str] = {
     "gpiozero": "adapters.gpio adapters.pin_factory",
     "lgpio": "adapters.gpio adapters.pin_factory",
     "systemd": "adapters.journal adapters.systemd",
-    "ai_edge_litert": "adapters.verifier_tflite adapters.finder_tflite",
-    "tflite_runtime": "adapters.verifier_tflite adapters.finder_tflite",
+    "ai_edge_litert": "adapters.tflite",
+    "tflite_runtime": "adapters.tflite",
     "ncnn": "bench",
 }
 """Third-party libraries of the daemon, and which modules may import them, also by name through importlib."""
@@ -205,7 +207,7 @@ def test_the_table_names_no_module_that_is_gone():
         ("match", "from facelatch import session", "match.py (layer 1) imports session (layer 1)"),
         ("adapters.gpio", "from facelatch.adapters import journal", "gpio.py (layer 4) imports adapters.journal"),
         ("adapters.gpio", "from facelatch.gallery import Gallery", "an adapter knows only layers 0 to 2, no gallery"),
-        ("loop", "import tflite_runtime.interpreter", "loop.py imports tflite_runtime; only adapters.verifier_tflite"),
+        ("loop", "import tflite_runtime.interpreter", "loop.py imports tflite_runtime; only adapters.tflite"),
         ("loop", "x = load('ai_edge_litert.interpreter')", "loop.py imports ai_edge_litert; only"),
         ("app", "from facelatch_training import fit", "app.py imports facelatch_training, which belongs"),
         ("app", "import requests", "app.py imports requests, which no module of the daemon may"),

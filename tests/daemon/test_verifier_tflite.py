@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch.adapters import verifier_tflite
+from facelatch.adapters import tflite
 from facelatch.adapters.verifier_tflite import TfliteVerifier
 from facelatch.errors import ModelError
 
@@ -143,7 +143,7 @@ def test_the_manifest_is_checked_first(tmp_path: Path):
 
 
 def test_without_any_runtime_the_hint_says_what_to_install(tiny_model, monkeypatch):
-    monkeypatch.setattr(verifier_tflite, "_RUNTIMES", (("no_such_runtime", "no-such-runtime"),))
+    monkeypatch.setattr(tflite, "RUNTIMES", (("no_such_runtime", "no-such-runtime"),))
     with pytest.raises(ModelError, match="no TFLite runtime") as caught:
         TfliteVerifier(tiny_model())
     assert "pip install ai-edge-litert" in caught.value.hint

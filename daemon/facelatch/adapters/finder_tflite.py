@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from facelatch.adapters.tflite import load_runtime
 from facelatch.errors import ModelError
 from facelatch.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
 from facelatch.letterbox import letterbox
@@ -80,7 +80,7 @@ class TfliteFinder:
         self.manifest = load_finder_manifest(model)
         self._threshold = score_threshold
         try:
-            interpreter = _runtime().Interpreter(str(model), num_threads=threads)
+            interpreter = load_runtime()[0].Interpreter(str(model), num_threads=threads)
             self._runners = {
                 size: interpreter.get_signature_runner(signature_name(size)) for size in (FULL, SMALL)
             }
@@ -163,15 +163,3 @@ def _about(row: Floats, side: float) -> Box:
     width = height * SMALL[0] / SMALL[1]
     x, y = float(row[0] + row[2] / 2), float(row[1] + row[3] / 2)
     return Box(x - width / 2, y - height / 2, width, height)
-
-
-def _runtime() -> Any:
-    """LiteRT where there is one, else its predecessor. Raises ModelError when neither is installed."""
-    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    raise ModelError(
-        "no TFLite runtime is installed", hint="pip install ai-edge-litert (Python 3.11: or tflite-runtime)"
-    )

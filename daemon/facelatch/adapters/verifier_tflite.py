@@ -1,26 +1,19 @@
-"""The Siamese network in TFLite. Owns the runtime; whoever else needs a verdict asks the Verifier port."""
+"""The Siamese network in TFLite; whoever needs a verdict asks the Verifier port."""
 
 from __future__ import annotations
 
-import importlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facelatch.adapters.tflite import load_runtime
 from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import ModelError
 from facelatch.manifest import SIGNATURES, load_manifest
 from facelatch.values import Image
-
-_RUNTIMES = (
-    ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-)
-"""Module and package, best first: LiteRT is the faster and has wheels for every Python here."""
 
 _AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
 
@@ -40,7 +33,7 @@ class TfliteVerifier:
         signatures are not those of its manifest.
         """
         self.manifest = load_manifest(model)
-        interpreters, self._package = _runtime(runtime)
+        interpreters, self._package = load_runtime(runtime)
         try:
             interpreter = interpreters.Interpreter(model_path=str(model), num_threads=threads)
             found = interpreter.get_signature_list()
@@ -129,17 +122,3 @@ class TfliteVerifier:
                 f"{model}: embeddings are {embedding['shape'].tolist()}, its manifest says [1, {size}]",
                 hint=_AGAIN,
             )
-
-
-def _runtime(wanted: str | None) -> tuple[Any, str]:
-    """The interpreter module and its package. Raises ModelError when there is none."""
-    for module, package in _RUNTIMES:
-        if wanted in (None, package):
-            try:
-                return importlib.import_module(module), package
-            except ImportError:
-                continue
-    raise ModelError(
-        f"no TFLite runtime is installed ({wanted or 'ai-edge-litert or tflite-runtime'})",
-        hint="pip install ai-edge-litert; tflite-runtime under Python 3.11 with numpy below 2",
-    )
