@@ -14,9 +14,11 @@ import keras
 from facelatch.errors import ConfigError
 from facelatch_training.network import (
     L1Distance,
+    before_turn,
     build_core,
     build_head,
     build_siamese,
+    centre_tower,
     core_of,
     multiply_adds,
     widen_tower,
@@ -51,12 +53,32 @@ def test_embeddings_have_unit_length_and_the_recipe_s_size(siamese: keras.Model)
     assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_widening_keeps_every_angle(siamese: keras.Model) -> None:
-    tower = siamese.get_layer("tower")
-    wide = np.asarray(tower(crops(5), training=False))
-    narrow = np.asarray(core_of(tower)(crops(5), training=False))
+def test_widening_keeps_every_angle_between_the_means_of_both_sides(siamese: keras.Model) -> None:
+    tower, some = siamese.get_layer("tower"), crops(5)
+    wide = np.asarray(tower(some, training=False))
+    core = core_of(tower)
+    mean = np.asarray(core(some, training=False)) + np.asarray(core(some[:, :, ::-1], training=False))
+    narrow = mean / np.linalg.norm(mean, axis=1, keepdims=True)
     assert narrow.shape == (5, TINY.core)
     assert wide @ wide.T == pytest.approx(narrow @ narrow.T, abs=1e-4)
+
+
+def test_a_mirrored_crop_has_the_same_embedding(siamese: keras.Model) -> None:
+    tower, some = siamese.get_layer("tower"), crops(3)
+    assert np.asarray(tower(some[:, :, ::-1], training=False)) == pytest.approx(
+        np.asarray(tower(some, training=False)), abs=1e-5
+    )
+
+
+def test_a_centred_tower_puts_the_mean_of_its_people_at_nothing() -> None:
+    keras.utils.set_random_seed(0)
+    tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(7)
+    unit = np.asarray(before_turn(tower)(some, training=False))
+    centre_tower(tower, unit.mean(axis=0))
+    off = unit - unit.mean(axis=0)
+    off /= np.linalg.norm(off, axis=1, keepdims=True)
+    wide = np.asarray(tower(some, training=False))
+    assert wide @ wide.T == pytest.approx(off @ off.T, abs=1e-4)
 
 
 def test_one_probe_meets_every_reference() -> None:

@@ -78,9 +78,14 @@ def quantize_tower(model: bytes, crops: CropArray, pairs: tuple[Rows, Rows]) -> 
 
     names = qtyping.TFLOperationName
     maker = quantizer.Quantizer(model)
-    for operation in (names.CONV_2D, names.DEPTHWISE_CONV_2D, names.ADD, names.RESHAPE):
-        maker.add_static_config(".*", operation, activation_num_bits=8, weight_num_bits=8)
-    maker.add_static_config(".*project.*", names.FULLY_CONNECTED, activation_num_bits=8, weight_num_bits=8)
+    for where, operation in (
+        (".*", names.CONV_2D),
+        (".*", names.DEPTHWISE_CONV_2D),
+        (".*", names.ADD),
+        (".*flat.*", names.RESHAPE),  # not the one that tells an embedding from its mirror image's
+        (".*project.*", names.FULLY_CONNECTED),
+    ):
+        maker.add_static_config(where, operation, activation_num_bits=8, weight_num_bits=8)
     sides = zip(*pairs, strict=True)
     ranges = maker.calibrate(
         {
@@ -167,7 +172,9 @@ def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]
         crops_file, answer = Path(folder) / "crops.npy", Path(folder) / "answer.npy"
         for runtime in RUNTIMES:
             if runtime == "tflite-runtime" and sys.version_info >= (3, 12):
-                said[runtime] = f"{runtime} NOT CHECKED: there is none for this Python; export under 3.11 to check"
+                said[runtime] = (
+                    f"{runtime} NOT CHECKED: there is none for this Python; export under 3.11 to check"
+                )
                 continue
             np.save(crops_file, crops if first is None else crops[:64])
             done = subprocess.run(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from facelatch_training.augment import augment
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
-from facelatch_training.network import REGISTERED, build_siamese
+from facelatch_training.network import REGISTERED, build_siamese, core_of
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import Recipe, SiameseRecipe
 
@@ -70,7 +70,7 @@ def build_siamese_model(tower: keras.Model, head: keras.Model, recipe: SiameseRe
     """The Siamese network compiled for the stage; batch normalisation keeps the statistics of the metric
     stage.
     """
-    for layer in tower.layers:
+    for layer in core_of(tower).layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     model = build_siamese(tower, head)
@@ -85,5 +85,5 @@ def build_siamese_model(tower: keras.Model, head: keras.Model, recipe: SiameseRe
 
 def thaw(tower: keras.Model) -> None:
     """Undo the freeze of `build_siamese_model`, so that a saved model trains as anyone expects."""
-    for layer in tower.layers:
+    for layer in core_of(tower).layers:
         layer.trainable = True

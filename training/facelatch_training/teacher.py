@@ -41,25 +41,35 @@ class Teacher:
         self._net.load_model(str(folder / "mobilefacenet.bin"))
 
     def embed(self, crop: CropArray) -> Embeddings:
-        """One crop -> its unit embedding."""
+        """One crop -> the reference network's own unit embedding."""
         pixels = self._ncnn.Mat.from_pixels(
             np.ascontiguousarray(crop), self._ncnn.Mat.PixelType.PIXEL_RGB, CROP_SIZE, CROP_SIZE
         )
         extractor = self._net.create_extractor()
         extractor.input("data", pixels)
-        vector = np.array(extractor.extract("fc1")[1], dtype=np.float32)
-        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
+        return _unit(np.array(extractor.extract("fc1")[1], dtype=np.float32))
 
-    def embed_all(self, crops: Crops, title: str = "teacher") -> Embeddings:
-        """Crops (N, 112, 112, 3) -> (N, 128), one thread per core, with a progress bar."""
+    def teach(self, crop: CropArray) -> Embeddings:
+        """One crop -> the unit mean of the embeddings of it and its mirror image.
+
+        The student sees either side and is asked for one thing, and the mean is the better answer.
+        """
+        return _unit(self.embed(crop) + self.embed(crop[:, ::-1]))
+
+    def teach_all(self, crops: Crops, title: str = "teacher") -> Embeddings:
+        """What it teaches of crops (N, 112, 112, 3) -> (N, 128), one thread per core, with a progress bar."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             answers = tqdm(
-                pool.map(lambda number: self.embed(crops[number]), range(len(crops))),
+                pool.map(lambda number: self.teach(crops[number]), range(len(crops))),
                 total=len(crops),
                 desc=title,
                 unit="crop",
             )
             return np.stack(list(answers))
+
+
+def _unit(vector: Embeddings) -> Embeddings:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
 
 
 def morph(crops: Crops, first: int, second: int, rng: np.random.Generator) -> CropArray:

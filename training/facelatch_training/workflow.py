@@ -24,7 +24,15 @@ from facelatch_training.dataset import (
 from facelatch_training.distributed import cluster_scope, worker_folder
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.metric import MetricData
-from facelatch_training.network import build_head, build_siamese, core_of, load_siamese, widen_tower
+from facelatch_training.network import (
+    before_turn,
+    build_head,
+    build_siamese,
+    centre_tower,
+    core_of,
+    load_siamese,
+    widen_tower,
+)
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import Recipe
 from facelatch_training.runfolder import RunFolder, TrainingError
@@ -32,6 +40,8 @@ from facelatch_training.teacher import Embeddings, Teacher, make_morphs
 from facelatch_training.validation import Yardstick, make_yardstick
 
 MODEL_NAME = "siamese.keras"
+MEAN_CROPS = 2048
+"""Training crops whose mean embedding the tower is centred on."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ def _train(
     distils = recipe.metric.distill_weight > 0 and initial is None
     taught = _teach(material, recipe, cache, teacher) if distils else None
     yardstick = make_material_yardstick(material, taught)
+    crops = RowsOf(material.crops, material.train)
     before: dict[str, float] | None = None
     if initial is not None:
         siamese = load_siamese(initial)
@@ -118,10 +129,13 @@ def _train(
         start = None if start_from is None else core_of(load_siamese(start_from).get_layer("tower"))
         core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start)
         width = recipe.tower.embedding
-        siamese = build_siamese(widen_tower(core, width), build_head(width))
-    crops = RowsOf(material.crops, material.train)
+        tower = widen_tower(core, width)
+        centre_tower(tower, embed(before_turn(tower), _some(crops, recipe.seed)).mean(axis=0))
+        siamese = build_siamese(tower, build_head(width))
     labels, _ = material.index.labels(material.train)
-    alike = taught[material.train] if taught is not None else embed(siamese.get_layer("tower"), crops)
+    alike = (
+        taught[material.train] if taught is not None else embed(core_of(siamese.get_layer("tower")), crops)
+    )
     sampler = PairSampler(labels, material.index.families(material.train), alike)
     siamese = fit_siamese(run, recipe, siamese, crops, sampler, yardstick)
     after = judge(siamese, yardstick)
@@ -137,6 +151,12 @@ def _train(
     build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
     partial.replace(target)
     return Outcome(target, before, after)
+
+
+def _some(crops: Crops, seed: int) -> RowsOf:
+    """A seeded few of many crops, enough for their mean."""
+    rng = np.random.default_rng([seed, 0x6D65616E])
+    return RowsOf(crops, rng.choice(len(crops), min(len(crops), MEAN_CROPS), replace=False))
 
 
 def make_material_yardstick(material: Material, taught: Embeddings | None = None) -> Yardstick:
@@ -157,9 +177,9 @@ def _teach(material: Material, recipe: Recipe, cache: Path, teacher: Path | None
         )
     if recipe.tower.core != 128:
         raise InputError(f"tower.core is {recipe.tower.core}, the teacher's embeddings have 128 dimensions")
-    path = cache / f"teacher-{material.mark[:16]}.npy"
+    path = cache / f"mirrored-teacher-{material.mark[:16]}.npy"
     if not path.is_file():
-        _save(path, Teacher(teacher).embed_all(material.crops))
+        _save(path, Teacher(teacher).teach_all(material.crops))
     return np.asarray(np.load(path), np.float32)
 
 
@@ -171,12 +191,12 @@ def _metric_data(
     morphs, morph_teacher = np.zeros((0, 112, 112, 3), np.uint8), None
     if taught is not None and teacher is not None and recipe.metric.morphs and not recipe.stream:
         name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}.npy"
-        if not (cache / f"morph-teacher-{name}").is_file():
+        if not (cache / f"mirrored-morph-teacher-{name}").is_file():
             made = make_morphs(crops, recipe.metric.morphs, recipe.metric.morph_seed)
             _save(cache / f"morphs-{name}", made)
-            _save(cache / f"morph-teacher-{name}", Teacher(teacher).embed_all(made, "morphs"))
+            _save(cache / f"mirrored-morph-teacher-{name}", Teacher(teacher).teach_all(made, "morphs"))
         morphs = np.load(cache / f"morphs-{name}", mmap_mode="r")
-        morph_teacher = np.load(cache / f"morph-teacher-{name}")
+        morph_teacher = np.load(cache / f"mirrored-morph-teacher-{name}")
     shards = None
     if recipe.stream:
         _, numbers = np.unique([material.index.shards[row] for row in material.train], return_inverse=True)
