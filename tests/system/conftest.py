@@ -69,21 +69,7 @@ class Machine:
     def run(self, *command: str, check: bool = True, stdin: str | None = None, **environment: str) -> str:
         """Standard output of `command` in the container, stripped; fails the test when it fails."""
         variables = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **environment}
-        enter = [
-            "nsenter",
-            "-t",
-            str(self.pid1),
-            "-m",
-            "-u",
-            "-i",
-            "-n",
-            "-p",
-            "-C",
-            "--root",
-            "--wd",
-            "env",
-            "-i",
-        ]
+        enter = ["nsenter", "-t", str(self.pid1), "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--wd", "env", "-i"]
         done = subprocess.run(
             [*enter, *(f"{key}={value}" for key, value in variables.items()), *command],
             input=stdin,
@@ -147,12 +133,7 @@ class Door:
     """For `change_unit`: runs after the unit's own relock, and only when that has ended well."""
 
     def __init__(self, machine: Machine, shared: Path) -> None:
-        self.machine, self.run, self.until, self.measured = (
-            machine,
-            machine.run,
-            machine.until,
-            machine.measured,
-        )
+        self.machine, self.run, self.until, self.measured = machine, machine.run, machine.until, machine.measured
         self.shared = shared
         (self.wheel,) = (shared / "wheels").glob("facelatch-*.whl")
 

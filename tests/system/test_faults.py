@@ -320,13 +320,13 @@ def cannot_be_saved(visited: Visited, fault: str) -> Iterator[None]:
         yield
         visited.run("rm", f"{STATE}/fill")
     else:
-        holder = ("systemd-run", "--quiet", "--unit=holder", "--uid=facelatch", "python3", "-c", HOLD_GALLERY)
-        visited.run(*holder, f"{STATE}/gallery.db")
+        keeper = ("systemd-run", "--quiet", "--unit=keeper", "--uid=facelatch", "python3", "-c", HOLD_GALLERY)
+        visited.run(*keeper, f"{STATE}/gallery.db")
         visited.until(
-            lambda: "locked" in visited.run("journalctl", "-u", "holder", "-o", "cat"), 10, "it is held"
+            lambda: "locked" in visited.run("journalctl", "-u", "keeper", "-o", "cat"), 10, "it is held"
         )
         yield
-        visited.run("systemctl", "stop", "holder")
+        visited.run("systemctl", "stop", "keeper")
 
 
 @pytest.mark.parametrize("fault", ["disk full", "gallery locked"])
