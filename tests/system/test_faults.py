@@ -217,7 +217,7 @@ def test_an_unlocked_door_is_locked_whatever_ends_the_daemon(visited: Visited, n
     visited.until(lambda: door.relocked() == relocked + 1, 10, "the unit's relock has ended well")
     with door.measured(f"SIG{name}: relocked to READY again"):
         door.until(lambda: door.show("NRestarts") != "0" and door.ready(), 15, "restarted and ready")
-    assert visited.pid() != pid
+    assert visited.pid() not in (pid, str(by)), "the restarted daemon is too late to be what locks"
     if name == "STOP":
         assert "Watchdog timeout" in door.run("journalctl", "-u", UNIT, "--no-pager", "-n", "60")
 
