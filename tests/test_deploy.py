@@ -135,12 +135,19 @@ def test_the_unit_calls_commands_that_exist():
     assert set(called) <= set(facelatch.list_commands(click.Context(facelatch)))
 
 
-def test_the_boot_lines_hold_the_default_pin_at_its_default_safe_level():
+def test_the_boot_lines_hold_and_pull_the_default_pin_to_its_default_safe_level():
     lines = (DEPLOY / "boot" / "config.txt").read_text(encoding="utf-8").splitlines()
     active = [line for line in lines if line and not line.startswith("#")]
     gpio = Config().gpio
     assert (gpio.lock_energise, gpio.lock_active) == ("to_unlock", "high")
-    assert active == ["dtparam=strict_gpiod", f"gpio={gpio.lock_pin}=op,dl"]
+    assert active == ["dtparam=strict_gpiod", f"gpio={gpio.lock_pin}=op,pd,dl"]
+
+
+def test_a_drawing_shows_the_boot_line_of_the_boot_file():
+    lines = {line.lstrip("#") for line in (DEPLOY / "boot" / "config.txt").read_text(encoding="utf-8").splitlines()}
+    shown = re.findall(r"gpio=\d+=[\w,]+", "".join(path.read_text(encoding="utf-8") for path in DRAWINGS))
+    assert len(shown) == 3
+    assert set(shown) <= lines
 
 
 # ---- The journal catalogue

@@ -8,7 +8,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,47 @@ def test_a_journal_that_refuses_is_replaced_by_stderr(capsys: pytest.CaptureFixt
 
     JournalAudit(full).write(FAULT)
     assert FAULT.message in capsys.readouterr().err
+
+
+def test_a_journal_that_no_longer_reads_does_not_stop_the_door(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its queue is full and stays so: the event goes to stderr at once, and into the journal again when it reads."""
+    sent: list[str] = []
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hung,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others,
+    ):
+        hung.bind(str(tmp_path / "socket"))
+        others.setblocking(False)
+        audit = JournalAudit(
+            lambda message, **_: sent.append(message), has_room=lambda: journal._has_room(tmp_path / "socket")
+        )
+        audit.write(FAULT)
+        assert sent == [FAULT.message]
+        others.connect(str(tmp_path / "socket"))
+        with suppress(BlockingIOError):
+            while others.send(b"message"):
+                pass
+        begin = time.monotonic()
+        audit.write(FAULT)
+        assert time.monotonic() - begin < 5
+        assert sent == [FAULT.message]
+        assert FAULT.message in capsys.readouterr().err
+        hung.recv(100)
+        audit.write(FAULT)
+        assert sent == [FAULT.message] * 2
+
+
+def test_a_stderr_nobody_reads_any_more_does_not_stop_the_door() -> None:
+    """The pipe is full: what does not fit is lost, the daemon goes on."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader):  # the reader goes first: that frees who waits
+        audit = StderrAudit(stream, prefixed=False)
+        thread = threading.Thread(target=lambda: [audit.write(FAULT) for _ in range(5000)], daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive(), "it waits for a reader"
 
 
 def test_a_line_on_stderr_holds_sentence_event_and_fields() -> None:

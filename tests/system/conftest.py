@@ -104,6 +104,10 @@ class Machine:
         yield
         sys.stdout.write(f"measured: {what}: {time.monotonic() - begin:.1f} s\n")
 
+    def inside(self, path: str) -> Path:
+        """A file of the machine, as seen from here."""
+        return Path(f"/proc/{self.pid1}/root{path}")
+
     def close(self) -> None:
         """Ends everything in it; its files are gone with it."""
         self._boot.kill()
@@ -124,6 +128,9 @@ class Machine:
 
 class Door:
     """Facelatch on a machine."""
+
+    RELOCKED = "[Service]\nExecStopPost=/bin/echo the lock was driven safe\n"
+    """For `change_unit`: runs after the unit's own relock, and only when that has ended well."""
 
     def __init__(self, machine: Machine, shared: Path) -> None:
         self.machine, self.run, self.until, self.measured = machine, machine.run, machine.until, machine.measured
@@ -174,6 +181,11 @@ class Door:
         self.run("journalctl", "--sync", check=False)
         lines = self.run("journalctl", "-o", "json", "--no-pager", f"EVENT={kind}", check=False).splitlines()
         return [json.loads(line) for line in lines]
+
+    def relocked(self) -> int:
+        """How often the lock was driven safe after the daemon's end, as long as RELOCKED is in force."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", "-u", UNIT, "-o", "cat", "--no-pager").count("the lock was driven safe")
 
     def faults(self) -> list[str]:
         """The reasons of all faults so far."""

@@ -20,11 +20,12 @@ done
 [ -x /lib/systemd/systemd ] || skip "systemd is missing"
 awk '$3 == "cgroup2" { found = 1 } END { exit !found }' /proc/mounts || skip "no cgroup2 is mounted"
 
-# The installer is told not to call apt in the container, which has no network; these two it cannot do without.
-has_packages() { /usr/bin/python3 -c 'import ensurepip, venv, systemd.journal' 2>/dev/null; }
+# The installer is told not to call apt in the container, which has no network; these it cannot do without. And apt's
+# numpy, which on a Pi comes with picamera2, so that it is seen that pip leaves it alone.
+has_packages() { /usr/bin/python3 -c 'import ensurepip, venv, systemd.journal, numpy' 2>/dev/null; }
 has_packages || DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-    python3-venv python3-systemd >/dev/null 2>&1 || true
-has_packages || skip "apt's python3-venv and python3-systemd are missing"
+    python3-venv python3-systemd python3-numpy >/dev/null 2>&1 || true
+has_packages || skip "apt's python3-venv, python3-systemd and python3-numpy are missing"
 
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-system.XXXXXX")
 trap 'rm -rf -- "$scratch"' EXIT

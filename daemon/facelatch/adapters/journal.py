@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from facelatch.ports import AuditSink
 
 _JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 _IDENTIFIER = "facelatch"
+_WAIT_SECONDS = 0.1
+"""How long one event may wait for room in the journal's queue. Less than any unlocking, and the loop waits with it."""
 
 
 def open_audit() -> AuditSink:
@@ -24,21 +27,24 @@ def open_audit() -> AuditSink:
         with suppress(ImportError):
             from systemd import journal
 
-            return JournalAudit(journal.send)
+            return JournalAudit(journal.send, has_room=lambda: _has_room(_JOURNAL_SOCKET))
     return StderrAudit(sys.stderr, prefixed=_leads_to_journal(sys.stderr))
 
 
 class JournalAudit:
     """Events with all their fields, found again by `journalctl EVENT=... -o verbose`."""
 
-    def __init__(self, send: Callable[..., object]) -> None:
-        """`send` is `systemd.journal.send`."""
+    def __init__(self, send: Callable[..., object], *, has_room: Callable[[], bool] = lambda: True) -> None:
+        """`send` is `systemd.journal.send`, which waits for ever where a journal that hangs has no room."""
         self._send = send
+        self._has_room = has_room
 
     def write(self, event: Event) -> None:
-        """Writes one event; on stderr when the journal refuses it. Never raises."""
+        """Writes one event; on stderr when the journal refuses it or hangs. Never raises, never hangs."""
         spec = event.kind.spec
         try:
+            if not self._has_room():
+                raise TimeoutError("the journal does not read")
             self._send(
                 event.message,
                 **{name: str(value) for name, value in event.fields.items()},
@@ -62,8 +68,8 @@ class StderrAudit:
         self._prefixed = prefixed
 
     def write(self, event: Event) -> None:
-        """Writes one event; never raises."""
-        if self._stream is None:
+        """Writes one event; never raises. Where nobody reads the stream any more the event is lost."""
+        if self._stream is None or not _takes_a_line(self._stream):
             return
         prefix = f"<{int(event.kind.spec.priority)}>" if self._prefixed else ""
         fields = "".join(f" {name}={value}" for name, value in event.fields.items())
@@ -84,6 +90,22 @@ def _somebody_listens(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def _has_room(path: Path) -> bool:
+    """Whether the journal takes another message, within `_WAIT_SECONDS`. Raises OSError when none listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
+        # Only of a connected socket does the kernel say whether the queue at the other end is full.
+        trial.connect(str(path))
+        return bool(select.select([], [trial], [], _WAIT_SECONDS)[1])
+
+
+def _takes_a_line(stream: TextIO) -> bool:
+    """Whether writing a line would not wait: a pipe or socket nobody reads fills up, a file never does."""
+    try:
+        return bool(select.select([], [stream.fileno()], [], 0)[1])
+    except (OSError, ValueError):  # no file behind it, closed, or more open files than select can count
+        return True
 
 
 def _leads_to_journal(stream: TextIO | None) -> bool:

@@ -1,0 +1,128 @@
+"""What an upgrade keeps, what it goes back to, and what an uninstallation leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+REPO = Path(__file__).resolve().parents[2]
+CONFIG_PATH = "/etc/facelatch/facelatch.toml"
+STATE = "/var/lib/facelatch"
+UNIT = "facelatch.service"
+
+
+def test_upgrading_a_running_door_keeps_gallery_and_configuration(door: Any):
+    door.start()
+    slot, config = door.run("readlink", "/opt/facelatch"), door.run("cat", CONFIG_PATH)
+    door.run("runuser", "-u", "facelatch", "--", "touch", f"{STATE}/keepsake")
+    with door.measured("upgrading, all of it"):
+        door.install("--upgrade")
+    assert door.ready()
+    assert door.run("readlink", "/opt/facelatch") != slot
+    assert door.run("sh", "-c", "ls -d /opt/facelatch-*") == "/opt/" + door.run("readlink", "/opt/facelatch")
+    assert door.run("cat", CONFIG_PATH) == config
+    assert "keepsake" in door.run("ls", STATE)
+    assert "before-upgrade" not in door.run("ls", "/var/lib")
+
+
+def test_an_upgrade_that_does_not_get_ready_goes_back_to_what_was(door: Any):
+    """The new version dies at start and leaves a mark in the gallery's folder: both are undone."""
+    door.start()
+    slot, config = door.run("readlink", "/opt/facelatch"), door.run("cat", CONFIG_PATH)
+    unit = door.run("sha256sum", "/usr/local/lib/systemd/system/facelatch.service")
+    door.run("sh", "-c", "echo '# from the old version' >>/usr/local/lib/systemd/system/facelatch.service")
+    changed = door.run("sha256sum", "/usr/local/lib/systemd/system/facelatch.service")
+    door.install(wheel=_broken_wheel(door), check=False)
+    assert door.machine.status == 1, door.machine.output
+    assert f"going back to {slot}" in door.machine.output
+    assert door.ready()
+    assert door.run("readlink", "/opt/facelatch") == slot
+    assert door.run("sh", "-c", "ls -d /opt/facelatch-*") == f"/opt/{slot}"
+    assert door.run("cat", CONFIG_PATH) == config
+    assert door.run("sha256sum", "/usr/local/lib/systemd/system/facelatch.service") == changed != unit
+    assert "mark" not in door.run("ls", STATE)
+    assert "before-upgrade" not in door.run("ls", "/var/lib")
+
+
+BROKEN = b"""
+
+def run(*_, **__):
+    open("/var/lib/facelatch/mark", "w").close()
+    raise OSError("broken")
+"""
+
+
+def _broken_wheel(door: Any) -> str:
+    """A wheel of a version whose daemon never gets ready; returns its path in the container."""
+    broken = door.shared / "broken" / door.wheel.name
+    broken.parent.mkdir()
+    with zipfile.ZipFile(door.wheel) as old, zipfile.ZipFile(broken, "w") as new:
+        for item in old.infolist():
+            extra = BROKEN if item.filename == "facelatch/loop.py" else b""
+            new.writestr(item, old.read(item) + extra)
+    return f"/mnt/shared/broken/{door.wheel.name}"
+
+
+def test_uninstalling_leaves_gallery_and_configuration_and_installing_finds_them_again(door: Any):
+    door.start()
+    door.install("--uninstall")
+    assert door.run("systemctl", "is-active", UNIT, check=False) != "active"
+    assert door.run("sh", "-c", "ls -d /opt/facelatch* /usr/local/bin/facelatch", check=False) == ""
+    assert "gallery.db" in door.run("ls", STATE)
+    config = door.run("cat", CONFIG_PATH)
+    door.install()
+    assert door.run("cat", CONFIG_PATH) == config
+    door.start()
+    assert door.ready()
+
+
+def test_purging_leaves_nothing(door: Any):
+    """After it nothing is installed."""
+    door.install("--uninstall", "--purge")
+    assert left_behind(door) == ""
+    assert "f70c4632c70d4b0b9cc2b3e7682f00b9" not in door.run("journalctl", "--list-catalog")
+
+
+def test_the_package_installs_upgrades_and_leaves_as_the_installer_does(door: Any):
+    """The last test. The packages it depends on are the Pi's own, so dpkg is told to go on without them."""
+    built = subprocess.run(
+        ["sh", REPO / "deploy" / "build-deb.sh", door.shared],
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (package,) = door.shared.glob("*.deb")
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/mnt/shared/wheels"}
+    install = ("dpkg", "--force-depends", "--force-confold", "--install", f"/mnt/shared/{package.name}")
+    config = door.run("cat", CONFIG_PATH)
+    door.run(*install, **pip)
+    assert door.run("cat", CONFIG_PATH) == config
+    door.start()
+    slot = door.run("readlink", "/opt/facelatch")
+    door.run(*install, **pip)
+    assert door.ready()
+    assert door.run("readlink", "/opt/facelatch") != slot
+    door.install("--upgrade", check=False)
+    assert "use apt" in door.machine.output
+    door.run("dpkg", "--remove", "facelatch")
+    assert not door.ready()
+    assert "gallery.db" in door.run("ls", STATE)
+    assert door.run("cat", CONFIG_PATH) == config
+    door.run("dpkg", "--purge", "facelatch")
+    assert left_behind(door) == ""
+
+
+def left_behind(door: Any) -> str:
+    """Every trace of an installation, the user included; empty when there is none."""
+    places = f"/opt/facelatch* /etc/facelatch {STATE}* /usr/bin/facelatch /usr/share/facelatch /usr/local/*/facelatch*"
+    return door.run("sh", "-c", f"ls -d {places}; getent passwd facelatch", check=False)
