@@ -55,6 +55,8 @@ class StubPicamera2:
         self.calls: list[str] = []
         self.requests: list[Request] = []
         self.waits: list[float] = []
+        self.waiting = False
+        """A capture that timed out stays in the queue, and what comes after it waits for ever."""
         self.configured: dict[str, Any] = {}
         self.camera_controls = dict.fromkeys(self.controls_offered, (0, 0, 0))
 
@@ -78,10 +80,16 @@ class StubPicamera2:
     def capture_request(self, wait: float) -> Request:
         self.waits.append(wait)
         if not self.delivers:
+            self.waiting = True
             raise TimeoutError
         return Request(self)
 
+    def cancel_all_and_flush(self) -> None:
+        self._step("cancel_all_and_flush")
+        self.waiting = False
+
     def stop(self) -> None:
+        assert not self.waiting, "the real one would hang"
         self._step("stop")
 
     def close(self) -> None:
@@ -212,7 +220,17 @@ def test_a_device_that_is_no_number_is_refused(picamera2: type[StubPicamera2]) -
         open_camera(device="/dev/video0")
 
 
-@pytest.mark.parametrize("step", ["", "stop", "close"])
+def test_a_frozen_camera_can_be_closed(picamera2: type[StubPicamera2]) -> None:
+    """The capture that timed out is taken out of picamera2's queue before anything else is asked of it."""
+    picamera2.delivers = False
+    camera = open_camera()
+    with pytest.raises(CameraError):
+        camera.read()
+    camera.close()
+    assert StubPicamera2.last.calls[-3:] == ["cancel_all_and_flush", "stop", "close"]
+
+
+@pytest.mark.parametrize("step", ["", "cancel_all_and_flush", "stop", "close"])
 def test_closing_never_raises(picamera2: type[StubPicamera2], step: str) -> None:
     """Each step is tried, whatever the other does."""
     camera = open_camera()

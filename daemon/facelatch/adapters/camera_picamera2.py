@@ -109,8 +109,8 @@ class Picamera2Camera:
         return np.ascontiguousarray(rgb[:height, :width], dtype=np.uint8)
 
     def close(self) -> None:
-        """Stops the camera and hands it back; never raises."""
-        if self._camera is not None:
-            for step in (self._camera.stop, self._camera.close):
-                with suppress(Exception):
-                    step()
+        """Stops the camera and hands it back; never raises or hangs."""
+        # A capture that has timed out is still in picamera2's queue, and stopping would wait behind it for ever.
+        for step in ("cancel_all_and_flush", "stop", "close"):
+            with suppress(Exception):
+                getattr(self._camera, step)()
