@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -32,9 +31,13 @@ class Request:
         width, height = stream["size"]
         if name == "main":
             return np.full((height, width, 3), (200, 90, 10), np.uint8)
-        padded = np.full((height, stream["stride"], 3), 255, np.uint8)
-        padded[:, :width] = (200, 90, 10)
-        return cv2.cvtColor(padded, cv2.COLOR_RGB2YUV_I420)
+        stride = stream["stride"]
+        luma = np.full((height, stride), 255, np.uint8)
+        luma[:, :width] = round(0.299 * 200 + 0.587 * 90 + 0.114 * 10)
+        half = (height // 4, stride)  # two rows of chroma fill one of luma
+        blue = np.full(half, round(128 + (10 - 113.77) / 1.772), np.uint8)
+        red = np.full(half, round(128 + (200 - 113.77) / 1.402), np.uint8)
+        return np.concatenate([luma, blue, red])
 
     def release(self) -> None:
         self.released = True
@@ -106,9 +109,11 @@ def picamera2(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[StubPicamera2]]:
     class Stub(StubPicamera2):
         pass
 
-    for name, vendor_class in [("picamera2.Picamera2", Stub), ("libcamera.Transform", SimpleNamespace)]:
-        module = ModuleType(name.split(".")[0])
-        setattr(module, name.split(".")[1], vendor_class)
+    libcamera, vendor = ModuleType("libcamera"), ModuleType("picamera2")
+    libcamera.Transform = SimpleNamespace  # type: ignore[attr-defined]
+    libcamera.ColorSpace = SimpleNamespace(Sycc=lambda: "sYCC")  # type: ignore[attr-defined]
+    vendor.Picamera2 = Stub  # type: ignore[attr-defined]
+    for module in (libcamera, vendor):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delitem(sys.modules, ADAPTER, raising=False)
     yield Stub
@@ -137,6 +142,12 @@ def test_the_main_stream_is_asked_for_in_the_order_red_green_blue(picamera2: typ
     asked = StubPicamera2.last.asked
     assert asked["main"] == {"size": (1280, 960), "format": "BGR888"}
     assert asked["lores"] == {"size": (320, 240), "format": "YUV420"}
+
+
+def test_the_colour_space_is_the_one_the_small_stream_is_decoded_by(picamera2: type[StubPicamera2]) -> None:
+    """Full range and BT.601 at every size; picamera2 would take television's BT.709 from 1280x720 on."""
+    open_camera()
+    assert StubPicamera2.last.asked["colour_space"] == "sYCC"
 
 
 def test_both_streams_have_the_same_shape(picamera2: type[StubPicamera2]) -> None:
