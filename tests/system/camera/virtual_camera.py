@@ -204,7 +204,7 @@ _update_camera_config = vendor.Picamera2._update_camera_config
 
 
 def _as_asked(self: Any, config: dict[str, Any], libcamera_config: Any) -> None:
-    """libcamera adjusted formats and colours to the only ones the virtual camera has; the converter makes the others."""
+    """libcamera has adjusted formats and colours to what the virtual camera has; the converter makes the others."""
     streams = [config[name] for name in ("main", "lores") if config.get(name)]
     Memory.formats, Memory.colour_space = [stream["format"] for stream in streams], config["colour_space"]
     _update_camera_config(self, config, libcamera_config)
