@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -32,9 +31,13 @@ class Request:
         width, height = stream["size"]
         if name == "main":
             return np.full((height, width, 3), (200, 90, 10), np.uint8)
-        padded = np.full((height, stream["stride"], 3), 255, np.uint8)
-        padded[:, :width] = (200, 90, 10)
-        return cv2.cvtColor(padded, cv2.COLOR_RGB2YUV_I420)
+        stride = stream["stride"]
+        luma = np.full((height, stride), 255, np.uint8)
+        luma[:, :width] = round(0.299 * 200 + 0.587 * 90 + 0.114 * 10)
+        half = (height // 4, stride)  # two rows of chroma fill one of luma
+        blue = np.full(half, round(128 + (10 - 113.77) / 1.772), np.uint8)
+        red = np.full(half, round(128 + (200 - 113.77) / 1.402), np.uint8)
+        return np.concatenate([luma, blue, red])
 
     def release(self) -> None:
         self.released = True
@@ -55,6 +58,8 @@ class StubPicamera2:
         self.calls: list[str] = []
         self.requests: list[Request] = []
         self.waits: list[float] = []
+        self.waiting = False
+        """A capture that timed out stays in the queue, and what comes after it waits for ever."""
         self.configured: dict[str, Any] = {}
         self.camera_controls = dict.fromkeys(self.controls_offered, (0, 0, 0))
 
@@ -78,10 +83,16 @@ class StubPicamera2:
     def capture_request(self, wait: float) -> Request:
         self.waits.append(wait)
         if not self.delivers:
+            self.waiting = True
             raise TimeoutError
         return Request(self)
 
+    def cancel_all_and_flush(self) -> None:
+        self._step("cancel_all_and_flush")
+        self.waiting = False
+
     def stop(self) -> None:
+        assert not self.waiting, "the real one would hang"
         self._step("stop")
 
     def close(self) -> None:
@@ -98,9 +109,11 @@ def picamera2(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[StubPicamera2]]:
     class Stub(StubPicamera2):
         pass
 
-    for name, vendor_class in [("picamera2.Picamera2", Stub), ("libcamera.Transform", SimpleNamespace)]:
-        module = ModuleType(name.split(".")[0])
-        setattr(module, name.split(".")[1], vendor_class)
+    libcamera, vendor = ModuleType("libcamera"), ModuleType("picamera2")
+    libcamera.Transform = SimpleNamespace  # type: ignore[attr-defined]
+    libcamera.ColorSpace = SimpleNamespace(Sycc=lambda: "sYCC")  # type: ignore[attr-defined]
+    vendor.Picamera2 = Stub  # type: ignore[attr-defined]
+    for module in (libcamera, vendor):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delitem(sys.modules, ADAPTER, raising=False)
     yield Stub
@@ -129,6 +142,12 @@ def test_the_main_stream_is_asked_for_in_the_order_red_green_blue(picamera2: typ
     asked = StubPicamera2.last.asked
     assert asked["main"] == {"size": (1280, 960), "format": "BGR888"}
     assert asked["lores"] == {"size": (320, 240), "format": "YUV420"}
+
+
+def test_the_colour_space_is_the_one_the_small_stream_is_decoded_by(picamera2: type[StubPicamera2]) -> None:
+    """Full range and BT.601 at every size; picamera2 would take television's BT.709 from 1280x720 on."""
+    open_camera()
+    assert StubPicamera2.last.asked["colour_space"] == "sYCC"
 
 
 def test_both_streams_have_the_same_shape(picamera2: type[StubPicamera2]) -> None:
@@ -212,7 +231,17 @@ def test_a_device_that_is_no_number_is_refused(picamera2: type[StubPicamera2]) -
         open_camera(device="/dev/video0")
 
 
-@pytest.mark.parametrize("step", ["", "stop", "close"])
+def test_a_frozen_camera_can_be_closed(picamera2: type[StubPicamera2]) -> None:
+    """The capture that timed out is taken out of picamera2's queue before anything else is asked of it."""
+    picamera2.delivers = False
+    camera = open_camera()
+    with pytest.raises(CameraError):
+        camera.read()
+    camera.close()
+    assert StubPicamera2.last.calls[-3:] == ["cancel_all_and_flush", "stop", "close"]
+
+
+@pytest.mark.parametrize("step", ["", "cancel_all_and_flush", "stop", "close"])
 def test_closing_never_raises(picamera2: type[StubPicamera2], step: str) -> None:
     """Each step is tried, whatever the other does."""
     camera = open_camera()

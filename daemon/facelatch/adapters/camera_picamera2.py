@@ -15,7 +15,7 @@ from facelatch.search_picture import search_size
 from facelatch.values import Frame, Image
 
 try:
-    from libcamera import Transform
+    from libcamera import ColorSpace, Transform
     from picamera2 import Picamera2
 except ImportError as error:
     raise CameraError(
@@ -26,6 +26,9 @@ except ImportError as error:
 _MAIN, _SEARCH = "main", "lores"
 _SHORTEST_WAIT_SECONDS = 2.0
 _CONTINUOUS_AUTOFOCUS = 2
+# OpenCV's YUV is television's, from 16 to 235 (chroma 240); ours takes the whole byte.
+_TELEVISION_LUMA = np.rint(16 + np.arange(256) * 219 / 255).astype(np.uint8)
+_TELEVISION_CHROMA = np.rint(128 + (np.arange(256) - 128) * 224 / 255).astype(np.uint8)
 
 
 class Picamera2Camera:
@@ -64,7 +67,11 @@ class Picamera2Camera:
             asked[_SEARCH] = {"size": even, "format": "YUV420"}
         camera.configure(
             camera.create_video_configuration(
-                **asked, transform=Transform(hflip=upside_down, vflip=upside_down), controls=self._controls()
+                **asked,
+                transform=Transform(hflip=upside_down, vflip=upside_down),
+                # picamera2 would choose by the size of the picture, and differently from version to version.
+                colour_space=ColorSpace.Sycc(),
+                controls=self._controls(),
             )
         )
         got: dict[str, Any] = camera.camera_configuration()
@@ -105,12 +112,13 @@ class Picamera2Camera:
     def _search(self, yuv: Image) -> Image:
         """The low-resolution picture as RGB. Rows may be padded; the chroma fits only before that is cut."""
         width, height = self._streams[_SEARCH]["size"]
-        rgb = cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB_I420)
+        luma, chroma = cv2.LUT(yuv[:height], _TELEVISION_LUMA), cv2.LUT(yuv[height:], _TELEVISION_CHROMA)
+        rgb = cv2.cvtColor(np.concatenate([luma, chroma]), cv2.COLOR_YUV2RGB_I420)
         return np.ascontiguousarray(rgb[:height, :width], dtype=np.uint8)
 
     def close(self) -> None:
-        """Stops the camera and hands it back; never raises."""
-        if self._camera is not None:
-            for step in (self._camera.stop, self._camera.close):
-                with suppress(Exception):
-                    step()
+        """Stops the camera and hands it back; never raises or hangs."""
+        # A capture that has timed out is still in picamera2's queue, and stopping would wait behind it for ever.
+        for step in ("cancel_all_and_flush", "stop", "close"):
+            with suppress(Exception):
+                getattr(self._camera, step)()

@@ -1,0 +1,43 @@
+# For the scripts that make a Debian root of another release or processor; sourced by them.
+# shellcheck shell=sh
+
+# The mirror that this machine's own apt uses.
+debian_mirror() {
+    # shellcheck disable=SC2016  # apt's variable
+    apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/$'
+}
+
+# Installs what is missing of the packages named; fails where it cannot.
+need_packages() {
+    dpkg -s "$@" >/dev/null 2>&1 && return
+    apt-get update -qq || true
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+# Gives the root $1 what programs expect of a running system. In a mount namespace of its own: nothing of it is left
+# when that ends, and no device of this machine is in it.
+furnish() {
+    mount --make-rprivate /
+    mount -t proc proc "$1/proc"
+    mount -t tmpfs -o mode=755 dev "$1/dev"
+    for node in null zero full random urandom; do cp -a "/dev/$node" "$1/dev/"; done
+    mkdir "$1/dev/shm"
+    mount -t tmpfs -o mode=1777 shm "$1/dev/shm"
+    ln -s /proc/self/fd "$1/dev/fd"
+    # Whom this machine trusts, and where it finds others.
+    mkdir -p "$1/etc/ssl/certs"
+    cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"
+    cp /etc/resolv.conf /etc/hosts "$1/etc/"
+}
+
+# in_root ROOT COMMAND...: runs it there, with a fresh environment.
+in_root() {
+    (
+        within=$1
+        shift
+        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+            PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
+            PIP_CERT=/etc/ssl/certs/ca-certificates.crt ${PIP_INDEX_URL:+"PIP_INDEX_URL=$PIP_INDEX_URL"} \
+            chroot "$within" "$@"
+    )
+}
