@@ -74,7 +74,7 @@ class Machine:
         return None
 
     def await_boot(self) -> None:
-        """Waits until the agent in it says hello; call it after anything that restarts it."""
+        """Waits until the agent in it says hello again."""
         last, deadline = self.boot_id, time.monotonic() + 60 * PATIENCE
         while self.boot_id == last:
             self.boot_id = self._answer(deadline).get("booted", last)
@@ -92,11 +92,20 @@ class Machine:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def run(self, *command: str, check: bool = True, stdin: str = "", seconds: float = 30) -> str:
-        """Standard output of `command` in it, stripped; fails the test when it fails."""
+    def restart(self, *command: str) -> None:
+        """Runs `command`, which restarts the machine before anybody can say how it ended; returns when it is back."""
+        self._ask(command, "", 30)
+        self.await_boot()
+
+    def _ask(self, command: tuple[str, ...], stdin: str, seconds: float) -> int:
         number = next(self._numbers)
         request = {"id": number, "command": command, "stdin": stdin, "seconds": seconds * PATIENCE}
         self._port.sendall(json.dumps(request).encode() + b"\n")
+        return number
+
+    def run(self, *command: str, check: bool = True, stdin: str = "", seconds: float = 30) -> str:
+        """Standard output of `command` in it, stripped; fails the test when it fails."""
+        number = self._ask(command, stdin, seconds)
         answer, deadline = {"id": None}, time.monotonic() + (seconds + 10) * PATIENCE
         while answer.get("id") != number:
             answer = self._answer(deadline)
@@ -141,8 +150,3 @@ class Machine:
         """QEMU is killed: whatever the machine had not yet written is lost."""
         self._qemu.kill()
         self._qemu.wait()
-
-    def power_off(self) -> None:
-        """Shuts it down in order."""
-        self.run("systemctl", "--no-block", "poweroff")
-        self._qemu.wait(60 * PATIENCE)

@@ -1,0 +1,63 @@
+"""Virtual machines with Facelatch in them, for the tests beside this file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scenarios")]
+
+from clips import make_disk  # noqa: E402
+from door import UNIT, Door  # noqa: E402
+from machine import Machine, new_disk  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """What build.sh made."""
+    built = os.environ.get("FACELATCH_VM")
+    if not built:
+        pytest.skip("no virtual machine: tests/system/run.sh builds one where it can, and says why where not")
+    return Path(built)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The disk its camera sees."""
+    home = tmp_path_factory.mktemp("clips")
+    make_disk(home / "clips.tar", home)
+    return home / "clips.tar"
+
+
+@pytest.fixture(scope="module")
+def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
+    """Boots machines with a fresh disk each; they end with the module."""
+    machines: list[Machine] = []
+
+    def booted() -> Machine:
+        work = tmp_path_factory.mktemp("machine")
+        machines.append(Machine(image, new_disk(work / "disk.qcow2", image / "root.img"), clips, work))
+        return machines[-1]
+
+    yield booted
+    for machine in machines:
+        machine.cut_power()
+
+
+def serving(machine: Machine, active: str) -> Door:
+    """The door as a user sets it up: configured, robin restored from an export, enabled, and the machine restarted."""
+    door = Door(machine, active)
+    door.configure()
+    machine.write("/etc/test-pull", "pull-down\n" if active == "high" else "pull-up\n")
+    door.sh("tar -xOf /dev/vdb people.facelatch >/srv/people.facelatch")
+    door.run("runuser", "-u", "facelatch", "--", "facelatch", "people", "import", "/srv/people.facelatch", seconds=60)
+    door.run("systemctl", "enable", UNIT)
+    machine.restart("systemctl", "reboot")
+    with machine.measured("booted to READY"):
+        door.until(door.ready, 60, "READY")
+    return door

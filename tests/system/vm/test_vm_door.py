@@ -1,0 +1,150 @@
+"""A real line, a real V4L2 camera, a door that is unlocked: who comes in, and what faults do then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from conftest import serving
+from door import LATEST_SECONDS, UNIT, UNLOCK_SECONDS, Door
+from machine import PATIENCE, Machine
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def served(boot: Callable[[], Machine]) -> Door:
+    return serving(boot(), "high")
+
+
+@pytest.fixture
+def door(served: Door) -> Iterator[Door]:
+    """Serving, nobody in view. After each test: unlocked on the wire only when somebody was granted."""
+    served.show("porch")
+    if not served.ready():
+        served.run("systemctl", "reset-failed", UNIT, check=False)
+        served.start()
+    yield served
+    served.assert_unlocked_only_when_granted()
+
+
+def test_from_power_on_to_ready_the_line_is_driven_once_and_to_the_safe_level(door: Door):
+    assert [edge.unlocked for edge in door.edges()] == [False]
+    assert door.line() == door.locked
+
+
+def test_an_enrolled_person_unlocks_the_line_and_it_locks_again_in_time(door: Door):
+    door.let_in()
+    seconds = door.until_line(door.locked, 20, "true")
+    assert seconds < UNLOCK_SECONDS + 2
+    first, second = door.edges()[-2:]
+    assert (first.unlocked, second.unlocked) == (True, False)
+    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < UNLOCK_SECONDS + 2
+    assert {event["PERSON"] for event in door.events("visit.granted")} == {"robin"}
+
+
+def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
+    before = len(door.edges())
+    with door.expecting("visit.refused", 40):
+        door.show("stranger")
+    assert len(door.edges()) == before
+
+
+def test_a_stop_while_unlocked_locks_at_once(door: Door):
+    """SIGTERM."""
+    door.let_in()
+    with door.expecting("daemon.stopping", 10):
+        seconds = door.until_line(door.locked, 20, "systemctl", "stop", "--no-block", UNIT)
+    assert seconds < 2 * PATIENCE
+    door.until(lambda: door.unit("ActiveState") == "inactive", 20, "stopped")
+    assert (door.unit("Result"), door.line()) == ("success", door.locked)
+    print(f"measured: SIGTERM while unlocked to locked: {seconds} s")
+
+
+def test_kill_9_while_unlocked_locks_and_the_door_serves_again(door: Door):
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    seconds = door.until_line(door.locked, 30, "kill", "-KILL", door.unit("MainPID"))
+    print(f"measured: SIGKILL while unlocked to locked: {seconds} s")
+    door.await_restart(restarts, "SIGKILL")
+    assert door.line() == door.locked
+
+
+def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
+    """The lock's own timer is stopped with the process, so this is the longest an unlocking can last."""
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    seconds = door.until_line(door.locked, 60, "kill", "-STOP", door.unit("MainPID"))
+    print(f"measured: SIGSTOP while unlocked to locked: {seconds} s")
+    assert seconds < 15 + 3 * PATIENCE
+    door.await_restart(restarts, "SIGSTOP")
+    assert door.line() == door.locked
+
+
+def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(door: Door):
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    ceiling = door.until_line(door.locked, 60, "systemctl", "set-property", "--runtime", UNIT, "MemoryMax=60M")
+    print(f"measured: memory ceiling hit while unlocked to locked: {ceiling} s")
+    door.until(lambda: "oom-kill" in door.sh(f"journalctl -b -u {UNIT} -o cat"), 20, "ended for want of memory")
+    door.run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=512M")
+    door.await_restart(restarts, "memory ceiling")
+    assert door.line() == door.locked
+
+
+def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(door: Door):
+    """A journal that no longer reads: its queue is full, and the loop blocks in writing the event of the unlocking."""
+    door.configure(unlock="9.0")
+    door.run("systemctl", "restart", UNIT, seconds=60)
+    door.sh("kill -STOP $(pidof systemd-journald)")
+    try:
+        door.run("python3", "-c", FILL_THE_JOURNAL)
+        door.let_in()
+        seconds = door.until_line(door.locked, 30, "true")
+        assert seconds < LATEST_SECONDS + 2
+        print(f"measured: loop hung while unlocked to locked: {seconds} s")
+    finally:
+        door.sh("kill -CONT $(pidof systemd-journald)")
+    door.until(lambda: door.events("door.ceiling"), 20, "door.ceiling in the journal")
+    door.configure()
+
+
+FILL_THE_JOURNAL = """
+import socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.setblocking(False)
+try:
+    while True:
+        journal.sendto(b"MESSAGE=full\\n", "/run/systemd/journal/socket")
+except BlockingIOError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("jump", ["+1 day", "-2 days"])
+def test_a_clock_that_jumps_while_unlocked_changes_nothing(door: Door, jump: str):
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    seconds = door.until_line(door.locked, 30, "date", "--set", jump)
+    assert seconds < UNLOCK_SECONDS + 2
+    first, second = door.edges()[-2:]
+    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < UNLOCK_SECONDS + 2
+    assert (door.ready(), door.unit("NRestarts")) == (True, restarts)
+
+
+def test_restarting_the_whole_machine_while_unlocked_locks_and_never_unlocks_again(door: Door):
+    door.let_in()
+    (door.machine.work / "trace").write_text("")
+    door.machine.restart("systemctl", "reboot")
+    last = door.edges_of((door.machine.work / "trace").read_text())[-1]
+    assert not last.unlocked
+    door.until(door.ready, 60, "READY")
+    assert [edge.unlocked for edge in door.edges()] == [False]
+
+
+def test_a_kernel_that_crashes_is_restarted_by_the_hardware_watchdog(door: Door):
+    door.run("sysctl", "-w", "kernel.panic=0")
+    with door.measured("kernel crash to booted again"):
+        door.machine.restart("sh", "-c", "echo c >/proc/sysrq-trigger")
+    door.until(door.ready, 60, "READY")
+    assert [edge.unlocked for edge in door.edges()] == [False]
