@@ -13,7 +13,6 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scenarios")]
 
 from clips import make_disk  # noqa: E402
-from door import UNIT, Door  # noqa: E402
 from machine import Machine, new_disk  # noqa: E402
 
 
@@ -47,17 +46,3 @@ def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     yield booted
     for machine in machines:
         machine.cut_power()
-
-
-def serving(machine: Machine, active: str) -> Door:
-    """The door as a user sets it up: configured, robin restored from an export, enabled, and the machine restarted."""
-    door = Door(machine, active)
-    door.configure()
-    machine.write("/etc/test-pull", "pull-down\n" if active == "high" else "pull-up\n")
-    door.sh("tar -xOf /dev/vdb people.facelatch >/srv/people.facelatch")
-    door.run("runuser", "-u", "facelatch", "--", "facelatch", "people", "import", "/srv/people.facelatch", seconds=60)
-    door.run("systemctl", "enable", UNIT)
-    machine.restart("systemctl", "reboot")
-    with machine.measured("booted to READY"):
-        door.until(door.ready, 60, "READY")
-    return door

@@ -138,7 +138,8 @@ class Door:
     def edges_of(self, trace: str) -> list[Edge]:
         """The same from a trace that was kept; repetitions of a level are left out."""
         if self._number is None:
-            (base,) = re.findall(r"GPIOs (\d+)-\d+, parent: platform/gpio-sim", self.run("cat", "/sys/kernel/debug/gpio"))
+            chips = self.run("cat", "/sys/kernel/debug/gpio")
+            (base,) = re.findall(r"GPIOs (\d+)-\d+, parent: platform/gpio-sim", chips)
             self._number = int(base) + LOCK_PIN
         written = re.findall(rf" (\d+\.\d+): gpio_value: {self._number} set (\d)", trace)
         levels = [(float(at), value == self.unlocked) for at, value in written]
@@ -152,3 +153,16 @@ class Door:
         assert len(runs) == len(events), f"unlocked on the wire {runs}, in the journal {events}"
         assert all(near), f"unlocked on the wire {runs}, in the journal {events}"
 
+
+def serving(machine: Machine, active: str) -> Door:
+    """The door as a user sets it up: configured, robin restored from an export, enabled, and the machine restarted."""
+    door = Door(machine, active)
+    door.configure()
+    machine.write("/etc/test-pull", "pull-down\n" if active == "high" else "pull-up\n")
+    door.sh("tar -xOf /dev/vdb people.facelatch >/srv/people.facelatch")
+    door.run("runuser", "-u", "facelatch", "--", "facelatch", "people", "import", "/srv/people.facelatch", seconds=60)
+    door.run("systemctl", "enable", UNIT)
+    machine.restart("systemctl", "reboot")
+    with machine.measured("booted to READY"):
+        door.until(door.ready, 60, "READY")
+    return door

@@ -32,6 +32,19 @@ def new_disk(path: Path, backing: Path) -> Path:
     return path
 
 
+def start_qemu(image: Path, disk: Path, work: Path, words: str, devices: list[str]) -> subprocess.Popen[bytes]:
+    """Starts a machine, with `words` for its kernel; it ends with this process, however that ends."""
+    command = [
+        *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
+        *("-M", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-serial", f"file:{work}/console"),
+        *("-kernel", image / "vmlinuz", "-initrd", image / "initrd.img", "-append", f"{KERNEL_LINE} {words}"),
+        *("-drive", f"file={disk},if=virtio,format=qcow2,cache=writeback", "-device", "virtio-rng-pci", *devices),
+    ]
+    with (work / "qemu.log").open("w") as log:
+        return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log)
+
+
 class Machine:
     """A virtual machine; `run` runs a command in it. QEMU emulates the processor, so it needs nothing of the host."""
 
@@ -41,21 +54,14 @@ class Machine:
         self._numbers = itertools.count()
         self._received = b""
         (work / "agent").unlink(missing_ok=True)
-        command = [
-            # It ends with this process, however that ends.
-            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
-            *("-M", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", "2", "-m", "1024"),
-            *("-nodefaults", "-no-user-config", "-display", "none", "-net", "none"),
-            *("-serial", f"file:{work}/console", "-kernel", image / "vmlinuz", "-initrd", image / "initrd.img"),
-            *("-append", KERNEL_LINE, "-drive", f"file={disk},if=virtio,format=qcow2,cache=writeback"),
-            *("-drive", f"file={clips},if=virtio,format=raw,readonly=on", "-device", "virtio-rng-pci"),
+        devices = [
+            *("-smp", "2", "-m", "1024", "-drive", f"file={clips},if=virtio,format=raw,readonly=on"),
             *("-device", "i6300esb", "-action", "watchdog=reset", "-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=agent,path={work}/agent,server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=agent"),
             *("-chardev", f"file,id=trace,path={work}/trace", "-device", "virtserialport,chardev=trace,name=trace"),
         ]
-        log = (work / "qemu.log").open("w")
-        self._qemu = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log)
+        self._qemu = start_qemu(image, disk, work, "", devices)
         try:
             self._port = self.until(self._connected, 10, "QEMU has started")
             self.await_boot()

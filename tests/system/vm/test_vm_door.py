@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import serving
-from door import LATEST_SECONDS, UNIT, UNLOCK_SECONDS, Door
+from door import LATEST_SECONDS, UNIT, UNLOCK_SECONDS, Door, serving
 from machine import PATIENCE, Machine
 
 pytestmark = pytest.mark.system
@@ -58,14 +58,14 @@ def test_a_stop_while_unlocked_locks_at_once(door: Door):
     assert seconds < 2 * PATIENCE
     door.until(lambda: door.unit("ActiveState") == "inactive", 20, "stopped")
     assert (door.unit("Result"), door.line()) == ("success", door.locked)
-    print(f"measured: SIGTERM while unlocked to locked: {seconds} s")
+    sys.stdout.write(f"measured: SIGTERM while unlocked to locked: {seconds} s\n")
 
 
 def test_kill_9_while_unlocked_locks_and_the_door_serves_again(door: Door):
     door.let_in()
     restarts = door.unit("NRestarts")
     seconds = door.until_line(door.locked, 30, "kill", "-KILL", door.unit("MainPID"))
-    print(f"measured: SIGKILL while unlocked to locked: {seconds} s")
+    sys.stdout.write(f"measured: SIGKILL while unlocked to locked: {seconds} s\n")
     door.await_restart(restarts, "SIGKILL")
     assert door.line() == door.locked
 
@@ -75,7 +75,7 @@ def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
     door.let_in()
     restarts = door.unit("NRestarts")
     seconds = door.until_line(door.locked, 60, "kill", "-STOP", door.unit("MainPID"))
-    print(f"measured: SIGSTOP while unlocked to locked: {seconds} s")
+    sys.stdout.write(f"measured: SIGSTOP while unlocked to locked: {seconds} s\n")
     assert seconds < 15 + 3 * PATIENCE
     door.await_restart(restarts, "SIGSTOP")
     assert door.line() == door.locked
@@ -85,7 +85,7 @@ def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_ther
     door.let_in()
     restarts = door.unit("NRestarts")
     ceiling = door.until_line(door.locked, 60, "systemctl", "set-property", "--runtime", UNIT, "MemoryMax=60M")
-    print(f"measured: memory ceiling hit while unlocked to locked: {ceiling} s")
+    sys.stdout.write(f"measured: memory ceiling hit while unlocked to locked: {ceiling} s\n")
     door.until(lambda: "oom-kill" in door.sh(f"journalctl -b -u {UNIT} -o cat"), 20, "ended for want of memory")
     door.run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=512M")
     door.await_restart(restarts, "memory ceiling")
@@ -102,7 +102,7 @@ def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(doo
         door.let_in()
         seconds = door.until_line(door.locked, 30, "true")
         assert seconds < LATEST_SECONDS + 2
-        print(f"measured: loop hung while unlocked to locked: {seconds} s")
+        sys.stdout.write(f"measured: loop hung while unlocked to locked: {seconds} s\n")
     finally:
         door.sh("kill -CONT $(pidof systemd-journald)")
     door.until(lambda: door.events("door.ceiling"), 20, "door.ceiling in the journal")
