@@ -51,11 +51,12 @@ def black(frames: int) -> Iterator[Image]:
 def make_disk(path: Path, home: Path) -> None:
     """A tar with the clips as YUYV frames, and an export of the gallery in which robin is enrolled."""
     with tarfile.open(path, "w") as tar:
-        _add(tar, "porch", demo_clip.clip([(None, 1.0)], 1), SIZE)
+        porch = list(demo_clip.clip([(None, 1.0)], 1))
+        _add(tar, "porch", porch, SIZE)
+        _add(tar, "porch", porch, (320, 240))
         robin = list(before_the_door(ROBIN, 24, 2, 10))
         _add(tar, "robin", robin, SIZE)
         _add(tar, "robin", robin, (320, 240))
-        _add(tar, "robin", robin, (160, 120))
         _add(tar, "still", robin[:1], SIZE)
         _add(tar, "stranger", before_the_door(STRANGER, 24, 3, 10), SIZE)
         _add(tar, "newcomer", before_the_door(NEWCOMER, 40, 1, 22), SIZE)

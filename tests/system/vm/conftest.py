@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scenarios")]
 
 from clips import make_disk  # noqa: E402
+from door import UNIT, Door, serving  # noqa: E402
 from machine import Machine, new_disk  # noqa: E402
 
 
@@ -33,9 +34,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "clips.tar"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
-    """Boots machines with a fresh disk each; they end with the module."""
+    """Boots machines with a fresh disk each; they end with the tests."""
     machines: list[Machine] = []
 
     def booted() -> Machine:
@@ -46,3 +47,38 @@ def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     yield booted
     for machine in machines:
         machine.cut_power()
+
+
+@pytest.fixture(scope="session")
+def active_high(boot: Callable[[], Machine]) -> Door:
+    """A door whose relay unlocks while its line is high."""
+    return serving(boot(), "high")
+
+
+@pytest.fixture(scope="session")
+def active_low(boot: Callable[[], Machine]) -> Door:
+    """A door whose relay unlocks while its line is low."""
+    return serving(boot(), "low")
+
+
+@pytest.fixture
+def door(active_high: Door) -> Iterator[Door]:
+    """Serving, as configured for this machine, nobody in view."""
+    yield from watched(active_high)
+
+
+@pytest.fixture(params=["high", "low"])
+def either_door(request: pytest.FixtureRequest) -> Iterator[Door]:
+    """The same, once for each kind of relay."""
+    yield from watched(request.getfixturevalue(f"active_{request.param}"))
+
+
+def watched(door: Door) -> Iterator[Door]:
+    """After each test: its line was driven to unlocked only when the journal has an unlocking, and once for each."""
+    door.show("porch")
+    door.press(down=False)
+    if not door.ready():
+        door.run("systemctl", "reset-failed", UNIT, check=False)
+        door.start()
+    yield door
+    door.assert_unlocked_only_when_granted()

@@ -31,6 +31,8 @@ stale_after_seconds = {stale}
 retry_seconds = 0.0
 refusals_before_lockout = 100
 cooldown_seconds = 1.0
+[enrolment]
+timeout_seconds = 300.0
 [door]
 unlock_seconds = {unlock}
 [gpio]
@@ -119,14 +121,14 @@ class Door:
     def _newer(self, kind: str, before: int, reason: str | None) -> bool:
         return any(reason in (None, event.get("REASON")) for event in self.events(kind)[before:])
 
-    def let_in(self, clip: str = "robin", rate: float = 5.0) -> None:
+    def let_in(self, clip: str = "robin", rate: float = 5.0, back_to: str = "porch") -> None:
         """Lets somebody who is enrolled come before the camera; returns with the door just unlocked."""
         self.until(lambda: self.line() == self.locked, 20, "locked")
         self.show(clip, rate)
         try:
             seconds = self.until_line(self.unlocked, 30 * PATIENCE, "true")
         finally:
-            self.show("porch")
+            self.show(back_to)
         sys.stdout.write(f"measured: {clip} in view to unlocked: {seconds:.1f} s\n")
 
     def edges(self) -> list[Edge]:

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
 
 import pytest
-from door import LATEST_SECONDS, UNIT, UNLOCK_SECONDS, Door, serving
-from machine import PATIENCE, Machine
+from door import LATEST_SECONDS, UNIT, UNLOCK_SECONDS, Door
+from machine import PATIENCE
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module")
-def served(boot: Callable[[], Machine]) -> Door:
-    return serving(boot(), "high")
+def test_from_power_on_to_ready_the_line_is_driven_once_and_to_the_safe_level(either_door: Door):
+    door = either_door
+    ready = float(door.events("daemon.ready")[0]["__MONOTONIC_TIMESTAMP"]) / 1e6
+    assert [edge.unlocked for edge in door.edges() if edge.at < ready] == [False]
 
 
-@pytest.fixture
-def door(served: Door) -> Iterator[Door]:
-    """Serving, nobody in view. After each test: unlocked on the wire only when somebody was granted."""
-    served.show("porch")
-    if not served.ready():
-        served.run("systemctl", "reset-failed", UNIT, check=False)
-        served.start()
-    yield served
-    served.assert_unlocked_only_when_granted()
-
-
-def test_from_power_on_to_ready_the_line_is_driven_once_and_to_the_safe_level(door: Door):
-    assert [edge.unlocked for edge in door.edges()] == [False]
-    assert door.line() == door.locked
-
-
-def test_an_enrolled_person_unlocks_the_line_and_it_locks_again_in_time(door: Door):
+def test_an_enrolled_person_unlocks_the_line_and_it_locks_again_in_time(either_door: Door):
+    door = either_door
     door.let_in()
     seconds = door.until_line(door.locked, 20, "true")
     assert seconds < UNLOCK_SECONDS + 2
@@ -50,8 +35,9 @@ def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
     assert len(door.edges()) == before
 
 
-def test_a_stop_while_unlocked_locks_at_once(door: Door):
+def test_a_stop_while_unlocked_locks_at_once(either_door: Door):
     """SIGTERM."""
+    door = either_door
     door.let_in()
     with door.expecting("daemon.stopping", 10):
         seconds = door.until_line(door.locked, 20, "systemctl", "stop", "--no-block", UNIT)
@@ -61,7 +47,29 @@ def test_a_stop_while_unlocked_locks_at_once(door: Door):
     sys.stdout.write(f"measured: SIGTERM while unlocked to locked: {seconds} s\n")
 
 
-def test_kill_9_while_unlocked_locks_and_the_door_serves_again(door: Door):
+def test_a_restart_while_unlocked_locks_and_the_door_serves_again(either_door: Door):
+    door = either_door
+    door.let_in()
+    seconds = door.until_line(door.locked, 60, "systemctl", "restart", "--no-block", UNIT)
+    assert seconds < 2 * PATIENCE
+    pid = door.unit("MainPID")
+    door.until(lambda: door.ready() and door.unit("MainPID") != pid, 60, "serving again")
+
+
+def test_upgrading_keeps_the_line_locked(either_door: Door):
+    """The same version again: what is stopped, swapped and started is the same."""
+    door = either_door
+    before, slot = len(door.edges()), door.run("readlink", "/opt/facelatch")
+    with door.measured("upgrade"):
+        install = "sh /srv/repo/deploy/install.sh --no-apt --upgrade --wheel /srv/wheels/facelatch-*.whl"
+        door.sh(f"PIP_NO_INDEX=1 {install}", seconds=200)
+    assert door.ready()
+    assert door.run("readlink", "/opt/facelatch") != slot
+    assert [edge for edge in door.edges()[before:] if edge.unlocked] == []
+
+
+def test_kill_9_while_unlocked_locks_and_the_door_serves_again(either_door: Door):
+    door = either_door
     door.let_in()
     restarts = door.unit("NRestarts")
     seconds = door.until_line(door.locked, 30, "kill", "-KILL", door.unit("MainPID"))
@@ -70,8 +78,9 @@ def test_kill_9_while_unlocked_locks_and_the_door_serves_again(door: Door):
     assert door.line() == door.locked
 
 
-def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
+def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
     """The lock's own timer is stopped with the process, so this is the longest an unlocking can last."""
+    door = either_door
     door.let_in()
     restarts = door.unit("NRestarts")
     seconds = door.until_line(door.locked, 60, "kill", "-STOP", door.unit("MainPID"))
@@ -81,7 +90,8 @@ def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
     assert door.line() == door.locked
 
 
-def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(door: Door):
+def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(either_door: Door):
+    door = either_door
     door.let_in()
     restarts = door.unit("NRestarts")
     ceiling = door.until_line(door.locked, 60, "systemctl", "set-property", "--runtime", UNIT, "MemoryMax=60M")
@@ -132,7 +142,8 @@ def test_a_clock_that_jumps_while_unlocked_changes_nothing(door: Door, jump: str
     assert (door.ready(), door.unit("NRestarts")) == (True, restarts)
 
 
-def test_restarting_the_whole_machine_while_unlocked_locks_and_never_unlocks_again(door: Door):
+def test_restarting_the_whole_machine_while_unlocked_locks_and_never_unlocks_again(either_door: Door):
+    door = either_door
     door.let_in()
     (door.machine.work / "trace").write_text("")
     door.machine.restart("systemctl", "reboot")
