@@ -1,5 +1,6 @@
 #!/bin/sh
-# The system tests: a real systemd and a real journal in namespaces, on a copy-on-write view of this machine.
+# The system tests: a real systemd and a real journal in namespaces, on a copy-on-write view of this machine; then in
+# a virtual machine of their own, with lines, cameras and power cuts (vm/build.sh makes it).
 #
 #   sudo sh tests/system/run.sh [PYTEST ARGUMENTS]      after tests/run.sh, whose .venv it uses
 #
@@ -52,5 +53,16 @@ echo "system tests: fetching wheels"
             "$(echo "$scratch"/wheels/facelatch-*.whl)[pi]"
 } >"$scratch/log" 2>&1 || skip "the wheels cannot be fetched: $(tail -n 3 "$scratch/log")"
 
-FACELATCH_WHEELS=$scratch/wheels timeout --kill-after=30 1500 \
+# The virtual machine, for what needs a line, a camera and a kernel of its own. Where it cannot be had, its tests are
+# skipped, and said so; where it cannot be built although all is there, that is a fault of ours.
+mkdir "$scratch/vm"
+built=0
+PIP=$scratch/pip/bin/python bash tests/system/vm/build.sh "$scratch/vm" "$scratch/wheels" 2>"$scratch/log" || built=$?
+case $built in
+    0) export FACELATCH_VM="$scratch/vm" ;;
+    75) printf 'SYSTEM TESTS SKIPPED in a virtual machine: %s\n' "$(cat "$scratch/log")" ;;
+    *) cat "$scratch/log" >&2; exit 1 ;;
+esac
+
+FACELATCH_WHEELS=$scratch/wheels timeout --kill-after=30 3000 \
     "$python" -m pytest -q -m system tests/system --basetemp="$scratch/pytest" "$@"

@@ -1,0 +1,84 @@
+"""Makes the virtual machine's second disk: what its camera is to see, and who is enrolled."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import demo_bust
+import demo_clip
+import numpy as np
+
+from facelatch.values import Image
+
+ROBIN, STRANGER, NEWCOMER = "nobody-1", "nobody-2", "nobody-5"
+SIZE = (demo_clip.WIDTH_PX, demo_clip.HEIGHT_PX)
+
+
+def facelatch(home: Path, *arguments: str) -> None:
+    """The command line as it is in this checkout, on a gallery in `home`."""
+    config = home / "facelatch.toml"
+    config.write_text(
+        f'[storage]\nstate_directory = "{home}/state"\n[control]\nsocket = "{home}/control.sock"\ngroup = ""\n'
+    )
+    command = [sys.executable, "-m", "facelatch", "--config", str(config), *arguments]
+    environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def before_the_door(name: str, frames: int, seed: int, yaw: float) -> Iterator[Image]:
+    """Somebody who stands before the camera and slowly turns the head to both sides."""
+    rng = np.random.default_rng(seed)
+    scene = demo_clip.porch(rng)
+    bust = demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name])
+    for turn in np.linspace(0, 2 * np.pi, frames, endpoint=False):
+        pose = demo_clip.Pose(x_px=300, face_px=170, yaw=yaw * np.sin(turn), pitch=5 * np.cos(turn))
+        yield demo_clip.draw(scene, [(bust, pose)], rng)
+
+
+def black(frames: int) -> Iterator[Image]:
+    """A covered lens: nothing but the noise of the sensor."""
+    rng = np.random.default_rng(4)
+    for _ in range(frames):
+        yield rng.integers(0, 3, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+
+
+def make_disk(path: Path, home: Path) -> None:
+    """A tar with the clips as YUYV frames, and an export of the gallery in which robin is enrolled."""
+    with tarfile.open(path, "w") as tar:
+        porch = list(demo_clip.clip([(None, 1.0)], 1))
+        _add(tar, "porch", porch, SIZE)
+        _add(tar, "porch", porch, (320, 240))
+        robin = list(before_the_door(ROBIN, 24, 2, 10))
+        _add(tar, "robin", robin, SIZE)
+        _add(tar, "robin", robin, (320, 240))
+        _add(tar, "still", robin[:1], SIZE)
+        _add(tar, "stranger", before_the_door(STRANGER, 24, 3, 10), SIZE)
+        _add(tar, "newcomer", before_the_door(NEWCOMER, 40, 1, 22), SIZE)
+        _add(tar, "black", black(8), SIZE)
+        demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 8, 1), home / "enrol")
+        facelatch(home, "enroll", "robin", "--images", str(home / "enrol"))
+        facelatch(home, "people", "export", str(home / "people.facelatch"))
+        tar.add(home / "people.facelatch", "people.facelatch")
+
+
+def _add(tar: tarfile.TarFile, name: str, pictures: Iterable[Image], size: tuple[int, int]) -> None:
+    frames = b"".join(_yuyv(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)) for picture in pictures)
+    entry = tarfile.TarInfo(f"{name}.{size[0]}x{size[1]}")
+    entry.size = len(frames)
+    tar.addfile(entry, io.BytesIO(frames))
+
+
+def _yuyv(picture: np.ndarray) -> bytes:
+    """As a USB camera sends it: brightness of each pixel, colour of each second one."""
+    yuv = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV)
+    packed = np.empty((*yuv.shape[:2], 2), np.uint8)
+    packed[..., 0] = yuv[..., 0]
+    packed[:, 0::2, 1] = yuv[:, 0::2, 1]
+    packed[:, 1::2, 1] = yuv[:, 0::2, 2]
+    return packed.tobytes()

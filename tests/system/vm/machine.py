@@ -1,0 +1,158 @@
+"""A virtual machine that boots the image of build.sh, and the door in it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "6"))
+"""By how much a busy machine may be slower than an idle one: every limit is multiplied with it."""
+
+KERNEL_LINE = (
+    "console=ttyS0 root=/dev/vda rw quiet mitigations=off nowatchdog tsc=reliable random.trust_cpu=on"
+    " systemd.show_status=0 trace_event=gpio:gpio_value,gpio:gpio_direction trace_clock=mono trace_buf_size=8M"
+)
+"""Every write to a GPIO line is traced by the kernel, from its first moment on."""
+
+
+def new_disk(path: Path, backing: Path) -> Path:
+    """A disk that starts as `backing` is and keeps what is written to it."""
+    kind = "raw" if backing.suffix == ".img" else "qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", backing, path]
+    subprocess.run(command, check=True)
+    return path
+
+
+def start_qemu(image: Path, disk: Path, work: Path, words: str, devices: list[str]) -> subprocess.Popen[bytes]:
+    """Starts a machine, with `words` for its kernel; it ends with this process, however that ends."""
+    command = [
+        *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
+        *("-M", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-serial", f"file:{work}/console"),
+        *("-kernel", image / "vmlinuz", "-initrd", image / "initrd.img", "-append", f"{KERNEL_LINE} {words}"),
+        *("-drive", f"file={disk},if=virtio,format=qcow2,cache=writeback", "-device", "virtio-rng-pci", *devices),
+    ]
+    with (work / "qemu.log").open("w") as log:
+        return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log)
+
+
+class Machine:
+    """A virtual machine; `run` runs a command in it. QEMU emulates the processor, so it needs nothing of the host."""
+
+    def __init__(self, image: Path, disk: Path, clips: Path, work: Path) -> None:
+        work.mkdir(exist_ok=True, parents=True)
+        self.work, self.boot_id, self.status, self.output = work, "", 0, ""
+        self._numbers = itertools.count()
+        self._received = b""
+        (work / "agent").unlink(missing_ok=True)
+        devices = [
+            *("-smp", "2", "-m", "1024", "-drive", f"file={clips},if=virtio,format=raw,readonly=on"),
+            *("-device", "i6300esb", "-action", "watchdog=reset", "-device", "virtio-serial-pci"),
+            *("-chardev", f"socket,id=agent,path={work}/agent,server=on,wait=off"),
+            *("-device", "virtserialport,chardev=agent,name=agent"),
+            *("-chardev", f"file,id=trace,path={work}/trace", "-device", "virtserialport,chardev=trace,name=trace"),
+        ]
+        self._qemu = start_qemu(image, disk, work, "", devices)
+        try:
+            self._port = self.until(self._connected, 10, "QEMU has started")
+            self.await_boot()
+        except BaseException:
+            self.cut_power()
+            raise
+
+    def _connected(self) -> socket.socket | None:
+        if self._qemu.poll() is not None:
+            raise RuntimeError(f"QEMU ended: {(self.work / 'qemu.log').read_text()}")
+        port = socket.socket(socket.AF_UNIX)
+        with suppress(OSError):
+            port.connect(str(self.work / "agent"))
+            return port
+        port.close()
+        return None
+
+    def await_boot(self) -> None:
+        """Waits until the agent in it says hello again."""
+        last, deadline = self.boot_id, time.monotonic() + 60 * PATIENCE
+        while self.boot_id == last:
+            self.boot_id = self._answer(deadline).get("booted", last)
+
+    def _answer(self, deadline: float) -> dict[str, Any]:
+        while b"\n" not in self._received:
+            self._port.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                more = self._port.recv(1 << 20)
+            except TimeoutError:
+                raise AssertionError(f"no answer from the machine; its console: {self.console()[-2000:]}") from None
+            assert more, f"the machine is gone; its console: {self.console()[-2000:]}"
+            self._received += more
+        line, self._received = self._received.split(b"\n", 1)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def restart(self, *command: str) -> None:
+        """Runs `command`, which restarts the machine before anybody can say how it ended; returns when it is back."""
+        self._ask(command, "", 30)
+        self.await_boot()
+
+    def _ask(self, command: tuple[str, ...], stdin: str, seconds: float) -> int:
+        number = next(self._numbers)
+        request = {"id": number, "command": command, "stdin": stdin, "seconds": seconds * PATIENCE}
+        self._port.sendall(json.dumps(request).encode() + b"\n")
+        return number
+
+    def run(self, *command: str, check: bool = True, stdin: str = "", seconds: float = 30) -> str:
+        """Standard output of `command` in it, stripped; fails the test when it fails."""
+        number = self._ask(command, stdin, seconds)
+        answer, deadline = {"id": None}, time.monotonic() + (seconds + 10) * PATIENCE
+        while answer.get("id") != number:
+            answer = self._answer(deadline)
+            if booted := answer.get("booted"):
+                self.boot_id = booted
+                raise AssertionError("the machine was restarted while it ran a command")
+        self.status = answer["status"]
+        self.output = answer["output"] + answer["errors"]
+        if check:
+            assert self.status == 0, f"{' '.join(command)}: exit code {self.status}\n{self.output}"
+        return str(answer["output"]).strip()
+
+    def sh(self, script: str, check: bool = True, seconds: float = 30) -> str:
+        """The same for a line of shell."""
+        return self.run("sh", "-c", script, check=check, seconds=seconds)
+
+    def write(self, path: str, text: str) -> None:
+        """Writes a file in it, and the folder it lies in."""
+        self.run("mkdir", "-p", str(Path(path).parent))
+        self.run("tee", path, stdin=text)
+
+    def until(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
+        """Waits for `condition` to hold, `seconds` on an idle machine; returns what it returned."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"not within {seconds * PATIENCE:.0f} s: {what}"
+            time.sleep(0.2)
+        return value
+
+    @contextmanager
+    def measured(self, what: str) -> Iterator[None]:
+        """Prints how long it took, for the table in README.md: `run.sh -rP` shows it."""
+        begin = time.monotonic()
+        yield
+        sys.stdout.write(f"measured: {what}: {time.monotonic() - begin:.1f} s\n")
+
+    def console(self) -> str:
+        """What the kernel printed."""
+        return (self.work / "console").read_text(errors="replace")
+
+    def cut_power(self) -> None:
+        """QEMU is killed: whatever the machine had not yet written is lost."""
+        self._qemu.kill()
+        self._qemu.wait()

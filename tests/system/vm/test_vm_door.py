@@ -1,0 +1,161 @@
+"""A real line, a real V4L2 camera, a door that is unlocked: who comes in, and what faults do then."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from door import LATEST_SECONDS, UNIT, UNLOCK_SECONDS, Door
+from machine import PATIENCE
+
+pytestmark = pytest.mark.system
+
+
+def test_from_power_on_to_ready_the_line_is_driven_once_and_to_the_safe_level(either_door: Door):
+    door = either_door
+    ready = float(door.events("daemon.ready")[0]["__MONOTONIC_TIMESTAMP"]) / 1e6
+    assert [edge.unlocked for edge in door.edges() if edge.at < ready] == [False]
+
+
+def test_an_enrolled_person_unlocks_the_line_and_it_locks_again_in_time(either_door: Door):
+    door = either_door
+    door.let_in()
+    seconds = door.until_line(door.locked, 20, "true")
+    assert seconds < UNLOCK_SECONDS + 2
+    first, second = door.edges()[-2:]
+    assert (first.unlocked, second.unlocked) == (True, False)
+    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < UNLOCK_SECONDS + 2
+    assert {event["PERSON"] for event in door.events("visit.granted")} == {"robin"}
+
+
+def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
+    before = len(door.edges())
+    with door.expecting("visit.refused", 40):
+        door.show("stranger")
+    assert len(door.edges()) == before
+
+
+def test_a_stop_while_unlocked_locks_at_once(either_door: Door):
+    """SIGTERM."""
+    door = either_door
+    door.let_in()
+    with door.expecting("daemon.stopping", 10):
+        seconds = door.until_line(door.locked, 20, "systemctl", "stop", "--no-block", UNIT)
+    assert seconds < 2 * PATIENCE
+    door.until(lambda: door.unit("ActiveState") == "inactive", 20, "stopped")
+    assert (door.unit("Result"), door.line()) == ("success", door.locked)
+    sys.stdout.write(f"measured: SIGTERM while unlocked to locked: {seconds} s\n")
+
+
+def test_a_restart_while_unlocked_locks_and_the_door_serves_again(either_door: Door):
+    door = either_door
+    door.let_in()
+    seconds = door.until_line(door.locked, 60, "systemctl", "restart", "--no-block", UNIT)
+    assert seconds < 2 * PATIENCE
+    pid = door.unit("MainPID")
+    door.until(lambda: door.ready() and door.unit("MainPID") != pid, 60, "serving again")
+
+
+def test_upgrading_keeps_the_line_locked(either_door: Door):
+    """The same version again: what is stopped, swapped and started is the same."""
+    door = either_door
+    before, slot = len(door.edges()), door.run("readlink", "/opt/facelatch")
+    with door.measured("upgrade"):
+        install = "sh /srv/repo/deploy/install.sh --no-apt --upgrade --wheel /srv/wheels/facelatch-*.whl"
+        door.sh(f"PIP_NO_INDEX=1 {install}", seconds=200)
+    assert door.ready()
+    assert door.run("readlink", "/opt/facelatch") != slot
+    assert [edge for edge in door.edges()[before:] if edge.unlocked] == []
+
+
+def test_kill_9_while_unlocked_locks_and_the_door_serves_again(either_door: Door):
+    door = either_door
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    seconds = door.until_line(door.locked, 30, "kill", "-KILL", door.unit("MainPID"))
+    sys.stdout.write(f"measured: SIGKILL while unlocked to locked: {seconds} s\n")
+    door.await_restart(restarts, "SIGKILL")
+    assert door.line() == door.locked
+
+
+def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
+    """The lock's own timer is stopped with the process, so this is the longest an unlocking can last."""
+    door = either_door
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    seconds = door.until_line(door.locked, 60, "kill", "-STOP", door.unit("MainPID"))
+    sys.stdout.write(f"measured: SIGSTOP while unlocked to locked: {seconds} s\n")
+    assert seconds < 15 + 3 * PATIENCE
+    door.await_restart(restarts, "SIGSTOP")
+    assert door.line() == door.locked
+
+
+def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(either_door: Door):
+    door = either_door
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    ceiling = door.until_line(door.locked, 60, "systemctl", "set-property", "--runtime", UNIT, "MemoryMax=60M")
+    sys.stdout.write(f"measured: memory ceiling hit while unlocked to locked: {ceiling} s\n")
+    door.until(lambda: "oom-kill" in door.sh(f"journalctl -b -u {UNIT} -o cat"), 20, "ended for want of memory")
+    door.run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=512M")
+    door.await_restart(restarts, "memory ceiling")
+    assert door.line() == door.locked
+
+
+def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(door: Door):
+    """A journal that no longer reads: its queue is full, and the loop blocks in writing the event of the unlocking."""
+    door.configure(unlock="9.0")
+    door.run("systemctl", "restart", UNIT, seconds=60)
+    door.sh("kill -STOP $(pidof systemd-journald)")
+    try:
+        door.run("python3", "-c", FILL_THE_JOURNAL)
+        door.let_in()
+        seconds = door.until_line(door.locked, 30, "true")
+        assert seconds < LATEST_SECONDS + 2
+        sys.stdout.write(f"measured: loop hung while unlocked to locked: {seconds} s\n")
+    finally:
+        door.sh("kill -CONT $(pidof systemd-journald)")
+    door.until(lambda: door.events("door.ceiling"), 20, "door.ceiling in the journal")
+    door.configure()
+
+
+FILL_THE_JOURNAL = """
+import socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.setblocking(False)
+try:
+    while True:
+        journal.sendto(b"MESSAGE=full\\n", "/run/systemd/journal/socket")
+except BlockingIOError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("jump", ["+1 day", "-2 days"])
+def test_a_clock_that_jumps_while_unlocked_changes_nothing(door: Door, jump: str):
+    door.let_in()
+    restarts = door.unit("NRestarts")
+    seconds = door.until_line(door.locked, 30, "date", "--set", jump)
+    assert seconds < UNLOCK_SECONDS + 2
+    first, second = door.edges()[-2:]
+    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < UNLOCK_SECONDS + 2
+    assert (door.ready(), door.unit("NRestarts")) == (True, restarts)
+
+
+def test_restarting_the_whole_machine_while_unlocked_locks_and_never_unlocks_again(either_door: Door):
+    door = either_door
+    door.let_in()
+    (door.machine.work / "trace").write_text("")
+    door.machine.restart("systemctl", "reboot")
+    last = door.edges_of((door.machine.work / "trace").read_text())[-1]
+    assert not last.unlocked
+    door.until(door.ready, 60, "READY")
+    assert [edge.unlocked for edge in door.edges()] == [False]
+
+
+def test_a_kernel_that_crashes_is_restarted_by_the_hardware_watchdog(door: Door):
+    door.run("sysctl", "-w", "kernel.panic=0")
+    with door.measured("kernel crash to booted again"):
+        door.machine.restart("sh", "-c", "echo c >/proc/sysrq-trigger")
+    door.until(door.ready, 60, "READY")
+    assert [edge.unlocked for edge in door.edges()] == [False]
