@@ -6,7 +6,7 @@ emulate() {
     (
         place=$1 processor=$2
         shift 2
-        in_root "$place" /emulator/ld-linux-x86-64.so.2 --library-path /emulator /emulator/qemu-aarch64 \
+        in_root "$place" /opt/emulator/ld-linux-x86-64.so.2 --library-path /opt/emulator /opt/emulator/qemu-aarch64 \
             -cpu "$processor" -E OMP_NUM_THREADS=1 -E PYTHONPATH=/opt/packages "$@"
     )
 }

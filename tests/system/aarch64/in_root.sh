@@ -19,7 +19,7 @@ for processor in cortex-a72 cortex-a76; do
     cpuinfo "$processor" >"$root/srv/cpuinfo"
     mount --bind "$root/srv/cpuinfo" "$root/proc/cpuinfo"
     emulate "$root" "$processor" /usr/bin/python3.11 "$here/results.py" /srv/inputs "/srv/results-$processor.json"
-    emulate "$root" "$processor" -plugin /emulator/count_instructions.so -d plugin -D /tmp/counts.log \
+    emulate "$root" "$processor" -plugin /opt/emulator/count_instructions.so -d plugin -D /tmp/counts.log \
         /usr/bin/python3.11 "$here/counts.py" /srv/inputs /tmp/counts.log "/srv/counts-$processor.json" ${peers:+/srv/peers}
     umount "$root/proc/cpuinfo"
 done

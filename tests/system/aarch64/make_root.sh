@@ -19,13 +19,13 @@ for package in "$root"/var/cache/apt/archives/*.deb; do
 done
 if [ -L "$root/proc" ]; then rm "$root/proc"; fi
 rm -rf "${root:?}"/dev/*
-mkdir -p "$root/proc" "$root/sys/devices/system/cpu" "$root/emulator" "$root/srv"
+mkdir -p "$root/proc" "$root/sys/devices/system/cpu" "$root/opt/emulator" "$root/srv"
 for file in possible present online; do echo 0-3 >"$root/sys/devices/system/cpu/$file"; done
 
 # The emulator needs libraries of this machine, not of the root.
-cp /usr/bin/qemu-aarch64 "$root/emulator/"
-ldd /usr/bin/qemu-aarch64 | grep -oE '/[^ ]+' | xargs -I{} cp {} "$root/emulator/"
-gcc -Wall -Wextra -O2 -shared -fPIC -o "$root/emulator/count_instructions.so" "$here/count_instructions.c"
+cp /usr/bin/qemu-aarch64 "$root/opt/emulator/"
+ldd /usr/bin/qemu-aarch64 | grep -oE '/[^ ]+' | xargs -I{} cp {} "$root/opt/emulator/"
+gcc -Wall -Wextra -O2 -shared -fPIC -o "$root/opt/emulator/count_instructions.so" "$here/count_instructions.c"
 
 cp "$wheel" "$root/srv/"
 furnish "$root"
