@@ -5,10 +5,14 @@
 #   sudo sh tests/system/run.sh [PYTEST ARGUMENTS]      after tests/run.sh, whose .venv it uses
 #
 # Says what is missing and ends well where they cannot run: without root, systemd, overlayfs, or apt's packages.
+# First those of the Pi's camera stack (camera/run.sh), in a trixie root of their own. aarch64/run.sh is started by hand.
 # FACELATCH_PATIENCE (6) is by how much this machine may be slower than an idle one.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
+
+# Needs no systemd, so it is not skipped with the rest.
+sh tests/system/camera/run.sh "$@"
 
 skip() { printf 'SYSTEM TESTS SKIPPED: %s\n' "$*"; exit 0; }
 

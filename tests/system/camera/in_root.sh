@@ -28,7 +28,9 @@ tests() {
 
 status=0
 tests -m system --confcutdir=tests/system/camera tests/system/camera "$@" || status=$?
-if [ $# = 0 ]; then # with arguments, somebody looks for something
+if [ $# = 0 ]; then
     tests -m "not slow and not system" tests/daemon || status=$?
+elif [ "$status" = 5 ]; then # somebody looks for other tests
+    status=0
 fi
 exit "$status"
