@@ -1,4 +1,4 @@
-"""The installed unit under a real systemd and a real journal: starting, dying, refusing, upgrading, leaving."""
+"""The installed unit under a real systemd and a real journal: starting, refusing to, its sandbox, failing cameras."""
 
 from __future__ import annotations
 
