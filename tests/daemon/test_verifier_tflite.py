@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def crops() -> np.ndarray:
 
 def test_at_least_one_runtime_is_installed():
     assert any(importlib.util.find_spec(module) for module in RUNTIMES.values())
+
+
+def test_without_litert_tflite_runtime_takes_over(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Callable[..., Path], crops: np.ndarray
+):
+    """LiteRT is chosen first and may be missing or broken."""
+    pytest.importorskip("tflite_runtime")
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    verifier = TfliteVerifier(tiny_model())
+    assert verifier.runtime.startswith("tflite-runtime")
+    assert verifier.embed(crops[0]).shape == (16,)
 
 
 def test_an_embedding_is_one_float_vector_of_the_manifests_size(verifier: TfliteVerifier, crops: np.ndarray):
