@@ -41,7 +41,7 @@ unlock_seconds = {unlock}
 [gpio]
 lock_active = "{active}"
 """
-"""All else is as shipped. An emulated processor is slow: so are the camera and its limits, and its pictures are small."""
+"""All else is as shipped. An emulated processor is slow: so are camera and limits, and the pictures are small."""
 
 
 @dataclass(frozen=True)
