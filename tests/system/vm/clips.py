@@ -17,7 +17,8 @@ import numpy as np
 from facelatch.values import Image
 
 ROBIN, STRANGER, NEWCOMER = "nobody-1", "nobody-2", "nobody-5"
-SIZE = (demo_clip.WIDTH_PX, demo_clip.HEIGHT_PX)
+SIZE, LARGE = (320, 240), (640, 480)
+"""Small pictures: the processor is an emulated one."""
 
 
 def facelatch(home: Path, *arguments: str) -> None:
@@ -45,7 +46,7 @@ def black(frames: int) -> Iterator[Image]:
     """A covered lens: nothing but the noise of the sensor."""
     rng = np.random.default_rng(4)
     for _ in range(frames):
-        yield rng.integers(0, 3, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+        yield rng.integers(0, 3, (LARGE[1], LARGE[0], 3), dtype=np.uint8)
 
 
 def make_disk(path: Path, home: Path) -> None:
@@ -53,10 +54,10 @@ def make_disk(path: Path, home: Path) -> None:
     with tarfile.open(path, "w") as tar:
         porch = list(demo_clip.clip([(None, 1.0)], 1))
         _add(tar, "porch", porch, SIZE)
-        _add(tar, "porch", porch, (320, 240))
+        _add(tar, "porch", porch, LARGE)
         robin = list(before_the_door(ROBIN, 24, 2, 10))
         _add(tar, "robin", robin, SIZE)
-        _add(tar, "robin", robin, (320, 240))
+        _add(tar, "robin", robin, LARGE)
         _add(tar, "still", robin[:1], SIZE)
         _add(tar, "stranger", before_the_door(STRANGER, 24, 3, 10), SIZE)
         _add(tar, "newcomer", before_the_door(NEWCOMER, 40, 1, 22), SIZE)

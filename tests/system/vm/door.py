@@ -23,12 +23,15 @@ CONFIG = """
 [camera]
 source = "v4l2"
 device = "/dev/video10"
-width_px = 640
-height_px = 480
+width_px = 320
+height_px = 240
+search_width_px = 160
+search_height_px = 120
 rate_fps = 5.0
 stale_after_seconds = {stale}
 [session]
 retry_seconds = 0.0
+silence_seconds = 10.0
 refusals_before_lockout = 100
 cooldown_seconds = 1.0
 [enrolment]
@@ -38,7 +41,7 @@ unlock_seconds = {unlock}
 [gpio]
 lock_active = "{active}"
 """
-"""All else is as shipped. An emulated processor is slow, so the camera is, and lasting refusals cost only time."""
+"""All else is as shipped. An emulated processor is slow: so are camera and limits, and the pictures are small."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Door:
         self._number: int | None = None  # of the lock's line in the kernel
         self.locked, self.unlocked = ("0", "1") if active == "high" else ("1", "0")
 
-    def configure(self, *, stale: float = 8.0, unlock: float = UNLOCK_SECONDS, **replaced: str) -> None:
+    def configure(self, *, stale: float = 20.0, unlock: float = UNLOCK_SECONDS, **replaced: str) -> None:
         """Writes the configuration; `replaced` are other lines for the keys that it has."""
         text = CONFIG.format(stale=stale, unlock=unlock, active=self.active)
         for key, value in replaced.items():
@@ -68,7 +71,7 @@ class Door:
 
     def show(self, clip: str, rate: float = 5.0) -> None:
         """From now on the camera sees this."""
-        name = clip if "." in clip else f"{clip}.640x480"
+        name = clip if "." in clip else f"{clip}.320x240"
         self.sh(f"echo {name} {rate} >/run/camera.next && mv /run/camera.next /run/camera")
 
     def press(self, down: bool) -> None:

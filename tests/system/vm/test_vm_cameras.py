@@ -20,7 +20,7 @@ def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
 def test_a_covered_lens_is_no_fault_and_opens_nothing(door: Door):
     before, faults, restarts = len(door.edges()), len(door.faults()), door.unit("NRestarts")
     door.show("black")
-    door.run("sleep", "12", seconds=20)  # longer than any limit of the camera
+    door.run("sleep", "15", seconds=20)  # longer than a picture may stay the same
     assert door.ready()
     assert (len(door.edges()), len(door.faults()), door.unit("NRestarts")) == (before, faults, restarts)
 
@@ -32,12 +32,13 @@ def test_a_slow_camera_still_lets_in(door: Door):
 @pytest.mark.parametrize(
     ("spoil", "repair", "reason"),
     [
-        (f"systemctl kill -s STOP {FEEDER}", f"systemctl kill -s CONT {FEEDER}", "camera_stale"),
-        ("echo still.640x480 5 >/run/camera", "echo porch.640x480 5 >/run/camera", "picture_frozen"),
+        (f"systemctl kill -s STOP {FEEDER}", f"systemctl kill -s CONT {FEEDER}", "camera_failed"),
+        ("echo still.320x240 5 >/run/camera", "echo porch.320x240 5 >/run/camera", "picture_frozen"),
     ],
     ids=["frozen", "repeating"],
 )
 def test_a_camera_that_hangs_is_a_fault_and_comes_back(door: Door, spoil: str, repair: str, reason: str):
+    """OpenCV gives up a frozen camera after 10 s by itself, before the limit that is set here."""
     restarts = door.unit("NRestarts")
     with door.expecting("fault", 30, reason):
         door.sh(spoil)
@@ -48,11 +49,11 @@ def test_a_camera_that_hangs_is_a_fault_and_comes_back(door: Door, spoil: str, r
 
 def test_a_camera_of_another_size_is_used_as_it_is(door: Door):
     door.run("systemctl", "stop", UNIT)
-    door.show("porch.320x240")
+    door.show("porch.640x480")
     door.run("systemctl", "restart", FEEDER)
     try:
         door.start()
-        door.let_in("robin.320x240", back_to="porch.320x240")
+        door.let_in("robin.640x480", back_to="porch.640x480")
     finally:
         door.run("systemctl", "stop", UNIT)
         door.show("porch")

@@ -11,6 +11,15 @@ from machine import PATIENCE
 pytestmark = pytest.mark.system
 
 
+def assert_relocked_in_time(door: Door, *meanwhile: str) -> None:
+    """After `unlock_seconds` by the loop; where that is slow, by the lock's own timer and not later."""
+    door.until_line(door.locked, 30, *meanwhile)
+    first, second = door.edges()[-2:]
+    assert (first.unlocked, second.unlocked) == (True, False)
+    sys.stdout.write(f"measured: unlocked for {second.at - first.at:.2f} s\n")
+    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < LATEST_SECONDS + 1
+
+
 def test_from_power_on_to_ready_the_line_is_driven_once_and_to_the_safe_level(either_door: Door):
     door = either_door
     ready = float(door.events("daemon.ready")[0]["__MONOTONIC_TIMESTAMP"]) / 1e6
@@ -20,11 +29,7 @@ def test_from_power_on_to_ready_the_line_is_driven_once_and_to_the_safe_level(ei
 def test_an_enrolled_person_unlocks_the_line_and_it_locks_again_in_time(either_door: Door):
     door = either_door
     door.let_in()
-    seconds = door.until_line(door.locked, 20, "true")
-    assert seconds < UNLOCK_SECONDS + 2
-    first, second = door.edges()[-2:]
-    assert (first.unlocked, second.unlocked) == (True, False)
-    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < UNLOCK_SECONDS + 2
+    assert_relocked_in_time(door, "true")
     assert {event["PERSON"] for event in door.events("visit.granted")} == {"robin"}
 
 
@@ -135,10 +140,7 @@ except BlockingIOError:
 def test_a_clock_that_jumps_while_unlocked_changes_nothing(door: Door, jump: str):
     door.let_in()
     restarts = door.unit("NRestarts")
-    seconds = door.until_line(door.locked, 30, "date", "--set", jump)
-    assert seconds < UNLOCK_SECONDS + 2
-    first, second = door.edges()[-2:]
-    assert UNLOCK_SECONDS - 0.5 < second.at - first.at < UNLOCK_SECONDS + 2
+    assert_relocked_in_time(door, "date", "--set", jump)
     assert (door.ready(), door.unit("NRestarts")) == (True, restarts)
 
 
