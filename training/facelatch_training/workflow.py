@@ -21,7 +21,7 @@ from facelatch_training.dataset import (
     load_crops,
     read_index,
 )
-from facelatch_training.distributed import cluster_scope, worker_folder
+from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.metric import MetricData
 from facelatch_training.network import (
@@ -130,7 +130,8 @@ def _train(
         core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start)
         width = recipe.tower.embedding
         tower = widen_tower(core, width)
-        centre_tower(tower, embed(before_turn(tower), _some(crops, recipe.seed)).mean(axis=0))
+        mean = embed(before_turn(tower), _some(crops, recipe.seed)).mean(axis=0)
+        centre_tower(tower, mean_over_workers(mean))
         siamese = build_siamese(tower, build_head(width))
     labels, _ = material.index.labels(material.train)
     alike = (
