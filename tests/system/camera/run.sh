@@ -1,6 +1,6 @@
 #!/bin/sh
 # The Pi's camera path for real: picamera2 on libcamera's virtual camera, under Debian trixie, Python 3.13, numpy 2 and
-# LiteRT, with Facelatch installed by its own installer; then the daemon's unit tests on that platform.
+# LiteRT, with Facelatch installed by its own installer; then unit tests on that platform.
 #
 #   sudo sh tests/system/camera/run.sh [PYTEST ARGUMENTS]
 #
