@@ -10,13 +10,6 @@ pytestmark = pytest.mark.system
 FEEDER = "test-camera.service"
 
 
-def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
-    before = len(door.edges())
-    with door.expecting("visit.refused", 40):
-        door.show("stranger")
-    assert len(door.edges()) == before
-
-
 def test_a_covered_lens_is_no_fault_and_opens_nothing(door: Door):
     before, faults, restarts = len(door.edges()), len(door.faults()), door.unit("NRestarts")
     door.show("black")

@@ -30,7 +30,7 @@ def test_an_enrolled_person_unlocks_the_line_and_it_locks_again_in_time(either_d
     door = either_door
     door.let_in()
     assert_relocked_in_time(door, "true")
-    assert {event["PERSON"] for event in door.events("visit.granted")} == {"robin"}
+    assert door.events("visit.granted")[-1]["PERSON"] == "robin"
 
 
 def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
@@ -40,9 +40,8 @@ def test_a_stranger_is_refused_and_the_line_stays_locked(door: Door):
     assert len(door.edges()) == before
 
 
-def test_a_stop_while_unlocked_locks_at_once(either_door: Door):
+def test_a_stop_while_unlocked_locks_at_once(door: Door):
     """SIGTERM."""
-    door = either_door
     door.let_in()
     with door.expecting("daemon.stopping", 10):
         seconds = door.until_line(door.locked, 20, "systemctl", "stop", "--no-block", UNIT)
@@ -54,16 +53,15 @@ def test_a_stop_while_unlocked_locks_at_once(either_door: Door):
 
 def test_a_restart_while_unlocked_locks_and_the_door_serves_again(either_door: Door):
     door = either_door
+    pid = door.unit("MainPID")
     door.let_in()
     seconds = door.until_line(door.locked, 60, "systemctl", "restart", "--no-block", UNIT)
     assert seconds < 2 * PATIENCE
-    pid = door.unit("MainPID")
     door.until(lambda: door.ready() and door.unit("MainPID") != pid, 60, "serving again")
 
 
-def test_upgrading_keeps_the_line_locked(either_door: Door):
+def test_upgrading_keeps_the_line_locked(door: Door):
     """The same version again: what is stopped, swapped and started is the same."""
-    door = either_door
     before, slot = len(door.edges()), door.run("readlink", "/opt/facelatch")
     with door.measured("upgrade"):
         install = "sh /srv/repo/deploy/install.sh --no-apt --upgrade --wheel /srv/wheels/facelatch-*.whl"
@@ -83,9 +81,8 @@ def test_kill_9_while_unlocked_locks_and_the_door_serves_again(either_door: Door
     assert door.line() == door.locked
 
 
-def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
+def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
     """The lock's own timer is stopped with the process, so this is the longest an unlocking can last."""
-    door = either_door
     door.let_in()
     restarts = door.unit("NRestarts")
     seconds = door.until_line(door.locked, 60, "kill", "-STOP", door.unit("MainPID"))
@@ -95,8 +92,7 @@ def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
     assert door.line() == door.locked
 
 
-def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(either_door: Door):
-    door = either_door
+def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(door: Door):
     door.let_in()
     restarts = door.unit("NRestarts")
     ceiling = door.until_line(door.locked, 60, "systemctl", "set-property", "--runtime", UNIT, "MemoryMax=60M")
@@ -109,8 +105,6 @@ def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_ther
 
 def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(door: Door):
     """A journal that no longer reads: its queue is full, and the loop blocks in writing the event of the unlocking."""
-    door.configure(unlock="9.0")
-    door.run("systemctl", "restart", UNIT, seconds=60)
     door.sh("kill -STOP $(pidof systemd-journald)")
     try:
         door.run("python3", "-c", FILL_THE_JOURNAL)
@@ -121,7 +115,6 @@ def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(doo
     finally:
         door.sh("kill -CONT $(pidof systemd-journald)")
     door.until(lambda: door.events("door.ceiling"), 20, "door.ceiling in the journal")
-    door.configure()
 
 
 FILL_THE_JOURNAL = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sys
@@ -14,8 +15,8 @@ from machine import PATIENCE, new_disk, start_qemu
 pytestmark = pytest.mark.system
 
 IMAGES = 8
-CUTS = 7
-"""Of each kind: 21 in all."""
+CUTS = int(os.environ.get("FACELATCH_CUTS", "2"))
+"""Of each kind. Each needs a boot, so CI makes few; 7 make more than 20 in all."""
 
 
 @pytest.mark.parametrize("kind", ["enrolment", "removal", "migration"])
@@ -35,6 +36,7 @@ def test_a_power_cut_loses_nothing_reported_and_leaves_nothing_half_done(image: 
 def _until_cut(image: Path, disk: Path, work: Path, kind: str, seconds: float) -> list[str]:
     """What the machine said until its power was cut, `seconds` after it had begun the first change of this kind."""
     begin = {"enrolment": "begin add", "removal": "begin remove", "migration": "begin (embed|schema)"}[kind]
+    (work / "console").write_text("")
     machine = start_qemu(image, disk, work, f"cuts={kind}", ["-smp", "1", "-m", "512"])
     try:
         deadline = time.monotonic() + 60 * PATIENCE
@@ -51,8 +53,7 @@ def _until_cut(image: Path, disk: Path, work: Path, kind: str, seconds: float) -
 
 
 def _said(work: Path) -> list[str]:
-    console = work / "console"
-    lines = console.read_text(errors="replace").split("\n")[:-1] if console.exists() else []
+    lines = (work / "console").read_text(errors="replace").split("\n")[:-1]
     return [line.strip().split("CUT ", 1)[1] for line in lines if "CUT " in line]
 
 
