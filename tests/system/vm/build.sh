@@ -105,7 +105,7 @@ install_facelatch() {
     cp "$wheels"/facelatch-*.whl "$root/srv/wheels"
     # No systemd runs in there yet: nothing is active, and there is nothing to start.
     mkdir "$root/srv/bin"
-    # shellcheck disable=SC2016  # the stub expands it
+    # shellcheck disable=SC2016  # the variables belong to the script that is written
     printf '#!/bin/sh\n[ "$1" != is-active ] && [ "$1" != is-enabled ]\n' >"$root/srv/bin/systemctl"
     chmod 755 "$root/srv/bin/systemctl"
     # shellcheck disable=SC2016  # the variables belong to the inner shell
