@@ -109,9 +109,7 @@ def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(doo
     try:
         door.run("python3", "-c", FILL_THE_JOURNAL)
         door.let_in()
-        seconds = door.until_line(door.locked, 30, "true")
-        assert seconds < LATEST_SECONDS + 2
-        sys.stdout.write(f"measured: loop hung while unlocked to locked: {seconds} s\n")
+        assert_relocked_in_time(door, "true")
     finally:
         door.sh("kill -CONT $(pidof systemd-journald)")
     door.until(lambda: door.events("door.ceiling"), 20, "door.ceiling in the journal")
@@ -119,13 +117,14 @@ def test_a_loop_that_hangs_while_unlocked_is_relocked_by_the_locks_own_timer(doo
 
 FILL_THE_JOURNAL = """
 import socket
-journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-journal.setblocking(False)
-try:
-    while True:
-        journal.sendto(b"MESSAGE=full\\n", "/run/systemd/journal/socket")
-except BlockingIOError:
-    pass
+for _ in range(8):  # each may send so much; together it is more than the journal's queue takes
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    journal.setblocking(False)
+    try:
+        while True:
+            journal.sendto(b"MESSAGE=full\\n", "/run/systemd/journal/socket")
+    except BlockingIOError:
+        pass
 """
 
 
