@@ -129,7 +129,7 @@ def widen_tower(core: keras.Model, width: int) -> keras.Model:
     dimensions, unit length.
 
     A mirrored face is the same person, and two answers are better than one: on the validation people 2.4
-    points of TAR at FAR 1e-3 for twice the arithmetic and not one parameter more.
+    points of TAR at FAR 1e-3 for twice the arithmetic and the same weights.
 
     The metric stage compares by angle, the Siamese head by L1 distance. Turned at random into three times as
     many dimensions the L1 distance follows the angle (measured on the teacher's embeddings: 1.5 points of TAR

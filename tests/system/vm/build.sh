@@ -9,7 +9,8 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 repo=$(cd -- "$here/../../.." && pwd)
 out=$1 wheels=$2
-work=$out/work root=$out/work/root
+work=$out/work
+root=$work/root
 mkdir -p "$work"
 
 lap() { echo "virtual machine: $* ($SECONDS s)"; }
