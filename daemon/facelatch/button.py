@@ -1,16 +1,15 @@
 """Machine: edges of the button -> gestures.
 
-| state            | input                                   | next, gesture                                |
-|------------------|-----------------------------------------|----------------------------------------------|
-| unknown (start)  | the first turn, no press in it          | up                                           |
-| unknown (start)  | the first turn, a press in it           | ignored: it was already down when we started |
-| up               | pressed                                 | down, PRESS                                  |
-| down             | held for `hold_seconds`                 | held, HOLD                                   |
-| down             | released before                         | up                                           |
-| held             | released                                | up                                           |
-| down, held       | down for `stuck_after_seconds`          | ignored, STUCK                               |
-| ignored          | anything but released                   | ignored                                      |
-| ignored          | released                                | up                                           |
+| state               | input                               | next, gesture                           |
+|---------------------|-------------------------------------|-----------------------------------------|
+| up (start)          | found down as its line was claimed  | early: nobody pressed it for us         |
+| up                  | pressed                             | down, PRESS                             |
+| down                | held for `hold_seconds`             | held, HOLD                              |
+| down                | released before                     | up                                      |
+| held                | released                            | up                                      |
+| early, down, held   | down for `stuck_after_seconds`      | ignored, STUCK                          |
+| early, ignored      | anything but released               | as it was                               |
+| early, ignored      | released                            | up                                      |
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 class Position(StrEnum):
     """What the button is taken for."""
 
-    UNKNOWN = "unknown"
     UP = "up"
+    EARLY = "early"
     DOWN = "down"
     HELD = "held"
     IGNORED = "ignored"
@@ -48,7 +47,7 @@ class Gesture(StrEnum):
 class Button:
     """The button now."""
 
-    position: Position = Position.UNKNOWN
+    position: Position = Position.UP
     since: float = 0.0
     """When it went down, monotonic seconds."""
     gestures: tuple[Gesture, ...] = ()
@@ -62,9 +61,6 @@ class Button:
 
 def advance(button: Button, edges: Sequence[Edge], now: float, settings: EnrolmentConfig) -> Button:
     """The button after this turn."""
-    if button.position is Position.UNKNOWN:
-        down = bool(edges) and edges[-1].kind is EdgeKind.PRESSED
-        return Button(Position.IGNORED if down else Position.UP)
     button = Button(button.position, button.since)
     for edge in edges:
         button = _edge(_held(button, edge.at, settings), edge)
@@ -74,14 +70,17 @@ def advance(button: Button, edges: Sequence[Edge], now: float, settings: Enrolme
 def _edge(button: Button, edge: Edge) -> Button:
     if edge.kind is EdgeKind.RELEASED:
         return Button(Position.UP, gestures=button.gestures)
-    if button.position is Position.UP:
-        return Button(Position.DOWN, edge.at, (*button.gestures, Gesture.PRESS))
-    return button
+    if button.position is not Position.UP:
+        return button
+    if edge.kind is EdgeKind.FOUND_DOWN:
+        return Button(Position.EARLY, edge.at)
+    return Button(Position.DOWN, edge.at, (*button.gestures, Gesture.PRESS))
 
 
 def _held(button: Button, now: float, settings: EnrolmentConfig) -> Button:
     """Down long enough to mean something more? Stuck first: a long stall of the loop must not arm."""
-    if button.is_down and now - button.since >= settings.stuck_after_seconds:
+    waiting = button.is_down or button.position is Position.EARLY
+    if waiting and now - button.since >= settings.stuck_after_seconds:
         return Button(Position.IGNORED, button.since, (*button.gestures, Gesture.STUCK))
     if button.position is Position.DOWN and now - button.since >= settings.hold_seconds:
         return Button(Position.HELD, button.since, (*button.gestures, Gesture.HOLD))

@@ -233,6 +233,8 @@ class Lamp:
 class EdgeKind(StrEnum):
     """What happened to the button."""
 
+    FOUND_DOWN = "found_down"
+    """It was down already when its line was claimed."""
     PRESSED = "pressed"
     RELEASED = "released"
 

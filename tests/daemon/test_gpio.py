@@ -431,7 +431,7 @@ def test_the_button_yields_edges_with_their_times_once(factory: MockFactory) -> 
     assert list(buttons.edges()) == []
 
 
-def test_a_button_already_down_at_start_counts_as_pressed() -> None:
+def test_a_button_already_down_at_start_is_found_down() -> None:
     """A stuck button must be seen even though there never was an edge."""
 
     class HeldDown(MockPin):  # type: ignore[misc]
@@ -441,7 +441,7 @@ def test_a_button_already_down_at_start_counts_as_pressed() -> None:
 
     factory = MockFactory(pin_class=HeldDown)
     buttons = GpioButtons(config(button_pin=22), factory=factory)
-    assert [edge.kind for edge in buttons.edges()] == [EdgeKind.PRESSED]
+    assert [edge.kind for edge in buttons.edges()] == [EdgeKind.FOUND_DOWN]
     cast(MockPin, factory.pin(22)).drive_high()
     assert [edge.kind for edge in buttons.edges()] == [EdgeKind.RELEASED]
     buttons.close()

@@ -192,7 +192,7 @@ class GpioButtons:
     def __init__(
         self, config: GpioConfig, *, factory: Any = None, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Claims the line with a pull-up. A button already down counts as pressed now. Raises GpioError."""
+        """Claims the line with a pull-up. A button that is down already is noted as found down. Raises GpioError."""
         self._now = now
         self._noted: deque[Edge] = deque()
         self._guard = threading.Lock()
@@ -210,7 +210,8 @@ class GpioButtons:
             )
             self._device.when_activated = self._pressed
             self._device.when_deactivated = self._released
-            self._note(bool(self._device.is_active))
+            if self._device.is_active:
+                self._note(True, EdgeKind.FOUND_DOWN)
 
     def edges(self) -> Sequence[Edge]:
         """What happened since the last call, in order; pressed and released alternate."""
@@ -226,16 +227,16 @@ class GpioButtons:
                 self._device.close()
 
     def _pressed(self) -> None:
-        self._note(True)
+        self._note(True, EdgeKind.PRESSED)
 
     def _released(self) -> None:
-        self._note(False)
+        self._note(False, EdgeKind.RELEASED)
 
-    def _note(self, down: bool) -> None:
+    def _note(self, down: bool, kind: EdgeKind) -> None:
         with self._guard:
             if down != self._down:
                 self._down = down
-                self._noted.append(Edge(EdgeKind.PRESSED if down else EdgeKind.RELEASED, self._now()))
+                self._noted.append(Edge(kind, self._now()))
 
 
 @contextmanager
