@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
-PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "6"))
-"""By how much a busy machine may be slower than an idle one: every limit is multiplied with it."""
+sys.path[:0] = [str(HERE)]
+
+from patient import PATIENCE, Patient  # noqa: E402
 
 CONFIG = """
 [camera]
@@ -40,7 +41,7 @@ pin_factory = "mock"
 UNIT = "facelatch.service"
 
 
-class Machine:
+class Machine(Patient):
     """A booted container; `run` runs a command in it."""
 
     def __init__(self, work: Path, shared: Path) -> None:
@@ -83,26 +84,6 @@ class Machine:
         if check:
             assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{self.output}"
         return done.stdout.strip()
-
-    def write(self, path: str, text: str) -> None:
-        """Writes a file in the container, and the folder it lies in."""
-        self.run("mkdir", "-p", str(Path(path).parent))
-        self.run("tee", path, stdin=text)
-
-    def until(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Waits for `condition` to hold, `seconds` on an idle machine; returns what it returned."""
-        deadline = time.monotonic() + seconds * PATIENCE
-        while not (value := condition()):
-            assert time.monotonic() < deadline, f"not within {seconds * PATIENCE:.0f} s: {what}"
-            time.sleep(0.2)
-        return value
-
-    @contextmanager
-    def measured(self, what: str) -> Iterator[None]:
-        """Prints how long it took, for the table in README.md: `run.sh -rP` shows it."""
-        begin = time.monotonic()
-        yield
-        sys.stdout.write(f"measured: {what}: {time.monotonic() - begin:.1f} s\n")
 
     def inside(self, path: str) -> Path:
         """A file of the machine, as seen from here."""

@@ -122,7 +122,7 @@ install_facelatch() {
 
 configure_guest() {
     echo facelatch-test >"$root/etc/hostname"
-    echo '/dev/vda / ext4 rw,relatime 0 1' >"$root/etc/fstab"
+    printf '%s\n' '/dev/vda / ext4 rw,relatime 0 1' '/dev/vdc /var/lib/facelatch ext4 rw,relatime 0 2' >"$root/etc/fstab"
     cp -R "$here"/guest/. "$root"
     chmod 755 "$root"/usr/local/sbin/* "$root"/usr/lib/systemd/system-shutdown/*
     chroot "$root" systemctl --quiet enable test-agent test-pins test-camera

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import subprocess
 import sys
 import tarfile
@@ -14,22 +16,39 @@ import demo_bust
 import demo_clip
 import numpy as np
 
+from facelatch.letterbox import letterbox
 from facelatch.values import Image
 
 ROBIN, STRANGER, NEWCOMER = "nobody-1", "nobody-2", "nobody-5"
 SIZE, LARGE = (320, 240), (640, 480)
 """Small pictures: the processor is an emulated one."""
+REAL = Path(__file__).resolve().parents[4] / "shared/data/clips.tar"
+"""People on television: one folder of numbered frames each. Beside the checkout, never in it."""
+ENROL_FRAMES = 5
+"""Of a real person; the rest of the frames is the visit."""
+
+CONFIG = """
+[camera]
+width_px = 320
+height_px = 240
+search_width_px = 160
+search_height_px = 120
+[storage]
+state_directory = "{home}/state"
+[control]
+socket = "{home}/control.sock"
+group = ""
+"""
 
 
-def facelatch(home: Path, *arguments: str) -> None:
+def facelatch(home: Path, *arguments: str) -> str:
     """The command line as it is in this checkout, on a gallery in `home`."""
     config = home / "facelatch.toml"
-    config.write_text(
-        f'[storage]\nstate_directory = "{home}/state"\n[control]\nsocket = "{home}/control.sock"\ngroup = ""\n'
-    )
+    config.write_text(CONFIG.format(home=home))
     command = [sys.executable, "-m", "facelatch", "--config", str(config), *arguments]
     environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def before_the_door(name: str, frames: int, seed: int, yaw: float) -> Iterator[Image]:
@@ -62,10 +81,41 @@ def make_disk(path: Path, home: Path) -> None:
         _add(tar, "stranger", before_the_door(STRANGER, 24, 3, 10), SIZE)
         _add(tar, "newcomer", before_the_door(NEWCOMER, 40, 1, 22), SIZE)
         _add(tar, "black", black(8), SIZE)
+        if REAL.is_file():
+            _add_real_people(tar, home)
         demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 8, 1), home / "enrol")
         facelatch(home, "enroll", "robin", "--images", str(home / "enrol"))
         facelatch(home, "people", "export", str(home / "people.facelatch"))
         tar.add(home / "people.facelatch", "people.facelatch")
+
+
+def _add_real_people(tar: tarfile.TarFile, home: Path) -> None:
+    """Enrols the first real person whom this recogniser lets in at all (how many it does is measured elsewhere).
+
+    That one's visit is the clip `guest`, the next person's `passer-by`.
+    """
+    people: dict[str, list[Image]] = {}
+    with tarfile.open(REAL) as archive:
+        for entry in sorted((one for one in archive if one.isfile()), key=lambda one: one.name):
+            data = np.frombuffer(archive.extractfile(entry).read(), np.uint8)  # type: ignore[union-attr]
+            picture = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            people.setdefault(str(Path(entry.name).parent), []).append(letterbox(picture, SIZE).image)
+    folders = list(people)
+    for folder, other in itertools.pairwise(folders):
+        first, visit = home / folder / "first", home / folder / "visit"
+        demo_clip.save(iter(people[folder][:ENROL_FRAMES]), first)
+        demo_clip.save(iter(people[folder][ENROL_FRAMES:]), visit)
+        try:
+            facelatch(home, "enroll", "guest", "--images", str(first))
+        except subprocess.CalledProcessError:
+            continue  # too few good pictures
+        lines = facelatch(home, "replay", str(visit), "--json").splitlines()
+        if any(json.loads(line).get("event") == "visit.granted" for line in lines):
+            _add(tar, "guest", people[folder][ENROL_FRAMES:], SIZE)
+            _add(tar, "passer-by", people[other][ENROL_FRAMES:], SIZE)
+            return
+        facelatch(home, "people", "remove", "guest", "--yes")
+    raise AssertionError("nobody on the real clips is let in")
 
 
 def _add(tar: tarfile.TarFile, name: str, pictures: Iterable[Image], size: tuple[int, int]) -> None:

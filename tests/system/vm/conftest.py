@@ -75,10 +75,13 @@ def either_door(request: pytest.FixtureRequest) -> Iterator[Door]:
 
 def watched(door: Door) -> Iterator[Door]:
     """After each test: its line was driven to unlocked only when the journal has an unlocking, and once for each."""
+    door.machine.go_on()
     door.show("porch")
     door.press(down=False)
     if not door.ready():
         door.run("systemctl", "reset-failed", UNIT, check=False)
         door.start()
+    door.until(lambda: door.line() == door.locked, 30, "locked")
     yield door
     door.assert_unlocked_only_when_granted()
+    door.machine.stop_time()

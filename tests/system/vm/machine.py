@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "6"))
-"""By how much a busy machine may be slower than an idle one: every limit is multiplied with it."""
+from patient import PATIENCE, Patient
 
 KERNEL_LINE = (
     "console=ttyS0 root=/dev/vda rw quiet mitigations=off nowatchdog tsc=reliable random.trust_cpu=on"
@@ -32,20 +28,28 @@ def new_disk(path: Path, backing: Path) -> Path:
     return path
 
 
-def start_qemu(image: Path, disk: Path, work: Path, words: str, devices: list[str]) -> subprocess.Popen[bytes]:
+def new_ext4(path: Path, size: str) -> Path:
+    """An empty disk with a file system."""
+    subprocess.run(["mkfs.ext4", "-qF", path, size], check=True)
+    return path
+
+
+def start_qemu(
+    image: Path, disk: Path | str, form: str, work: Path, words: str, devices: list[str]
+) -> subprocess.Popen[bytes]:
     """Starts a machine, with `words` for its kernel; it ends with this process, however that ends."""
     command = [
         *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
         *("-M", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-serial", f"file:{work}/console"),
         *("-kernel", image / "vmlinuz", "-initrd", image / "initrd.img", "-append", f"{KERNEL_LINE} {words}"),
-        *("-drive", f"file={disk},if=virtio,format=qcow2,cache=writeback", "-device", "virtio-rng-pci", *devices),
+        *("-drive", f"file={disk},if=virtio,format={form},cache=writeback", "-device", "virtio-rng-pci", *devices),
     ]
     with (work / "qemu.log").open("w") as log:
         return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log)
 
 
-class Machine:
+class Machine(Patient):
     """A virtual machine; `run` runs a command in it. QEMU emulates the processor, so it needs nothing of the host."""
 
     def __init__(self, image: Path, disk: Path, clips: Path, work: Path) -> None:
@@ -56,12 +60,14 @@ class Machine:
         (work / "agent").unlink(missing_ok=True)
         devices = [
             *("-smp", "2", "-m", "1024", "-drive", f"file={clips},if=virtio,format=raw,readonly=on"),
+            *("-drive", f"file={new_ext4(work / 'state.img', '64M')},if=virtio,format=raw"),
             *("-device", "i6300esb", "-action", "watchdog=reset", "-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=agent,path={work}/agent,server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=agent"),
             *("-chardev", f"file,id=trace,path={work}/trace", "-device", "virtserialport,chardev=trace,name=trace"),
+            *("-monitor", f"unix:{work}/monitor,server=on,wait=off"),
         ]
-        self._qemu = start_qemu(image, disk, work, "", devices)
+        self._qemu = start_qemu(image, disk, "qcow2", work, "", devices)
         try:
             self._port = self.until(self._connected, 10, "QEMU has started")
             self.await_boot()
@@ -128,29 +134,27 @@ class Machine:
         """The same for a line of shell."""
         return self.run("sh", "-c", script, check=check, seconds=seconds)
 
-    def write(self, path: str, text: str) -> None:
-        """Writes a file in it, and the folder it lies in."""
-        self.run("mkdir", "-p", str(Path(path).parent))
-        self.run("tee", path, stdin=text)
-
-    def until(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Waits for `condition` to hold, `seconds` on an idle machine; returns what it returned."""
-        deadline = time.monotonic() + seconds * PATIENCE
-        while not (value := condition()):
-            assert time.monotonic() < deadline, f"not within {seconds * PATIENCE:.0f} s: {what}"
-            time.sleep(0.2)
-        return value
-
-    @contextmanager
-    def measured(self, what: str) -> Iterator[None]:
-        """Prints how long it took, for the table in README.md: `run.sh -rP` shows it."""
-        begin = time.monotonic()
-        yield
-        sys.stdout.write(f"measured: {what}: {time.monotonic() - begin:.1f} s\n")
-
     def console(self) -> str:
         """What the kernel printed."""
         return (self.work / "console").read_text(errors="replace")
+
+    def stop_time(self) -> None:
+        """It stands still, its clocks too, and costs nothing, until `go_on`."""
+        self._monitor("stop")
+
+    def go_on(self) -> None:
+        """Its clocks have not noticed."""
+        self._monitor("cont")
+
+    def _monitor(self, command: str) -> None:
+        with socket.socket(socket.AF_UNIX) as port:
+            port.settimeout(10 * PATIENCE)
+            port.connect(str(self.work / "monitor"))
+            for line in (b"", command.encode() + b"\n"):
+                port.sendall(line)
+                answer = b""
+                while not answer.endswith(b"(qemu) "):
+                    answer += port.recv(4096)
 
     def cut_power(self) -> None:
         """QEMU is killed: whatever the machine had not yet written is lost."""
