@@ -1,4 +1,4 @@
-"""The house's own face finder: an int8 TFLite network with two input sizes."""
+"""The house's own face finder: an int8 TFLite file that finds faces at two input sizes and sharpens their landmarks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from facelatch.adapters.tflite import load_runtime
 from facelatch.errors import ModelError
 from facelatch.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
+from facelatch.finder_refine import refine
 from facelatch.letterbox import letterbox
 from facelatch.manifest import check_hash
 from facelatch.values import Box, Face, Image
 
 FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
+
+REFINE = "refine_56x56"
+"""The signature that sharpens the landmarks of one face."""
 
 _NEAR_PX, _CLOSE_PX = 56.0, 72.0
 _MOST_LOOKED_AT = 4  # in a crowd the rest keeps its first score
@@ -35,7 +39,7 @@ class FinderManifest(BaseModel):
     kind: Literal["finder"]
     model_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     signatures: list[str]
-    """`find_WxH` for each input size."""
+    """`find_WxH` for each input size, and the refining one."""
     score_threshold: float = Field(gt=0, lt=1)
     """The score at which one in ten validation pictures holds a false face."""
     data: str
@@ -61,9 +65,9 @@ def load_finder_manifest(model: Path) -> FinderManifest:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ModelError(f"{path}: not a face finder's manifest ({faults})", hint=_RETRAIN) from error
     check_hash(model, manifest.model_sha256)
-    for size in (FULL, SMALL):
-        if signature_name(size) not in manifest.signatures:
-            raise ModelError(f"{path}: signature {signature_name(size)!r} is missing", hint=_RETRAIN)
+    for name in (signature_name(FULL), signature_name(SMALL), REFINE):
+        if name not in manifest.signatures:
+            raise ModelError(f"{path}: signature {name!r} is missing", hint=_RETRAIN)
     return manifest
 
 
@@ -84,6 +88,7 @@ class TfliteFinder:
             self._runners = {
                 size: interpreter.get_signature_runner(signature_name(size)) for size in (FULL, SMALL)
             }
+            self._refiner = interpreter.get_signature_runner(REFINE)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{model}: cannot be loaded: {error}", hint=_RETRAIN) from error
         for size, runner in self._runners.items():
@@ -124,7 +129,13 @@ class TfliteFinder:
                 ],
             )
         rows = rows[rows[:, 14] >= self._threshold]
-        return to_faces(merge(rows[np.argsort(-rows[:, 14], kind="stable")]))
+        rows = merge(rows[np.argsort(-rows[:, 14], kind="stable")])
+        for row in rows[:_MOST_LOOKED_AT]:
+            row[4:14] = refine(image, row[4:14].reshape(5, 2), self._landmarks).reshape(-1)
+        return to_faces(rows)
+
+    def _landmarks(self, crop: Image) -> Floats:
+        return np.asarray(self._refiner(image=crop[np.newaxis])["landmarks"], np.float32)
 
     def _look(
         self,

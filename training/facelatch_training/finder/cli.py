@@ -1,4 +1,4 @@
-"""`facelatch-train finder`: prepare, fit, evaluate, export."""
+"""`facelatch-train finder`: prepare, fit, refine, export, evaluate."""
 
 from __future__ import annotations
 
@@ -59,14 +59,40 @@ def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
 @_recipe
 @_prepared
 @_run
+@click.option("--start", type=_FILE, help="A refiner.keras whose weights to begin with.")
+def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
+    """Train the network that sharpens landmarks; run it again to go on where it was cut off."""
+    from facelatch_training.finder import fit_refiner as stage
+    from facelatch_training.finder.patches import load_patches
+    from facelatch_training.finder.prepare import PATCHES, VALIDATION
+
+    data, check = (load_patches(prepared / PATCHES / part) for part in ("", VALIDATION))
+    stage.fit_refiner(_load(recipe), data, run / stage.FOLDER, check=check, start=start)
+    click.echo(f"trained: {run / stage.FOLDER / stage.FINAL}")
+
+
+@finder.command()
+@_recipe
+@_prepared
+@_run
 @click.option("--out", type=_FOLDER, default=Path("models"), show_default=True)
 def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
-    """Write finder.tflite (int8, both input sizes), its manifest and the float weights."""
+    """Write finder.tflite (int8, both networks), its manifest and the float weights."""
     from facelatch_training.finder import export as stage
-    from facelatch_training.finder.fit import averaged
-    from facelatch_training.finder.prepare import load
+    from facelatch_training.finder import fit, fit_refiner
+    from facelatch_training.finder.patches import load_patches
+    from facelatch_training.finder.prepare import PATCHES, load
+    from facelatch_training.finder.runs import averaged
 
-    path = stage.export(averaged(run), _load(recipe), load(prepared), out, commit=_commit())
+    path = stage.export(
+        averaged(run, fit.FINAL),
+        averaged(run / fit_refiner.FOLDER, fit_refiner.FINAL),
+        _load(recipe),
+        load(prepared),
+        load_patches(prepared / PATCHES),
+        out,
+        commit=_commit(),
+    )
     click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -14,13 +14,12 @@ from tqdm import tqdm
 from facelatch.letterbox import letterbox
 from facelatch_training.finder.faces import SURE, Image, Photo, Teacher, read_tar, refine
 from facelatch_training.finder.labels import Labels, iou, move, move_boxes
+from facelatch_training.finder.landmark_figures import SIZE_BINS, agreement, landmark_error, matched
 from facelatch_training.finder.peers import FindRows
 from facelatch_training.finder.recipe import SIZES
+from facelatch_training.finder.steady import steadied
 
 FALSE_PER_IMAGE = (0.01, 0.1, 1.0)
-SIZE_BINS = ((24, 40), (40, 80), (80, 1000))
-"""Faces by the geometric mean of their box's sides in the 320x240 picture, px."""
-
 _HIT = 0.5  # intersection over union from which a find is the face
 
 
@@ -55,12 +54,13 @@ def small_views(photos: Sequence[Photo], empty: Sequence[Image], seed: int) -> l
 
 
 def clip_views(path: Path, teacher: Teacher) -> list[Photo]:
-    """Frames of `clips.tar` letterboxed to 320x240; the truth is the teacher's mean over views."""
+    """Frames of `clips.tar` letterboxed to 320x240; the truth is the teacher's, made steady."""
     photos = []
     for name, image in tqdm(read_tar(path), desc="clips", unit="image"):
         found = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
         sure = found[:, 14] >= SURE
-        photos.append(refine(Photo(name, image, found[sure, :14] / 2, found[~sure, :4] / 2), teacher))
+        photo = refine(Photo(name, image, found[sure, :14] / 2, found[~sure, :4] / 2), teacher)
+        photos.append(steadied(photo, teacher))
     return whole_views(photos)
 
 
@@ -70,13 +70,24 @@ def empty_views(images: Sequence[Image]) -> list[Photo]:
     return whole_views([Photo("empty", image, none, none[:, :4]) for image in images])
 
 
-def compare(finders: Mapping[str, FindRows], views: Sequence[Photo]) -> dict[str, Any]:
-    """Figures of each finder on the same pictures."""
+def compare(
+    finders: Mapping[str, FindRows],
+    views: Sequence[Photo],
+    truths: Mapping[str, Sequence[Photo]] | None = None,
+) -> dict[str, Any]:
+    """Figures of each finder on the same pictures; landmark errors also against other truths of these."""
     found: dict[str, list[Labels]] = {name: [] for name in finders}
     for view in tqdm(views, desc="finding", unit="image"):
         for name, find in finders.items():
             found[name].append(find(view.image))
-    return {name: figures(views, found[name]) for name in finders}
+    report = {name: figures(views, found[name]) for name in finders}
+    for name in finders if truths else ():
+        if "nme_percent" in report[name]:
+            threshold = report[name]["threshold"]["0.1"]
+            report[name]["landmarks"] = {
+                truth: landmark_figures(seen, found[name], threshold) for truth, seen in (truths or {}).items()
+            }
+    return report
 
 
 def timing(finders: Mapping[str, FindRows], views: Sequence[Photo]) -> dict[str, Any]:
@@ -157,11 +168,10 @@ def match(view: Photo, rows: Labels) -> tuple[dict[int, int], list[int]]:
     return pairs, strays
 
 
-def landmark_error(found: Labels, truth: Labels) -> float:
-    """Mean distance of the five landmarks as a share of the true eye distance (NME)."""
-    one, other = found.reshape(5, 2), truth.reshape(5, 2)
-    eyes = float(np.hypot(*(other[0] - other[1])))
-    return float(np.mean(np.hypot(*(one - other).T)) / max(eyes, 1e-3))
+def landmark_figures(views: Sequence[Photo], found: Sequence[Labels], threshold: float) -> dict[str, Any]:
+    """Agreement of the landmarks found with those of the views, over all faces that count as found."""
+    pairs = [match(view, rows)[0] for view, rows in zip(views, found, strict=True)]
+    return agreement(*matched(views, found, pairs, threshold))
 
 
 def _tiny(row: Labels) -> bool:

@@ -13,11 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facelatch.adapters.finder_tflite import FinderManifest, signature_name
-from facelatch_training.finder.fit import save
+from facelatch.adapters.finder_tflite import REFINE, FinderManifest, signature_name
+from facelatch.align import CROP_SIZE_PX
+from facelatch.finder_refine import halved
+from facelatch_training.finder import fit, fit_refiner
 from facelatch_training.finder.network import build_network, parts_of
+from facelatch_training.finder.patches import SPARE, Patches
 from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
+from facelatch_training.finder.refiner import build_refiner
+from facelatch_training.finder.runs import save
 
 DATA_STATEMENT = (
     "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in "
@@ -25,16 +30,21 @@ DATA_STATEMENT = (
 )
 
 
-def export(model: Any, recipe: Recipe, data: Prepared, out: Path, *, commit: str) -> Path:
-    """Writes finder.tflite, its manifest without figures yet, and finder.keras into the folder `out`."""
+def export(
+    model: Any, refiner: Any, recipe: Recipe, data: Prepared, patches: Patches, out: Path, *, commit: str
+) -> Path:
+    """Writes finder.tflite, its manifest without figures yet, finder.keras and refiner.keras into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "finder.tflite"
     part = path.with_suffix(".part")
-    part.write_bytes(to_tflite(model, calibration(data)))
+    part.write_bytes(to_tflite(model, refiner, {**calibration(data), REFINE: calibration_patches(patches)}))
     part.replace(path)
-    plain = build_network(*SIZES[0])
-    plain.set_weights(model.get_weights())  # without the optimizer's state
-    save(plain, out / "finder.keras")
+    for network, plain, name in (
+        (model, build_network(*SIZES[0]), fit.FINAL),
+        (refiner, build_refiner(), fit_refiner.FINAL),
+    ):
+        plain.set_weights(network.get_weights())  # without the optimizer's state
+        save(plain, out / name)
     write_manifest(path, recipe, commit=commit, threshold=0.5, figures={})
     return path
 
@@ -47,7 +57,7 @@ def write_manifest(
         format=1,
         kind="finder",
         model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        signatures=[signature_name(size) for size in SIZES],
+        signatures=[*(signature_name(size) for size in SIZES), REFINE],
         score_threshold=threshold,
         data=DATA_STATEMENT,
         recipe_sha256=recipe.sha256,
@@ -60,28 +70,30 @@ def write_manifest(
     part.replace(model.with_suffix(".json"))
 
 
-def to_tflite(model: Any, pictures: dict[tuple[int, int], np.ndarray[Any, Any]]) -> bytes:
-    """Full int8 with uint8 pictures in and floats out; static shapes, since only those are accelerated."""
+def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """Full int8 with uint8 pictures in and floats out; static shapes, since only those are accelerated.
+
+    `pictures` are the ones to calibrate each signature by.
+    """
     import tensorflow as tf
     from keras.export import ExportArchive
 
+    networks = {signature_name(size): parts_of(_unscaled(model, build_network(*size, scaled=False))) for size in SIZES}
+    networks[REFINE] = _named(_unscaled(refiner, build_refiner(scaled=False)))
     archive = ExportArchive()
-    for size in SIZES:
-        network = parts_of(_unscaled(model, size))
+    for name, network in networks.items():
         archive.track(network)
-        spec = tf.TensorSpec((1, size[1], size[0], 3), tf.float32, name="image")
-        archive.add_endpoint(signature_name(size), network.__call__, [spec])
+        spec = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="image")
+        archive.add_endpoint(name, network.__call__, [spec])
 
     def representative() -> Iterator[tuple[str, dict[str, Any]]]:
-        for size, batch in pictures.items():
+        for name, batch in pictures.items():
             for picture in batch:
-                yield signature_name(size), {"image": picture[np.newaxis].astype(np.float32)}
+                yield name, {"image": picture[np.newaxis].astype(np.float32)}
 
     with tempfile.TemporaryDirectory() as folder:
         archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=[signature_name(size) for size in SIZES]
-        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(networks))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -90,10 +102,17 @@ def to_tflite(model: Any, pictures: dict[tuple[int, int], np.ndarray[Any, Any]])
         return bytes(converter.convert())
 
 
-def calibration(data: Prepared, count: int = 150) -> dict[tuple[int, int], np.ndarray[Any, Any]]:
+def calibration_patches(patches: Patches, count: int = 200) -> np.ndarray[Any, Any]:
+    """Evenly chosen patches as the refining network sees them."""
+    chosen = np.linspace(0, len(patches.images) - 1, min(count, len(patches.images))).astype(int)
+    end = SPARE + CROP_SIZE_PX
+    return np.stack([halved(patches.images[row, SPARE:end, SPARE:end]) for row in chosen])
+
+
+def calibration(data: Prepared, count: int = 150) -> dict[str, np.ndarray[Any, Any]]:
     """Evenly chosen composed pictures for each input size: the middle, and for the smaller size a part."""
     chosen = np.linspace(0, len(data.images) - 1, min(count, len(data.images))).astype(int)
-    pictures: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
+    pictures: dict[str, np.ndarray[Any, Any]] = {}
     for width, height in SIZES:
         rows = []
         for index in chosen:
@@ -102,16 +121,21 @@ def calibration(data: Prepared, count: int = 150) -> dict[tuple[int, int], np.nd
                 image = np.asarray(cv2.resize(image, None, fx=2 / 3, fy=2 / 3, interpolation=cv2.INTER_AREA))
             top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
             rows.append(image[top : top + height, left : left + width])
-        pictures[width, height] = np.stack(rows)
+        pictures[signature_name((width, height))] = np.stack(rows)
     return pictures
 
 
-def _unscaled(model: Any, size: tuple[int, int]) -> Any:
-    """The same weights at another size, the division by 255 folded into the stem: zero stays zero."""
-    network = build_network(*size, scaled=False)
+def _unscaled(model: Any, network: Any) -> Any:
+    """`network` with the weights of `model`, the division by 255 folded into the stem: zero stays zero."""
     for layer in network.layers:
         if layer.weights:  # by name: padding layers, which depend on the size, change the order
             layer.set_weights(model.get_layer(layer.name).get_weights())
     stem = network.get_layer("stem")
     stem.kernel.assign(stem.kernel / 255)
     return network
+
+
+def _named(refiner: Any) -> Any:
+    import keras
+
+    return keras.Model(refiner.input, {"landmarks": refiner.output}, name="refiner_parts")

@@ -1,24 +1,21 @@
-"""Training: recipe and fingerprint first, then epochs that can be cut off anywhere and resumed."""
+"""Training of the finder: its loss, and the run it is made in."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from facelatch.errors import InputError
 from facelatch_training.finder.batches import Batches
+from facelatch_training.finder import runs
 from facelatch_training.finder.network import WIDTHS, build_network
 from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
 
-LAST, FINAL = "last.keras", "finder.keras"
+FINAL = "finder.keras"
 
 
 @keras.saving.register_keras_serializable("facelatch")
@@ -53,9 +50,8 @@ class FinderLoss(keras.losses.Loss):  # type: ignore[misc, unused-ignore]
         return score + self.box_weight * box + self.landmark_weight * landmarks
 
 
-def _rounded(error: Any, corner: float = 0.01) -> Any:
-    """The absolute error, round at zero so that small errors settle."""
-    return ops.sqrt(ops.square(error) + corner**2) - corner
+def _rounded(error: Any) -> Any:
+    return runs.rounded(ops.square(error))
 
 
 def fit(
@@ -66,60 +62,18 @@ def fit(
     `start` is a model whose weights to begin with, instead of random ones.
     Raises InputError when the folder holds a run of another recipe or other data.
     """
-    if (run / FINAL).is_file():
-        return keras.models.load_model(run / FINAL, compile=False)
-    _claim(recipe, data, run, start)
-    done = _epochs_done(run)
-    model = keras.models.load_model(run / LAST) if done else _fresh(recipe, data, start)
-    batches = Batches(data, recipe, vary=True, first_epoch=done)
-    model.fit(
-        batches,
-        validation_data=Batches(check, recipe, vary=False) if check else None,
-        epochs=recipe.fit.epochs,
-        initial_epoch=done,
-        callbacks=[_Keep(run)],
-        verbose=2,
-    )  # ends by putting the moving averages in the place of the weights
-    save(model, run / FINAL)
-    return model
-
-
-def averaged(run: Path) -> Any:
-    """The model of an unfinished run, with the moving averages of its weights."""
-    if (run / FINAL).is_file():
-        return keras.models.load_model(run / FINAL, compile=False)
-    if not (run / LAST).is_file():
-        raise InputError(f"{run / LAST}: no such file", hint="start with `facelatch-train finder fit`")
-    model = keras.models.load_model(run / LAST)
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    return model
-
-
-def save(model: Any, path: Path) -> None:
-    """Writes the model so that a crash leaves the old file or the new one, never half a file."""
-    part = path.with_name(f"part-{path.name}")
-    model.save(part)
-    part.replace(path)
-
-
-class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
-    """After each epoch: the whole state, a row of figures, the curves."""
-
-    def __init__(self, run: Path) -> None:
-        super().__init__()
-        self._run = run
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        save(self.model, self._run / LAST)
-        rows = [r for r in _history(self._run) if int(r["epoch"]) <= epoch]
-        rows.append({"epoch": epoch + 1, **{key: f"{value:.5f}" for key, value in (logs or {}).items()}})
-        part = self._run / "part-history.csv"
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[-1]), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(self._run / "history.csv")
-        _plot(rows, self._run / "curves.png")
+    about = {"recipe_sha256": recipe.sha256, "data": data.fingerprint, "recipe": recipe.model_dump()}
+    if start is not None:
+        about["start_sha256"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    return runs.train(
+        run,
+        FINAL,
+        about,
+        recipe.fit.epochs,
+        fresh=lambda: _fresh(recipe, data, start),
+        batches=lambda done: Batches(data, recipe, vary=True, first_epoch=done),
+        check=Batches(check, recipe, vary=False) if check else None,
+    )
 
 
 def _fresh(recipe: Recipe, data: Prepared, start: Path | None) -> Any:
@@ -128,64 +82,10 @@ def _fresh(recipe: Recipe, data: Prepared, start: Path | None) -> Any:
     if start is not None:
         model.set_weights(keras.models.load_model(start, compile=False).get_weights())
     steps = max(1, len(data.images) // recipe.fit.batch)
-    rate = keras.optimizers.schedules.CosineDecay(
-        recipe.fit.learning_rate / 100,
-        decay_steps=max(1, steps * (recipe.fit.epochs - 1)),
-        warmup_target=recipe.fit.learning_rate,
-        warmup_steps=steps,
-        alpha=0.01,
-    )
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=recipe.fit.weight_decay, clipnorm=5.0, use_ema=True, ema_momentum=0.998
+    optimizer = runs.optimizer(
+        recipe.fit.learning_rate, recipe.fit.weight_decay, steps, recipe.fit.epochs
     )
     loss = FinderLoss(recipe.fit.box_weight, recipe.fit.landmark_weight)
     # XLA is slower than TensorFlow's own kernels on a CPU, and without it JAX would not compile at all.
     model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
     return model
-
-
-def _claim(recipe: Recipe, data: Prepared, run: Path, start: Path | None) -> None:
-    run.mkdir(parents=True, exist_ok=True)
-    about = {"recipe_sha256": recipe.sha256, "data": data.fingerprint, "recipe": recipe.model_dump()}
-    if start is not None:
-        about["start_sha256"] = hashlib.sha256(start.read_bytes()).hexdigest()
-    path = run / "run.json"
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != about:
-            raise InputError(
-                f"{path}: a run of another recipe or data", hint="give another folder with --run"
-            )
-    else:
-        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-
-def _epochs_done(run: Path) -> int:
-    if not (run / LAST).is_file():
-        return 0
-    return max((int(row["epoch"]) for row in _history(run)), default=0)
-
-
-def _history(run: Path) -> list[dict[str, Any]]:
-    path = run / "history.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _plot(rows: list[dict[str, Any]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4))
-    for key in ("loss", "val_loss"):
-        if key in rows[-1]:
-            axes.plot([int(r["epoch"]) for r in rows], [float(r.get(key) or np.nan) for r in rows], label=key)
-    axes.set(xlabel="epoch", ylabel="loss", yscale="log")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path.with_name("part-curves.png"), format="png")
-    path.with_name("part-curves.png").replace(path)
-    pyplot.close(figure)

@@ -74,7 +74,7 @@ def parts_of(model: Any) -> Any:
 
 
 def multiply_adds(model: Any) -> int:
-    """Multiply-adds of one pass: all convolutions, the shared head counted once per level."""
+    """Multiply-adds of one pass: convolutions, the shared head counted once per level, and dense layers."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D):
@@ -82,6 +82,8 @@ def multiply_adds(model: Any) -> int:
             for node in layer._inbound_nodes:
                 _, rows, columns, _ = node.outputs[0].shape
                 total += per_cell * rows * columns
+        elif isinstance(layer, layers.Dense):
+            total += math.prod(layer.kernel.shape)
     return total
 
 

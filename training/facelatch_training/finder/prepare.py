@@ -1,4 +1,4 @@
-"""Photos, crops and backgrounds -> composed training pictures on disk, labelled and fingerprinted."""
+"""Photos, crops and backgrounds -> composed training pictures and patches on disk, labelled and fingerprinted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import trange
+from tqdm import tqdm, trange
 
 from facelatch.errors import InputError
 from facelatch_training.finder.faces import (
@@ -21,10 +21,13 @@ from facelatch_training.finder.faces import (
     split,
 )
 from facelatch_training.finder.labels import Labels, visible_share
+from facelatch_training.finder.patches import compose_patches
 from facelatch_training.finder.recipe import Recipe, is_validation
 from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose
+from facelatch_training.finder.steady import steadied, steadied_crop
 
-VALIDATION = "validation"
+VALIDATION, PATCHES = "validation", "patches"
+"""Folders of the prepared data: what only the curves are drawn of, and what the refining network learns from."""
 
 _PREPARE_WITH = "run `facelatch-train finder prepare` into this folder"
 
@@ -42,14 +45,19 @@ class Prepared:
 def prepare(recipe: Recipe, root: Path, teacher: Path, out: Path) -> Prepared:
     """Composes `recipe.data.images` pictures of the training share of the data under `root` into `out`."""
     net = Teacher(teacher)
-    photos, kept = split(load_photos(root, net), recipe)
-    sprites = load_sprites(root, recipe, net)
+    loaded = load_photos(root, net)
+    photos, kept = split([steadied(p, net) for p in tqdm(loaded, desc="landmarks", unit="photo")], recipe)
+    crops = load_sprites(root, recipe, net)
+    sprites = [steadied_crop(p, net) for p in tqdm(crops, desc="landmarks", unit="crop")]
     empty: dict[bool, list[Image]] = {True: [], False: []}
     for name, image in load_empty(root):
         empty[is_validation(name, recipe)].append(image)
     compose_all(Stock(photos, sprites, empty[False]), recipe, recipe.data.images, out)
     # For the curves only; figures come from `evaluate`, on the photos as they are.
     compose_all(Stock(kept, [], empty[True]), recipe, max(1, recipe.data.images // 30), out / VALIDATION)
+    patches, few = recipe.refine.patches, max(1, recipe.refine.patches // 30)
+    compose_patches(photos, sprites, recipe, patches, out / PATCHES)
+    compose_patches(kept, [], recipe, few, out / PATCHES / VALIDATION)
     counts = {
         "photos": len(photos),
         "validation_photos": len(kept),

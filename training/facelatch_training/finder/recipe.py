@@ -50,12 +50,33 @@ class Fit(_Section):
     landmark_weight: float = Field(ge=0)
 
 
+class Refine(_Section):
+    """The refining network: its patches, and how it is trained."""
+
+    patches: int = Field(gt=0)
+    """Faces cut out for training, a validation share of as many thirtieths besides."""
+    photo_share: float = Field(ge=0, le=1)
+    """Share of the patches cut out of photos; the others are aligned crops."""
+    least_eyes_px: float = Field(gt=0)
+    """Eye distance of the least sharp faces."""
+    roughness: float = Field(ge=0)
+    """Spread of the landmarks a patch is cut by, as a share of the eye distance."""
+    turn_deg: float = Field(ge=0)
+    """Spread of the turn by which they are wrong besides."""
+    degrade_share: float = Field(ge=0, le=1)
+    epochs: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+
+
 class Recipe(_Section):
     """`config/finder.toml`."""
 
     seed: int
     data: Data
     fit: Fit
+    refine: Refine
 
     @property
     def sha256(self) -> str:

@@ -1,0 +1,98 @@
+"""Training of the refining network: batches of patches shifted, mirrored and relit, and its loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from facelatch.align import CROP_SIZE_PX, TEMPLATE
+from facelatch.finder_refine import UNIT_PX, halved, mirrored_points
+from facelatch_training.finder import runs
+from facelatch_training.finder.patches import SPARE, Patches
+from facelatch_training.finder.recipe import Recipe
+from facelatch_training.finder.refiner import build_refiner
+
+FOLDER, FINAL = "refiner", "refiner.keras"
+"""The run's folder in the finder's, and its result."""
+
+_SHIFT_PX = 2.5
+
+
+class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
+    """(images (B, 56, 56, 3), targets (B, 11): ten outputs and UNIT_PX / eye distance)."""
+
+    def __init__(self, data: Patches, recipe: Recipe, *, vary: bool, first_epoch: int = 0) -> None:
+        super().__init__(workers=1)
+        self._data, self._recipe, self._vary = data, recipe, vary
+        self._epoch = first_epoch
+
+    def __len__(self) -> int:
+        return max(1, len(self._data.images) // self._recipe.refine.batch)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
+        order = np.arange(len(self._data.images))
+        if self._vary:
+            np.random.default_rng([self._recipe.seed, self._epoch]).shuffle(order)
+        chosen = order[index * self._recipe.refine.batch :][: self._recipe.refine.batch]
+        shift = np.clip(np.rint(rng.normal(0, _SHIFT_PX, (len(chosen), 2))), -SPARE, SPARE).astype(int)
+        corner = SPARE + (shift if self._vary else 0 * shift)
+        images = np.stack(
+            [
+                self._data.images[row, y : y + CROP_SIZE_PX, x : x + CROP_SIZE_PX]
+                for row, (x, y) in zip(chosen, corner, strict=True)
+            ]
+        )
+        points = self._data.points[chosen] - corner[:, None]
+        images = halved(images).astype(np.float32)
+        if self._vary:
+            flip = rng.random(len(chosen)) < 0.5
+            images[flip], points[flip] = images[flip, :, ::-1], mirrored_points(points[flip])
+            gain = rng.uniform(0.75, 1.25, (len(chosen), 1, 1, 1)) * rng.uniform(0.92, 1.08, (len(chosen), 1, 1, 3))
+            images = np.clip(images * gain + rng.uniform(-18, 18, (len(chosen), 1, 1, 1)), 0, 255)
+        eyes = np.hypot(*(points[:, 0] - points[:, 1]).T)
+        units = ((points - TEMPLATE) / UNIT_PX).reshape(-1, 10)
+        weight = UNIT_PX / np.maximum(eyes, 12)
+        return images.astype(np.float32), np.column_stack([units, weight]).astype(np.float32)
+
+    def on_epoch_end(self) -> None:
+        """The next epoch has its own order and variations."""
+        self._epoch += 1
+
+
+@keras.saving.register_keras_serializable("facelatch")
+def landmark_loss(y_true: Any, y_pred: Any) -> Any:
+    """The landmark error as it is reported: the mean distance as a share of the eye distance."""
+    error = ops.reshape(y_pred - y_true[:, :10], (-1, 5, 2)) * y_true[:, 10:, None]
+    return ops.mean(runs.rounded(ops.sum(ops.square(error), axis=2)), axis=1)
+
+
+def fit_refiner(
+    recipe: Recipe, data: Patches, run: Path, *, check: Patches | None = None, start: Path | None = None
+) -> Any:
+    """Trains into the folder `run`, or goes on where it was cut off; returns the model with averaged weights."""
+    about = {"recipe_sha256": recipe.sha256, "data": data.fingerprint, "recipe": recipe.model_dump()}
+    return runs.train(
+        run,
+        FINAL,
+        about,
+        recipe.refine.epochs,
+        fresh=lambda: _fresh(recipe, data, start),
+        batches=lambda done: PatchBatches(data, recipe, vary=True, first_epoch=done),
+        check=PatchBatches(check, recipe, vary=False) if check else None,
+    )
+
+
+def _fresh(recipe: Recipe, data: Patches, start: Path | None) -> Any:
+    keras.utils.set_random_seed(recipe.seed)
+    model = build_refiner()
+    if start is not None:
+        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
+    steps = max(1, len(data.images) // recipe.refine.batch)
+    rate = runs.optimizer(recipe.refine.learning_rate, recipe.refine.weight_decay, steps, recipe.refine.epochs)
+    model.compile(rate, landmark_loss, jit_compile=keras.backend.backend() == "jax")
+    return model

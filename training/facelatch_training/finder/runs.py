@@ -1,0 +1,149 @@
+"""A training run in a folder: what it is of, epochs that can be cut off anywhere and resumed, curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from facelatch.errors import InputError
+
+LAST = "last.keras"
+
+
+def train(
+    run: Path,
+    final: str,
+    about: dict[str, Any],
+    epochs: int,
+    *,
+    fresh: Callable[[], Any],
+    batches: Callable[[int], Any],
+    check: Any = None,
+) -> Any:
+    """Trains into the folder `run`, or goes on where it was cut off; returns the model with averaged weights.
+
+    `fresh` makes the compiled model, `batches` the data from an epoch on, `final` is the result's file name.
+    Raises InputError when the folder holds a run about something else.
+    """
+    if (run / final).is_file():
+        return keras.models.load_model(run / final, compile=False)
+    _claim(run, about)
+    done = _epochs_done(run)
+    model = keras.models.load_model(run / LAST) if done else fresh()
+    model.fit(
+        batches(done),
+        validation_data=check,
+        epochs=epochs,
+        initial_epoch=done,
+        callbacks=[_Keep(run)],
+        verbose=2,
+    )  # ends by putting the moving averages in the place of the weights
+    save(model, run / final)
+    return model
+
+
+def averaged(run: Path, final: str) -> Any:
+    """The model of a run, finished or not, with the moving averages of its weights."""
+    if (run / final).is_file():
+        return keras.models.load_model(run / final, compile=False)
+    if not (run / LAST).is_file():
+        raise InputError(f"{run / LAST}: no such file", hint="start with `facelatch-train finder fit`")
+    model = keras.models.load_model(run / LAST)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model
+
+
+def optimizer(rate: float, weight_decay: float, steps: int, epochs: int) -> Any:
+    """AdamW: one epoch of warming up, then down along a cosine; weights averaged on the way."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 100,
+        decay_steps=max(1, steps * (epochs - 1)),
+        warmup_target=rate,
+        warmup_steps=steps,
+        alpha=0.01,
+    )
+    return keras.optimizers.AdamW(
+        schedule, weight_decay=weight_decay, clipnorm=5.0, use_ema=True, ema_momentum=0.998
+    )
+
+
+def rounded(square: Any, corner: float = 0.01) -> Any:
+    """The length whose square is given, round at zero so that small errors settle."""
+    return keras.ops.sqrt(square + corner**2) - corner
+
+
+def save(model: Any, path: Path) -> None:
+    """Writes the model so that a crash leaves the old file or the new one, never half a file."""
+    part = path.with_name(f"part-{path.name}")
+    model.save(part)
+    part.replace(path)
+
+
+class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+    """After each epoch: the whole state, a row of figures, the curves."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        save(self.model, self._run / LAST)
+        rows = [r for r in _history(self._run) if int(r["epoch"]) <= epoch]
+        rows.append({"epoch": epoch + 1, **{key: f"{value:.5f}" for key, value in (logs or {}).items()}})
+        part = self._run / "part-history.csv"
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[-1]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        part.replace(self._run / "history.csv")
+        _plot(rows, self._run / "curves.png")
+
+
+def _claim(run: Path, about: dict[str, Any]) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / "run.json"
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != about:
+            raise InputError(
+                f"{path}: a run of another recipe or data", hint="give another folder with --run"
+            )
+    else:
+        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _epochs_done(run: Path) -> int:
+    if not (run / LAST).is_file():
+        return 0
+    return max((int(row["epoch"]) for row in _history(run)), default=0)
+
+
+def _history(run: Path) -> list[dict[str, Any]]:
+    path = run / "history.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _plot(rows: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    for key in ("loss", "val_loss"):
+        if key in rows[-1]:
+            axes.plot([int(r["epoch"]) for r in rows], [float(r.get(key) or np.nan) for r in rows], label=key)
+    axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path.with_name("part-curves.png"), format="png")
+    path.with_name("part-curves.png").replace(path)
+    pyplot.close(figure)
