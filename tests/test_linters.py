@@ -28,7 +28,7 @@ PLACES_OF_ONE_MACHINE = re.compile(
 BIOMETRIC_SUFFIXES = {".npy", ".npz", ".db", ".sqlite", ".sqlite3", ".tar", ".onnx", ".h5", ".keras"}
 """Data sets, galleries and other people's weights are never committed."""
 
-OUR_WEIGHTS = {"models/siamese.keras", "models/finder.keras"}
+OUR_WEIGHTS = {"models/siamese.keras", "models/finder.keras", "models/refiner.keras"}
 """What users fine-tune from; trained here."""
 
 LARGEST_BYTES = 12_000_000

@@ -31,13 +31,15 @@ def refine(image: Image, landmarks: Floats, answer: Callable[[Image], Floats]) -
 
     `answer` takes a picture (56, 56, 3) and gives ten numbers. It is asked twice, the second time about the
     mirrored crop that the first answer aligns: errors in the mirror differ, and the mean of both errs less.
-    Landmarks that cannot be aligned stay as they are.
+    Landmarks that cannot be aligned stay as they are, and so do those an answer would tear away from the face.
     """
     first = _looked(image, landmarks, answer, mirror=False)
-    if first is None:
+    if first is None or _torn_away(first, landmarks):
         return landmarks
     second = _looked(image, first, answer, mirror=True)
-    return first if second is None else np.asarray((first + second) / 2, np.float32)
+    if second is None or _torn_away(second, landmarks):
+        return first
+    return np.asarray((first + second) / 2, np.float32)
 
 
 def halved(crops: Image) -> Image:
@@ -58,6 +60,12 @@ def mirrored_points(points: Floats, width: int = CROP_SIZE_PX) -> Floats:
     out = points[..., _MIRRORED, :].copy()
     out[..., 0] = width - 1 - out[..., 0]
     return out
+
+
+def _torn_away(points: Floats, landmarks: Floats) -> bool:
+    """Whether a landmark moved farther than the landmarks lie from their middle: that is another place, not sharper."""
+    reach = float(np.sqrt(np.mean(np.sum((landmarks - landmarks.mean(axis=0)) ** 2, axis=1))))
+    return bool(np.hypot(*(points - landmarks).T).max() > reach)
 
 
 def _looked(

@@ -204,7 +204,7 @@ def test_a_tar_with_something_that_is_no_image_is_refused_by_name(tmp_path):
 def test_a_recipe_with_several_faults_names_all_of_them(tmp_path):
     path = tmp_path / "finder.toml"
     text = (REPO / "config" / "finder.toml").read_text()
-    path.write_text(text.replace("seed =", "sed =").replace("batch = 32", "batch = -1"))
+    path.write_text(text.replace("seed =", "sed =").replace("batch = 32", "batch = -1", 1))
     with pytest.raises(ConfigError) as caught:
         load_recipe(path)
     for word in ("seed", "sed", "fit.batch", "finder.toml"):

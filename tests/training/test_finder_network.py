@@ -19,8 +19,13 @@ pytest.importorskip("tensorflow")
 from facelatch.adapters.finder_tflite import TfliteFinder  # noqa: E402
 from facelatch_training.finder.batches import Batches  # noqa: E402
 from facelatch_training.finder.export import export  # noqa: E402
-from facelatch_training.finder.fit import FINAL, LAST, FinderLoss, averaged, fit  # noqa: E402
+from facelatch_training.finder.fit import FINAL, FinderLoss, fit  # noqa: E402
+from facelatch_training.finder.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
+from facelatch_training.finder.fit_refiner import FINAL as REFINED  # noqa: E402
 from facelatch_training.finder.network import build_network, multiply_adds  # noqa: E402
+from facelatch_training.finder.patches import Patches, compose_patches  # noqa: E402
+from facelatch_training.finder.refiner import build_refiner  # noqa: E402
+from facelatch_training.finder.runs import LAST, averaged  # noqa: E402
 from facelatch_training.finder.scenes import Stock  # noqa: E402
 
 REPO = Path(__file__).resolve().parents[2]
@@ -29,7 +34,10 @@ REPO = Path(__file__).resolve().parents[2]
 def small_recipe(epochs: int = 2) -> Recipe:
     recipe = load_recipe(REPO / "config" / "finder.toml")
     return recipe.model_copy(
-        update={"fit": recipe.fit.model_copy(update={"epochs": epochs, "batch": 4})},
+        update={
+            part: getattr(recipe, part).model_copy(update={"epochs": epochs, "batch": 4})
+            for part in ("fit", "refine")
+        },
     )
 
 
@@ -47,6 +55,31 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("prepared")
     compose_all(Stock([], sprites, empty), small_recipe(), 12, folder)
     return load(folder)
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
+    from facelatch_training.finder.faces import Photo
+
+    face = np.array([[48, 40, 76, 96, 68, 82, 104, 82, 86, 102, 72, 122, 101, 122]], np.float32)
+    image = np.random.default_rng(1).integers(0, 256, (172, 172, 3)).astype(np.uint8)
+    photo = Photo("p", image, face, np.zeros((0, 4), np.float32))
+    return compose_patches([photo], [], small_recipe(), 12, tmp_path_factory.mktemp("patches"))
+
+
+def test_the_refining_network_is_small_and_starts_from_the_template():
+    model = build_refiner()
+    assert model.output_shape == (None, 10)
+    assert model.count_params() < 40_000
+    assert multiply_adds(model) < 3e6
+    assert not np.asarray(model(np.full((1, 56, 56, 3), 90, np.float32))).any()
+
+
+def test_the_landmark_loss_is_the_landmark_error_as_reported():
+    truth, answer = np.zeros((1, 11), np.float32), np.zeros((1, 10), np.float32)
+    truth[0, 10] = 8 / 40  # an eye distance of 40 px
+    answer[0, 0] = 1.0  # one landmark of five is 8 px off
+    assert float(landmark_loss(truth, answer)[0]) == pytest.approx(8 / 40 / 5, abs=0.01)
 
 
 def test_the_network_keeps_its_budget_and_its_cells_are_the_decoders():
@@ -102,7 +135,7 @@ def test_a_batch_depends_on_seed_epoch_and_index_only(prepared):
 
 
 @pytest.mark.slow
-def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, tmp_path):
+def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, patches, tmp_path):
     recipe, run = small_recipe(epochs=3), tmp_path / "run"
 
     class PowerCutError(Exception):
@@ -112,13 +145,13 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
         raise PowerCutError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facelatch_training.finder.fit._plot", cut)  # the last thing after the first epoch
+        patch.setattr("facelatch_training.finder.runs._plot", cut)  # the last thing after the first epoch
         with pytest.raises(PowerCutError):
             fit(recipe, prepared, run)
     assert json.loads((run / "run.json").read_text())["recipe_sha256"] == recipe.sha256
     assert (run / LAST).is_file()
     assert not (run / FINAL).exists()
-    assert averaged(run).count_params() > 0
+    assert averaged(run, FINAL).count_params() > 0
     model = fit(recipe, prepared, run, check=prepared)
     assert [int(r.split(",")[0]) for r in (run / "history.csv").read_text().split()[1:]] == [1, 2, 3]
     assert (run / "curves.png").stat().st_size > 1000
@@ -126,7 +159,9 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
     with pytest.raises(InputError, match="another recipe"):
         fit(small_recipe(epochs=4), prepared, run)
 
-    path = export(model, recipe, prepared, tmp_path / "models", commit="test")
+    refiner = fit_refiner(recipe, patches, run / FOLDER, check=patches)
+    assert (run / FOLDER / REFINED).is_file()
+    path = export(model, refiner, recipe, prepared, patches, tmp_path / "models", commit="test")
     assert path.stat().st_size < 250_000
     finder = TfliteFinder(path, 0.01)
     picture = np.array(prepared.images[0][:240, :320])
