@@ -18,8 +18,8 @@ LAYERS: dict[int, str] = {
     # The nouns.
     0: "__init__ errors values",
     # Each a stop of the line, a machine, or a fact; they know the nouns and hardly one another.
-    1: """align audit button config crop_png door enrolment enrolment_states finder_decode finder_refine freshness images
-          indicator letterbox manifest match person_name quality search search_picture select_face session wire""",
+    1: """align audit button config crop_png door enrolment enrolment_states finder_decode finder_refine freshness
+          images indicator letterbox manifest match person_name quality search search_picture select_face session wire""",
     # What the house needs of the world, what it keeps, and what joins machines into one state.
     2: """changes gallery gallery_embeddings gallery_export gallery_place gallery_rows gallery_schema ports
           situation""",
@@ -78,7 +78,8 @@ VENDORS: dict[str, str] = {
 STDLIB_ONLY = "errors session door enrolment enrolment_states indicator button freshness audit changes situation"
 """The machines: no vendor at all, not even numpy."""
 
-PURE = f"{STDLIB_ONLY} values align quality select_face match letterbox finder_decode finder_refine search pipeline controller"
+PURE = f"""{STDLIB_ONLY} values align quality select_face match letterbox finder_decode finder_refine search
+           pipeline controller"""
 IMPURE_LIBRARIES = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "subprocess", "threading", "time"}
 """What the line and the machines have no business with: they are given time and frames, and keep nothing."""
 

@@ -45,7 +45,9 @@ def refine(image: Image, landmarks: Floats, answer: Callable[[Image], Floats]) -
 def halved(crops: Image) -> Image:
     """Pictures (..., H, W, 3) of even sides at half the size, each pixel the mean of four."""
     wide = crops.astype(np.uint16)
-    total = wide[..., ::2, ::2, :] + wide[..., 1::2, ::2, :] + wide[..., ::2, 1::2, :] + wide[..., 1::2, 1::2, :]
+    total = (
+        wide[..., ::2, ::2, :] + wide[..., 1::2, ::2, :] + wide[..., ::2, 1::2, :] + wide[..., 1::2, 1::2, :]
+    )
     return np.asarray((total + 2) >> 2, np.uint8)
 
 
@@ -80,4 +82,4 @@ def _looked(
     # The way back, as in `similarity_transform`: points are complex numbers, the transform a factor and a shift.
     turn, shift = complex(transform[0, 0], transform[1, 0]), complex(transform[0, 2], transform[1, 2])
     back = (points[:, 0].astype(np.float64) + 1j * points[:, 1] - shift) / turn
-    return np.stack([back.real, back.imag], axis=1).astype(np.float32)
+    return np.asarray(np.stack([back.real, back.imag], axis=1), np.float32)

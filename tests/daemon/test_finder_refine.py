@@ -19,7 +19,9 @@ def painted(points: np.ndarray, radius: int) -> np.ndarray:
     """A picture with a disc of its own colour on each landmark."""
     image = np.full((480, 640, 3), 60, np.uint8)
     for (x, y), colour in zip(points, COLOURS, strict=True):
-        cv2.circle(image, (round(16 * float(x)), round(16 * float(y))), radius * 16, colour, -1, cv2.LINE_AA, 4)
+        cv2.circle(
+            image, (round(16 * float(x)), round(16 * float(y))), radius * 16, colour, -1, cv2.LINE_AA, 4
+        )
     return image
 
 

@@ -20,8 +20,8 @@ from facelatch.adapters.finder_tflite import TfliteFinder  # noqa: E402
 from facelatch_training.finder.batches import Batches  # noqa: E402
 from facelatch_training.finder.export import export  # noqa: E402
 from facelatch_training.finder.fit import FINAL, FinderLoss, fit  # noqa: E402
-from facelatch_training.finder.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
 from facelatch_training.finder.fit_refiner import FINAL as REFINED  # noqa: E402
+from facelatch_training.finder.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
 from facelatch_training.finder.network import build_network, multiply_adds  # noqa: E402
 from facelatch_training.finder.patches import Patches, compose_patches  # noqa: E402
 from facelatch_training.finder.refiner import build_refiner  # noqa: E402

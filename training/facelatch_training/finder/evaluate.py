@@ -85,7 +85,8 @@ def compare(
         if "nme_percent" in report[name]:
             threshold = report[name]["threshold"]["0.1"]
             report[name]["landmarks"] = {
-                truth: landmark_figures(seen, found[name], threshold) for truth, seen in (truths or {}).items()
+                truth: landmark_figures(seen, found[name], threshold)
+                for truth, seen in (truths or {}).items()
             }
     return report
 

@@ -78,7 +78,9 @@ def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    networks = {signature_name(size): parts_of(_unscaled(model, build_network(*size, scaled=False))) for size in SIZES}
+    networks = {
+        signature_name(size): parts_of(_unscaled(model, build_network(*size, scaled=False))) for size in SIZES
+    }
     networks[REFINE] = _named(_unscaled(refiner, build_refiner(scaled=False)))
     archive = ExportArchive()
     for name, network in networks.items():

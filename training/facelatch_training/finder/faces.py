@@ -60,11 +60,11 @@ class Teacher:
 
 
 def load_photos(
-    root: Path, teacher: Teacher, wanted: Callable[[str], bool] = lambda name: True
+    root: Path, teacher: Teacher, wanted: Callable[[str], bool] | None = None
 ) -> list[Photo]:
     """The photos of `scenes.tar` with the labels of `scenes.csv`, checked by the teacher at twice the size.
 
-    Only those whose name is `wanted`: the teacher takes a tenth of a second for each.
+    Only those whose name is `wanted`, if that is given: the teacher takes a tenth of a second for each.
 
     A label the teacher no longer sees at all, or that is not a plausible face, becomes a box to ignore;
     a sure face that had no label becomes one.
@@ -75,7 +75,7 @@ def load_photos(
             labels[row["image"]].append([float(row[column]) for column in _COLUMNS])
     photos = []
     for name, image in tqdm(read_tar(root / "scenes" / "scenes.tar"), desc="photos", unit="image"):
-        if not wanted(name):
+        if wanted is not None and not wanted(name):
             continue
         listed = np.array(labels[name], np.float32).reshape(-1, 14)
         twice = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from facelatch_training.finder.batches import Batches
 from facelatch_training.finder import runs
+from facelatch_training.finder.batches import Batches
 from facelatch_training.finder.network import WIDTHS, build_network
 from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
@@ -82,9 +82,7 @@ def _fresh(recipe: Recipe, data: Prepared, start: Path | None) -> Any:
     if start is not None:
         model.set_weights(keras.models.load_model(start, compile=False).get_weights())
     steps = max(1, len(data.images) // recipe.fit.batch)
-    optimizer = runs.optimizer(
-        recipe.fit.learning_rate, recipe.fit.weight_decay, steps, recipe.fit.epochs
-    )
+    optimizer = runs.optimizer(recipe.fit.learning_rate, recipe.fit.weight_decay, steps, recipe.fit.epochs)
     loss = FinderLoss(recipe.fit.box_weight, recipe.fit.landmark_weight)
     # XLA is slower than TensorFlow's own kernels on a CPU, and without it JAX would not compile at all.
     model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")

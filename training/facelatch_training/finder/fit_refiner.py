@@ -52,7 +52,9 @@ class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         if self._vary:
             flip = rng.random(len(chosen)) < 0.5
             images[flip], points[flip] = images[flip, :, ::-1], mirrored_points(points[flip])
-            gain = rng.uniform(0.75, 1.25, (len(chosen), 1, 1, 1)) * rng.uniform(0.92, 1.08, (len(chosen), 1, 1, 3))
+            gain = rng.uniform(0.75, 1.25, (len(chosen), 1, 1, 1)) * rng.uniform(
+                0.92, 1.08, (len(chosen), 1, 1, 3)
+            )
             images = np.clip(images * gain + rng.uniform(-18, 18, (len(chosen), 1, 1, 1)), 0, 255)
         eyes = np.hypot(*(points[:, 0] - points[:, 1]).T)
         units = ((points - TEMPLATE) / UNIT_PX).reshape(-1, 10)
@@ -64,7 +66,7 @@ class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         self._epoch += 1
 
 
-@keras.saving.register_keras_serializable("facelatch")
+@keras.saving.register_keras_serializable("facelatch")  # type: ignore[misc, unused-ignore]
 def landmark_loss(y_true: Any, y_pred: Any) -> Any:
     """The landmark error as it is reported: the mean distance as a share of the eye distance."""
     error = ops.reshape(y_pred - y_true[:, :10], (-1, 5, 2)) * y_true[:, 10:, None]
@@ -93,6 +95,8 @@ def _fresh(recipe: Recipe, data: Patches, start: Path | None) -> Any:
     if start is not None:
         model.set_weights(keras.models.load_model(start, compile=False).get_weights())
     steps = max(1, len(data.images) // recipe.refine.batch)
-    rate = runs.optimizer(recipe.refine.learning_rate, recipe.refine.weight_decay, steps, recipe.refine.epochs)
+    rate = runs.optimizer(
+        recipe.refine.learning_rate, recipe.refine.weight_decay, steps, recipe.refine.epochs
+    )
     model.compile(rate, landmark_loss, jit_compile=keras.backend.backend() == "jax")
     return model

@@ -68,7 +68,9 @@ def load_patches(folder: Path) -> Patches:
     """What `compose_patches` wrote into `folder`. Raises InputError when it is not (all) there."""
     path = folder / "patches.json"
     if not path.is_file():
-        raise InputError(f"{path}: no such file", hint="run `facelatch-train finder prepare` into this folder")
+        raise InputError(
+            f"{path}: no such file", hint="run `facelatch-train finder prepare` into this folder"
+        )
     with np.load(folder / "points.npz") as stored:
         points = stored["points"]
     fingerprint = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
@@ -102,7 +104,7 @@ def patch(photo: Photo, number: int, data: Refine, rng: np.random.Generator) -> 
 
 def on_ground(sprite: Photo, rng: np.random.Generator) -> Photo:
     """An aligned crop with something about it: its own blurred border, a colour, or noise."""
-    image = cv2.copyMakeBorder(sprite.image, *[_MARGIN] * 4, cv2.BORDER_REPLICATE)
+    image = cv2.copyMakeBorder(sprite.image, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REPLICATE)
     draw = rng.random()
     if draw < 0.5:  # most crops end in a background that goes on
         ground = cv2.blur(image, (31, 31))

@@ -102,5 +102,3 @@ def _roll(points: NDArray[np.float64]) -> float:
     """Degrees by which landmarks are turned against the template."""
     transform = similarity_transform(points.astype(np.float32))
     return 0.0 if transform is None else -math.degrees(math.atan2(transform[1, 0], transform[0, 0]))
-
-
