@@ -66,7 +66,7 @@ class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         self._epoch += 1
 
 
-@keras.saving.register_keras_serializable("facelatch")  # type: ignore[misc, unused-ignore]
+@keras.saving.register_keras_serializable("facelatch")  # type: ignore[untyped-decorator, unused-ignore]
 def landmark_loss(y_true: Any, y_pred: Any) -> Any:
     """The landmark error as it is reported: the mean distance as a share of the eye distance."""
     error = ops.reshape(y_pred - y_true[:, :10], (-1, 5, 2)) * y_true[:, 10:, None]
