@@ -103,7 +103,8 @@ def agreed(row: Floats, looks: Sequence[Floats], overlap: float = 0.3) -> Floats
     """One row (15,) from a first find and the rows (K, 15) of further looks at the same place.
 
     Box and landmarks are the mean over the looks that saw the face again. The score is the mean over all,
-    a look that saw nothing counting zero: what one look alone imagined seldom survives.
+    a look that saw nothing counting zero: what one look alone imagined seldom survives. It is never above the
+    first score: a further look doubts, it does not discover.
     """
     seen, scores = [row[:14]], [row[14]]
     for rows in looks:
@@ -113,7 +114,7 @@ def agreed(row: Floats, looks: Sequence[Floats], overlap: float = 0.3) -> Floats
         scores.append(rows[best, 14] if again else np.float32(0))
         if again:
             seen.append(rows[best, :14])
-    return np.append(np.mean(seen, axis=0), np.mean(scores)).astype(np.float32)
+    return np.append(np.mean(seen, axis=0), min(row[14], np.mean(scores))).astype(np.float32)
 
 
 def to_faces(rows: Floats) -> list[Face]:

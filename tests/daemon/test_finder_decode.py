@@ -152,6 +152,10 @@ def test_looks_that_agree_are_averaged_and_one_that_sees_nothing_lowers_the_scor
     assert row[14] == pytest.approx(0.5)
 
 
+def test_a_further_look_never_makes_a_find_surer():
+    assert agreed(row_at(0, 0.4), [row_at(1, 0.9)[None], row_at(0, 0.8)[None]])[14] == pytest.approx(0.4)
+
+
 def test_a_find_in_the_mirror_is_put_back_with_left_on_the_left():
     row = row_at(50, 0.7)
     back = mirrored(mirrored(row[None], 160), 160)[0]

@@ -48,7 +48,7 @@ class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
             ]
         )
         points = self._data.points[chosen] - corner[:, None]
-        images = halved(images).astype(np.float32)
+        images = np.stack([halved(image) for image in images]).astype(np.float32)
         if self._vary:
             flip = rng.random(len(chosen)) < 0.5
             images[flip], points[flip] = images[flip, :, ::-1], mirrored_points(points[flip])
