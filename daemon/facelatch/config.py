@@ -88,7 +88,7 @@ class QualityConfig(_Section):
     """Standard deviation of the face's grey; below it there is nothing to see."""
     min_sharpness: Annotated[float, Field(ge=0, le=200)] = 6.0
     """Fine detail relative to contrast, ordinary faces have 10 to 60; below it is blurred. 0 accepts any."""
-    max_yaw: Annotated[float, Field(gt=0, le=2)] = 0.75
+    max_yaw: Annotated[float, Field(gt=0, le=2)] = 1.0
     """Turned left or right: the nose's way from the middle to an eye, 0 straight, 1 under the eye."""
     max_pitch: Annotated[float, Field(gt=0, le=2)] = 0.6
     """Turned up or down: the nose's way to the eyes or the mouth, 0 straight, 1 there."""
