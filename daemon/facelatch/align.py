@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +20,45 @@ TEMPLATE: NDArray[np.float32] = np.array(
 """Where the landmarks (eyes, nose, mouth corners; image-left first) lie in the crop, x right, y down, px."""
 
 
+_TARGET = [complex(x, y) for x, y in TEMPLATE.tolist()]
+_MIDDLE = sum(_TARGET) / 5
+_CENTRED = [point - _MIDDLE for point in _TARGET]
+
+
 def similarity_transform(landmarks: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """The least-squares rotation, scale and shift (2, 3) that takes `landmarks` (5, 2) onto the template.
 
     Umeyama's closed form without reflection, written for points as complex numbers. None when the
     points coincide or are not finite, because then no transform exists.
     """
-    if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
+    if landmarks.shape != (5, 2):
         return None
-    source = landmarks[:, 0].astype(np.float64) + 1j * landmarks[:, 1]
-    target = TEMPLATE[:, 0].astype(np.float64) + 1j * TEMPLATE[:, 1]
-    centred = source - source.mean()
-    spread = float(np.sum(np.abs(centred) ** 2))
-    if spread < 1e-6:
+    # Plain numbers: for five points NumPy's calls would cost more than the work.
+    source = [complex(x, y) for x, y in landmarks.tolist()]
+    middle = sum(source) / 5
+    centred = [point - middle for point in source]
+    spread = sum(abs(point) ** 2 for point in centred)
+    if not 1e-6 <= spread < math.inf:
         return None
-    turn = complex(np.sum(np.conj(centred) * (target - target.mean())) / spread)
-    if abs(turn) < 1e-9:
+    turn = sum(point.conjugate() * target for point, target in zip(centred, _CENTRED, strict=True)) / spread
+    if not 1e-9 <= abs(turn) < math.inf:
         return None
-    shift = complex(target.mean() - turn * source.mean())
+    shift = _MIDDLE - turn * middle
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
 def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8] | None:
-    """The RGB crop (112, 112, 3) of an RGB image (H, W, 3); None when the landmarks allow no transform.
+    """The RGB crop (112, 112, 3) of an RGB image (H, W, 3); None when the landmarks allow no transform."""
+    transform = similarity_transform(landmarks)
+    return None if transform is None else cut(image, transform)
+
+
+def cut(image: NDArray[np.uint8], transform: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The crop (112, 112, 3) to which `transform` (2, 3) takes an image (H, W, 3).
 
     What lies outside the image is black. When the face is larger than the crop the picture is first
     reduced by area so that fine texture does not alias.
     """
-    transform = similarity_transform(landmarks)
-    if transform is None:
-        return None
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     if scale < 0.5:
         image, transform = _reduced(image, transform, scale)

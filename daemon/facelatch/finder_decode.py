@@ -73,7 +73,8 @@ def merge(candidates: Floats, overlap: float = 0.4, blend: float = 0.6) -> Float
         shared, inside = _overlap(rest[0], rest)
         shared[0] = 1.0  # also for an empty box
         close = rest[shared > blend]
-        merged = np.average(close, axis=0, weights=close[:, 14] + 1e-6)
+        weights = close[:, 14] + np.float32(1e-6)
+        merged = weights @ close / weights.sum()
         merged[14] = rest[0, 14]
         rows.append(merged)
         rest = rest[(shared <= overlap) & (inside <= _NESTED)]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, align, similarity_transform
+from facelatch.align import CROP_SIZE_PX, TEMPLATE, cut, similarity_transform
 from facelatch.values import Image
 
 Floats = NDArray[np.float32]
@@ -24,6 +24,7 @@ UNIT_PX = 8.0
 """A landmark output of 1 means this many pixels of the crop away from the template."""
 
 _MIRRORED = [1, 0, 2, 4, 3]  # landmark order after a left-right flip
+_DISAGREE = 0.06  # of the eye distance
 _FARTHEST = 4.0  # units: no landmark of a face lies farther from the template
 
 
@@ -31,16 +32,19 @@ def refine(image: Image, landmarks: Floats, answer: Callable[[Image], Floats]) -
     """Better landmarks (5, 2) in pixels of `image` from rough ones.
 
     `answer` takes a picture (56, 56, 3) and gives ten numbers. It is asked twice, the second time about the
-    mirrored crop that the first answer aligns: errors in the mirror differ, and the mean of both errs less.
+    mirrored crop that the first answer aligns: errors in the mirror differ, and the mean of both errs less. Where
+    they disagree it is asked a third time, which takes the first one's place.
     Landmarks that cannot be aligned stay as they are, and so do those an answer would tear away from the face.
     """
     first = _looked(image, landmarks, answer, mirror=False)
-    if first is None or _torn_away(first, landmarks):
+    second = None if first is None else _looked(image, first, answer, mirror=True)
+    if first is None or second is None:
         return landmarks
-    second = _looked(image, first, answer, mirror=True)
-    if second is None or _torn_away(second, landmarks):
-        return first
-    return np.asarray((first + second) / 2, np.float32)
+    if _disagree(first, second):
+        third = _looked(image, second, answer, mirror=False)
+        first = second if third is None else third
+    better = np.asarray((first + second) / 2, np.float32)
+    return landmarks if _torn_away(better, landmarks) else better
 
 
 def halved(crop: Image) -> Image:
@@ -50,8 +54,7 @@ def halved(crop: Image) -> Image:
 
 def points_of(output: Floats) -> Floats:
     """The network's ten numbers as landmarks (5, 2) in pixels of the crop."""
-    units = np.clip(np.nan_to_num(output.reshape(5, 2)), -_FARTHEST, _FARTHEST)
-    return np.asarray(TEMPLATE + UNIT_PX * units, np.float32)
+    return np.asarray(TEMPLATE + UNIT_PX * output.reshape(5, 2).clip(-_FARTHEST, _FARTHEST), np.float32)
 
 
 def mirrored_points(points: Floats, width: int = CROP_SIZE_PX) -> Floats:
@@ -61,22 +64,29 @@ def mirrored_points(points: Floats, width: int = CROP_SIZE_PX) -> Floats:
     return out
 
 
+def _disagree(one: Floats, other: Floats) -> bool:
+    eyes = np.square(other[1] - other[0]).sum()
+    return bool(np.square(one - other).sum() / 5 > _DISAGREE**2 * eyes)
+
+
 def _torn_away(points: Floats, landmarks: Floats) -> bool:
     """Whether a landmark moved farther than the landmarks lie from their middle: that is another place, not sharper."""
-    reach = float(np.sqrt(np.mean(np.sum((landmarks - landmarks.mean(axis=0)) ** 2, axis=1))))
-    return bool(np.hypot(*(points - landmarks).T).max() > reach)
+    spread = np.square(landmarks - landmarks.mean(axis=0)).sum() / 5
+    moved = np.square(points - landmarks).sum(axis=1).max()
+    return not bool(moved <= spread)  # also where a number is none
 
 
 def _looked(
     image: Image, landmarks: Floats, answer: Callable[[Image], Floats], *, mirror: bool
 ) -> Floats | None:
-    transform, crop = similarity_transform(landmarks), align(image, landmarks)
-    if transform is None or crop is None:
+    transform = similarity_transform(landmarks)
+    if transform is None:
         return None
+    crop = cut(image, transform)
     shown = np.asarray(cv2.flip(crop, 1), np.uint8) if mirror else crop
     points = points_of(answer(halved(shown)))
     points = mirrored_points(points) if mirror else points
     # The way back, as in `similarity_transform`: points are complex numbers, the transform a factor and a shift.
     turn, shift = complex(transform[0, 0], transform[1, 0]), complex(transform[0, 2], transform[1, 2])
-    back = (points[:, 0].astype(np.float64) + 1j * points[:, 1] - shift) / turn
-    return np.asarray(np.stack([back.real, back.imag], axis=1), np.float32)
+    back = [(complex(x, y) - shift) / turn for x, y in points.tolist()]
+    return np.array([(point.real, point.imag) for point in back], np.float32)
