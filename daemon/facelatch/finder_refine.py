@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, cut, similarity_transform
+from facelatch.align import CROP_SIZE_PX, TEMPLATE, cut, halved, similarity_transform
 from facelatch.values import Image
 
 Floats = NDArray[np.float32]
@@ -47,11 +46,6 @@ def refine(image: Image, landmarks: Floats, answer: Callable[[Image], Floats]) -
     return landmarks if _torn_away(better, landmarks) else better
 
 
-def halved(crop: Image) -> Image:
-    """A picture (H, W, 3) of even sides at half the size, each pixel the mean of four."""
-    return np.asarray(cv2.resize(crop, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def points_of(output: Floats) -> Floats:
     """The network's ten numbers as landmarks (5, 2) in pixels of the crop."""
     return np.asarray(TEMPLATE + UNIT_PX * output.reshape(5, 2).clip(-_FARTHEST, _FARTHEST), np.float32)
@@ -83,8 +77,8 @@ def _looked(
     if transform is None:
         return None
     crop = cut(image, transform)
-    shown = np.asarray(cv2.flip(crop, 1), np.uint8) if mirror else crop
-    points = points_of(answer(halved(shown)))
+    small = halved(crop)
+    points = points_of(answer(np.ascontiguousarray(small[:, ::-1]) if mirror else small))
     points = mirrored_points(points) if mirror else points
     # The way back, as in `similarity_transform`: points are complex numbers, the transform a factor and a shift.
     turn, shift = complex(transform[0, 0], transform[1, 0]), complex(transform[0, 2], transform[1, 2])

@@ -19,8 +19,8 @@ def finder_card(model: Path) -> list[str]:
     lines = [
         f"## {model.name}",
         "",
-        f"A one-stage int8 network: box, five landmarks and score at 320x240 and 160x120; "
-        f"{model.stat().st_size / 1e6:.2f} MB.",
+        "A one-stage int8 network: box, five landmarks and score at 320x240 and 160x120; a second one that sharpens "
+        f"the landmarks on the aligned crop; {model.stat().st_size / 1e6:.2f} MB.",
         "",
         f"- data and terms: {manifest.data}",
         f"- score threshold {manifest.score_threshold:.3f}: one false face in ten validation pictures",
@@ -30,7 +30,7 @@ def finder_card(model: Path) -> list[str]:
         "    facelatch-train finder evaluate",
         "",
         f"Recall at {_RATE} false faces per picture by face height in px; NME is the landmark error as a share of "
-        "the eye distance. Truth: labels made by YuNet.",
+        "the eye distance. Truth: labels of YuNet made steady; more of both in `finder.md`.",
         "",
     ]
     for name in ("scenes", "clips"):
