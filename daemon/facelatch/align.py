@@ -20,6 +20,8 @@ TEMPLATE: NDArray[np.float32] = np.array(
 """Where the landmarks (eyes, nose, mouth corners; image-left first) lie in the crop, x right, y down, px."""
 
 
+_LONGEST_PX = 32000  # OpenCV's warp counts in 16 bits
+
 _TARGET = [complex(x, y) for x, y in TEMPLATE.tolist()]
 _MIDDLE = sum(_TARGET) / 5
 _CENTRED = [point - _MIDDLE for point in _TARGET]
@@ -60,7 +62,7 @@ def cut(image: NDArray[np.uint8], transform: NDArray[np.float64]) -> NDArray[np.
     reduced by area so that fine texture does not alias.
     """
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
-    if scale < 0.5:
+    if scale < 0.5 or max(image.shape[:2]) > _LONGEST_PX:
         image, transform = _reduced(image, transform, scale)
     crop = cv2.warpAffine(image, transform, (CROP_SIZE_PX, CROP_SIZE_PX), flags=cv2.INTER_LINEAR)
     return np.asarray(crop, dtype=np.uint8)
@@ -80,7 +82,7 @@ def _reduced(
     reach = corners @ inverse[:, :2].T + inverse[:, 2]
     left, top = np.maximum(np.floor(reach.min(axis=0)).astype(int) - 2, 0)
     right, bottom = np.minimum(np.ceil(reach.max(axis=0)).astype(int) + 2, image.shape[1::-1])
-    step = int(1 / scale)
+    step = max(1, int(1 / scale))
     width, height = (right - left) // step, (bottom - top) // step
     if width < 1 or height < 1:
         return image, transform

@@ -104,3 +104,14 @@ def test_a_large_face_does_not_alias():
     image[:, ::2] = 255
     crop = align(image, placed(TEMPLATE, 0.0, 8.0, (100.0, 100.0)))
     assert crop[5:-5, 5:-5].std() < 20
+
+
+@pytest.mark.parametrize("shape", [(40, 40_000, 3), (40_000, 40, 3)])
+def test_a_picture_too_long_for_opencvs_warp_is_aligned_all_the_same(shape: tuple[int, int, int]):
+    image = np.zeros(shape, np.uint8)
+    image[:40, :40] = 200
+    landmarks = TEMPLATE * 0.3
+    crop = align(image, landmarks)
+    assert crop is not None
+    expected = align(np.ascontiguousarray(image[:200, :200]), landmarks)
+    assert np.abs(crop.astype(int) - expected).max() <= 1

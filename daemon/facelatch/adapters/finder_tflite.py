@@ -24,7 +24,7 @@ REFINE = "refine_56x56"
 """The signature that sharpens the landmarks of one face."""
 
 _NEAR_PX, _CLOSE_PX = 56.0, 72.0
-_MOST_LOOKED_AT = 4  # in a crowd the rest keeps its first score
+_MOST_LOOKED_AT = 4  # in a crowd the rest keeps its first score and landmarks
 _SURE = 0.7  # a score from which a find needs no further look
 _OUTPUTS = {"score", "box", "landmarks"}
 _RETRAIN = "fetch the model and its manifest again together, or export both (facelatch-train finder export)"
@@ -97,6 +97,8 @@ class TfliteFinder:
                 raise ModelError(
                     f"{model}: {signature_name(size)} lacks {', '.join(sorted(missing))}", hint=_RETRAIN
                 )
+        if "landmarks" not in self._refiner.get_output_details():
+            raise ModelError(f"{model}: {REFINE} lacks landmarks", hint=_RETRAIN)
         self._grids = {size: cells(*size) for size in self._runners}
 
     def find(self, image: Image) -> Sequence[Face]:
@@ -116,7 +118,7 @@ class TfliteFinder:
     def _looked_again(
         self, image: Image, rows: Floats, looks: Sequence[tuple[float, bool]]
     ) -> Sequence[Face]:
-        """Doubtful finds checked by looks at the small size in which the face has a chosen side, px; all sharpened.
+        """Doubtful finds checked by looks at the small size in which the face has a chosen side, px; best sharpened.
 
         The network errs differently at another scale and in the mirror; the mean errs less.
         """

@@ -214,7 +214,7 @@ class GpioButtons:
                 self._note(True, EdgeKind.FOUND_DOWN)
 
     def edges(self) -> Sequence[Edge]:
-        """What happened since the last call, in order; pressed and released alternate."""
+        """What happened since the last call, in order; pressed (or found down at first) and released alternate."""
         with self._guard:
             noted = tuple(self._noted)
             self._noted.clear()

@@ -13,8 +13,8 @@ import pytest
 pytestmark = pytest.mark.system
 
 TOLERANCES = {
-    # XNNPACK's int8 kernels are exact; what is left is the rounding of a few float operations. It may change a grey level
-    # of the crop that the refiner sees, and then its int8 answer by a step.
+    # XNNPACK's int8 kernels are exact; what is left is the rounding of a few float operations. It may change a grey
+    # level of the crop that the refiner sees, and then its int8 answer by a step.
     "ai-edge-litert": {"scores": 1e-4, "landmarks": 0.1, "embeddings": 1e-5, "similarities": 1e-4},
     # Its int8 kernels for NEON round otherwise than its portable ones, which x86_64 gets.
     "tflite-runtime": {"scores": 0.01, "landmarks": 1.0, "embeddings": 0.02, "similarities": 0.05},

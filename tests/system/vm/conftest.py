@@ -82,6 +82,8 @@ def watched(door: Door) -> Iterator[Door]:
         door.run("systemctl", "reset-failed", UNIT, check=False)
         door.start()
     door.until(lambda: door.line() == door.locked, 30, "locked")
-    yield door
-    door.assert_unlocked_only_when_granted()
-    door.machine.stop_time()
+    try:
+        yield door
+        door.assert_unlocked_only_when_granted()
+    finally:
+        door.machine.stop_time()

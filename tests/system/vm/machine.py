@@ -22,8 +22,7 @@ KERNEL_LINE = (
 
 def new_disk(path: Path, backing: Path) -> Path:
     """A disk that starts as `backing` is and keeps what is written to it."""
-    kind = "raw" if backing.suffix == ".img" else "qcow2"
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", backing, path]
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing, path]
     subprocess.run(command, check=True)
     return path
 
@@ -34,16 +33,14 @@ def new_ext4(path: Path, size: str) -> Path:
     return path
 
 
-def start_qemu(
-    image: Path, disk: Path | str, form: str, work: Path, words: str, devices: list[str]
-) -> subprocess.Popen[bytes]:
-    """Starts a machine, with `words` for its kernel; it ends with this process, however that ends."""
+def start_qemu(image: Path, root: str, work: Path, words: str, devices: list[str]) -> subprocess.Popen[bytes]:
+    """Starts a machine with the drive `root` and `words` for its kernel; it ends when this process does."""
     command = [
         *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
         *("-M", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-serial", f"file:{work}/console"),
         *("-kernel", image / "vmlinuz", "-initrd", image / "initrd.img", "-append", f"{KERNEL_LINE} {words}"),
-        *("-drive", f"file={disk},if=virtio,format={form},cache=writeback", "-device", "virtio-rng-pci", *devices),
+        *("-drive", f"{root},if=virtio,cache=writeback", "-device", "virtio-rng-pci", *devices),
     ]
     with (work / "qemu.log").open("w") as log:
         return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log)
@@ -67,7 +64,7 @@ class Machine(Patient):
             *("-chardev", f"file,id=trace,path={work}/trace", "-device", "virtserialport,chardev=trace,name=trace"),
             *("-monitor", f"unix:{work}/monitor,server=on,wait=off"),
         ]
-        self._qemu = start_qemu(image, disk, "qcow2", work, "", devices)
+        self._qemu = start_qemu(image, f"file={disk},format=qcow2", work, "", devices)
         try:
             self._port = self.until(self._connected, 10, "QEMU has started")
             self.await_boot()
@@ -154,7 +151,9 @@ class Machine(Patient):
                 port.sendall(line)
                 answer = b""
                 while not answer.endswith(b"(qemu) "):
-                    answer += port.recv(4096)
+                    more = port.recv(4096)
+                    assert more, "QEMU's monitor is gone"
+                    answer += more
 
     def cut_power(self) -> None:
         """QEMU is killed: whatever the machine had not yet written is lost."""

@@ -31,17 +31,15 @@ BEGINS = {"enrolment": "begin add", "removal": "begin remove", "migration": "beg
 def test_a_power_cut_loses_nothing_reported_and_leaves_nothing_half_done(image: Path, tmp_path: Path, kind: str):
     """The machine is stopped in the middle, its disk copied as it is then, and started as after a loss of power."""
     chance = random.Random(kind)
-    in_the_middle: dict[str, int] = {}
+    in_the_middle = 0
     with changing_gallery(image, tmp_path, kind) as cut:
         for number in range(CUTS):
             time.sleep(chance.uniform(0.0, 0.4))
             said = cut(tmp_path / "copy.img")
-            stage, what, _ = said[-1].split()
-            if stage == "begin":
-                in_the_middle[what] = in_the_middle.get(what, 0) + 1
+            in_the_middle += bool(re.match(BEGINS[kind], said[-1]))
             assert_nothing_lost(said, *report(tmp_path / "copy.img", tmp_path / f"copy-{number}", said))
-    sys.stdout.write(f"measured: {CUTS} cuts while {kind}, {len(said)} lines said; in the middle of {in_the_middle}\n")
-    assert sum(in_the_middle.values()) >= CUTS / 4, "too few cuts came in the middle of anything"
+    sys.stdout.write(f"measured: {kind}: {CUTS} cuts, {in_the_middle} in the middle of one; {len(said)} lines said\n")
+    assert in_the_middle >= CUTS / 10, "too few cuts came in the middle of what is tried here"
 
 
 @contextmanager
@@ -50,14 +48,14 @@ def changing_gallery(image: Path, work: Path, kind: str) -> Iterator[Callable[[P
     disk = new_ext4(work / "gallery.img", "128M")
     devices = ["-smp", "1", "-m", "512", "-drive", f"file={disk},if=virtio,format=raw,cache=writeback"]
     (work / "console").write_text("")
-    root = f"{image}/root.img,snapshot=on"
-    machine = start_qemu(image, root, "raw", work, f"cuts={kind}", devices)
+    root = f"file={image}/root.img,format=raw,snapshot=on"
+    machine = start_qemu(image, root, work, f"cuts={kind}", devices)
 
     def cut(copy: Path) -> list[str]:
         """What the machine had said when its disk was as in the copy."""
         assert machine.poll() is None, (work / "console").read_text(errors="replace")[-3000:]
         os.kill(machine.pid, signal.SIGSTOP)  # all its threads, those too that are writing to the disk
-        os.waitid(os.P_PID, machine.pid, os.WSTOPPED)
+        os.waitid(os.P_PID, machine.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         try:
             shutil.copyfile(disk, copy)
             return said(work)
