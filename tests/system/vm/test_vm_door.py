@@ -54,8 +54,9 @@ def test_of_two_real_people_the_enrolled_one_is_let_in_and_the_other_refused(doo
     assert len(door.edges()) == before
 
 
-def test_a_stop_while_unlocked_locks_at_once(door: Door):
+def test_a_stop_while_unlocked_locks_at_once(either_door: Door):
     """SIGTERM."""
+    door = either_door
     door.let_in()
     with door.expecting("daemon.stopping", 10):
         seconds = door.until_line(door.locked, 20, "systemctl", "stop", "--no-block", UNIT)
@@ -74,8 +75,9 @@ def test_a_restart_while_unlocked_locks_and_the_door_serves_again(either_door: D
     door.until(lambda: door.ready() and door.unit("MainPID") != pid, 60, "serving again")
 
 
-def test_upgrading_keeps_the_line_locked(door: Door):
+def test_upgrading_keeps_the_line_locked(either_door: Door):
     """The same version again: what is stopped, swapped and started is the same."""
+    door = either_door
     before, slot = len(door.edges()), door.run("readlink", "/opt/facelatch")
     with door.measured("upgrade"):
         install = "sh /srv/repo/deploy/install.sh --no-apt --upgrade --wheel /srv/wheels/facelatch-*.whl"
@@ -95,8 +97,9 @@ def test_kill_9_while_unlocked_locks_and_the_door_serves_again(either_door: Door
     assert door.line() == door.locked
 
 
-def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
+def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
     """The lock's own timer is stopped with the process, so this is the longest an unlocking can last."""
+    door = either_door
     door.let_in()
     restarts = door.unit("NRestarts")
     seconds = door.until_line(door.locked, 60, "kill", "-STOP", door.unit("MainPID"))
@@ -106,7 +109,8 @@ def test_sigstop_while_unlocked_is_ended_by_the_watchdog(door: Door):
     assert door.line() == door.locked
 
 
-def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(door: Door):
+def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(either_door: Door):
+    door = either_door
     door.let_in()
     restarts = door.unit("NRestarts")
     ceiling = door.until_line(door.locked, 60, "systemctl", "set-property", "--runtime", UNIT, "MemoryMax=60M")
