@@ -36,7 +36,7 @@ has_packages || skip "apt's python3-venv, python3-systemd and python3-numpy are 
 
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-system.XXXXXX")
 machines= # the process of the virtual machine's tests
-trap '[ -z "$machines" ] || kill "$machines"; rm -rf -- "$scratch"' EXIT
+trap '[ -z "$machines" ] || kill "$machines"; rm -rf --one-file-system -- "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

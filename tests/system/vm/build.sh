@@ -45,7 +45,8 @@ fetch_kernel() { # only unpacked, never installed here
 }
 
 fetch_system() {
-    mmdebstrap --quiet --variant=minbase --mode=root --format=directory \
+    # Its mounts are its own, so that an interrupted one leaves none behind.
+    unshare --mount --fork --kill-child mmdebstrap --quiet --variant=minbase --mode=root --format=directory \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --include="$(tr -s ' \n' , <<<'
@@ -161,5 +162,5 @@ install_facelatch
 configure_guest
 lap "Facelatch is installed"
 make_disks
-rm -rf -- "$work"
+rm -rf --one-file-system -- "$work"
 lap "done, $(du -m "$out/root.img" | cut -f 1) MB"
