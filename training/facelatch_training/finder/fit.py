@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +61,10 @@ def fit(
     `start` is a model whose weights to begin with, instead of random ones.
     Raises InputError when the folder holds a run of another recipe or other data.
     """
-    about = {"recipe_sha256": recipe.sha256, "data": data.fingerprint, "recipe": recipe.model_dump()}
-    if start is not None:
-        about["start_sha256"] = hashlib.sha256(start.read_bytes()).hexdigest()
     return runs.train(
         run,
         FINAL,
-        about,
+        runs.about(recipe, data.fingerprint, start),
         recipe.fit.epochs,
         fresh=lambda: _fresh(recipe, data, start),
         batches=lambda done: Batches(data, recipe, vary=True, first_epoch=done),
@@ -78,12 +74,5 @@ def fit(
 
 def _fresh(recipe: Recipe, data: Prepared, start: Path | None) -> Any:
     keras.utils.set_random_seed(recipe.seed)
-    model = build_network(*SIZES[0], widths=WIDTHS)
-    if start is not None:
-        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
-    steps = max(1, len(data.images) // recipe.fit.batch)
-    optimizer = runs.optimizer(recipe.fit.learning_rate, recipe.fit.weight_decay, steps, recipe.fit.epochs)
     loss = FinderLoss(recipe.fit.box_weight, recipe.fit.landmark_weight)
-    # XLA is slower than TensorFlow's own kernels on a CPU, and without it JAX would not compile at all.
-    model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
-    return model
+    return runs.compiled(build_network(*SIZES[0], widths=WIDTHS), loss, recipe.fit, len(data.images), start)

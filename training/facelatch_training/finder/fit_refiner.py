@@ -77,11 +77,10 @@ def fit_refiner(
     recipe: Recipe, data: Patches, run: Path, *, check: Patches | None = None, start: Path | None = None
 ) -> Any:
     """Trains into the folder `run`, or goes on where it was cut off; returns the model with averaged weights."""
-    about = {"recipe_sha256": recipe.sha256, "data": data.fingerprint, "recipe": recipe.model_dump()}
     return runs.train(
         run,
         FINAL,
-        about,
+        runs.about(recipe, data.fingerprint, start),
         recipe.refine.epochs,
         fresh=lambda: _fresh(recipe, data, start),
         batches=lambda done: PatchBatches(data, recipe, vary=True, first_epoch=done),
@@ -91,12 +90,4 @@ def fit_refiner(
 
 def _fresh(recipe: Recipe, data: Patches, start: Path | None) -> Any:
     keras.utils.set_random_seed(recipe.seed)
-    model = build_refiner()
-    if start is not None:
-        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
-    steps = max(1, len(data.images) // recipe.refine.batch)
-    rate = runs.optimizer(
-        recipe.refine.learning_rate, recipe.refine.weight_decay, steps, recipe.refine.epochs
-    )
-    model.compile(rate, landmark_loss, jit_compile=keras.backend.backend() == "jax")
-    return model
+    return runs.compiled(build_refiner(), landmark_loss, recipe.refine, len(data.images), start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 
 from facelatch.errors import InputError
+from facelatch_training.finder.recipe import Fit, Recipe, Refine
 
 LAST = "last.keras"
 
@@ -59,7 +61,27 @@ def averaged(run: Path, final: str) -> Any:
     return model
 
 
-def optimizer(rate: float, weight_decay: float, steps: int, epochs: int) -> Any:
+def about(recipe: Recipe, fingerprint: str, start: Path | None) -> dict[str, Any]:
+    """What a run is of: its recipe, the data with this fingerprint, the weights it begins with."""
+    said = {"recipe_sha256": recipe.sha256, "data": fingerprint, "recipe": recipe.model_dump()}
+    if start is not None:
+        said["start_sha256"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    return said
+
+
+def compiled(model: Any, loss: Any, stage: Fit | Refine, examples: int, start: Path | None) -> Any:
+    """`model` ready to train by the recipe's `stage`, with the weights of the model `start` where there is one."""
+    if start is not None:
+        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
+    optimizer = _optimizer(
+        stage.learning_rate, stage.weight_decay, max(1, examples // stage.batch), stage.epochs
+    )
+    # XLA is slower than TensorFlow's own kernels on a CPU, and without it JAX would not compile at all.
+    model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
+    return model
+
+
+def _optimizer(rate: float, weight_decay: float, steps: int, epochs: int) -> Any:
     """AdamW: one epoch of warming up, then down along a cosine; weights averaged on the way."""
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 100,
