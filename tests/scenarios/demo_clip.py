@@ -139,6 +139,15 @@ def enrolment_pictures(name: str, count: int, seed: int) -> Iterator[Image]:
         yield draw(scene, [(bust, pose)], rng)
 
 
+def turning_head(name: str, frames: int, seed: int, yaw: float = 22.0) -> Iterator[Image]:
+    """Somebody who stands before the camera and slowly turns the head to both sides, up to `yaw` degrees."""
+    rng = np.random.default_rng(seed)
+    scene, bust = porch(rng), make_bust(load_face(name), LOOKS[name])
+    for turn in np.linspace(0, 2 * np.pi, frames, endpoint=False):
+        pose = Pose(x_px=300, face_px=170, yaw=yaw * np.sin(turn), pitch=5 * np.cos(turn))
+        yield draw(scene, [(bust, pose)], rng)
+
+
 def clip(visits: list[tuple[str | None, float]], seed: int) -> Iterator[Image]:
     """The frames of visits in turn, each a bundled name, or None for nobody, and its length in seconds."""
     rng = np.random.default_rng(seed)
@@ -165,6 +174,14 @@ def save(pictures: Iterator[Image], folder: Path) -> int:
         ):
             raise OSError(f"cannot write {path}")
     return number
+
+
+def repeat(folder: Path, count: int) -> None:
+    """Links the pictures in `folder` again and again, until there are `count`; no two neighbours are equal."""
+    pictures = sorted(folder.iterdir())
+    for number in range(len(pictures), count):
+        picture = pictures[number % len(pictures)]
+        (folder / f"{number + 1:04d}{picture.suffix}").hardlink_to(picture)
 
 
 @click.command(help=__doc__)

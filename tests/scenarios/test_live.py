@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import demo_bust
 import demo_clip
-import numpy as np
 import pytest
 
 from facelatch import app
 from facelatch.config import Config
-from facelatch.values import Image
 
 NEWCOMER, STRANGER = "nobody-5", "nobody-2"
 PATIENCE_SECONDS = 60.0
@@ -117,29 +114,11 @@ def door(tmp_path: Path) -> Iterator[Door]:
     made.clear_away()
 
 
-def _head_moving(name: str, count: int, seed: int) -> Iterator[Image]:
-    """Somebody before the camera who slowly turns the head up to 22 degrees to either side."""
-    rng = np.random.default_rng(seed)
-    scene = demo_clip.porch(rng)
-    bust = demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name])
-    for turn in np.linspace(0, 2 * np.pi, count, endpoint=False):
-        pose = demo_clip.Pose(x_px=300, face_px=170, yaw=22 * np.sin(turn), pitch=5 * np.cos(turn))
-        yield demo_clip.draw(scene, [(bust, pose)], rng)
-
-
-def _repeated(folder: Path, times: int) -> None:
-    """The clip in `folder` again and again; no two neighbours are equal."""
-    originals = sorted(folder.iterdir())
-    for turn in range(1, times):
-        for number, path in enumerate(originals, turn * len(originals) + 1):
-            os.link(path, folder / f"{number:04d}{path.suffix}")
-
-
 def test_a_person_enrolled_through_the_running_daemon_is_let_in_and_sigterm_ends_it_locked(
     door: Door, tmp_path: Path
 ) -> None:
-    demo_clip.save(_head_moving(NEWCOMER, 60, 1), tmp_path / "clip")
-    _repeated(tmp_path / "clip", 30)
+    demo_clip.save(demo_clip.turning_head(NEWCOMER, 60, 1), tmp_path / "clip")
+    demo_clip.repeat(tmp_path / "clip", 60 * 30)
     door.configure(tmp_path / "clip", retry_seconds=0.0)
     door.start()
     enrolled = door.ask("enroll", "nick", "--camera")
@@ -159,8 +138,8 @@ def test_a_person_enrolled_through_the_running_daemon_is_let_in_and_sigterm_ends
 
 def test_being_killed_ends_no_lockout(door: Door, tmp_path: Path) -> None:
     demo_clip.save(demo_clip.enrolment_pictures(NEWCOMER, 2, 2), tmp_path / "enrol")
-    demo_clip.save(_head_moving(STRANGER, 30, 3), tmp_path / "clip")
-    _repeated(tmp_path / "clip", 30)
+    demo_clip.save(demo_clip.turning_head(STRANGER, 30, 3), tmp_path / "clip")
+    demo_clip.repeat(tmp_path / "clip", 30 * 30)
     door.configure(tmp_path / "clip", retry_seconds=0.0, refusals_before_lockout=2)
     door.ask("enroll", "nick", "--images", str(tmp_path / "enrol"))
     door.start()

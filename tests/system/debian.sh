@@ -14,6 +14,32 @@ need_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 }
 
+# can_make_root PACKAGE...: skips where no root can be made; the packages are those needed here for it.
+can_make_root() {
+    [ "$(uname -s)" = Linux ] || skip "not Linux"
+    [ "$(id -u)" = 0 ] || skip "they need root"
+    command -v dpkg >/dev/null || skip "not Debian"
+    need_packages "$@" || skip "apt cannot install $*"
+    debian_mirror >/dev/null || skip "apt knows no mirror of Debian"
+    unshare --mount --pid --fork true || skip "no namespaces here"
+}
+
+# make_scratch NAME: a folder in $scratch, deleted when the script ends.
+make_scratch() {
+    scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-$1.XXXXXX")
+    trap 'rm -rf --one-file-system -- "$scratch"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+# apart SECONDS COMMAND...: in namespaces of its own, so that its mounts and processes end with it, and deleting the
+# root is safe.
+apart() {
+    seconds=$1
+    shift
+    timeout --kill-after=30 "$seconds" unshare --mount --pid --fork --kill-child "$@"
+}
+
 # Gives the root $1 what programs expect of a running system. In a mount namespace of its own: nothing of it is left
 # when that ends, and no device of this machine is in it.
 furnish() {

@@ -7,7 +7,6 @@ are gpiozero's mock, and `spy/sitecustomize.py` notes with which level every pro
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -122,35 +121,18 @@ class Visited:
 def clips(installed: Any) -> None:
     """Draws who comes to the door, as pictures the container sees in /mnt/shared."""
     sys.path.insert(0, str(SCENARIOS))
-    import demo_bust
     import demo_clip
 
-    def turning_head(name: str, frames: int) -> Iterator[Any]:
-        random = np.random.default_rng(1)
-        scene, bust = (
-            demo_clip.porch(random),
-            demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name]),
-        )
-        for turn in np.linspace(0, 2 * np.pi, frames, endpoint=False):
-            pose = demo_clip.Pose(x_px=300, face_px=170, yaw=22 * np.sin(turn), pitch=5 * np.cos(turn))
-            yield demo_clip.draw(scene, [(bust, pose)], random)
-
-    def repeated(folder: Path) -> None:
-        """The clip in `folder` again and again, for five minutes; no two neighbours are equal."""
-        pictures = sorted(folder.iterdir())
-        for number in range(len(pictures), 300 * RATE_FPS):
-            os.link(pictures[number % len(pictures)], folder / f"{number + 1:04d}{pictures[0].suffix}")
-
     shared = installed.shared
-    demo_clip.save(turning_head(NEWCOMER, 60), shared / "newcomer")
-    demo_clip.save(turning_head(STRANGER, 24), shared / "stranger")
+    demo_clip.save(demo_clip.turning_head(NEWCOMER, 60, 1), shared / "newcomer")
+    demo_clip.save(demo_clip.turning_head(STRANGER, 24, 1), shared / "stranger")
     random = np.random.default_rng(1)
     demo_clip.save((np.zeros((480, 640, 3), np.uint8) for _ in range(2)), shared / "black")
     demo_clip.save(
         (random.integers(0, 255, (24, 32, 3), dtype=np.uint8) for _ in range(10)), shared / "wrong-size"
     )
     for name in ("newcomer", "stranger", "black", "wrong-size"):
-        repeated(shared / name)
+        demo_clip.repeat(shared / name, 300 * RATE_FPS)  # five minutes
     for number, picture in enumerate(sorted((shared / "wrong-size").iterdir())[:30]):
         picture.unlink()  # hard links: the others must not change
         large = random.integers(0, 255, (480, 640, 3), dtype=np.uint8)

@@ -15,26 +15,15 @@ python=${PYTHON:-.venv/bin/python}
 skip() { printf 'SYSTEM TESTS SKIPPED: aarch64: %s\n' "$*"; exit 0; }
 
 [ "$(uname -sm)" = "Linux x86_64" ] || skip "not Linux on x86_64"
-[ "$(id -u)" = 0 ] || skip "they need root"
 [ -x "$python" ] || skip "no $python: run tests/run.sh first"
-command -v dpkg >/dev/null || skip "not Debian"
-need_packages debootstrap qemu-user gcc libc6-dev || skip "debootstrap, qemu-user or gcc cannot be installed"
-debian_mirror >/dev/null || skip "apt knows no mirror of Debian"
-unshare --mount --pid --fork true || skip "no namespaces here"
-
-scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-aarch64.XXXXXX")
+can_make_root debootstrap qemu-user gcc libc6-dev
+make_scratch aarch64
 root=${FACELATCH_AARCH64_ROOT:-$scratch/root}
-trap 'rm -rf --one-file-system -- "$scratch"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# In namespaces of its own, so that its mounts and processes end with it, and deleting the root is safe.
-apart() { timeout --kill-after=30 2400 unshare --mount --pid --fork --kill-child "$@"; }
 
 if [ ! -e "$root/complete" ]; then
     echo "system tests: making an aarch64 root with the wheels" >&2
     PYTHON=$python sh deploy/build-wheel.sh "$scratch" >"$scratch/log"
-    apart sh tests/system/aarch64/make_root.sh "$root" "$(echo "$scratch"/facelatch-*.whl)" >>"$scratch/log" 2>&1 ||
+    apart 2400 sh tests/system/aarch64/make_root.sh "$root" "$(echo "$scratch"/facelatch-*.whl)" >>"$scratch/log" 2>&1 ||
         skip "the aarch64 root cannot be made: $(tail -n 3 "$scratch/log")"
     touch "$root/complete"
 fi
@@ -45,6 +34,6 @@ rm -rf "$root/srv/inputs"
 mkdir -p "$root/srv/inputs"
 echo "system tests: the same on both processors" >&2
 PYTHONPATH=daemon:tests/scenarios "$python" tests/system/aarch64/results.py "$root/srv/inputs" "$root/srv/results-here.json"
-apart sh tests/system/aarch64/in_root.sh "$root" "$peers"
+apart 2400 sh tests/system/aarch64/in_root.sh "$root" "$peers"
 FACELATCH_AARCH64_RESULTS=$root/srv "$python" -m pytest -q -rP -m system tests/system/aarch64 >&2
 "$python" tests/system/aarch64/table_report.py "$@" "$root/srv"

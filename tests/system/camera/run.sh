@@ -14,26 +14,14 @@ cd -- "$(dirname -- "$0")/../../.."
 
 skip() { printf 'SYSTEM TESTS SKIPPED: picamera2: %s\n' "$*"; exit 0; }
 
-[ "$(uname -s)" = Linux ] || skip "not Linux"
-[ "$(id -u)" = 0 ] || skip "they need root"
-command -v dpkg >/dev/null || skip "not Debian"
-need_packages debootstrap || skip "debootstrap cannot be installed"
-debian_mirror >/dev/null || skip "apt knows no mirror of Debian"
-unshare --mount --pid --fork true || skip "no namespaces here"
-
-scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-camera.XXXXXX")
+can_make_root debootstrap
+make_scratch camera
 root=${FACELATCH_CAMERA_ROOT:-$scratch/root}
-trap 'rm -rf --one-file-system -- "$scratch"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# In namespaces of its own, so that its mounts and processes end with it, and deleting the root is safe.
-apart() { timeout --kill-after=30 1500 unshare --mount --pid --fork --kill-child "$@"; }
 
 if [ ! -e "$root/complete" ]; then
     echo "system tests: making a trixie root with picamera2"
-    apart sh tests/system/camera/make_root.sh "$root" >"$scratch/log" 2>&1 ||
+    apart 1500 sh tests/system/camera/make_root.sh "$root" >"$scratch/log" 2>&1 ||
         skip "the trixie root cannot be made: $(tail -n 3 "$scratch/log")"
     touch "$root/complete"
 fi
-apart sh tests/system/camera/in_root.sh "$root" "$@"
+apart 1500 sh tests/system/camera/in_root.sh "$root" "$@"

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
-import demo_bust
 import demo_clip
 import numpy as np
 
@@ -50,16 +49,6 @@ def facelatch(home: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def before_the_door(name: str, frames: int, seed: int, yaw: float) -> Iterator[Image]:
-    """Somebody who stands before the camera and slowly turns the head to both sides."""
-    rng = np.random.default_rng(seed)
-    scene = demo_clip.porch(rng)
-    bust = demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name])
-    for turn in np.linspace(0, 2 * np.pi, frames, endpoint=False):
-        pose = demo_clip.Pose(x_px=300, face_px=170, yaw=yaw * np.sin(turn), pitch=5 * np.cos(turn))
-        yield demo_clip.draw(scene, [(bust, pose)], rng)
-
-
 def black(frames: int) -> Iterator[Image]:
     """A covered lens: nothing but the noise of the sensor."""
     rng = np.random.default_rng(4)
@@ -73,12 +62,12 @@ def make_disk(path: Path, home: Path) -> None:
         porch = list(demo_clip.clip([(None, 1.0)], 1))
         _add(tar, "porch", porch, SIZE)
         _add(tar, "porch", porch, LARGE)
-        robin = list(before_the_door(ROBIN, 24, 2, 10))
+        robin = list(demo_clip.turning_head(ROBIN, 24, 2, 10))
         _add(tar, "robin", robin, SIZE)
         _add(tar, "robin", robin, LARGE)
         _add(tar, "still", robin[:1], SIZE)
-        _add(tar, "stranger", before_the_door(STRANGER, 24, 3, 10), SIZE)
-        _add(tar, "newcomer", before_the_door(NEWCOMER, 40, 1, 22), SIZE)
+        _add(tar, "stranger", demo_clip.turning_head(STRANGER, 24, 3, 10), SIZE)
+        _add(tar, "newcomer", demo_clip.turning_head(NEWCOMER, 40, 1, 22), SIZE)
         _add(tar, "black", black(8), SIZE)
         if REAL.is_file():
             _add_real_people(tar, home)
