@@ -23,6 +23,9 @@ from facelatch.values import Gallery, NewPerson, Person, Pose, Throttle
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"
 
+_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
+"""Moves the log into the database and cuts it to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
@@ -263,13 +266,7 @@ class GalleryStore:
         """
         with suppress(GalleryError), explained(self._path):
             self.wipe_due = self._connection.execute("SELECT wipe_due FROM state").fetchone() == (1,)
-            if self.wipe_due and self._empty_log():
-                self._connection.execute("VACUUM")
-                if self._empty_log():
-                    self._connection.execute("UPDATE state SET wipe_due = 0")
-                    self.wipe_due = False
-
-    def _empty_log(self) -> bool:
-        """Moves the log into the database and cuts it to nothing; False while another program still reads it."""
-        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
+            if self.wipe_due:
+                for statement in (_EMPTY_LOG, "VACUUM", _EMPTY_LOG, "UPDATE state SET wipe_due = 0"):
+                    self._connection.execute(statement)
+                self.wipe_due = False

@@ -70,13 +70,11 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     with explained(path):
         _refuse_orphaned_log(path)
-        if path.exists():
-            _examine(path)
-        else:
+        if not path.exists():
             _create(path)
+        _examine(path)
         connection = _connect(path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
             _migrate(connection)
             # Only now: a migration may have to rebuild a table that others refer to.
             connection.execute("PRAGMA foreign_keys = ON")
@@ -88,6 +86,11 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    # Keeps the index of the log in memory of our own. Shared with other programs it would be a file mapped into
+    # memory, and a write there that waits for a hanging disk stops every thread that needs memory meanwhile: the
+    # lock's timer too, with the door unlocked.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     # Faces must not pass through a temporary file outside the private directory.
@@ -107,7 +110,11 @@ def _has_log(path: Path) -> bool:
 
 
 def _examine(path: Path) -> None:
-    """Reads an existing file through a connection that cannot write. Raises GalleryError or sqlite3.Error."""
+    """Reads an existing file through a connection that cannot write. Raises GalleryError or sqlite3.Error.
+
+    Such a connection shares the index of the log: its file (32 kB) is made here and stays, so that there is one
+    when the disk is full.
+    """
     if path.stat().st_size == 0:
         # Ours never are: they are created whole. SQLite would take it for a new, empty gallery.
         raise GalleryError(f"{path}: damaged: the file is empty", hint=RESTORE)

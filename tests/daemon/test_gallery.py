@@ -209,11 +209,8 @@ def test_removing_leaves_no_trace_in_any_file(home: Path) -> None:
             store.add(new_person(f"before {number}", seed=10 + number), MODEL)
         store.add(person, MODEL)
         store.add(new_person("after", seed=2), MODEL)
-        connection = sqlite3.connect(home / FILE_NAME)
-        pngs = [
-            png for (png,) in connection.execute("SELECT crop_png FROM reference_images WHERE person_id = 6")
-        ]
-        connection.close()
+        images = store._connection.execute("SELECT crop_png FROM reference_images WHERE person_id = 6")
+        pngs = [png for (png,) in images]
         traces = [secret.encode(), secret.casefold().encode()]
         traces += [piece for png in pngs for piece in (png[50:82], png[20_000:20_032], png[-40:-16])]
         traces += [reference.embedding.tobytes() for reference in person.references]
@@ -239,18 +236,6 @@ def test_a_wipe_that_was_interrupted_is_done_at_the_next_opening(home: Path) -> 
     with GalleryStore.open(home) as store:
         assert not store.wipe_due
     assert b"ilhelmina" not in raw_files(home)
-
-
-def test_a_removal_whose_wipe_finds_the_database_busy_still_removes(store: GalleryStore, home: Path) -> None:
-    store.add(new_person("Anna"), MODEL)
-    store._connection.execute("PRAGMA busy_timeout = 1")
-    reader = sqlite3.connect(home / FILE_NAME, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT * FROM people").fetchall()
-    store.remove("Anna")
-    assert names(store) == []
-    assert store.wipe_due
-    reader.close()
 
 
 # The place
@@ -395,16 +380,39 @@ def test_a_full_database_is_a_full_disk_too(store: GalleryStore) -> None:
     assert names(store) == []
 
 
-def test_a_database_locked_by_another_program_is_said_to_be(
-    store: GalleryStore, home: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_another_program_has_is_said_to_be_locked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store._connection.execute("PRAGMA busy_timeout = 1")
+    GalleryStore.open(home).close()
+    monkeypatch.setattr("facelatch.gallery_schema.BUSY_SECONDS", 0.001)
     shell = sqlite3.connect(home / FILE_NAME, isolation_level=None)
     shell.execute("BEGIN IMMEDIATE")
     with pytest.raises(GalleryError, match="locked") as caught:
-        store.add(new_person("Anna"), MODEL)
+        GalleryStore.open(home)
     assert "close whatever else" in caught.value.hint
     shell.close()
+
+
+def test_no_other_program_can_hold_up_an_open_gallery(store: GalleryStore, home: Path) -> None:
+    shell = sqlite3.connect(home / FILE_NAME, timeout=0)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        shell.execute("SELECT * FROM people")
+    store.add(new_person("Anna"), MODEL)
+    shell.close()
+
+
+def test_no_file_of_the_gallery_is_mapped_into_memory(store: GalleryStore, home: Path) -> None:
+    """A page of such a file that waits for the disk stops every thread that needs memory: the lock's timer too."""
+    store.add(new_person("Anna"), MODEL)
+    store.load(MODEL, embed_by_mean)
+    store.save_throttle(Throttle(1, 0.0))
+    maps = Path("/proc/self/maps").read_text()
+    assert str(home) not in maps
+    other = sqlite3.connect(home.with_name("shared.db"))
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("CREATE TABLE shared (id)")
+    assert "shared.db-shm" in Path("/proc/self/maps").read_text(), "the test looks in the wrong place"
+    other.close()
 
 
 # The file

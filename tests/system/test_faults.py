@@ -285,34 +285,7 @@ def test_a_full_disk_under_the_journal_keeps_no_door_unlocked(visited: Visited):
     )
 
 
-HOLD_GALLERY = """
-import sqlite3, sys, time
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute("BEGIN EXCLUSIVE")
-print("locked", flush=True)
-time.sleep(600)
-"""
-
-
-@contextmanager
-def cannot_be_saved(visited: Visited, fault: str) -> Iterator[None]:
-    """While this lasts nothing can be written to the gallery."""
-    if fault == "disk full":
-        visited.run("sh", "-c", f"cat /dev/zero >{STATE}/fill", check=False)
-        yield
-        visited.run("rm", f"{STATE}/fill")
-    else:
-        keeper = ("systemd-run", "--quiet", "--unit=keeper", "--uid=facelatch", "python3", "-c", HOLD_GALLERY)
-        visited.run(*keeper, f"{STATE}/gallery.db")
-        visited.until(
-            lambda: "locked" in visited.run("journalctl", "-u", "keeper", "-o", "cat"), 10, "it is held"
-        )
-        yield
-        visited.run("systemctl", "stop", "keeper")
-
-
-@pytest.mark.parametrize("fault", ["disk full", "gallery locked"])
-def test_an_enrolment_that_cannot_be_saved_says_so_and_leaves_nothing(visited: Visited, fault: str):
+def test_an_enrolment_that_finds_the_disk_full_says_so_and_leaves_nothing(visited: Visited):
     """And the next one, when there is room again, is saved and lets in."""
     visited.run(
         "mount", "-t", "tmpfs", "-o", "size=768k,mode=700,uid=facelatch,gid=facelatch", "small", STATE
@@ -324,12 +297,13 @@ def test_an_enrolment_that_cannot_be_saved_says_so_and_leaves_nothing(visited: V
     try:
         visited.start()
         pid = visited.pid()
-        with cannot_be_saved(visited, fault):
-            assert visited.enrol("nina") != 0
-            assert len(visited.door.events("enrolment.save_failed")) == failed + 1
-            assert json.loads(visited.run("facelatch", "people", "list", "--json")) == []
+        visited.run("sh", "-c", f"cat /dev/zero >{STATE}/fill", check=False)
+        assert visited.enrol("nina") != 0
+        assert len(visited.door.events("enrolment.save_failed")) == failed + 1
+        assert json.loads(visited.run("facelatch", "people", "list", "--json")) == []
         assert {level for _, _, level in visited.levels()} == {0}
-        with visited.door.measured(f"{fault} no longer: enrolment"):
+        visited.run("rm", f"{STATE}/fill")
+        with visited.door.measured("disk full no longer: enrolment"):
             assert visited.enrol("nina") == 0, visited.door.machine.output
         assert len(visited.door.events("enrolment.saved")) == saved + 1
         visited.until_level(1, 20)
