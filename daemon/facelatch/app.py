@@ -149,7 +149,8 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
     _keep_faces_out_of_core_dumps()
     if not dry_run:
         pin_factory.remember(config.gpio)
-    clock, audit, service = MonotonicClock(), build_audit(), SystemdService()
+    clock, audit = MonotonicClock(), build_audit()
+    service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
     with ExitStack() as opened:
         try:
             lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)

@@ -40,6 +40,7 @@ cooldown_seconds = 1.0
 timeout_seconds = 300.0
 [door]
 unlock_seconds = {unlock}
+max_unlock_seconds = {latest}
 [gpio]
 lock_active = "{active}"
 """
@@ -66,7 +67,7 @@ class Door:
 
     def configure(self, *, stale: float = 20.0, unlock: float = UNLOCK_SECONDS, **replaced: str) -> None:
         """Writes the configuration; `replaced` are other lines for the keys that it has."""
-        text = CONFIG.format(stale=stale, unlock=unlock, active=self.active)
+        text = CONFIG.format(stale=stale, unlock=unlock, latest=LATEST_SECONDS, active=self.active)
         for key, value in replaced.items():
             text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         self.machine.write("/etc/facelatch/facelatch.toml", text)
