@@ -17,6 +17,7 @@ APPLICATION_ID = 0x466C6174
 BUSY_SECONDS = 1.0
 """How long to wait for another program's lock; the loop waits with us."""
 
+_WITH_LOG = "PRAGMA journal_mode = WAL"
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"
 
 MIGRATIONS: Sequence[Sequence[str]] = (
@@ -75,6 +76,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         _examine(path)
         connection = _connect(path)
         try:
+            connection.execute(_WITH_LOG)
             _migrate(connection)
             # Only now: a migration may have to rebuild a table that others refer to.
             connection.execute("PRAGMA foreign_keys = ON")
@@ -90,7 +92,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     # memory, and a write there that waits for a hanging disk stops every thread that needs memory meanwhile: the
     # lock's timer too, with the door unlocked.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     # Faces must not pass through a temporary file outside the private directory.
@@ -149,6 +150,7 @@ def _create(path: Path) -> None:
     connection = _connect(draft)
     try:
         _migrate(connection)
+        connection.execute(_WITH_LOG)  # last: closing does not tell when a log could not be moved into the file
     finally:
         connection.close()
     draft.rename(path)

@@ -355,6 +355,25 @@ def test_a_full_disk_refuses_the_new_person_and_keeps_the_others(tmpfs: Path) ->
         assert [(record.person.name, record.references) for record in store.people()] == [("Anna", 2)]
 
 
+def test_a_gallery_for_which_there_was_too_little_space_is_made_when_there_is_more(tmpfs: Path) -> None:
+    filler, outcomes = tmpfs / "filler", set()
+    for pages in range(0, 48, 2):
+        free = os.statvfs(tmpfs).f_bavail * os.statvfs(tmpfs).f_frsize
+        filler.write_bytes(bytes(free - pages * 4096))
+        try:
+            GalleryStore.open(tmpfs).close()
+            outcomes.add("made")
+        except GalleryError as error:
+            outcomes.add("refused")
+            assert "full" in str(error) or "failed" in str(error)
+        filler.unlink()
+        with GalleryStore.open(tmpfs) as store:
+            assert names(store) == []
+        for file in tmpfs.iterdir():
+            file.unlink()
+    assert outcomes == {"made", "refused"}
+
+
 def test_a_person_removed_without_space_for_the_wipe_is_gone_and_wiped_later(tmpfs: Path) -> None:
     filler = tmpfs / "filler"
     with GalleryStore.open(tmpfs) as store:
