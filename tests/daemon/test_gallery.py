@@ -363,9 +363,8 @@ def test_a_gallery_for_which_there_was_too_little_space_is_made_when_there_is_mo
         try:
             GalleryStore.open(tmpfs).close()
             outcomes.add("made")
-        except GalleryError as error:
+        except GalleryError:
             outcomes.add("refused")
-            assert "full" in str(error) or "failed" in str(error)
         filler.unlink()
         with GalleryStore.open(tmpfs) as store:
             assert names(store) == []
