@@ -180,14 +180,17 @@ def test_a_stranger_is_refused_and_the_line_does_not_move(visited: Visited):
 
 
 @pytest.mark.parametrize(
-    ("name", "seconds"),
-    [("TERM", 5.0), ("KILL", 10.0), ("STOP", 25.0)],
+    ("name", "seconds", "ceiling"),
+    # A stopped process cannot keep its ceiling; the watchdog waits for 5 seconds more than that.
+    [("TERM", 5.0, 200.0), ("KILL", 10.0, 200.0), ("STOP", 25.0, 10.0)],
 )
-def test_an_unlocked_door_is_locked_whatever_ends_the_daemon(visited: Visited, name: str, seconds: float):
-    """Long before its time: by the daemon itself, or by the unit's relock where that could do nothing any more."""
+def test_an_unlocked_door_is_locked_whatever_ends_the_daemon(
+    visited: Visited, name: str, seconds: float, ceiling: float
+):
+    """By the daemon itself, long before its time, or by the unit's relock where that could do nothing any more."""
     door = visited.door
     relocked = door.relocked()
-    visited.start(unlock=100.0, ceiling=200.0)
+    visited.start(unlock=min(100.0, ceiling), ceiling=ceiling)
     visited.until_level(1, 20)
     pid = visited.pid()
     sent = time.monotonic()
