@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import signal
-import sysconfig
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from facelatch import loop
 from facelatch.align import CROP_SIZE_PX
 from facelatch.audit import Event, EventKind
 from facelatch.capture import EachFrame, NewestFrame
-from facelatch.config import CameraConfig, Config, FinderConfig, ModelConfig
+from facelatch.config import CameraConfig, Config, FinderConfig, ModelConfig, shipped_file
 from facelatch.errors import FacelatchError, ModelError
 from facelatch.gallery import GalleryStore
 from facelatch.gallery_place import scratch_directory
@@ -29,14 +28,6 @@ from facelatch.values import Thresholds
 
 if TYPE_CHECKING:
     from facelatch.adapters.verifier_tflite import TfliteVerifier
-
-
-def shipped_file(folder: str, name: str) -> Path:
-    """A file that comes with the project (`models`, `config`): beside a checkout, or where the wheel put it."""
-    checkout = Path(__file__).resolve().parents[2] / folder / name
-    if checkout.is_file():
-        return checkout
-    return Path(sysconfig.get_path("data")) / "share" / "facelatch" / folder / name
 
 
 def siamese_path(config: ModelConfig) -> Path:
@@ -70,7 +61,7 @@ def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
 
 
 def build_verifier(config: ModelConfig) -> TfliteVerifier:
-    """The Siamese model the configuration names. Raises ModelError, also for one that opens no door."""
+    """The Siamese model the configuration names. Raises ModelError, also for a toy or an uncalibrated one."""
     from facelatch.adapters.verifier_tflite import TfliteVerifier
 
     verifier = TfliteVerifier(siamese_path(config), threads=config.threads)
@@ -78,6 +69,11 @@ def build_verifier(config: ModelConfig) -> TfliteVerifier:
         raise ModelError(
             f"{siamese_path(config)}: trained on toy data, it opens no door",
             hint="use the model that came with facelatch, or train one on real people",
+        )
+    if "far_per_attempt" not in verifier.manifest.rates:
+        raise ModelError(
+            f"{siamese_path(config)}: never calibrated, nobody knows how many strangers it lets in",
+            hint="facelatch-train calibrate MODEL --data CROPS",
         )
     return verifier
 

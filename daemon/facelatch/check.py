@@ -72,6 +72,16 @@ def _overrides(config: Config, manifest: Manifest) -> str:
         for key in ("detection_threshold", "verification_threshold")
         if getattr(config.model, key) is not None
     ]
+    door = manifest.calibrated_for
+    if door is not None:
+        parts += [
+            f"{key} is {actual}, calibrated for {calibrated}"
+            for key, actual, calibrated in (
+                ("session.required_matches", config.session.required_matches, door.required_matches),
+                ("enrolment.references", config.enrolment.references, door.references),
+            )
+            if actual != calibrated
+        ]
     return f" ({'; '.join(parts)})" if parts else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sysconfig
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -255,6 +256,14 @@ class Config(_Section):
     gpio: GpioConfig = GpioConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
+
+
+def shipped_file(folder: str, name: str) -> Path:
+    """A file that comes with the project (`models`, `config`): beside a checkout, or where the wheel put it."""
+    checkout = Path(__file__).resolve().parents[2] / folder / name
+    if checkout.is_file():
+        return checkout
+    return Path(sysconfig.get_path("data")) / "share" / "facelatch" / folder / name
 
 
 def load(path: Path) -> Config:

@@ -38,6 +38,17 @@ class Rate(_Strict):
     """Which images, in words."""
 
 
+class CalibratedDoor(_Strict):
+    """The door that the rates per attempt and the verification threshold were found for."""
+
+    enrolled: int = Field(ge=1)
+    """People in the gallery."""
+    references: int = Field(ge=1)
+    """Of each person; `enrolment.references`."""
+    required_matches: int = Field(ge=1)
+    """Consecutive frames; `session.required_matches`."""
+
+
 class Manifest(_Strict):
     """`models/siamese.json`."""
 
@@ -53,6 +64,8 @@ class Manifest(_Strict):
     opens_doors: bool = False
     """False for models trained on toy data, and where nothing is said: app.py refuses to serve a door with them."""
     rates: dict[str, Rate]
+    """Empty until the model is calibrated; without `far_per_attempt` it serves no door."""
+    calibrated_for: CalibratedDoor | None = None
     data: str
     """What it was trained on and under which terms, in one sentence."""
     recipe_sha256: str

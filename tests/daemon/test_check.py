@@ -20,6 +20,10 @@ from facelatch.gallery import GalleryStore
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
 
 
+RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
+DOOR = {"enrolled": 10, "references": 8, "required_matches": 3}
+
+
 @pytest.fixture
 def settings(tmp_path: Path, tiny_model: Callable[..., Path]) -> Callable[..., Config]:
     """A configuration with which everything is ok; keyword arguments replace sections' keys."""
@@ -33,7 +37,7 @@ def settings(tmp_path: Path, tiny_model: Callable[..., Path]) -> Callable[..., C
         document: dict[str, dict[str, Any]] = {
             "camera": {"source": "files", "device": str(frames)},
             "finder": {"kind": "cascade"},
-            "model": {"path": str(tiny_model(opens_doors=True))},
+            "model": {"path": str(tiny_model(opens_doors=True, rates=RATES, calibrated_for=DOOR))},
             "gpio": {"pin_factory": "mock"},
             "storage": {"state_directory": str(tmp_path / "state")},
             "control": {"socket": str(tmp_path / "control.sock"), "group": ""},
@@ -85,6 +89,22 @@ def test_a_model_trained_on_toy_data_is_a_fault(
     config = settings()
     tiny_model(opens_doors=False)
     assert "toy data" in findings(config)["model"].detail
+
+
+def test_a_model_that_was_never_calibrated_is_a_fault(
+    settings: Callable[..., Config], tiny_model: Callable[..., Path]
+) -> None:
+    config = settings()
+    tiny_model(opens_doors=True)
+    found = findings(config)["model"]
+    assert not found.ok
+    assert "never calibrated" in found.detail
+
+
+def test_a_door_unlike_the_calibrated_one_is_shown(settings: Callable[..., Config]) -> None:
+    detail = findings(settings(session={"required_matches": 1}))["model"].detail
+    assert "session.required_matches is 1, calibrated for 3" in detail
+    assert "enrolment.references" not in detail
 
 
 def test_a_file_others_may_read_is_a_fault_that_says_how_to_mend_it(

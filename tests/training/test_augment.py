@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch_training.augment import TROUBLES, augment, grey, misalign
+from facelatch_training.augment import TROUBLES, augment, compress, grey, misalign
 from facelatch_training.made_faces import draw_person
 from facelatch_training.recipe import AugmentRecipe
 
@@ -37,6 +37,18 @@ def test_black_and_white_crops_survive_every_trouble() -> None:
         flat = np.full_like(CROP, value)
         for number, trouble in enumerate(TROUBLES):
             assert trouble(flat, np.random.default_rng(number)).shape == CROP.shape
+
+
+def test_jpeg_spoils_blue_details_more_than_red_ones() -> None:
+    """As a camera does, which knows which channel is which."""
+    rng = np.random.default_rng(0)
+    left = []
+    for channel in (0, 2):
+        crop = np.full_like(CROP, 128)
+        crop[..., channel] += rng.integers(0, 100, CROP.shape[:2], dtype=np.uint8)
+        spoiled = compress(crop, np.random.default_rng(1))
+        left.append(np.corrcoef(spoiled[..., channel].ravel(), crop[..., channel].ravel())[0, 1])
+    assert left[0] > 1.5 * left[1]
 
 
 def test_grey_has_equal_channels() -> None:

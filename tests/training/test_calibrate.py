@@ -175,8 +175,7 @@ def test_a_person_granted_as_somebody_else_is_an_error() -> None:
 
 
 def test_halves_keep_families_together() -> None:
-    names = [f"fF{family:04d}MID{member}" for family in range(60) for member in (1, 2, 3)]
-    half = calibration_half(names).reshape(60, 3)
+    half = calibration_half([f"F{family:04d}" for family in range(60) for _ in (1, 2, 3)]).reshape(60, 3)
     assert (half.all(axis=1) | ~half.any(axis=1)).all()
     assert 15 < half[:, 0].sum() < 45
 
@@ -198,6 +197,57 @@ def test_rates_are_reported_on_the_other_half() -> None:
         assert "half B" in rate.data
     assert found.rates["fmr"].value < 0.05
     assert "half A" in found.about["chosen_on"]
+
+
+def test_the_halves_are_of_families_where_they_are_known() -> None:
+    crops, names = coloured(40, 4)
+    families = [f"house-{int(name[-3:]) // 2}" for name in names]
+    found = calibrate(ColourVerifier(), crops, names, data="d", families=families, targets=TARGETS)
+    other = {name for name, chosen in zip(names, calibration_half(families), strict=True) if not chosen}
+    assert found.rates["fmr"].identities == len(other)
+
+
+def test_a_rate_too_small_for_the_data_is_not_met() -> None:
+    crops, names = coloured(40, 4)
+    wanted = TARGETS.model_copy(update={"fmr": 1e-5, "far_per_attempt": 1e-5})
+    found = calibrate(ColourVerifier(), crops, names, data="d", targets=wanted)
+    assert not found.met
+    assert any(
+        "1e-05 cannot be told from" in why and "1000000 are needed" in why and "comparisons" in why
+        for why in found.unmet
+    )
+    assert any("visits of strangers" in why for why in found.unmet)
+
+
+def test_rates_that_do_not_hold_on_the_other_half_are_not_met() -> None:
+    """Half B are people who all look alike."""
+    crops, names = coloured(40, 4)
+    crops = crops.copy()
+    crops[~calibration_half(names)] = 128
+    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
+    assert any(why.startswith("fmr is 1 on half B") for why in found.unmet)
+
+
+def test_no_error_seen_is_not_called_no_error() -> None:
+    """Of few people nobody was confused: the upper end is three over their number."""
+    crops, names = coloured(40, 4)
+    crops = np.stack(
+        [np.full_like(crop, 6 * int(name[-3:])) for crop, name in zip(crops, names, strict=True)]
+    )
+    found = calibrate(
+        ColourVerifier(), crops, names, data="d", targets=TARGETS.model_copy(update={"fmr": 1e-3})
+    )
+    rate = found.rates["fmr"]
+    assert rate.value == 0
+    assert rate.high == pytest.approx(3 / rate.identities)
+
+
+def test_fewer_people_than_the_door_has_are_an_error() -> None:
+    crops, names = coloured(40, 4)
+    with pytest.raises(InputError, match="30 enrolled need 31 in each half"):
+        calibrate(
+            ColourVerifier(), crops, names, data="d", targets=TARGETS.model_copy(update={"enrolled": 30})
+        )
 
 
 def test_calibration_repeats() -> None:
@@ -244,6 +294,8 @@ def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_p
     }
     assert manifest.extra["kept"] == 1
     assert manifest.extra["calibration"]["targets"]["fmr"] == 0.01
+    assert manifest.calibrated_for is not None
+    assert manifest.calibrated_for.required_matches == found.setting.frames
     assert manifest.opens_doors is False
 
 

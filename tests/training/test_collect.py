@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from facelatch.adapters.fakes import FakeCamera
 from facelatch.align import TEMPLATE
@@ -14,7 +15,12 @@ from facelatch.config import QualityConfig
 from facelatch.errors import CameraError, InputError
 from facelatch.quality import Measures
 from facelatch.values import Box, Face, Frame, Image, Pose
-from facelatch_training.collect import WANTED, Guide, collect_round
+from facelatch_training.cli import commands
+from facelatch_training.collect import WANTED, Guide, collect_round, open_camera
+from facelatch_training.cropping import Cropper
+from facelatch_training.dataset import iterate_shard, read_index
+from facelatch_training.prepare import Options, prepare
+from facelatch_training.protocols import gather, people
 
 EASY = QualityConfig(min_sharpness=0.0)
 
@@ -90,7 +96,8 @@ def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path)
     crop = cv2.imread(str(tmp_path / "ann" / "anchors" / anchors[0]))
     assert crop is not None
     assert crop.shape == (112, 112, 3)
-    assert cv2.imread(str(tmp_path / "ann" / "preview.png")) is not None
+    assert cv2.imread(str(tmp_path / "ann-preview.png")) is not None
+    assert sorted(entry.name for entry in (tmp_path / "ann").iterdir()) == ["anchors", "positives"]
 
 
 def test_what_the_door_would_refuse_is_not_kept_and_its_hint_is_said(tmp_path: Path) -> None:
@@ -136,3 +143,87 @@ def test_faces_are_not_collected_into_a_checkout(tmp_path: Path) -> None:
             FakeCamera(frames(1)), TurningHead([]), tmp_path / "ann",
             round_name="as you are", timeout_seconds=2.0, say=lambda line: None,
         )  # fmt: skip
+
+
+class CentredFace:
+    """One straight face in every picture, also where there is none."""
+
+    def find(self, image: Image) -> list[Face]:
+        marks = (TEMPLATE * 1.5 + np.float32([230, 150])).astype(np.float32)
+        return [Face(Box(240, 160, 150, 170), marks, 0.9)]
+
+
+def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
+    """Collects `name` from a folder of pictures; returns the crops."""
+    photos = tmp_path / f"photos-of-{name}"
+    photos.mkdir()
+    for number in numbers:
+        assert cv2.imwrite(str(photos / f"{number}.png"), picture(number))
+    with open_camera("files", str(photos)) as camera:
+        collect_round(
+            camera, CentredFace(), tmp_path / "people" / name, round_name="as you are", timeout_seconds=60,
+            say=lambda line: None, quality=EASY, min_interval_seconds=0.0,
+        )  # fmt: skip
+    return sorted((tmp_path / "people" / name).rglob("*.png"))
+
+
+def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> None:
+    """No second finding and warping, and no portrait that is none."""
+    written = {
+        f"{file.parents[1].name}-{file.name}": cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        for person in range(8)
+        for file in collect_pictures(f"p{person}", range(3 * person, 3 * person + 3), tmp_path)
+    }
+    assert len(written) == 24
+    report = prepare(
+        [tmp_path / "people"], tmp_path / "set", finder=CentredFace(), options=Options(0.5), quiet=True
+    )
+    assert (report.pictures, report.kept) == (24, 24)
+    index = read_index(tmp_path / "set")
+    prepared = sorted(
+        crop.tobytes() for shard in set(index.shards) for _, crop in iterate_shard(index, shard)
+    )
+    assert prepared == sorted(crop.tobytes() for crop in written.values())
+    judged = gather(people(tmp_path / "people", Cropper(CentredFace())))
+    assert sorted(crop.tobytes() for crop in judged) == prepared
+
+
+def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -> None:
+    def run(first: int, count: int) -> tuple[int, list[str], dict[str, bytes]]:
+        said: list[str] = []
+        shot = [Frame(picture(first + n), picture(first + n), n / 2, n) for n in range(count)]
+        done = collect_round(
+            FakeCamera(shot), TurningHead([(0, 0)] * count), tmp_path / "ann",
+            round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,
+        )  # fmt: skip
+        return done.kept, said, {f.name: f.read_bytes() for f in (tmp_path / "ann" / "anchors").iterdir()}
+
+    kept, _, before = run(0, 4)
+    assert kept == 4
+    kept, said, after = run(50, 5)
+    assert kept == 2
+    assert said[0].startswith("[ 5/")
+    assert before.items() <= after.items()
+    assert sorted(after) == [f"0-straight-{number:06d}.png" for number in range(6)]
+
+
+def test_a_round_that_lacks_nothing_needs_no_camera(tmp_path: Path) -> None:
+    for kind in WANTED:
+        place = tmp_path / "ann" / ("anchors" if kind.name == "straight" else "positives")
+        place.mkdir(parents=True, exist_ok=True)
+        for number in range(kind.count):
+            (place / f"0-{kind.name}-{number:06d}.png").touch()
+    done = collect_round(
+        FakeCamera([None]), TurningHead([]), tmp_path / "ann",
+        round_name="as you are", timeout_seconds=2.0, say=lambda line: None,
+    )  # fmt: skip
+    assert (done.kept, done.missing) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".x", ".."])
+def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    command = ["collect", name, "--out", str(tmp_path / "people"), "--source", "files", "--device", "nowhere"]
+    outcome = CliRunner().invoke(commands, command)
+    assert isinstance(outcome.exception, InputError)
+    assert "name" in str(outcome.exception)
+    assert list(tmp_path.iterdir()) == []

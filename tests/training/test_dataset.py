@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +74,53 @@ def test_an_unknown_split_is_refused_with_its_line(crop_set: Path) -> None:
         read_index(crop_set)
 
 
+def test_a_crop_named_twice_is_refused_with_both_lines(crop_set: Path) -> None:
+    rewrite(crop_set, lambda rows: [*rows, rows[0]])
+    with pytest.raises(
+        InputError, match=r"faces\.csv:34: names .*/000\.png in faces-00\.tar, as line 2 does"
+    ):
+        read_index(crop_set)
+
+
+def test_a_row_that_is_cut_short_is_named(crop_set: Path) -> None:
+    table = crop_set / "faces.csv"
+    whole = table.read_text()
+    table.write_text(whole[: whole.rindex(",")] + "\n")
+    with pytest.raises(InputError, match=r"faces\.csv:33: no shard in this row") as caught:
+        read_index(crop_set)
+    assert caught.value.hint
+    table.write_bytes(b"path,identity,split,shard\n\xff\xfe")
+    with pytest.raises(InputError, match="not a csv file in UTF-8"):
+        read_index(crop_set)
+
+
+def test_the_column_family_says_who_is_related(crop_set: Path) -> None:
+    """Where it is empty the name says it, as in a table without the column."""
+
+    def relate(rows: list[Row]) -> list[Row]:
+        return [row | {"family": "smith" if row["identity"] in ("p0004", "p0005") else ""} for row in rows]
+
+    before = read_index(crop_set)
+    rewrite(crop_set, relate)
+    index = read_index(crop_set)
+    rows = np.arange(len(index))
+    names = np.array(index.identities)
+    families = index.families(rows)
+    smiths = families[np.isin(names, ["p0004", "p0005"])]
+    assert len(set(smiths.tolist())) == 1
+    assert len(np.unique(families)) == len(np.unique(before.families(rows))) - 1
+    assert before.family == tuple(map(family_of, before.identities))
+
+
+def test_relatives_by_the_column_on_both_sides_are_refused(crop_set: Path) -> None:
+    rewrite(crop_set, lambda rows: [row | {"family": "smith"} for row in rows])
+    with pytest.raises(InputError, match=r"family smith\) is in both train and validation"):
+        read_index(crop_set)
+    rewrite(crop_set, lambda rows: [row | {"family": f"{n}"} for n, row in enumerate(rows)])
+    with pytest.raises(InputError, match="is in family 0 and in family 1"):
+        read_index(crop_set)
+
+
 def test_a_missing_column_is_named(crop_set: Path) -> None:
     rewrite(crop_set, lambda rows: [{k: v for k, v in row.items() if k != "shard"} for row in rows])
     with pytest.raises(InputError, match="no column shard"):
@@ -97,7 +146,32 @@ def test_a_row_without_its_file_is_named_and_leaves_no_cache(crop_set: Path, tmp
     index = read_index(crop_set)
     with pytest.raises(InputError, match="nobody/000"):
         load_crops(index, tmp_path / "cache", "mark")
-    assert not list((tmp_path / "cache").glob("*.npy"))
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["cut short", "no tar at all"])
+def test_a_damaged_shard_is_named_and_leaves_no_cache(crop_set: Path, tmp_path: Path, damage: str) -> None:
+    shard = crop_set / "faces-01.tar"
+    data = shard.read_bytes()
+    shard.write_bytes(data[: len(data) // 2] if damage == "cut short" else b"not a tar file")
+    with pytest.raises(InputError, match=r"faces-01\.tar: not a whole tar file") as caught:
+        load_crops(read_index(crop_set), tmp_path / "cache", "mark")
+    assert caught.value.hint
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_full_disk_is_told_before_anything_is_mapped(
+    crop_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written through a map it would end the process without a word."""
+
+    def full(descriptor: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InputError, match=r"crops-mark\.partial: No space left.*; 1 MB needed, .* MB free"):
+        load_crops(read_index(crop_set), tmp_path / "cache", "mark")
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_an_unreadable_picture_is_named(crop_set: Path) -> None:

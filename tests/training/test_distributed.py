@@ -18,16 +18,12 @@ from facelatch_training.made_faces import write_crop_set
 from facelatch_training.network import load_siamese
 
 REPO = Path(__file__).resolve().parents[2]
-WORKER = """
-import sys
-from pathlib import Path
-from facelatch_training.recipe import Recipe, tiny_recipe
-from facelatch_training.workflow import load_material, train
-
-data, run = Path(sys.argv[1]), Path(sys.argv[2])
-tiny = tiny_recipe().model_dump()
-recipe = Recipe.model_validate({**tiny, "metric": {**tiny["metric"], "batch": 64}})
-train(load_material(data, run / sys.argv[3]), run, recipe, run / sys.argv[3])
+RECIPE = """
+name = "tiny"
+tower = {stem = 8, widths = [8, 16], blocks = [1, 1], head = 16, core = 16, embedding = 32}
+augment = {mild = 1.0}
+metric = {batch = 64, steps = 40, warmup_steps = 5, decay_steps = 20, round_steps = 10, distill_weight = 0, morphs = 0}
+siamese = {batch = 16, steps = 20, warmup_steps = 2, decay_steps = 10, round_steps = 10}
 """
 
 
@@ -38,7 +34,10 @@ def start(data: Path, run: Path, index: int, ports: list[int]) -> subprocess.Pop
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
         task = {"type": "worker", "index": index}
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
-    command = [sys.executable, "-c", WORKER, str(data), str(run), f"cache-{index}"]
+    recipe = data.with_name("training.toml")
+    recipe.write_text(RECIPE, encoding="utf-8")
+    command = [sys.executable, "-m", "facelatch_training.cli", "fit", str(data), "--run", str(run)]
+    command += ["--recipe", str(recipe)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
@@ -76,6 +75,8 @@ def test_two_workers_train_one_model(tmp_path: Path) -> None:
     finish(start(data, tmp_path / "single", 0, []))
     ports = free_ports(2)
     finish(*(start(data, tmp_path / "pair", index, ports) for index in range(2)))
+    assert list((tmp_path / "pair/cache").glob("crops-*"))
+    assert list((tmp_path / "pair/worker-1/cache").glob("crops-*"))
     chief, other = tmp_path / "pair", tmp_path / "pair" / "worker-1"
     assert np.array_equal(learned(chief / "siamese.keras"), learned(other / "siamese.keras"))
     # Each worker logs its own share; batch normalisation over half a batch makes a little difference.

@@ -233,7 +233,8 @@ def test_faces_beside_the_subject_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "two.png", np.full((250, 250, 3), 90, np.uint8))
     cropper = Cropper(OneFace([face_at(85, 85, 80), face_at(0, 0, 60)]))
     assert cropper(tmp_path / "two.png") is not None
-    assert cropper.several == [tmp_path / "two.png"]
+    assert cropper(tmp_path / "two.png") is not None
+    assert cropper.several == {tmp_path / "two.png"}
 
 
 def test_a_picture_of_another_size_is_no_crop(tmp_path: Path) -> None:
@@ -257,6 +258,23 @@ def test_balanced_folds_keep_families_together_and_classes_even() -> None:
         assert genuine[inside].sum() * 2 == inside.sum()
     again = protocols.balanced_folds(identities, folds=10)
     np.testing.assert_array_equal(again.second, pairs.second)
+
+
+def test_families_of_a_table_stay_in_one_fold_and_in_the_protocol(tmp_path: Path) -> None:
+    made_faces.write_crop_set(tmp_path / "set", people=16, pictures=3)
+    table_file = tmp_path / "set" / "faces.csv"
+    head, *rows = table_file.read_text().splitlines()
+    related = [f"{row},{'smith' if row.startswith('p001') else ''}" for row in rows]
+    table_file.write_text("\n".join([f"{head},family", *related]) + "\n")
+    protocol = protocols.prepared(tmp_path / "set")
+    assert len(protocol.families) == len(protocol.identities)
+    kin = np.array(protocol.families) == "smith"
+    assert set(np.array(protocol.identities)[kin]) == {f"p001{n}" for n in (2, 3, 4, 5)}
+    pairs = protocols.balanced_folds(protocol.identities, protocol.families, folds=2)
+    assert pairs.fold is not None
+    assert len(set(pairs.fold[kin[pairs.first]].tolist())) == 1
+    left_out = protocols.Protocol("named", ("1", "2"), ("fF0001MID1", "Ann"), lambda: iter(()))
+    assert left_out.families == ("F0001", "Ann")
 
 
 def test_the_hardest_pairs_are_the_worst_of_each_kind(lfw: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facelatch_training.pairs import PairSampler
+from facelatch_training.recipe import tiny_recipe
 
 LABELS = np.repeat(np.arange(12), 3)
 FAMILIES = np.repeat([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9], 3)
@@ -64,3 +65,32 @@ def test_people_with_one_image_never_make_a_genuine_pair() -> None:
     labels = np.array([0, 1, 2, 2])
     pairs = PairSampler(labels, labels).draw(100, np.random.default_rng(7))
     assert (labels[pairs.anchor[pairs.same]] == 2).all()
+
+
+class Shelf:
+    """Crops that remember in which order they were read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return len(LABELS)
+
+    def __getitem__(self, number: int, /) -> np.ndarray:
+        self.read.append(number)
+        return np.full((112, 112, 3), number, np.uint8)
+
+
+def test_a_streamed_round_reads_every_crop_once_in_the_order_of_the_shards() -> None:
+    pytest.importorskip("keras")
+    from facelatch_training.siamese import PairBatches
+
+    sampler, recipe, shelf = PairSampler(LABELS, FAMILIES), tiny_recipe(), Shelf()
+    streamed = PairBatches(shelf, sampler, recipe.model_copy(update={"stream": True}), 4, 3)
+    mapped = PairBatches(Shelf(), sampler, recipe, 4, 3)
+    for number in range(3):
+        ((a, b), same), ((c, d), alike) = streamed[number], mapped[number]
+        assert np.array_equal(a, c)
+        assert np.array_equal(b, d)
+        assert np.array_equal(same, alike)
+    assert shelf.read == sorted(set(shelf.read))

@@ -15,7 +15,8 @@ from facelatch.align import align
 from facelatch.errors import InputError
 from facelatch.values import Box, Face, Image
 from facelatch_training.dataset import read_index
-from facelatch_training.prepare import Options, prepare, split_families
+from facelatch_training.plots import ContactSheet
+from facelatch_training.prepare import IN_VALIDATION, Options, prepare, split_families
 
 HALF = Options(validation_share=0.5)
 
@@ -38,6 +39,13 @@ def people(tmp_path: Path) -> Path:
         for number in range(3):
             write(tmp_path / "people" / f"p{person}" / f"{number}.png", picture(person, number))
     return tmp_path / "people"
+
+
+def one_side(people: Path, tmp_path: Path, side: str = "train") -> list[str]:
+    """Who falls into one side of the split."""
+    prepare([people], tmp_path / "looked", finder=None, options=HALF, quiet=True)
+    index = read_index(tmp_path / "looked")
+    return sorted({index.identities[row] for row in index.rows(side)})
 
 
 def test_crops_come_back_as_they_went_in(people: Path, tmp_path: Path) -> None:
@@ -98,10 +106,27 @@ def test_the_same_picture_again_is_thrown_away_and_shown(people: Path, tmp_path:
 
 
 def test_the_same_picture_under_two_names_is_reported_and_kept(people: Path, tmp_path: Path) -> None:
-    shutil.copy(people / "p2" / "1.png", people / "p5" / "copy.png")
+    left, right = one_side(people, tmp_path)[:2]
+    shutil.copy(people / left / "1.png", people / right / "copy.png")
     report = prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
-    assert [pair[:2] for pair in report.shared] == [("p2/1.png", "p5/copy.png")]
+    assert [pair[:2] for pair in report.shared] == [(f"{left}/1.png", f"{right}/copy.png")]
     assert report.kept == 25
+
+
+@pytest.mark.parametrize("copied_from", ["train", "validation"])
+def test_a_validation_picture_is_not_trained_on_under_another_name(
+    people: Path, tmp_path: Path, copied_from: str
+) -> None:
+    sides = {side: one_side(people, tmp_path / side, side)[0] for side in ("train", "validation")}
+    copied_to = sides["validation" if copied_from == "train" else "train"]
+    shutil.copy(people / sides[copied_from] / "1.png", people / copied_to / "copy.png")
+    report = prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    (pair,) = report.thrown[IN_VALIDATION]
+    trained, judged = pair.split(" = ")
+    assert (trained.split("/")[0], judged.split("/")[0]) == (sides["train"], sides["validation"])
+    index = read_index(tmp_path / "set")
+    assert len(index) == report.kept == 24
+    assert index.identities.count(sides["validation"]) == (4 if copied_from == "train" else 3)
 
 
 def test_a_crop_set_is_taken_over_with_its_split(people: Path, tmp_path: Path) -> None:
@@ -136,6 +161,15 @@ def test_families_of_a_table_are_honoured(people: Path, tmp_path: Path) -> None:
     with (tmp_path / "set" / "faces.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len({row["split"] for row in rows if row["family"] == "smith"}) == 1
+    index = read_index(tmp_path / "set")
+    smiths = index.families(np.arange(len(index)))[np.char.find(index.family, "smith") >= 0]
+    assert len(smiths) == 12
+    assert len(set(smiths.tolist())) == 1
+    prepare([tmp_path / "set"], tmp_path / "again", finder=None, options=HALF, quiet=True)
+    again = read_index(tmp_path / "again")
+    assert dict(zip(again.identities, again.family, strict=True)) == dict(
+        zip(index.identities, index.family, strict=True)
+    )
 
 
 def nothing_left(tmp_path: Path) -> bool:
@@ -173,6 +207,61 @@ def test_unreadable_pictures_are_listed_and_nothing_is_lost(people: Path, tmp_pa
     assert nothing_left(tmp_path)
     skipping = Options(validation_share=0.5, skip_unreadable=True)
     assert prepare([people], tmp_path / "set", finder=None, options=skipping, quiet=True).kept == 24
+
+
+def test_unreadable_pictures_in_a_shard_can_be_left_out_too(people: Path, tmp_path: Path) -> None:
+    prepare([people], tmp_path / "one", finder=None, options=HALF, quiet=True)
+    shard = tmp_path / "one" / "faces-00.tar"
+    with tarfile.open(shard) as archive:
+        place = archive.getmember("p1/000.webp").offset_data
+    with shard.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(b"no picture")
+    with pytest.raises(InputError, match=r"1 pictures cannot be used:\n  p1/000\.webp: .*not a readable"):
+        prepare([tmp_path / "one"], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    skipping = Options(validation_share=0.5, skip_unreadable=True)
+    assert prepare([tmp_path / "one"], tmp_path / "set", finder=None, options=skipping, quiet=True).kept == 23
+
+
+def test_what_was_thrown_away_is_shown_also_when_the_set_is_refused(people: Path, tmp_path: Path) -> None:
+    write(people / "p2" / "again.png", picture(2, 1))
+    write(people / "lonely" / "0.png", picture(50, 0))
+    sheet = tmp_path / "set-thrown-away.png"
+    with pytest.raises(InputError, match="lonely") as caught:
+        prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert str(sheet) in caught.value.hint
+    assert cv2.imread(str(sheet)) is not None
+    assert not (tmp_path / "set").exists()
+
+
+def test_the_sheet_of_an_earlier_try_goes_and_that_of_a_set_stays(people: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "set-thrown-away.png"
+    sheet.touch()
+    assert prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True).sheet is None
+    assert not sheet.exists()
+    sheet.touch()
+    with pytest.raises(InputError, match="something already"):
+        prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
+    assert sheet.exists()
+
+
+def test_what_has_no_room_on_the_sheet_is_counted(tmp_path: Path) -> None:
+    sheet = ContactSheet(tmp_path / "sheet.png", most=2)
+    for number in range(5):
+        sheet.add("same picture", picture(0, number))
+    assert sheet.write()
+    assert sheet.not_shown == 3
+
+
+def test_neither_set_nor_sheet_lies_in_a_checkout(people: Path, tmp_path: Path) -> None:
+    """The folder `runs` itself is ignored by git; what would lie beside it is not."""
+    checkout = tmp_path / "checkout"
+    (checkout / ".git").mkdir(parents=True)
+    (checkout / ".gitignore").write_text("runs/\n")
+    with pytest.raises(InputError, match=r"runs-thrown-away\.png: lies in the git checkout"):
+        prepare([people], checkout / "runs", finder=None, options=HALF, quiet=True)
+    assert sorted(entry.name for entry in checkout.iterdir()) == [".git", ".gitignore"]
+    assert prepare([people], checkout / "runs" / "set", finder=None, options=HALF, quiet=True).kept == 24
 
 
 def test_a_table_that_names_a_missing_file_is_an_error(people: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
     for words in (
         "drawn patterns, free for all", "60 pictures of 20 identities", "60 genuine and 1,710 impostor",
         "facelatch-train evaluate models/siamese.tflite", "| relatives |", "| fmr | 0.0100% |", "1,234",
-        "Seed 7", *LIMITS,
+        "Seed 7", "Read as a probability", *LIMITS,
     ):  # fmt: skip
         assert words in card
     assert "toy" not in card.lower()

@@ -97,8 +97,10 @@ def far_away(crop: CropArray, rng: Rng) -> CropArray:
 
 def compress(crop: CropArray, rng: Rng) -> CropArray:
     """JPEG of quality 12 to 70."""
-    _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 71))])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    # In OpenCV's order of channels: JPEG spares red and green and spends its errors on blue.
+    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 71))])
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def colour_cast(crop: CropArray, rng: Rng) -> CropArray:

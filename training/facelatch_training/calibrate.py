@@ -2,13 +2,15 @@
 
 The detection threshold answers for one comparison (FMR). The verification threshold, the number of references and
 of frames answer for a whole attempt at a door with so many people enrolled (FAR per attempt), because that is what
-a stranger gets; see `attempts`.
+a stranger gets; see `attempts`. What the data cannot tell is not promised: a rate is chosen only where ten errors
+are to be expected, and both rates have to hold on the other half too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,34 +21,19 @@ import numpy.typing as npt
 
 from facelatch.config import Config
 from facelatch.errors import InputError
-from facelatch.manifest import Manifest, Rate, load_manifest
+from facelatch.manifest import CalibratedDoor, Manifest, Rate, load_manifest
 from facelatch.ports import Verifier
 from facelatch_training import metrics
 from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_frames, sample_visits
 from facelatch_training.dataset import family_of
 from facelatch_training.evaluate import compare_all
 from facelatch_training.metrics import Comparisons, Ranked
+from facelatch_training.recipe import Targets
 from facelatch_training.verifiers import embed_crops
 
 _MIN_PEOPLE = 8
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What is asked for."""
-
-    fmr: float = 1e-4
-    """False match rate of one comparison."""
-    far_per_attempt: float = 1e-3
-    """False grants per visit of a stranger."""
-    enrolled: int = 10
-    """People in the gallery."""
-    references: tuple[int, ...] = (Config().enrolment.references,)
-    """Numbers of references that may be chosen; the door keeps `enrolment.references`."""
-    frames: tuple[int, ...] = (Config().session.required_matches,)
-    """Numbers of consecutive frames that may be chosen; the door asks `session.required_matches`."""
-    households: int = 200
-    seed: int = 0
+_MIN_ERRORS = 10
+"""Errors that must be expected at a rate before it is called measured."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +53,17 @@ class Calibration:
 
     detection_threshold: float
     setting: Setting
-    met: bool
-    """Whether both targets were met on the calibration half."""
+    unmet: tuple[str, ...]
+    """What keeps the targets from being met, in words; empty when they are."""
     rates: dict[str, Rate]
     about: dict[str, Any] = field(repr=False)
     """Targets, data and everything tried, for the manifest's `extra`."""
+    door: CalibratedDoor
+
+    @property
+    def met(self) -> bool:
+        """Whether both targets are met, as far as such data can tell."""
+        return not self.unmet
 
     def as_json(self) -> dict[str, Any]:
         """The fields of the manifest that calibration fills."""
@@ -78,6 +71,7 @@ class Calibration:
             "detection_threshold": self.detection_threshold,
             "verification_threshold": self.setting.verification_threshold,
             "rates": {name: rate.model_dump() for name, rate in self.rates.items()},
+            "calibrated_for": self.door.model_dump(),
             "extra": {"calibration": self.about},
         }
 
@@ -88,14 +82,16 @@ def calibrate(
     identities: Sequence[str],
     *,
     data: str,
+    families: Sequence[str] | None = None,
     targets: Targets | None = None,
 ) -> Calibration:
     """Chooses on one half of the families of `crops` (N, 112, 112, 3), reports on the other.
 
-    `data` says in words which pictures these are. Raises InputError when there are too few people.
+    `data` says in words which pictures these are; `families` (N,) None: what the names tell. Raises
+    InputError when there are too few people.
     """
     wanted = targets or Targets()
-    chosen = calibration_half(identities)
+    chosen = calibration_half(families or [family_of(name) for name in identities])
     names = np.array(identities)
     if min(len(set(names[chosen])), len(set(names[~chosen]))) < _MIN_PEOPLE:
         raise InputError(
@@ -110,38 +106,65 @@ def calibrate(
     ]
     frames = make_frames(verifier, crops[chosen], _numbers(names[chosen]), detection, wanted.seed)
     tried = try_settings(frames, wanted)
-    setting, met = choose(tried, wanted.far_per_attempt)
+    setting, kept = choose(tried, wanted.far_per_attempt)
     second = _comparisons(verifier, crops[~chosen], names[~chosen])
     judged = make_frames(verifier, crops[~chosen], _numbers(names[~chosen]), detection, wanted.seed + 1)
+    rates = {
+        **_comparison_rates(second, detection, f"{data}, half B of its families", wanted.seed),
+        **_attempt_rates(judged, setting, wanted, f"{data}, half B of its families, simulated visits"),
+    }
+    unmet = [] if kept else [f"no setting tried keeps {wanted.far_per_attempt:g} false grants a visit"]
+    unmet += _unsupported(int((~first.genuine).sum()), rates, wanted)
+    unmet += _contradicted(rates, wanted)
     return Calibration(
         detection_threshold=detection,
         setting=setting,
-        met=met,
-        rates={
-            **_comparison_rates(second, detection, f"{data}, half B of its families", wanted.seed),
-            **_attempt_rates(judged, setting, wanted, f"{data}, half B of its families, simulated visits"),
-        },
+        unmet=tuple(unmet),
+        rates=rates,
+        door=CalibratedDoor(
+            enrolled=wanted.enrolled, references=setting.references, required_matches=setting.frames
+        ),
         about={
             "targets": {
                 "fmr": wanted.fmr,
                 "far_per_attempt": wanted.far_per_attempt,
                 "enrolled": wanted.enrolled,
             },
-            "targets_met_on_half_a": met,
+            "unmet": unmet,
             "chosen_on": f"{data}, half A of its families: {first.identities} identities, "
             f"{int(first.genuine.sum())} genuine and {int((~first.genuine).sum())} impostor comparisons",
             "detection_threshold_interval": [spread.low, spread.high],
-            "required_matches": setting.frames,
-            "references": setting.references,
             "settings_tried": [vars(entry) for entry in tried],
         },
     )
 
 
-def calibration_half(identities: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """(N,) whether each picture belongs to half A: by a stable hash of the family, so relatives stay together."""
+def _unsupported(impostors: int, rates: dict[str, Rate], wanted: Targets) -> list[str]:
+    """Targets too small for so little data: nobody would notice if they were missed."""
+    visits = rates["far_per_attempt"].comparisons
+    return [
+        f"{target:g} cannot be told from {count} {what}: {math.ceil(_MIN_ERRORS / target)} are needed"
+        for target, count, what in (
+            (wanted.fmr, impostors, "impostor comparisons"),
+            (wanted.far_per_attempt, visits, "visits of strangers"),
+        )
+        if target * count < _MIN_ERRORS
+    ]
+
+
+def _contradicted(rates: dict[str, Rate], wanted: Targets) -> list[str]:
+    """Targets that the other half is too far above to be chance."""
+    return [
+        f"{name} is {rates[name].value:.3g} on half B, {target:g} was asked for"
+        for name, target in (("fmr", wanted.fmr), ("far_per_attempt", wanted.far_per_attempt))
+        if (rates[name].low or 0.0) > target
+    ]
+
+
+def calibration_half(families: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(N,) whether each picture belongs to half A: by a stable hash of its family, so relatives stay together."""
     return np.array(
-        [hashlib.sha256(f"half:{family_of(name)}".encode()).digest()[0] < 128 for name in identities],
+        [hashlib.sha256(f"half:{family}".encode()).digest()[0] < 128 for family in families],
         dtype=bool,
     )
 
@@ -259,13 +282,18 @@ def _comparison_rates(comparisons: Comparisons, threshold: float, data: str, see
         name: Rate(
             value=found.value,
             low=found.low,
-            high=found.high,
+            high=found.high if found.value else _none_seen(comparisons.identities),
             identities=comparisons.identities,
             comparisons=counts.get(name, len(comparisons)),
             data=data,
         )
         for name, found in figures.items()
     }
+
+
+def _none_seen(people: int) -> float:
+    """Upper end of the interval of a rate that nobody of so many showed (rule of three)."""
+    return min(1.0, 3 / people)
 
 
 def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: str) -> dict[str, Rate]:
@@ -287,7 +315,7 @@ def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: s
         rates[name] = Rate(
             value=float(per_person.mean()),
             low=float(low),
-            high=float(high),
+            high=float(high) if per_person.any() else _none_seen(len(per_person)),
             identities=len(per_person),
             comparisons=visited,
             data=words,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
+from facelatch.errors import InputError
 from facelatch.manifest import load_manifest
-from facelatch_training.calibrate import Targets, calibrate, write
+from facelatch_training.calibrate import calibrate, write
 from facelatch_training.cropping import Finder
 from facelatch_training.evaluate import evaluate, table
 from facelatch_training.made_faces import draw_person
 from facelatch_training.plots import keep_out_of_git, write_plots
 from facelatch_training.prepare import Options, prepare
 from facelatch_training.protocols import gather, prepared
-from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe
+from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
 from facelatch_training.report import Findings, gather_findings, model_card
 from facelatch_training.report_html import write_html
 from facelatch_training.runfolder import TrainingError
@@ -24,6 +26,9 @@ from facelatch_training.shards import write_png
 from facelatch_training.verifiers import open_verifier
 
 DRAWN_PEOPLE, DRAWN_PICTURES = 80, 4
+
+_TOY_TARGETS = Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, households=30)
+"""What so few drawn people allow to measure."""
 
 TOY = (
     "trained on drawn faces of people who do not exist, to show the chain; it recognises nobody, and the daemon "
@@ -41,9 +46,10 @@ class Chain:
     about_data: str = TOY
     recipe: Recipe | None = None
     teacher: Path | None = None
+    initial: Path | None = None
+    """A model to fine-tune."""
     finder: Finder | None = None
     """None: the sources are aligned crops."""
-    targets: Targets | None = None
 
     @property
     def toy(self) -> bool:
@@ -58,10 +64,10 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     the steps raise.
     """
     keep_out_of_git(chain.out)
-    recipe = chain.recipe or tiny_recipe()
+    recipe = _recipe(chain, say)
+    _same_as_before(chain, recipe)
     data = _prepared(chain, say, quiet)
     target = _trained(chain, recipe, data, say)
-    _calibrated(chain, target, data, say)
     say("evaluate: the int8 file through the daemon's adapter")
     threshold = load_manifest(target).detection_threshold
     judged = evaluate(
@@ -86,6 +92,39 @@ def draw_people(
     return folder
 
 
+def _recipe(chain: Chain, say: Callable[[str], None]) -> Recipe:
+    """The recipe that can be followed with what there is; a toy's is called one, whatever it was."""
+    recipe = chain.recipe or tiny_recipe()
+    if chain.toy:
+        return recipe.model_copy(update={"name": TOY_NAME, "calibration": _TOY_TARGETS})
+    if recipe.metric.distill_weight > 0 and chain.teacher is None and chain.initial is None:
+        say("fit: no --teacher given, so the network learns from names alone, which takes far more people")
+        metric = recipe.metric.model_copy(update={"distill_weight": 0.0, "morphs": 0, "morph_share": 0.0})
+        return recipe.model_copy(update={"metric": metric})
+    return recipe
+
+
+def _same_as_before(chain: Chain, recipe: Recipe) -> None:
+    """Raises InputError when `chain.out` was begun with other people or another recipe."""
+    wanted = {
+        "sources": [str(source.resolve()) for source in chain.sources],
+        "recipe_sha256": recipe_hash(recipe),
+        "init": None if chain.initial is None else str(chain.initial.resolve()),
+    }
+    path = chain.out / "chain.json"
+    if not path.is_file():
+        chain.out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise InputError(
+                f"{path}: {key} is {found.get(key) or 'nothing'}, this time it is {value or 'nothing'}",
+                hint="choose another --out, or remove that folder to begin anew",
+            )
+
+
 def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
     data = chain.out / "crops"
     if (data / "faces.csv").is_file():
@@ -104,56 +143,52 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
 
 
 def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
-    """The exported file; training and export happen here, and only here is TensorFlow loaded."""
+    """The exported, calibrated file; only here is TensorFlow loaded."""
     target = chain.out / "models" / "siamese.tflite"
     if target.is_file() and target.with_suffix(".json").is_file():
-        say(f"fit, export: {target} is there already")
+        say(f"fit, export, calibrate: {target} is there already")
         return target
     import keras
 
     from facelatch_training.dataset import RowsOf
-    from facelatch_training.export import export
+    from facelatch_training.export import about_model, export
     from facelatch_training.workflow import load_material, make_material_yardstick, train
 
     say("fit")
     cache = chain.out / "cache"
     material = load_material(data, cache, stream=recipe.stream)
     threads = cv2.getNumThreads()
-    outcome = train(material, chain.out / "run", recipe, cache, teacher=chain.teacher)
+    outcome = train(material, chain.out / "run", recipe, cache, teacher=chain.teacher, initial=chain.initial)
     cv2.setNumThreads(threads)
     say("export: one int8 file, tried in every TFLite runtime there is")
-    target.parent.mkdir(parents=True, exist_ok=True)
     export(
         keras.saving.load_model(outcome.model, compile=False),
         RowsOf(material.crops, material.train),
         make_material_yardstick(material),
         target,
-        {"data": chain.about_data, "recipe_sha256": recipe_hash(recipe), "opens_doors": not chain.toy},
+        about_model(recipe, recipe_hash(recipe), chain.about_data),
         recipe.seed,
+        lambda draft: _calibrated(chain, draft, data, recipe.calibration, say),
     )
     return target
 
 
-def _calibrated(chain: Chain, target: Path, data: Path, say: Callable[[str], None]) -> None:
-    if "calibration" in load_manifest(target).extra:
-        say("calibrate: the manifest is calibrated already")
-        return
+def _calibrated(chain: Chain, draft: Path, data: Path, targets: Targets, say: Callable[[str], None]) -> None:
     say("calibrate: thresholds on one half of the validation people, rates on the other")
     protocol = prepared(data)
-    targets = chain.targets or (_toy_targets() if chain.toy else Targets())
     found = calibrate(
-        open_verifier(target), gather(protocol), protocol.identities, data=protocol.name, targets=targets
+        open_verifier(draft),
+        gather(protocol),
+        protocol.identities,
+        data=protocol.name,
+        families=protocol.families,
+        targets=targets,
     )
-    if not found.met:
-        if not chain.toy:
-            raise TrainingError(
-                f"{target}: no setting keeps {targets.far_per_attempt:g} false grants a visit",
-                hint="`facelatch-train calibrate` can try more --references and --frames; then run this again",
-            )
+    if found.unmet and not chain.toy:
+        raise TrainingError(
+            f"{draft.name}: {'; '.join(found.unmet)}",
+            hint=f"`facelatch-train export {chain.out / 'run' / 'siamese.keras'} {data}` takes other targets",
+        )
+    if found.unmet:
         say("calibrate: the targets are NOT met; the safest thresholds tried were written, as it is a toy")
-    write(found, target)
-
-
-def _toy_targets() -> Targets:
-    """What so few drawn people allow to measure."""
-    return Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, households=30)
+    write(found, draft)

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import click
 
-from facelatch.errors import FacelatchError
+from facelatch.errors import FacelatchError, InputError
 from facelatch_training.cli_data import collect, prepare
-from facelatch_training.cli_judge import calibrate, evaluate
+from facelatch_training.cli_judge import (
+    TARGET_OPTIONS,
+    calibrate,
+    calibrate_on,
+    calibration_table,
+    evaluate,
+    refuse_unmet,
+    targets,
+)
 from facelatch_training.cli_report import all_, report
 from facelatch_training.finder.cli import finder
 
@@ -32,17 +40,17 @@ def commands() -> None:
 @click.argument("data", type=EXISTING_FOLDER)
 @click.option("--run", "run_folder", type=ANY_PATH, required=True, help="Run folder; the same one resumes.")
 @click.option(
-    "--recipe", "recipe_file", type=EXISTING_FILE, default="config/training.toml", show_default=True
+    "--recipe", "recipe_file", type=EXISTING_FILE, help="[default: the shipped config/training.toml]"
 )
 @click.option("--teacher", type=EXISTING_FOLDER, help="Folder of the reference network, for distillation.")
-@click.option("--cache", type=ANY_PATH, help="Where decoded crops are kept.  [default: RUN/cache]")
+@click.option("--cache", type=ANY_PATH, help="Where decoded crops are kept.  [default: cache in RUN]")
 @click.option("--init", "initial", type=EXISTING_FILE, help="Fine-tune this siamese.keras on DATA.")
 @click.option("--start-from", type=EXISTING_FILE, help="Begin the metric stage with this model's tower.")
 @click.option("--finish-in", type=click.IntRange(min=1), help="Let the metric stage end after so many steps.")
 def fit(
     data: Path,
     run_folder: Path,
-    recipe_file: Path,
+    recipe_file: Path | None,
     teacher: Path | None,
     cache: Path | None,
     initial: Path | None,
@@ -50,11 +58,19 @@ def fit(
     finish_in: int | None,
 ) -> None:
     """Train on the crop set DATA; killed at any moment, the same command goes on where it was."""
-    from facelatch_training.recipe import load_recipe
+    others = {"--teacher": teacher, "--start-from": start_from, "--finish-in": finish_in}
+    given = [name for name, value in others.items() if value is not None]
+    if initial is not None and given:
+        raise InputError(
+            f"--init together with {', '.join(given)}: fine-tuning has no metric stage",
+            hint=f"leave out --init, or {' and '.join(given)}",
+        )
+    from facelatch_training.distributed import worker_folder
+    from facelatch_training.recipe import load_recipe, shipped_recipe
     from facelatch_training.workflow import load_material, train
 
-    recipe = load_recipe(recipe_file)
-    cache = cache or run_folder / "cache"
+    recipe = load_recipe(recipe_file or shipped_recipe())
+    cache = cache or worker_folder(run_folder) / "cache"
     material = load_material(data, cache, stream=recipe.stream)
     outcome = train(
         material,
@@ -69,43 +85,69 @@ def fit(
     for title, figures in (("before", outcome.before), ("after", outcome.after)):
         if figures is not None:
             click.echo(f"{title}: " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    click.echo(f"judged on {outcome.judged_on}")
     click.echo(f"saved {outcome.model}")
 
 
 @commands.command()
 @click.argument("model", type=EXISTING_FILE)
 @click.argument("data", type=EXISTING_FOLDER)
-@click.option("--to", "target", type=ANY_PATH, default="models/siamese.tflite", show_default=True)
-@click.option(
-    "--recipe", "recipe_file", type=EXISTING_FILE, default="config/training.toml", show_default=True
-)
-@click.option("--cache", type=ANY_PATH, required=True, help="Where decoded crops are kept.")
+@click.option("--to", "target", type=ANY_PATH, help="The .tflite file to make.  [default: beside MODEL]")
+@click.option("--recipe", "recipe_file", type=EXISTING_FILE, help="[default: the recipe of MODEL's run]")
+@click.option("--cache", type=ANY_PATH, help="Where decoded crops are kept.  [default: cache beside MODEL]")
 @click.option("--about-data", required=True, help="One sentence for the manifest: the data and its terms.")
-def export(model: Path, data: Path, target: Path, recipe_file: Path, cache: Path, about_data: str) -> None:
-    """Turn MODEL (siamese.keras) into one int8 TFLite file with its manifest, checked on the crop set DATA."""
+def export(
+    model: Path,
+    data: Path,
+    target: Path | None,
+    recipe_file: Path | None,
+    cache: Path | None,
+    about_data: str,
+    accept_unmet: bool,
+    **asked: object,
+) -> None:
+    """Turn MODEL (siamese.keras) into one int8 TFLite file with its manifest, checked and calibrated on DATA.
+
+    Nothing is written when int8 and float disagree, when a runtime cannot run it, or when the error rates
+    asked for are not met.
+    """
+    from facelatch_training.calibrate import write
     from facelatch_training.dataset import RowsOf
+    from facelatch_training.export import about_model, origin_of
     from facelatch_training.export import export as export_model
     from facelatch_training.network import load_siamese
-    from facelatch_training.recipe import load_recipe, recipe_hash
     from facelatch_training.workflow import load_material, make_material_yardstick
 
-    recipe = load_recipe(recipe_file)
-    material = load_material(data, cache, stream=recipe.stream)
+    recipe, sha256 = origin_of(model, recipe_file)
+    target = target or model.with_suffix(".tflite")
+    wanted = targets(recipe, asked)
+    material = load_material(data, cache or model.with_name("cache"), stream=recipe.stream)
+
+    def calibrated(draft: Path) -> None:
+        found = calibrate_on(draft, data, wanted)
+        refuse_unmet(found, draft, accept_unmet)
+        click.echo(calibration_table(found))
+        write(found, draft)
+
     parity = export_model(
         load_siamese(model),
         RowsOf(material.crops, material.train),
         make_material_yardstick(material),
         target,
-        {"data": about_data, "recipe_sha256": recipe_hash(recipe), "opens_doors": recipe.name != "tiny"},
+        about_model(recipe, sha256, about_data),
         recipe.seed,
+        calibrated,
     )
     for name, value in parity.int8_figures.items():
         click.echo(f"{name:18} float {parity.float_figures[name]:.4f}   int8 {value:.4f}")
     click.echo(f"mean cosine of float and int8 embeddings: {parity.cosine:.4f}")
     for runtime in parity.runtimes.values():
         click.echo(f"runs in {runtime}")
-    click.echo(f"saved {target}; measure it with `facelatch-train calibrate`")
+    click.echo(f"saved {target}")
 
+
+for _option in reversed(TARGET_OPTIONS):
+    _option(export)
 
 for command in (collect, prepare, evaluate, calibrate, report, all_, finder):
     commands.add_command(command)

@@ -35,7 +35,8 @@ def prepare(
     """Turn SOURCES into one crop set: folders with one folder per person, or other crop sets.
 
     Faces are found and aligned as at the door, the same picture is kept once, and people are split for
-    training and validation by family, never by picture. What was thrown away stands in OUT-thrown-away.png.
+    training and validation by family, never by picture. Crops that `collect` made are taken as they are. What
+    was thrown away is shown in OUT-thrown-away.png.
     """
     from facelatch_training.cropping import PREPARE_SCORE, open_finder
     from facelatch_training.prepare import Options
@@ -54,6 +55,9 @@ def prepare(
         click.echo(f"  {split}: {people} people")
     for reason, names in sorted(report.thrown.items()):
         click.echo(f"  thrown away: {len(names)}, {reason}")
+    if report.sheet is not None:
+        rest = f" ({report.not_shown} more have no room there)" if report.not_shown else ""
+        click.echo(f"  see {report.sheet}{rest}")
     if report.shared:
         click.echo(f"  {len(report.shared)} pictures stand under two names; look at them:")
         for left, right, alike in report.shared[:10]:
@@ -91,13 +95,16 @@ def collect(
     """Collect crops of the person NAME: follow what is asked for until nothing is missing.
 
     OUT/NAME/anchors gets straight looks in even light, OUT/NAME/positives everything else, both only what
-    the door itself would accept. OUT/NAME/preview.png shows what the camera sees.
+    the door itself would accept. OUT/NAME-preview.png shows what the camera sees. What is there from an
+    earlier time counts, and only the rest is asked for.
     """
+    from facelatch.person_name import clean_name
     from facelatch_training import collect as work
     from facelatch_training.cropping import open_finder
 
     if aligned:
         raise click.UsageError("--aligned makes no sense for a camera")
+    folder = out / clean_name(name)
     finder = open_finder(kind, finder_model, 0.6 if finder_score is None else finder_score)
     rounds = work.ROUNDS if ask and source != "files" else work.ROUNDS[:1]
     with work.open_camera(source, device) as camera:
@@ -107,7 +114,7 @@ def collect(
             done = work.collect_round(
                 camera,
                 finder,
-                out / name,
+                folder,
                 round_name=round_name,
                 timeout_seconds=timeout_seconds,
                 min_interval_seconds=0.0 if source == "files" else work.MIN_INTERVAL_SECONDS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from facelatch_training.calibrate import Calibration
     from facelatch_training.evaluate import Evaluation
     from facelatch_training.protocols import Protocol
+    from facelatch_training.recipe import Recipe, Targets
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -104,7 +106,8 @@ def evaluate(
     if peer is not None:
         judged["peer"] = judge(open_verifier(peer), protocol, resamples=resamples, quiet=as_json)
     if as_json:
-        found = {name: evaluation.as_json() for name, evaluation in judged.items()}
+        several = {"pictures_with_several_faces": len(cropper.several)}
+        found = {name: evaluation.as_json() | several for name, evaluation in judged.items()}
         click.echo(json.dumps(found["model"] if peer is None else found, indent=2))
     else:
         for name, evaluation in judged.items():
@@ -118,86 +121,101 @@ def evaluate(
         click.echo("wrote " + ", ".join(str(path) for path in written), err=True)
 
 
+TARGET_OPTIONS = (
+    click.option("--target-fmr", "fmr", type=click.FloatRange(0, 1), help="False matches of one comparison."),
+    click.option(
+        "--target-far",
+        "far_per_attempt",
+        type=click.FloatRange(0, 1),
+        help="False grants of a stranger's visit.",
+    ),
+    click.option("--enrolled", type=click.IntRange(1), help="People in the gallery."),
+    click.option(
+        "--references", type=click.IntRange(1, 64), multiple=True, help="Repeat to let it choose a number."
+    ),
+    click.option(
+        "--frames", type=click.IntRange(1, 20), multiple=True, help="Repeat to let it choose a number."
+    ),
+    click.option(
+        "--accept-unmet", is_flag=True, help="Write the safest thresholds although the targets are missed."
+    ),
+)
+"""What is not given is taken from the recipe's [calibration]."""
+
+
 @click.command()
 @click.argument("model", type=FILE)
 @click.option(
     "--data", type=FOLDER, required=True, help="Prepared crops; only their validation split is used."
 )
 @click.option(
-    "--target-fmr", type=click.FloatRange(0, 1), default=1e-4, show_default=True, help="Of one comparison."
-)
-@click.option(
-    "--target-far",
-    type=click.FloatRange(0, 1),
-    default=1e-3,
-    show_default=True,
-    help="Of a stranger's visit.",
-)
-@click.option(
-    "--enrolled", type=click.IntRange(1), default=10, show_default=True, help="People in the gallery."
-)
-@click.option(
-    "--references", type=click.IntRange(1, 64), multiple=True, help="Repeat to let it choose.  [default: 8]"
-)
-@click.option(
-    "--frames", type=click.IntRange(1, 20), multiple=True, help="Repeat to let it choose.  [default: 3]"
-)
-@click.option(
-    "--accept-unmet", is_flag=True, help="Write the safest thresholds although the target is missed."
+    "--recipe",
+    "recipe_file",
+    type=FILE,
+    help="Its [calibration] is asked for.  [default: config/training.toml]",
 )
 @click.option("--dry-run", is_flag=True, help="Print, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def calibrate(
     model: Path,
     data: Path,
-    target_fmr: float,
-    target_far: float,
-    enrolled: int,
-    references: tuple[int, ...],
-    frames: tuple[int, ...],
-    accept_unmet: bool,
+    recipe_file: Path | None,
     dry_run: bool,
     as_json: bool,
+    accept_unmet: bool,
+    **asked: object,
 ) -> None:
     """Choose both thresholds of MODEL for the error rates asked for, and write them into its manifest.
 
-    Chosen on one half of the validation people, reported on the other.
+    Chosen on one half of the validation people, reported on the other. Options that are not given are the
+    recipe's.
     """
     from facelatch_training import calibrate as work
-    from facelatch_training.runfolder import TrainingError
+    from facelatch_training.recipe import load_recipe, shipped_recipe
 
-    default = work.Targets()
-    targets = work.Targets(
-        fmr=target_fmr,
-        far_per_attempt=target_far,
-        enrolled=enrolled,
-        references=references or default.references,
-        frames=frames or default.frames,
-    )
-    found = calibrate_on(model, data, targets)
-    if not found.met and not dry_run and not accept_unmet:
-        click.echo(_calibration_table(found), err=True)
-        raise TrainingError(
-            f"{model}: no setting tried keeps {target_far:g} false grants a visit with {enrolled} enrolled",
-            hint="let it choose more --references and --frames, or write the safest with --accept-unmet",
-        )
+    found = calibrate_on(model, data, targets(load_recipe(recipe_file or shipped_recipe()), asked))
+    if not dry_run:
+        refuse_unmet(found, model, accept_unmet)
     path = None if dry_run else work.write(found, model)
-    click.echo(json.dumps(found.as_json(), indent=2) if as_json else _calibration_table(found))
+    click.echo(json.dumps(found.as_json(), indent=2) if as_json else calibration_table(found))
     if path is not None:
         click.echo(f"wrote {path}", err=True)
 
 
-def calibrate_on(model: Path, data: Path, targets: object | None = None) -> Calibration:
+def targets(recipe: Recipe, asked: Mapping[str, object]) -> Targets:
+    """The recipe's targets with those that were asked for on the command line."""
+    given = {name: value for name, value in asked.items() if value not in (None, ())}
+    return type(recipe.calibration).model_validate({**recipe.calibration.model_dump(), **given})
+
+
+def calibrate_on(model: Path, data: Path, wanted: Targets) -> Calibration:
     """Calibrates `model` on the validation split of a crop set."""
     from facelatch_training import calibrate as work
     from facelatch_training.protocols import gather, prepared
     from facelatch_training.verifiers import open_verifier
 
     protocol = prepared(data)
-    wanted = targets if isinstance(targets, work.Targets) else None
     return work.calibrate(
-        open_verifier(model), gather(protocol), protocol.identities, data=protocol.name, targets=wanted
+        open_verifier(model),
+        gather(protocol),
+        protocol.identities,
+        data=protocol.name,
+        families=protocol.families,
+        targets=wanted,
     )
+
+
+def refuse_unmet(found: Calibration, model: Path, accept: bool) -> None:
+    """Raises TrainingError when the targets are not met, unless they are accepted so."""
+    from facelatch_training.runfolder import TrainingError
+
+    if found.unmet and not accept:
+        click.echo(calibration_table(found), err=True)
+        raise TrainingError(
+            f"{model.name}: {'; '.join(found.unmet)}",
+            hint="more people to calibrate on, more --references or --frames to choose from, a target that can be "
+            "had, or --accept-unmet",
+        )
 
 
 def _protocol(
@@ -227,13 +245,16 @@ def _protocol(
     return protocols.lfw_pairs(pairs, images, cropper)
 
 
-def _calibration_table(found: Calibration) -> str:
+def calibration_table(found: Calibration) -> str:
+    """Thresholds, rates and what to set at the door, for people."""
     setting = found.setting
     lines = [
         f"detection threshold     {found.detection_threshold:.4f}",
         f"verification threshold  {setting.verification_threshold:.4f} of {setting.references} references, "
         f"{setting.frames} consecutive frames",
-        "targets                 " + ("met" if found.met else "NOT MET: these are the safest settings tried"),
+        "at the door             "
+        f"enrolment.references = {setting.references}, session.required_matches = {setting.frames}",
+        "targets                 " + ("met" if found.met else "NOT MET: " + "; ".join(found.unmet)),
         f"chosen on               {found.about['chosen_on']}",
     ]
     for name, rate in found.rates.items():
@@ -246,3 +267,5 @@ def _calibration_table(found: Calibration) -> str:
 
 for _option in reversed(FINDER_OPTIONS):
     _option(evaluate)
+for _option in reversed(TARGET_OPTIONS):
+    _option(calibrate)

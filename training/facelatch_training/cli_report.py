@@ -36,12 +36,14 @@ def report(model: Path, data: Path, run: Path | None, peer: Path | None, page: P
     "--recipe", "recipe_file", type=FILE, help="[default: config/training.toml; a tiny one without SOURCES]"
 )
 @click.option("--teacher", type=FOLDER, help="Folder of the reference network, for distillation.")
+@click.option("--init", "initial", type=FILE, help="Fine-tune this siamese.keras instead of training anew.")
 @click.option("--about-data", help="One sentence for the manifest: the data and its terms (with SOURCES).")
 def all_(
     sources: tuple[Path, ...],
     out: Path,
     recipe_file: Path | None,
     teacher: Path | None,
+    initial: Path | None,
     about_data: str | None,
     kind: str,
     finder_model: Path | None,
@@ -55,7 +57,7 @@ def all_(
     """
     from facelatch_training.chain import TOY, Chain, run_all
     from facelatch_training.cropping import PREPARE_SCORE, open_finder
-    from facelatch_training.recipe import load_recipe
+    from facelatch_training.recipe import load_recipe, shipped_recipe
 
     if sources and about_data is None:
         raise InputError(
@@ -65,8 +67,9 @@ def all_(
     if sources and not aligned and any(not (source / "faces.csv").is_file() for source in sources):
         score = PREPARE_SCORE if finder_score is None else finder_score
         finder = open_finder(kind, finder_model, score)
-    recipe = load_recipe(recipe_file or Path("config/training.toml")) if sources or recipe_file else None
-    chain = Chain(out, sources, about_data if sources and about_data else TOY, recipe, teacher, finder)
+    recipe = load_recipe(recipe_file or shipped_recipe()) if sources or recipe_file else None
+    about = about_data if sources and about_data else TOY
+    chain = Chain(out, sources, about, recipe, teacher, initial, finder)
     findings = run_all(chain, say=click.echo)
     click.echo(
         f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"

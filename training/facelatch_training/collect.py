@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ MIN_INTERVAL_SECONDS = 0.25
 """Frames of a live camera closer together than this are nearly the same picture."""
 
 _PREVIEW_EVERY = 10
+_CROP_NAME = re.compile(r"(\d+)-([a-z]+)-(\d+)\.png")
+"""Round, kind, number."""
 _TURN = 0.12
 """Pose.yaw and pitch beyond which a head counts as turned."""
 
@@ -94,6 +97,7 @@ class Collected:
     """How a round ended."""
 
     kept: int
+    """Crops this run added."""
     missing: str
     """Kinds that stayed short, in words; empty when nothing is missing."""
 
@@ -111,14 +115,19 @@ def collect_round(
 ) -> Collected:
     """Captures until nothing is missing, the source ends or `timeout_seconds` of frames have passed.
 
-    Writes aligned crops as PNG into `folder`/anchors (straight looks) and `folder`/positives. Raises
-    CameraError, and InputError for a folder in a git checkout or a full disk; what was written stays.
+    Writes aligned crops as PNG into `folder`/anchors (straight looks) and `folder`/positives, and beside
+    `folder` what the camera sees, as `NAME-preview.png`. Crops of an earlier run of this round count and are
+    not touched. Raises CameraError, and InputError for a folder in a git checkout or a full disk; what was
+    written stays.
     """
+    preview = folder.with_name(folder.name + "-preview.png")  # inside it would be taken for a portrait
     keep_out_of_git(folder)
-    limits, guide = quality or QualityConfig(), Guide()
+    keep_out_of_git(preview)
+    label = f"{ROUNDS.index(round_name) if round_name in ROUNDS else 0}"
+    there, free = _there_already(folder, label)
+    limits, guide = quality or QualityConfig(), Guide(kept=dict(there))
     began: float | None = None
     last = float("-inf")
-    label = f"{ROUNDS.index(round_name) if round_name in ROUNDS else 0}"
     while guide.missing:
         frame = camera.read()
         if frame is None:
@@ -129,19 +138,32 @@ def collect_round(
         faces = finder.find(frame.image)
         advice, crop, seen = _look(frame.image, faces, limits)
         if frame.number % _PREVIEW_EVERY == 0:
-            write_preview(frame, faces, guide.sentence(), folder / "preview.png")
+            write_preview(frame, faces, guide.sentence(), preview)
         if crop is not None and seen is not None and frame.captured - last >= min_interval_seconds:
             kind = guide.fills(seen)
             if kind is not None:
                 guide.keep(kind)
                 last = frame.captured
                 place = folder / ("anchors" if kind == "straight" else "positives")
-                write_png(place / f"{label}-{kind}-{frame.number:06d}.png", crop)
+                write_png(place / f"{label}-{kind}-{free + frame.number:06d}.png", crop)
         say(f"{guide.sentence()}{'; ' + advice if advice else ''}")
-    if began is None:
+    if began is None and guide.missing:
         raise CameraError("the camera gave no frame", hint="try another --device, or `facelatch check`")
     short = ", ".join(f"{kind.count - guide.kept.get(kind.name, 0)} {kind.name}" for kind in guide.missing)
-    return Collected(sum(guide.kept.values()), short)
+    return Collected(sum(guide.kept.values()) - sum(there.values()), short)
+
+
+def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
+    """Crops of earlier runs of the round `label`, counted by kind, and the first number that is free."""
+    counts: dict[str, int] = {}
+    free = 0
+    for place in ("anchors", "positives"):
+        for file in (folder / place).glob("*.png"):
+            name = _CROP_NAME.fullmatch(file.name)
+            if name is not None and name[1] == label:
+                counts[name[2]] = counts.get(name[2], 0) + 1
+                free = max(free, int(name[3]) + 1)
+    return counts, free
 
 
 def write_preview(frame: Frame, faces: Sequence[Face], sentence: str, path: Path) -> None:

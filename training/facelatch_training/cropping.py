@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facelatch.align import CROP_SIZE_PX, align
+from facelatch.config import shipped_file
 from facelatch.errors import InputError
 from facelatch.images import read_image
 from facelatch.values import Face, Image
@@ -30,12 +31,12 @@ PREPARE_SCORE = 0.5
 """Least score in a picture that may show nobody: what is no face must not be trained on."""
 
 
+_CROP_SHAPE = (CROP_SIZE_PX, CROP_SIZE_PX, 3)
+
+COLLECTED = ("anchors", "positives")
+"""Folders into which `collect` puts finished crops; to find and warp the face in them again would spoil them."""
+
 _NEARLY = 0.8
-
-
-def shipped_models() -> Path:
-    """The `models` folder of a checkout."""
-    return Path(__file__).resolve().parents[2] / "models"
 
 
 def open_finder(kind: str, model: Path | None = None, score_threshold: float = PORTRAIT_SCORE) -> Finder:
@@ -55,7 +56,7 @@ def open_finder(kind: str, model: Path | None = None, score_threshold: float = P
     if kind == "network":
         from facelatch.adapters.finder_tflite import TfliteFinder
 
-        return TfliteFinder(model or shipped_models() / "finder.tflite", score_threshold)
+        return TfliteFinder(model or shipped_file("models", "finder.tflite"), score_threshold)
     raise InputError(f"finder {kind!r} is not known", hint=f"one of: {', '.join(FINDERS)}")
 
 
@@ -84,24 +85,24 @@ class Cropper:
 
     finder: Finder | None
     """None: the pictures are crops already."""
-    several: list[Path] = field(default_factory=list)
+    several: set[Path] = field(default_factory=set)
     """Pictures with more than one face, of which the most central and largest was taken."""
 
     def __call__(self, path: Path) -> Image | None:
         """The crop (112, 112, 3), None when no face is found. Raises InputError for an unreadable file."""
         image = read_image(path)
-        if self.finder is None:
+        if self.finder is None or (path.parent.name in COLLECTED and image.shape == _CROP_SHAPE):
             return checked_crop(image, path)
         faces = self.finder.find(image)
         if len(sure(faces)) > 1:
-            self.several.append(path)
+            self.several.add(path)
         face = subject(faces, image)
         return None if face is None else align(image, face.landmarks)
 
 
 def checked_crop(image: Image, path: Path) -> Image:
     """`image` itself when it has the size of a crop. Raises InputError otherwise."""
-    if image.shape != (CROP_SIZE_PX, CROP_SIZE_PX, 3):
+    if image.shape != _CROP_SHAPE:
         raise InputError(
             f"{path}: {image.shape[1]}x{image.shape[0]} px, an aligned crop is {CROP_SIZE_PX}x{CROP_SIZE_PX}",
             hint="leave out --aligned to have the face found and aligned",

@@ -1,15 +1,19 @@
 """Prepared face crops: one table, one big array, and a fingerprint of both.
 
 A *crop set* is a folder with `faces.csv` (columns path, identity, split and shard; more are allowed) and
-the tar shards it names, each holding 112x112 crops made by `facelatch.align`. The split is by identity, and
-by family where the identity says so, and this module refuses a set in which it is not.
+the tar shards it names, each holding 112x112 crops made by `facelatch.align`. A column `family` says who is
+related; where it is missing or empty, the identity's name may say so. The split is by identity and by family,
+and this module refuses a set in which it is not.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import math
+import os
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +45,7 @@ class Crops(Protocol):
 REQUIRED_COLUMNS = ("path", "identity", "split", "shard")
 SPLITS = ("train", "validation")
 FAMILY = re.compile(r"(?:f|v)?(F\d+)MID\d+$")
+_UNREADABLE = "prepare the set anew; --skip-unreadable leaves out what cannot be read"
 
 
 def family_of(identity: str) -> str:
@@ -62,6 +67,7 @@ class CropIndex:
     shards: tuple[str, ...]
     identities: tuple[str, ...]
     splits: tuple[str, ...]
+    family: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -77,37 +83,36 @@ class CropIndex:
 
     def families(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Family number of each of `rows`; equal numbers mean the same person or a relative."""
-        _, numbers = np.unique([family_of(self.identities[row]) for row in rows], return_inverse=True)
-        return numbers.astype(np.int64).reshape(-1)
+        _, numbers = np.unique([self.family[row] for row in rows], return_inverse=True)
+        return np.asarray(numbers.reshape(-1), np.int64)
 
 
 def read_index(folder: Path) -> CropIndex:
     """Read and check `folder/faces.csv`.
 
     Raises InputError, naming the file and the line, for a missing file or column, an unknown split, no
-    rows, a shard that is not there, and for an identity or a family that stands on both sides of the split.
+    rows, a row that is cut short, a crop that two rows name, a shard that is not there, and for an identity
+    or a family that stands on both sides of the split.
     """
     table = folder / "faces.csv"
-    if not table.is_file():
-        raise InputError(
-            f"{table}: not found", hint="a crop set is a folder with faces.csv and its tar shards"
-        )
-    with table.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = [column for column in REQUIRED_COLUMNS if column not in (reader.fieldnames or [])]
-        if missing:
-            raise InputError(
-                f"{table}: no column {', '.join(missing)}", hint=f"needed: {', '.join(REQUIRED_COLUMNS)}"
-            )
-        rows = list(reader)
-    if not rows:
-        raise InputError(
-            f"{table}: no rows", hint="run `facelatch-train prepare` on a folder that holds faces"
-        )
+    rows = _read_table(table)
+    first: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows, start=2):
+        lacking = [column for column in REQUIRED_COLUMNS if not row[column]]
+        if lacking:
+            raise InputError(
+                f"{table}:{number}: no {', '.join(lacking)} in this row",
+                hint="the file is cut short or was edited; copy it again, or prepare the set anew",
+            )
         if row["split"] not in SPLITS:
             raise InputError(
                 f"{table}:{number}: split {row['split']!r}", hint=f"allowed: {', '.join(SPLITS)}"
+            )
+        before = first.setdefault((row["shard"], row["path"]), number)
+        if before != number:
+            raise InputError(
+                f"{table}:{number}: names {row['path']} in {row['shard']}, as line {before} does",
+                hint="one row per crop; remove one of the two",
             )
     index = CropIndex(
         folder=folder,
@@ -115,18 +120,52 @@ def read_index(folder: Path) -> CropIndex:
         shards=tuple(row["shard"] for row in rows),
         identities=tuple(row["identity"] for row in rows),
         splits=tuple(row["split"] for row in rows),
+        family=tuple(row.get("family") or family_of(row["identity"]) for row in rows),
     )
     for shard in sorted(set(index.shards)):
         if not (folder / shard).is_file():
-            raise InputError(f"{table}: names shard {shard}, which is not in {folder}")
+            raise InputError(
+                f"{table}: names shard {shard}, which is not in {folder}",
+                hint="copy the whole folder: faces.csv and all its shards",
+            )
     _check_disjoint(index, table)
     return index
 
 
+def _read_table(table: Path) -> list[dict[str, str]]:
+    if not table.is_file():
+        raise InputError(
+            f"{table}: not found", hint="a crop set is a folder with faces.csv and its tar shards"
+        )
+    try:
+        with table.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [column for column in REQUIRED_COLUMNS if column not in (reader.fieldnames or [])]
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{table}: not a csv file in UTF-8: {error}", hint="copy it again, or prepare the set anew"
+        ) from error
+    if missing:
+        raise InputError(
+            f"{table}: no column {', '.join(missing)}", hint=f"needed: {', '.join(REQUIRED_COLUMNS)}"
+        )
+    if not rows:
+        raise InputError(
+            f"{table}: no rows", hint="run `facelatch-train prepare` on a folder that holds faces"
+        )
+    return rows
+
+
 def _check_disjoint(index: CropIndex, table: Path) -> None:
+    home: dict[str, str] = {}
     side: dict[str, str] = {}
-    for identity, split in zip(index.identities, index.splits, strict=True):
-        family = family_of(identity)
+    for identity, family, split in zip(index.identities, index.family, index.splits, strict=True):
+        if home.setdefault(identity, family) != family:
+            raise InputError(
+                f"{table}: {identity} is in family {home[identity]} and in family {family}",
+                hint="write the same family in every row of a person",
+            )
         if side.setdefault(family, split) != split:
             raise InputError(
                 f"{table}: {identity} (family {family}) is in both train and validation",
@@ -149,46 +188,86 @@ def decode_crop(data: bytes, name: str) -> CropArray:
     """
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if picture is None:
-        raise InputError(f"{name}: not a readable picture")
+        raise InputError(f"{name}: not a readable picture", hint=_UNREADABLE)
     if picture.shape != (CROP_SIZE, CROP_SIZE, 3):
-        raise InputError(f"{name}: {picture.shape[1]}x{picture.shape[0]}, a crop is {CROP_SIZE}x{CROP_SIZE}")
+        raise InputError(
+            f"{name}: {picture.shape[1]}x{picture.shape[0]}, a crop is {CROP_SIZE}x{CROP_SIZE}",
+            hint="a crop set holds aligned crops; make one of pictures with `facelatch-train prepare`",
+        )
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def iterate_shard(index: CropIndex, shard: str) -> Iterator[tuple[int, CropArray]]:
-    """Yield (row, crop) of one shard in tar order: one pass, no more than one picture in memory."""
+    """Yield (row, crop) of one shard in tar order: one pass, no more than one picture in memory.
+
+    Raises InputError for a damaged shard, for a picture that is no crop, and at the end for files that the
+    table names and the shard does not hold.
+    """
+    for row, data in iterate_files(index, shard):
+        yield row, decode_crop(data, f"{shard}:{index.paths[row]}")
+
+
+def iterate_files(index: CropIndex, shard: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (row, bytes of the picture file) as `iterate_shard` does, not yet decoded."""
     wanted = {path: row for row, path in enumerate(index.paths) if index.shards[row] == shard}
-    with tarfile.open(index.folder / shard) as archive:
-        for member in archive:
-            row = wanted.pop(member.name, None)
-            stream = archive.extractfile(member) if row is not None else None
-            if row is not None and stream is not None:
-                yield row, decode_crop(stream.read(), f"{shard}:{member.name}")
+    try:
+        with tarfile.open(index.folder / shard) as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.name in wanted else None
+                if stream is not None:
+                    yield wanted.pop(member.name), stream.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InputError(
+            f"{index.folder / shard}: not a whole tar file: {error}",
+            hint="copy it again, or prepare the set anew",
+        ) from error
     if wanted:
         first = next(iter(wanted))
         raise InputError(
-            f"faces.csv names {len(wanted)} files that {shard} does not hold, the first is {first}"
+            f"{index.folder / 'faces.csv'}: names {len(wanted)} files that {shard} does not hold, "
+            f"the first is {first}",
+            hint="table and shards belong together; copy the whole folder again",
         )
 
 
 def load_crops(index: CropIndex, cache: Path, mark: str) -> CropArray:
     """All crops as one uint8 array (N, 112, 112, 3), mapped from a cache file that is made once per
     fingerprint.
+
+    Raises InputError when the disk cannot hold it, and as `iterate_shard`; no half-made file stays.
     """
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"crops-{mark[:16]}.npy"
     if not path.is_file():
         partial = path.with_suffix(".partial")
-        shape = (len(index), CROP_SIZE, CROP_SIZE, 3)
-        crops: Any = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-            partial, mode="w+", dtype=np.uint8, shape=shape
-        )
-        for shard in sorted(set(index.shards)):
-            for row, crop in iterate_shard(index, shard):
-                crops[row] = crop
-        crops.flush()
-        partial.replace(path)
+        try:
+            crops = _map_new(partial, (len(index), CROP_SIZE, CROP_SIZE, 3))
+            for shard in sorted(set(index.shards)):
+                for row, crop in iterate_shard(index, shard):
+                    crops[row] = crop
+            crops.flush()
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _map_new(path: Path, shape: tuple[int, ...]) -> Any:
+    """A new uint8 array in a file that has all its space: a full disk met while writing to a map is SIGBUS."""
+    try:
+        array: Any = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            path, mode="w+", dtype=np.uint8, shape=shape
+        )
+        if hasattr(os, "posix_fallocate"):  # macOS has none
+            with path.open("r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        free = shutil.disk_usage(path.parent).free
+        raise InputError(
+            f"{path}: {error.strerror}; {math.prod(shape) / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free",
+            hint="make room, put the cache on another disk, or set `stream = true` in the recipe",
+        ) from error
+    return array
 
 
 class RowsOf:

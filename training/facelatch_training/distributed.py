@@ -40,7 +40,8 @@ def fit_round(model: Any, batches: Any, callback: keras.callbacks.Callback) -> d
     this worker's.
     """
     if not _cluster():
-        history = model.fit(batches, verbose=0, callbacks=[callback]).history
+        # In their order: Keras would shuffle by a global state that a resumed run has lost.
+        history = model.fit(batches, shuffle=False, verbose=0, callbacks=[callback]).history
         return {name: float(values[-1]) for name, values in history.items()}
     import tensorflow as tf
 
@@ -62,11 +63,16 @@ def _cluster_step(model: Any, batch: Any) -> Any:
     """The model's training step over all workers, traced once; every worker sees its share of the batch."""
     import tensorflow as tf
 
-    if not hasattr(model, "cluster_step"):
+    if getattr(model, "cluster_step", None) is None:
         model._symbolic_build(data_batch=batch)
         strategy = tf.distribute.get_strategy()
         model.cluster_step = tf.function(lambda share: strategy.run(model.train_step, args=(share,)))
     return model.cluster_step
+
+
+def forget_step(model: Any) -> None:
+    """Let the next round compile its step anew: the schedule of the rate is a constant in it."""
+    model.train_function = model.cluster_step = None
 
 
 def mean_over_workers(array: Any) -> Any:

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from facelatch.errors import InputError
 from facelatch.ports import Verifier
 from facelatch_training import metrics
-from facelatch_training.dataset import family_of
-from facelatch_training.metrics import FAILED, Comparisons, Interval, Ranked
+from facelatch_training.metrics import FAILED, Comparisons, Interval, Ranked, reliability
 from facelatch_training.protocols import PairList, Protocol, balanced_folds
 from facelatch_training.verifiers import Embeddings, embed_protocol
 
@@ -49,6 +48,7 @@ class Evaluation:
             "model_sha256": self.model_sha256,
             "pictures": self.pictures,
             "pictures_without_face": len(self.failed),
+            "failed": list(self.failed),
             "identities": self.identities,
             "genuine_comparisons": self.genuine,
             "impostor_comparisons": self.impostors,
@@ -56,6 +56,7 @@ class Evaluation:
             "fold_pairs": self.fold_pairs,
             "threshold": self.threshold,
             "threshold_origin": self.threshold_origin,
+            "reliability_gap": reliability(self.comparisons).error,
             "figures": {
                 name: {"value": found.value, "low": found.low, "high": found.high}
                 for name, found in self.figures.items()
@@ -196,7 +197,7 @@ def table(evaluation: Evaluation) -> str:
         f"data        {found.protocol}",
         f"model       sha256 {found.model_sha256[:16]}",
         f"pictures    {found.pictures} of {found.identities} identities; {len(found.failed)} without a found "
-        "face (their comparisons count as refused)",
+        "face (their comparisons count as refused, and as wrong in the accuracy)",
         f"comparisons {found.genuine} genuine, {found.impostors} impostor",
     ]
     if found.folds:
@@ -229,7 +230,6 @@ def _figures(threshold: float) -> dict[str, Callable[[Ranked], float]]:
 
 
 def _own_folds(protocol: Protocol, seed: int, folds: int = 10) -> PairList | None:
-    families = {family_of(identity) for identity in protocol.identities}
-    if len(families) < 3 * folds:
+    if len(set(protocol.families)) < 3 * folds:
         return None
-    return balanced_folds(protocol.identities, folds=folds, seed=seed)
+    return balanced_folds(protocol.identities, protocol.families, folds=folds, seed=seed)

@@ -13,24 +13,29 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from pydantic import ValidationError
 
 from facelatch.align import ALIGN_VERSION
-from facelatch.errors import ModelError
+from facelatch.errors import InputError, ModelError
 from facelatch.manifest import SIGNATURES, Manifest
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.fit import embed as embed_crops
 from facelatch_training.pairs import Rows
+from facelatch_training.recipe import TOY_NAME, Recipe, load_recipe, recipe_hash
 from facelatch_training.validation import Yardstick
 
 CALIBRATION_CROPS = 300
 MAX_LOSS = 0.002
-"""Accuracy on the yardstick's pairs that int8 may lose against float."""
+"""Accuracy on the yardstick's pairs by which int8 and float may differ."""
+MIN_COSINE = 0.99
+"""Mean cosine between one crop's embeddings in two runtimes; below, one of them computes something else."""
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 
 
@@ -115,15 +120,64 @@ class Parity:
     """Per runtime its version and the largest difference of an embedding from the first runtime's."""
 
 
+def origin_of(model: Path, recipe_file: Path | None) -> tuple[Recipe, str]:
+    """The recipe that made `model` (siamese.keras) and its hash, from the run folder it lies in.
+
+    `recipe_file` stands in where no `recipe.json` lies beside the model. Raises InputError when neither is
+    there or they disagree, ModelError for a run that belongs to another version of this program.
+    """
+    path = model.with_name("recipe.json")
+    given = None if recipe_file is None else load_recipe(recipe_file)
+    if not path.is_file():
+        if given is None:
+            raise InputError(
+                f"{path}: not there, so nobody knows which recipe made {model.name}",
+                hint="export the siamese.keras of a run folder, or name the recipe with --recipe",
+            )
+        return given, recipe_hash(given)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found.get("align_version", ALIGN_VERSION) != ALIGN_VERSION:
+        raise ModelError(
+            f"{path}: trained on crops of align_version {found['align_version']}, "
+            f"this program aligns by version {ALIGN_VERSION}",
+            hint="prepare the crops again and train on them",
+        )
+    if given is not None and recipe_hash(given) != found["recipe_sha256"]:
+        raise InputError(
+            f"{path}: recipe_sha256 is {found['recipe_sha256'][:12]}, that of {recipe_file} is "
+            f"{recipe_hash(given)[:12]}",
+            hint="leave out --recipe: the run knows its own",
+        )
+    try:
+        return given or Recipe.model_validate(found["recipe"]), found["recipe_sha256"]
+    except ValidationError as error:
+        raise ModelError(
+            f"{path}: not a recipe of this version: {error.errors()[0]['loc']}", hint="name it with --recipe"
+        ) from error
+
+
+def about_model(recipe: Recipe, sha256: str, data: str) -> dict[str, Any]:
+    """What the manifest says of a model's origin; `data` in one sentence."""
+    return {"data": data, "recipe_sha256": sha256, "opens_doors": recipe.name != TOY_NAME}
+
+
 def export(
-    siamese: keras.Model, crops: Crops, yardstick: Yardstick, target: Path, about: dict[str, Any], seed: int
+    siamese: keras.Model,
+    crops: Crops,
+    yardstick: Yardstick,
+    target: Path,
+    about: dict[str, Any],
+    seed: int,
+    calibrate: Callable[[Path], None] | None = None,
 ) -> Parity:
     """Write `target` (`siamese.tflite`) and the manifest beside it, both or neither.
 
-    `crops` are training crops; `about` gives the manifest's `data`, `recipe_sha256` and `opens_doors`. The
-    thresholds in the manifest are the yardstick's until `calibrate` replaces them. Raises ModelError when
-    int8 loses more than MAX_LOSS of accuracy or a runtime cannot run the file.
+    `crops` are training crops; `about` gives the manifest's `data`, `recipe_sha256` and `opens_doors`.
+    `calibrate` sets thresholds and rates in the manifest of the file it is given, or raises; without it the
+    thresholds are the yardstick's, there are no rates, and no door opens. Raises ModelError when int8 and
+    float differ by more than MAX_LOSS of accuracy or a runtime cannot run the file.
     """
+    target.parent.mkdir(parents=True, exist_ok=True)
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
     some = calibration_crops(crops, seed)
     half = len(some) // 8
@@ -136,6 +190,8 @@ def export(
         parity = compare_with_float(draft, siamese, yardstick)
         threshold = float(np.clip(parity.int8_figures["threshold@0.0001"], 1e-6, 1 - 1e-6))
         _write_manifest(draft, model, int(tower.output.shape[-1]), about, threshold)
+        if calibrate is not None:
+            calibrate(draft)
         draft.replace(target)
         draft.with_suffix(".json").replace(target.with_suffix(".json"))
     return parity
@@ -153,9 +209,9 @@ def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) 
         runtimes,
     )
     lost = parity.float_figures["accuracy"] - parity.int8_figures["accuracy"]
-    if lost > MAX_LOSS:
+    if abs(lost) > MAX_LOSS:
         raise ModelError(
-            f"int8 loses {100 * lost:.2f} points of pair accuracy, {100 * MAX_LOSS:.2f} are allowed",
+            f"int8 loses {100 * lost:.2f} points of pair accuracy, {100 * MAX_LOSS:.2f} either way are allowed",
             hint="more calibration crops, or train longer with a lower final rate",
         )
     return parity
@@ -196,6 +252,12 @@ def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]
             embeddings = np.load(answer)
             first = embeddings if first is None else first
             gap = float(np.abs(first[: len(embeddings)] - embeddings).max())
+            alike = float(np.mean(np.sum(first[: len(embeddings)] * embeddings, axis=1)))
+            if not alike >= MIN_COSINE:  # also for embeddings that are no numbers
+                raise ModelError(
+                    f"{runtime} and {RUNTIMES[0]} disagree about {model.name}: mean cosine {alike:.3f}",
+                    hint="is one of the two runtimes damaged? pip install --force-reinstall " + runtime,
+                )
             said[runtime] = f"{done.stdout.strip()}, largest difference {gap:.4f}"
     return first, said
 

@@ -7,6 +7,7 @@ ended.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from keras import ops
 from tqdm import tqdm
 
 from facelatch_training.dataset import Crops
-from facelatch_training.distributed import fit_round
+from facelatch_training.distributed import fit_round, forget_step, mean_over_workers
 from facelatch_training.metric import MetricBatches, MetricData, build_metric_model
-from facelatch_training.network import REGISTERED, build_core
+from facelatch_training.network import REGISTERED, build_core, core_of
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder, TrainingError
@@ -76,34 +77,46 @@ class Stage:
     figures: Callable[[], dict[str, float]]
     """Measures the model on the yardstick."""
     images_per_step: int
+    origin: str = ""
+    """What the stage starts from, where that may change under a run."""
 
     def fit(self, run: RunFolder, *, finish_in: int | None = None) -> None:
         """Run to the end from wherever the run folder says the stage is.
 
-        Raises TrainingError on a loss that is no number (checkpoint kept) or a checkpoint that cannot be
-        written (previous one kept).
+        A checkpoint that began elsewhere than at `origin` is of no use any more: the stage starts anew.
+        Raises TrainingError on a loss that is no number (checkpoint kept) or a file that cannot be written
+        (previous checkpoint kept).
         """
         recipe, model = self.recipe, self.model
         model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
         start: dict[str, Any] = {"step": 0, "end": recipe.steps, "decay": recipe.decay_steps, "seconds": 0.0}
-        state = run.load(self.name, variables) or start
+        start["origin"] = self.origin
+        state = run.load(self.name, variables, self.origin) or start
         if finish_in is not None and not state.get("finishing"):
             run.save(f"{self.name}-stable", variables, state)
+            run.note("finish_in", finish_in)
             state |= {"end": state["step"] + finish_in, "decay": finish_in, "finishing": True}
-        schedule = WarmStableDecay(recipe.rate, recipe.warmup_steps, state["decay"], state["end"])
-        model.optimizer.learning_rate = schedule
+        self._set_rate(state)
         total, done = (state[key] * self.images_per_step for key in ("end", "step"))
         title = f"{self.name} stage"
         with tqdm(total=total, initial=done, desc=title, unit="img", mininterval=2.0, smoothing=0.05) as bar:
             while state["step"] < state["end"]:
                 line = self._round(state, Progress(bar, self.images_per_step))
                 run.log(self.name, line)
-                run.draw(self.name)
-                if self._enough(run):
-                    state["end"] = state["step"]
+                if self._enough(run) and state["step"] + recipe.decay_steps < state["end"]:
+                    state |= {"end": state["step"] + recipe.decay_steps, "decay": recipe.decay_steps}
+                    self._set_rate(state)
+                    bar.total = state["end"] * self.images_per_step
                 run.save(self.name, variables, state)
+                run.draw(self.name)
                 bar.set_postfix_str(f"loss {line['loss']:.3f}")
+
+    def _set_rate(self, state: dict[str, Any]) -> None:
+        recipe = self.recipe
+        schedule = WarmStableDecay(recipe.rate, recipe.warmup_steps, state["decay"], state["end"])
+        self.model.optimizer.learning_rate = schedule
+        forget_step(self.model)
 
     def _round(self, state: dict[str, Any], progress: Progress) -> dict[str, float]:
         recipe = self.recipe
@@ -119,8 +132,14 @@ class Stage:
         state["step"] += steps
         state["seconds"] += time.monotonic() - began
         if state["step"] // recipe.round_steps % recipe.validate_rounds == 0 or state["step"] >= state["end"]:
-            line |= self.figures()
+            line |= self._figures()
         return {"step": state["step"], "seconds": state["seconds"], **line}
+
+    def _figures(self) -> dict[str, float]:
+        """The same on every worker of a cluster, as they decide together when it is enough."""
+        figures = self.figures()
+        means = mean_over_workers(np.array(list(figures.values())))
+        return {name: float(mean) for name, mean in zip(figures, means, strict=True)}
 
     def _enough(self, run: RunFolder) -> bool:
         """Whether the yardstick has not improved for `patience` looks (0: never enough)."""
@@ -167,7 +186,10 @@ def fit_siamese(
     sampler: PairSampler,
     yardstick: Yardstick,
 ) -> keras.Model:
-    """Train the whole network on pairs, or go on training it, and return it."""
+    """Train the whole network on pairs, or go on training it, and return it.
+
+    It starts anew when the core that `siamese` comes with is no longer the one it started from.
+    """
     keras.utils.set_random_seed(recipe.seed)
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
     model = build_siamese_model(tower, head, recipe.siamese)
@@ -178,9 +200,18 @@ def fit_siamese(
         batches=lambda first, steps: PairBatches(crops, sampler, recipe, first, steps),
         figures=lambda: judge(model, yardstick),
         images_per_step=2 * recipe.siamese.batch,
+        origin=weights_mark(core_of(tower)),
     ).fit(run)
     thaw(tower)
     return model
+
+
+def weights_mark(model: keras.Model) -> str:
+    """SHA-256 of a model's weights."""
+    digest = hashlib.sha256()
+    for weights in model.get_weights():
+        digest.update(weights.tobytes())
+    return digest.hexdigest()
 
 
 def judge(siamese: keras.Model, yardstick: Yardstick) -> dict[str, float]:
@@ -194,5 +225,6 @@ def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDAr
     parts = []
     for start in range(0, len(crops), batch):
         rows = range(start, min(start + batch, len(crops)))
-        parts.append(np.asarray(tower(np.stack([crops[row] for row in rows]), training=False)))
+        found = tower(np.stack([crops[row] for row in rows]), training=False)
+        parts.append(ops.convert_to_numpy(found))  # PyTorch refuses NumPy what a gradient may be asked of
     return np.asarray(np.concatenate(parts), dtype=np.float32)

@@ -165,14 +165,19 @@ def best_threshold(similarity: Similarities, genuine: npt.NDArray[np.bool_]) -> 
 
 
 def fold_correct(comparisons: Comparisons) -> npt.NDArray[np.bool_]:
-    """(P,) whether each comparison is decided rightly by the threshold chosen on all other folds."""
+    """(P,) whether each comparison is decided rightly by the threshold chosen on all other folds.
+
+    Without a face nothing was decided: to call that right would reward a finder that fails on impostors.
+    """
     if comparisons.fold is None:
         raise ValueError("this protocol has no folds")
     correct = np.zeros(len(comparisons), dtype=bool)
     for fold in np.unique(comparisons.fold):
         inside = comparisons.fold == fold
         threshold = best_threshold(comparisons.similarity[~inside], comparisons.genuine[~inside])
-        correct[inside] = (comparisons.similarity[inside] >= threshold) == comparisons.genuine[inside]
+        decided = comparisons.similarity[inside] > FAILED
+        accepted = comparisons.similarity[inside] >= threshold
+        correct[inside] = decided & (accepted == comparisons.genuine[inside])
     return correct
 
 

@@ -62,7 +62,7 @@ def keep_out_of_git(folder: Path) -> None:
                 return
             raise InputError(
                 f"{folder}: lies in the git checkout {parent.name}; pictures of people must not",
-                hint="choose a folder outside, or one that .gitignore names (runs/)",
+                hint="choose a place outside, or in a folder that .gitignore names (runs/faces)",
             )
 
 
@@ -80,6 +80,29 @@ def write_montage(cells: Sequence[tuple[str, Sequence[Image]]], path: Path, *, c
     if not cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
         raise InputError(f"{path}: cannot be written", hint="is the disk full, or the folder read-only?")
     return path
+
+
+class ContactSheet:
+    """Labelled pictures for one montage at `path`: the first `most`, the others only counted."""
+
+    def __init__(self, path: Path, most: int = 240) -> None:
+        self.path = path
+        self.not_shown = 0
+        self._most = most
+        self._cells: list[tuple[str, list[Image]]] = []
+
+    def add(self, label: str, picture: Image) -> None:
+        """One more cell; `picture` is (112, 112, 3)."""
+        if len(self._cells) < self._most:
+            self._cells.append((label, [picture]))
+        else:
+            self.not_shown += 1
+
+    def write(self) -> bool:
+        """Whether there was anything to show. Raises InputError when it cannot be written."""
+        if self._cells:
+            write_montage(self._cells, self.path, columns=10)
+        return bool(self._cells)
 
 
 def _cell(label: str, crops: Sequence[Image]) -> Image:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from facelatch.errors import InputError
 from facelatch.images import SUFFIXES
 from facelatch.values import Image
 from facelatch_training.cropping import Cropper, Finder
-from facelatch_training.dataset import family_of, fingerprint, iterate_shard, read_index
-from facelatch_training.plots import keep_out_of_git, write_montage
+from facelatch_training.dataset import decode_crop, family_of, fingerprint, iterate_files, read_index
+from facelatch_training.duplicates import Duplicates, across_splits
+from facelatch_training.plots import ContactSheet, keep_out_of_git
 from facelatch_training.shards import ShardWriter
 
-SAME_PICTURE = 0.985
-"""Correlation of two small grey faces from which they are one picture, cut or coloured otherwise."""
-
-_THUMB_PX = 24
-_FACE = (slice(20, 104), slice(16, 96))
-"""The face in a crop: black corners would make all crops alike."""
-_MAX_SHOWN = 240
+IN_VALIDATION = "in validation under another name"
+"""Why a training picture was left out although it is a good one: it would be trained on and judged with."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,8 @@ class Options:
     """People with one picture make no genuine comparison, only strangers."""
     skip_unreadable: bool = False
     families: Path | None = None
-    """A csv with the columns identity and family; without it the names of Families in the Wild are understood."""
+    """A csv with the columns identity and family. Who is not in it has the family of the source's own table, or
+    else the one that names in the manner of Families in the Wild tell."""
 
 
 @dataclass
@@ -52,8 +49,12 @@ class Report:
     identities: int = 0
     thrown: dict[str, list[str]] = field(default_factory=dict)
     """Reason -> pictures."""
+    sheet: Path | None = None
+    """A contact sheet of what was thrown away."""
+    not_shown: int = 0
+    """Pictures for which that sheet had no room."""
     shared: list[tuple[str, str, float]] = field(default_factory=list)
-    """The same picture under two identities: kept, but to be looked at."""
+    """The same picture under two identities, to be looked at: kept, unless one of the two is in validation."""
     splits: dict[str, int] = field(default_factory=dict)
     """Split -> identities."""
     fingerprint: str = ""
@@ -64,9 +65,10 @@ class _Picture:
     identity: str
     name: str
     source: str
-    file: Path | None
-    crop: Image | None = field(default=None, repr=False)
-    split: str | None = None
+    family: str
+    file: Path | None = None
+    data: bytes = field(default=b"", repr=False)
+    """Where there is no file: the bytes of a finished crop."""
 
 
 def prepare(
@@ -77,41 +79,62 @@ def prepare(
     options: Options | None = None,
     quiet: bool = False,
 ) -> Report:
-    """Makes the crop set `out` of `sources`, and `OUT-thrown-away.png` beside it.
+    """Makes the crop set `out` of `sources`, and `OUT-thrown-away.png` beside it, even when it refuses.
 
-    A source is a crop set (its split is kept) or a folder with one folder per person. `finder` None: the
-    pictures are aligned crops. Raises InputError, nothing written, for: an empty source, a person in two
-    sources, people with one picture, unreadable pictures, a csv that names a missing file, a split with an
-    empty side, an `out` that exists or lies in a git checkout.
+    A source is a crop set (its split and families are kept) or a folder with one folder per person. `finder`
+    None: the pictures are aligned crops. Raises InputError, no crop set written, for: an empty source, a
+    person in two sources, people with one picture, unreadable pictures, a csv that names a missing file, a
+    split with an empty side, an `out` that exists or lies in a git checkout.
     """
-    wanted = options or Options()
+    sheet = ContactSheet(out.with_name(out.name + "-thrown-away.png"))
     keep_out_of_git(out)
-    families = _read_families(wanted.families)
-    splits = _known_identities(sources)
-    report, cropper = Report(), Cropper(finder)
-    thumbs = _Thumbs()
-    sheet: list[tuple[str, list[Image]]] = []
+    keep_out_of_git(sheet.path)
+    try:
+        report = _prepare(sources, out, Cropper(finder), options or Options(), sheet, quiet)
+    except InputError as error:
+        if sheet.write():
+            raise InputError(str(error), hint=f"{error.hint}; see {sheet.path}") from error
+        raise
+    report.sheet = sheet.path if sheet.write() else None
+    report.not_shown = sheet.not_shown
+    return report
+
+
+def _prepare(
+    sources: Sequence[Path], out: Path, cropper: Cropper, options: Options, sheet: ContactSheet, quiet: bool
+) -> Report:
+    families = _read_families(options.families)
+    known = _known_identities(sources)
+    report, duplicates = Report(), Duplicates()
+    names: list[str] = []
     with ShardWriter(out) as writer:
+        sheet.path.unlink(missing_ok=True)  # of an earlier try
         for picture in tqdm(_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
             report.pictures += 1
-            crop, reason, shown = _judged(picture, cropper, thumbs)
+            crop, reason, shown = _judged(picture, cropper, duplicates)
             if crop is None:
                 report.thrown.setdefault(reason, []).append(picture.name)
-                if shown is not None and len(sheet) < _MAX_SHOWN:
-                    sheet.append((f"{reason}: {picture.identity}"[:28], [shown]))
+                if shown is not None:
+                    sheet.add(f"{reason}: {picture.identity}"[:28], shown)
                 continue
-            family = families.get(picture.identity, family_of(picture.identity))
+            family = families.get(picture.identity) or picture.family
             writer.add(crop, identity=picture.identity, source=picture.source, family=family)
-        _refuse_bad(report, writer, wanted)
-        report.shared = thumbs.shared()
-        of_family = {row.identity: row.family for row in writer.rows}
-        chosen = split_families(of_family, splits, wanted)
-        writer.finish(chosen)
-    report.kept, report.identities = len(writer.rows), len(chosen)
-    for side in chosen.values():
+            names.append(picture.name)
+        _refuse_unusable(report, writer, options)
+        splits = split_families({row.identity: row.family for row in writer.rows}, known, options)
+        shared = duplicates.shared()
+        report.shared = [(names[left], names[right], alike) for left, right, alike in shared]
+        leaks = across_splits(shared, [splits[row.identity] for row in writer.rows])
+        for train, validation in leaks.items():
+            report.thrown.setdefault(IN_VALIDATION, []).append(f"{names[train]} = {names[validation]}")
+        # Their bytes stay in the shards, where nobody reads what the table does not name.
+        writer.rows = [row for number, row in enumerate(writer.rows) if number not in leaks]
+        _refuse_singles(writer, options)
+        writer.finish(splits)
+    people = {row.identity: splits[row.identity] for row in writer.rows}
+    report.kept, report.identities = len(writer.rows), len(people)
+    for side in people.values():
         report.splits[side] = report.splits.get(side, 0) + 1
-    if sheet:
-        write_montage(sheet, out.with_name(out.name + "-thrown-away.png"), columns=10)
     report.fingerprint = fingerprint(read_index(out))
     return report
 
@@ -146,59 +169,23 @@ def split_families(
     return chosen
 
 
-class _Thumbs:
-    """Small grey faces of everything kept, to tell whether a picture was seen before."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, list[npt.NDArray[np.float32]]] = {}
-        self._names: dict[str, list[str]] = {}
-
-    def seen(self, identity: str, crop: Image, name: str) -> bool:
-        """Whether `identity` has this very picture; remembers it otherwise."""
-        face = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[_FACE]
-        small = cv2.resize(face, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-        row = small.ravel() - small.mean()
-        row /= max(float(np.linalg.norm(row)), 1e-6)
-        earlier = self._rows.setdefault(identity, [])
-        if earlier and float((np.stack(earlier) @ row).max()) > SAME_PICTURE:
-            return True
-        earlier.append(row)
-        self._names.setdefault(identity, []).append(name)
-        return False
-
-    def shared(self) -> list[tuple[str, str, float]]:
-        """Pairs of pictures that are one picture under two identities. N^2 products, 1,024 rows at a time."""
-        owners = np.array([identity for identity, rows in self._rows.items() for _ in rows])
-        names = [name for group in self._names.values() for name in group]
-        if len(names) < 2:
-            return []
-        table = np.concatenate([np.stack(rows) for rows in self._rows.values() if rows])
-        found = []
-        for start in range(0, len(table), 1024):
-            alike = table[start : start + 1024] @ table[start:].T
-            for left, right in zip(*np.nonzero(alike > SAME_PICTURE), strict=True):
-                if right > left and owners[start + left] != owners[start + right]:
-                    found.append((names[start + left], names[start + right], float(alike[left, right])))
-        return found
-
-
-def _judged(picture: _Picture, cropper: Cropper, thumbs: _Thumbs) -> tuple[Image | None, str, Image | None]:
+def _judged(
+    picture: _Picture, cropper: Cropper, duplicates: Duplicates
+) -> tuple[Image | None, str, Image | None]:
     """(crop, "", None), or (None, why not, what to show)."""
-    crop = picture.crop
+    try:
+        crop = decode_crop(picture.data, picture.name) if picture.file is None else cropper(picture.file)
+    except InputError as error:
+        return None, f"unreadable ({str(error).rpartition(': ')[2]})", None
     if crop is None:
         assert picture.file is not None
-        try:
-            crop = cropper(picture.file)
-        except InputError as error:
-            return None, f"unreadable ({str(error).rpartition(': ')[2]})", None
-        if crop is None:
-            return None, "no face", _thumbnail(picture.file)
-    if thumbs.seen(picture.identity, crop, picture.name):
+        return None, "no face", _thumbnail(picture.file)
+    if duplicates.seen(picture.identity, crop):
         return None, "same picture", crop
     return crop, "", None
 
 
-def _refuse_bad(report: Report, writer: ShardWriter, options: Options) -> None:
+def _refuse_unusable(report: Report, writer: ShardWriter, options: Options) -> None:
     unreadable = [
         f"{name}: {reason}"
         for reason, names in report.thrown.items()
@@ -212,9 +199,10 @@ def _refuse_bad(report: Report, writer: ShardWriter, options: Options) -> None:
         )
     if not writer.rows:
         raise InputError(f"no face found in any of {report.pictures} pictures", hint="try another --finder")
-    counts: dict[str, int] = {}
-    for row in writer.rows:
-        counts[row.identity] = counts.get(row.identity, 0) + 1
+
+
+def _refuse_singles(writer: ShardWriter, options: Options) -> None:
+    counts = Counter(row.identity for row in writer.rows)
     singles = sorted(identity for identity, count in counts.items() if count == 1)
     if singles and not options.keep_singles:
         raise InputError(
@@ -252,14 +240,15 @@ def _pictures(sources: Sequence[Path]) -> Iterator[_Picture]:
         if (source / "faces.csv").is_file():
             index = read_index(source)
             for shard in sorted(set(index.shards)):
-                for row, crop in iterate_shard(index, shard):
+                for row, data in iterate_files(index, shard):
                     yield _Picture(
-                        index.identities[row], index.paths[row], source.name, None, crop, index.splits[row]
+                        index.identities[row], index.paths[row], source.name, index.family[row], data=data
                     )
         else:
             for person in _people(source):
                 for file in _files(person):
-                    yield _Picture(person.name, str(file.relative_to(source)), source.name, file)
+                    name = str(file.relative_to(source))
+                    yield _Picture(person.name, name, source.name, family_of(person.name), file)
 
 
 def _people(source: Path) -> list[Path]:
@@ -290,5 +279,7 @@ def _read_families(table: Path | None) -> dict[str, str]:
     with table.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if not {"identity", "family"} <= set(reader.fieldnames or []):
-            raise InputError(f"{table}: needs the columns identity and family")
+            raise InputError(
+                f"{table}: needs the columns identity and family", hint="name them in the first line"
+            )
         return {row["identity"]: row["family"] for row in reader}

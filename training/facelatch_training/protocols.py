@@ -46,6 +46,12 @@ class Protocol:
     """Yields (picture number, crop or None) in any order, every picture once."""
     pairs: PairList | None = None
     """None: every picture against every other."""
+    families: tuple[str, ...] = field(default=(), repr=False)
+    """(N,) whose relatives they are; left out, it is what the names say."""
+
+    def __post_init__(self) -> None:
+        if not self.families:
+            object.__setattr__(self, "families", tuple(map(family_of, self.identities)))
 
     @property
     def numbers(self) -> npt.NDArray[np.int32]:
@@ -66,12 +72,13 @@ def prepared(folder: Path, split: str = "validation") -> Protocol:
         folder,
         *(
             tuple(column[row] for row in rows)
-            for column in (whole.paths, whole.shards, whole.identities, whole.splits)
+            for column in (whole.paths, whole.shards, whole.identities, whole.splits, whole.family)
         ),
     )
     if len(set(index.identities)) < 2:
         raise InputError(
-            f"{folder}: {len(set(index.identities))} people in split {split!r}; a comparison needs two"
+            f"{folder}: {len(set(index.identities))} people in split {split!r}; a comparison needs two",
+            hint="prepare more people, or judge on the other --split",
         )
 
     def crops() -> Iterator[tuple[int, Image | None]]:
@@ -83,6 +90,7 @@ def prepared(folder: Path, split: str = "validation") -> Protocol:
         pictures=index.paths,
         identities=index.identities,
         crops=crops,
+        families=index.family,
     )
 
 
@@ -96,15 +104,18 @@ def gather(protocol: Protocol) -> npt.NDArray[np.uint8]:
     return crops
 
 
-def balanced_folds(identities: Sequence[str], *, folds: int = 10, seed: int = 0) -> PairList:
+def balanced_folds(
+    identities: Sequence[str], families: Sequence[str] | None = None, *, folds: int = 10, seed: int = 0
+) -> PairList:
     """Seeded pairs in the manner of LFW: as many genuine as impostor pairs, folds disjoint by family.
 
-    At most five genuine pairs a person; the impostors are drawn within the fold, relatives included.
+    `families` (N,) as in `Protocol`; None: what the names say. At most five genuine pairs a person; the
+    impostors are drawn within the fold, relatives included.
     """
     rng = np.random.default_rng([seed, folds])
-    families = sorted({family_of(identity) for identity in identities})
-    home = {family: number % folds for number, family in enumerate(rng.permutation(families))}
-    fold_of = np.array([home[family_of(identity)] for identity in identities])
+    group = [family_of(identity) for identity in identities] if families is None else families
+    home = {family: number % folds for number, family in enumerate(rng.permutation(sorted(set(group))))}
+    fold_of = np.array([home[family] for family in group])
     _, numbers = np.unique(np.array(identities), return_inverse=True)
     first: list[int] = []
     second: list[int] = []
@@ -137,7 +148,10 @@ def people(folder: Path, cropper: Cropper) -> Protocol:
             hint="one folder per person, each with pictures (.jpg, .png, .webp)",
         )
     if len(names) == len(files):
-        raise InputError(f"{folder}: one picture of each person; genuine comparisons need two of somebody")
+        raise InputError(
+            f"{folder}: one picture of each person; genuine comparisons need two of somebody",
+            hint="add a second picture of somebody",
+        )
     return _from_files(
         f"people in {folder.name}", [name for name, _ in files], [file for _, file in files], cropper, None
     )
@@ -208,13 +222,16 @@ def _read_pairs(table: Path) -> tuple[list[tuple[Side, Side]], npt.NDArray[np.in
     except OSError as error:
         raise InputError(f"{table}: {error.strerror}", hint="name the pairs file with --pairs") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{table}: not a text file in UTF-8") from error
+        raise InputError(f"{table}: not a text file in UTF-8", hint="save it as UTF-8") from error
     rows = [(number, _fields(line)) for number, line in enumerate(lines, start=1) if line.strip()]
     folds, size = 0, 0
     if rows and len(rows[0][1]) <= 2:
         header = rows.pop(0)[1]
         if not all(word.isdecimal() for word in header):
-            raise InputError(f"{table}:1: {' '.join(header)!r} is neither a pair nor `folds size`")
+            raise InputError(
+                f"{table}:1: {' '.join(header)!r} is neither a pair nor `folds size`",
+                hint="lines are `name n m` or `name n other m`",
+            )
         folds, size = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
         if folds * size * 2 != len(rows):
             raise InputError(

@@ -10,7 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from facelatch.config import Config, shipped_file
 from facelatch.errors import ConfigError
+
+TOY_NAME = "tiny"
+"""A recipe of this name makes toys: no door opens with its models."""
 
 
 class _Section(BaseModel):
@@ -100,6 +104,24 @@ class SiameseRecipe(_Section):
     patience: int = Field(default=0, ge=0)
 
 
+class Targets(_Section):
+    """The error rates asked for, and the door they are asked for at."""
+
+    fmr: float = Field(default=1e-4, gt=0, lt=1)
+    """False match rate of one comparison."""
+    far_per_attempt: float = Field(default=1e-3, gt=0, lt=1)
+    """False grants per visit of a stranger."""
+    enrolled: int = Field(default=10, ge=1)
+    """People in the gallery."""
+    references: tuple[int, ...] = Field(default=(Config().enrolment.references,), min_length=1)
+    """Numbers of references that may be chosen; the door keeps `enrolment.references`."""
+    frames: tuple[int, ...] = Field(default=(Config().session.required_matches,), min_length=1)
+    """Numbers of consecutive frames that may be chosen; the door asks `session.required_matches`."""
+    households: int = Field(default=200, ge=1)
+    """Galleries that are drawn; everybody else visits each of them."""
+    seed: int = Field(default=0, ge=0)
+
+
 class Recipe(_Section):
     """`config/training.toml`."""
 
@@ -113,12 +135,19 @@ class Recipe(_Section):
     augment: AugmentRecipe = AugmentRecipe()
     metric: MetricRecipe = MetricRecipe()
     siamese: SiameseRecipe = SiameseRecipe()
+    calibration: Targets = Targets()
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of the recipe, independent of the layout of its file."""
-    text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """SHA-256 of what the weights depend on, independent of the layout of the file."""
+    trained = recipe.model_dump(mode="json", exclude={"calibration"})
+    text = json.dumps(trained, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def shipped_recipe() -> Path:
+    """The recipe that comes with the project."""
+    return shipped_file("config", "training.toml")
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -141,7 +170,7 @@ def load_recipe(path: Path) -> Recipe:
 def tiny_recipe() -> Recipe:
     """A recipe that goes through every step in seconds and ends in a model that opens no door."""
     return Recipe(
-        name="tiny",
+        name=TOY_NAME,
         workers=1,
         tower=TowerRecipe(stem=8, widths=(8, 16), blocks=(1, 1), head=16, core=16, embedding=32),
         augment=AugmentRecipe(mild=1.0),

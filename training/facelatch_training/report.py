@@ -11,6 +11,7 @@ from facelatch.manifest import Manifest, Rate, load_manifest
 from facelatch.ports import Verifier
 from facelatch_training.evaluate import Evaluation, evaluate
 from facelatch_training.finder_card import finder_card
+from facelatch_training.metrics import reliability
 from facelatch_training.protocols import gather, prepared
 from facelatch_training.slice_rates import SliceRates, measure_slices
 from facelatch_training.verifiers import open_verifier
@@ -70,7 +71,9 @@ def gather_findings(
     origin = "the manifest's detection threshold"
     judged = evaluate(verifier, protocol, threshold=threshold, threshold_origin=origin, quiet=quiet)
     beside = None if peer is None else evaluate(open_verifier(peer), protocol, quiet=quiet)
-    slices = measure_slices(verifier, gather(protocol), protocol.identities, threshold)
+    slices = measure_slices(
+        verifier, gather(protocol), protocol.identities, threshold, families=protocol.families
+    )
     recipe: dict[str, Any] = {}
     curves: dict[str, Path] = {}
     if run is not None:
@@ -152,7 +155,10 @@ def _evaluation_lines(found: Findings) -> list[str]:
     note += f" one genuine to {judged.impostors / max(1, judged.genuine):,.0f} impostors."
     if "calibration" in found.manifest.extra:
         note += " Half of these people chose that threshold; rates on the other half alone stand below."
-    return [*lines, "", note, ""]
+    gap = reliability(judged.comparisons).error
+    said = "Read as a probability, with as many genuine as impostor comparisons, the similarity is on average "
+    said += f"{gap:.3f} off."
+    return [*lines, "", note, "", said, ""]
 
 
 def _slice_lines(found: Findings) -> list[str]:

@@ -1,7 +1,7 @@
 """A run folder: what is being trained, from what, and how far it is. Nothing in it is lost to a kill or a
 full disk.
 
-recipe.json       recipe, hash, seed, versions, data fingerprint: written before the first step
+recipe.json       recipe, hash, seed, versions, data fingerprint, how it began: written before the first step
 <stage>.npz       the latest checkpoint: all variables, the optimiser's too, and the state
 <stage>.csv       one line per round        <stage>.png   the same as a picture
 """
@@ -9,16 +9,19 @@ recipe.json       recipe, hash, seed, versions, data fingerprint: written before
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facelatch.align import ALIGN_VERSION
 from facelatch.errors import FacelatchError
 from facelatch_training.recipe import Recipe, recipe_hash
 
@@ -30,22 +33,40 @@ class TrainingError(FacelatchError):
 
 
 class RunFolder:
-    """Opens (or starts) the run in `folder`. Raises TrainingError if another recipe or other data live
-    there.
+    """Opens (or starts) the run in `folder`.
+
+    `initial`, `start_from`: the files a run begins with, or None. Raises TrainingError if another recipe,
+    other data, another alignment or another beginning live there, or if it cannot be written.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, data: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        data: str,
+        *,
+        initial: Path | None = None,
+        start_from: Path | None = None,
+    ) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "recipe.json"
-        wanted = {"recipe_sha256": recipe_hash(recipe), "data": data}
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
+        self._about = folder / "recipe.json"
+        wanted = {
+            "recipe_sha256": recipe_hash(recipe),
+            "data": data,
+            "align_version": ALIGN_VERSION,
+            "initial": _file_mark(initial),
+            "start_from": _file_mark(start_from),
+        }
+        if self._about.is_file():
+            found = json.loads(self._about.read_text(encoding="utf-8"))
             for key, value in wanted.items():
-                if found.get(key) != value:
+                # A run from before a key was kept goes on without it.
+                there, here = _content(found.get(key, value)), _content(value)
+                if there != here:
                     raise TrainingError(
-                        f"{path}: {key} is {str(found.get(key))[:12]}, this run's is {value[:12]}",
-                        hint="resume with the recipe and data of the run, or choose another run folder",
+                        f"{self._about}: {key} is {there[:12]}, this run's is {here[:12]}",
+                        hint="resume with the recipe, data, options and Facelatch version of the run, or "
+                        "choose another run folder",
                     )
             return
         about = {
@@ -54,7 +75,15 @@ class RunFolder:
             "versions": versions(),
             "recipe": recipe.model_dump(mode="json"),
         }
-        _replace(path, json.dumps(about, indent=2).encode())
+        self._write_about(about)
+
+    def note(self, key: str, value: object) -> None:
+        """Keep in `recipe.json` something that was decided on the way. Raises TrainingError on a full disk."""
+        self._write_about({**json.loads(self._about.read_text(encoding="utf-8")), key: value})
+
+    def _write_about(self, about: Mapping[str, object]) -> None:
+        with replacing(self._about) as partial:
+            partial.write_text(json.dumps(about, indent=2), encoding="utf-8")
 
     def save(self, stage: str, variables: Sequence[Any], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint of `stage` in one step. Raises TrainingError, old checkpoint intact, on a
@@ -62,47 +91,40 @@ class RunFolder:
         """
         arrays = {f"{number:04d}": np.asarray(variable) for number, variable in enumerate(variables)}
         arrays["state"] = np.frombuffer(json.dumps(dict(state)).encode(), np.uint8)
-        target = self.folder / f"{stage}.npz"
-        partial = target.with_suffix(".partial")
-        try:
-            buffer = io.BytesIO()
-            np.savez(buffer, **arrays)
-            with partial.open("wb") as stream:
-                stream.write(buffer.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise TrainingError(
-                f"{target}: cannot write the checkpoint ({error.strerror})",
-                hint="the previous checkpoint is untouched; free some space and run the same command again",
-            ) from error
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        with replacing(self.folder / f"{stage}.npz") as partial:
+            partial.write_bytes(buffer.getbuffer())
 
-    def load(self, stage: str, variables: Sequence[Any]) -> dict[str, Any] | None:
-        """Fill `variables` from the checkpoint of `stage` and return its state; None when there is none."""
+    def load(self, stage: str, variables: Sequence[Any], origin: str = "") -> dict[str, Any] | None:
+        """Fill `variables` from the checkpoint of `stage` and return its state; None, with `variables` as
+        they are, when there is none or the stage began elsewhere than at `origin`.
+        """
         path = self.folder / f"{stage}.npz"
         if not path.is_file():
             return None
         with np.load(path) as arrays:
+            state: dict[str, Any] = json.loads(arrays["state"].tobytes())
+            if state.get("origin", "") != origin:
+                return None
             names = [name for name in arrays.files if name != "state"]
             if len(names) != len(variables):
                 raise TrainingError(f"{path}: holds {len(names)} variables, the model has {len(variables)}")
             for name, variable in zip(sorted(names), variables, strict=True):
                 variable.assign(arrays[name])
-            state: dict[str, Any] = json.loads(arrays["state"].tobytes())
         return state
 
     def log(self, stage: str, line: Mapping[str, float]) -> None:
         """Append one line to the stage's csv; lines of rounds that are being repeated after a kill are
-        dropped.
+        dropped. Raises TrainingError on a full disk.
         """
         lines = [old for old in self.history(stage) if old["step"] < line["step"]]
         lines.append(dict(line))
         columns = list(dict.fromkeys(column for old in lines for column in old))
         text = [",".join(columns)]
         text += [",".join(f"{old[c]:.6g}" if c in old else "" for c in columns) for old in lines]
-        _replace(self.folder / f"{stage}.csv", ("\n".join(text) + "\n").encode())
+        with replacing(self.folder / f"{stage}.csv") as partial:
+            partial.write_text("\n".join(text) + "\n", encoding="utf-8")
 
     def history(self, stage: str) -> list[dict[str, float]]:
         """The lines logged so far."""
@@ -113,7 +135,7 @@ class RunFolder:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
 
     def draw(self, stage: str) -> None:
-        """The learning curves of a stage: every column over the steps."""
+        """The learning curves of a stage: every column over the steps. Raises TrainingError on a full disk."""
         from matplotlib.figure import Figure
 
         lines = self.history(stage)
@@ -127,7 +149,8 @@ class RunFolder:
             axes.plot([x for x, _ in points], [y for _, y in points])
             axes.set_title(column, fontsize=9)
             axes.grid(alpha=0.3)
-        figure.savefig(self.folder / f"{stage}.png", dpi=90)
+        with replacing(self.folder / f"{stage}.png") as partial:
+            figure.savefig(partial, dpi=90)
 
 
 def versions() -> dict[str, str]:
@@ -145,7 +168,37 @@ def versions() -> dict[str, str]:
     }
 
 
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A file to fill beside `target`, which takes its place in one step when the block ends well.
+
+    Raises TrainingError, the old `target` intact, when there is no space or no right to write.
+    """
+    partial = target.with_name(f"partial-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise TrainingError(
+            f"{target}: cannot be written ({error.strerror or error})",
+            hint="what was saved before is untouched; free some space, then run the same command again",
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _file_mark(file: Path | None) -> dict[str, str] | None:
+    """What tells a file from another that may carry its name later."""
+    if file is None:
+        return None
+    with file.open("rb") as stream:
+        return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def _content(value: Any) -> str:
+    """What a value of `recipe.json` is compared by: a file may have moved or have another name."""
+    return str(value["sha256"] if isinstance(value, dict) else value)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facelatch_training.augment import augment
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.network import REGISTERED, build_siamese, core_of
-from facelatch_training.pairs import PairSampler
+from facelatch_training.pairs import Pairs, PairSampler
 from facelatch_training.recipe import Recipe, SiameseRecipe
 
 
@@ -26,14 +26,14 @@ class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__(workers=recipe.workers, max_queue_size=4)
         self._crops, self._sampler, self._recipe = crops, sampler, recipe
         self._first, self._steps = first_step, steps
+        if recipe.stream:
+            self._crops = self._read_ahead()
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, number: int) -> tuple[tuple[CropArray, CropArray], npt.NDArray[np.float32]]:
-        stage = self._recipe.siamese
-        rng = np.random.default_rng([self._recipe.seed, 0x70616972, self._first + number])
-        pairs = self._sampler.draw(stage.batch, rng, stage.relatives, stage.nearest)
+        pairs, rng = self._draw(number)
         sides = []
         for rows in (pairs.anchor, pairs.validation):
             side = np.empty((len(rows), CROP_SIZE, CROP_SIZE, 3), np.uint8)
@@ -41,6 +41,21 @@ class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
                 side[slot] = augment(self._crops[int(row)], rng, self._recipe.augment)
             sides.append(side)
         return (sides[0], sides[1]), pairs.same.astype(np.float32)[:, None]
+
+    def _draw(self, number: int) -> tuple[Pairs, np.random.Generator]:
+        """The pairs of a batch, and the generator that goes on to augment them."""
+        stage = self._recipe.siamese
+        rng = np.random.default_rng([self._recipe.seed, 0x70616972, self._first + number])
+        return self._sampler.draw(stage.batch, rng, stage.relatives, stage.nearest), rng
+
+    def _read_ahead(self) -> dict[int, CropArray]:
+        """The crops of all batches, read in the order of the table, which is that of the shards.
+
+        Pairs come from anywhere: read one by one, nearly every crop would cost the decoding of a shard.
+        """
+        drawn = [self._draw(number)[0] for number in range(self._steps)]
+        rows = np.unique([rows for pairs in drawn for rows in (pairs.anchor, pairs.validation)])
+        return {int(row): self._crops[int(row)] for row in rows}
 
 
 @REGISTERED

@@ -34,24 +34,26 @@ def measure_slices(
     identities: Sequence[str],
     threshold: float,
     *,
+    families: Sequence[str] | None = None,
     limit: int = 1500,
     resamples: int = 200,
     seed: int = 0,
 ) -> dict[str, SliceRates]:
     """Per slice the rates of whole references against spoiled probes, on at most about `limit` crops.
 
-    `whole` spoils nothing and is what the others are to be compared with; `relatives` has the same pictures
-    but only members of one family as impostors (left out where there are none).
+    `families` (N,) None: what the names tell. `whole` spoils nothing and is what the others are to be
+    compared with; `relatives` has the same pictures but only members of one family as impostors (left out
+    where there are none).
     """
-    rows = _whole_people(identities, limit, seed)
+    kinship = np.array(families or [family_of(name) for name in identities])
+    rows = _whole_families(kinship, limit, seed)
     names = np.array(identities)[rows]
     numbers = np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int32)
-    family = np.unique([family_of(name) for name in names], return_inverse=True)[1].reshape(-1)
     references = embed_crops(verifier, crops[rows])
     rates: dict[str, SliceRates] = {}
     whole = _crossed(verifier, references, references, numbers)
     rates["whole"] = _rates(whole, threshold, resamples, seed)
-    kin = (family[:, None] == family[None, :])[~np.eye(len(rows), dtype=bool)]
+    kin = (kinship[rows][:, None] == kinship[rows][None, :])[~np.eye(len(rows), dtype=bool)]
     if (kin & ~whole.genuine).any():
         rates["relatives"] = _rates(whole.where(kin), threshold, resamples, seed)
     for name, spoil in SLICES.items():
@@ -62,9 +64,8 @@ def measure_slices(
     return rates
 
 
-def _whole_people(identities: Sequence[str], limit: int, seed: int) -> npt.NDArray[np.int64]:
+def _whole_families(families: npt.NDArray[np.str_], limit: int, seed: int) -> npt.NDArray[np.int64]:
     """Rows of whole families in a seeded order until `limit` is reached."""
-    families = np.array([family_of(name) for name in identities])
     order = np.random.default_rng(seed).permutation(np.unique(families))
     chosen: list[npt.NDArray[np.int64]] = []
     for name in order:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from keras import ops
 
 from facelatch_training.dataset import CropArray
 from facelatch_training.pairs import Pairs, PairSampler
@@ -26,6 +27,13 @@ class Yardstick:
     families: npt.NDArray[np.int64]
     pairs: Pairs
 
+    def __str__(self) -> str:
+        """How many people and comparisons the figures rest on."""
+        count, pictures = len(np.unique(self.labels)), len(self.labels)
+        genuine = int(sum(n * (n - 1) // 2 for n in np.bincount(self.labels)))
+        impostor = pictures * (pictures - 1) // 2 - genuine
+        return f"{count} people, {genuine} genuine and {impostor} impostor pairs of {pictures} pictures"
+
     def measure(self, embeddings: npt.NDArray[np.float32]) -> dict[str, float]:
         """Figures for unit embeddings (N, D) of the crops.
 
@@ -40,8 +48,8 @@ class Yardstick:
         """The same figures by the similarity that `head` ([(1, D), (N, D)] -> (N, 1)) gives, and its log
         loss.
         """
-        rows = [np.asarray(head([row[None], embeddings], training=False)).ravel() for row in embeddings]
-        similarities = np.stack(rows).astype(np.float32)
+        rows = [ops.convert_to_numpy(head([row[None], embeddings], training=False)) for row in embeddings]
+        similarities = np.stack(rows)[:, :, 0].astype(np.float32)
         values = similarities[self.pairs.anchor, self.pairs.validation].clip(1e-6, 1 - 1e-6)
         loss = -np.mean(np.where(self.pairs.same, np.log(values), np.log1p(-values)))
         return {**self._figures(similarities), "log_loss": float(loss)}

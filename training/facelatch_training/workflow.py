@@ -35,7 +35,7 @@ from facelatch_training.network import (
 )
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import Recipe
-from facelatch_training.runfolder import RunFolder, TrainingError
+from facelatch_training.runfolder import RunFolder, TrainingError, replacing
 from facelatch_training.teacher import Embeddings, Teacher, make_morphs
 from facelatch_training.validation import Yardstick, make_yardstick
 
@@ -62,6 +62,8 @@ class Outcome:
     model: Path
     before: dict[str, float] | None
     after: dict[str, float]
+    judged_on: str
+    """How many people and pairs the figures rest on."""
 
 
 def load_material(data: Path, cache: Path, *, stream: bool = False) -> Material:
@@ -96,7 +98,8 @@ def train(
     `teacher`: folder of the reference network; needed when the recipe distils. `initial`: a saved model to
     fine-tune by the Siamese stage alone; if it does not get better on the validation people, TrainingError is
     raised and no model written. `start_from`: a saved model whose tower a new metric stage begins with.
-    `finish_in`: end the metric stage after so many more steps.
+    `finish_in`: end the metric stage after so many more steps. Raises TrainingError, too, when the run folder
+    began otherwise, and when a file cannot be written.
     """
     cv2.setNumThreads(1)  # the batches are prepared in threads of our own
     with cluster_scope():
@@ -115,7 +118,7 @@ def _train(
     start_from: Path | None,
     finish_in: int | None,
 ) -> Outcome:
-    run = RunFolder(run_folder, recipe, material.mark)
+    run = RunFolder(run_folder, recipe, material.mark, initial=initial, start_from=start_from)
     distils = recipe.metric.distill_weight > 0 and initial is None
     taught = _teach(material, recipe, cache, teacher) if distils else None
     yardstick = make_material_yardstick(material, taught)
@@ -141,23 +144,30 @@ def _train(
     siamese = fit_siamese(run, recipe, siamese, crops, sampler, yardstick)
     after = judge(siamese, yardstick)
     target = run_folder / MODEL_NAME
-    if before is not None and after[GUIDE] <= before[GUIDE]:
+    if before is not None and _rank(after) <= _rank(before):
         raise TrainingError(
-            f"{initial}: {GUIDE} on the validation people is {before[GUIDE]:.4f}, after fine-tuning "
-            f"{after[GUIDE]:.4f}; {target} was not written",
-            hint="more people, or a lower siamese.rate",
+            f"{initial}: on {yardstick} {GUIDE} is {before[GUIDE]:.4f} (log loss {before['log_loss']:.4f}), "
+            f"after fine-tuning {after[GUIDE]:.4f} ({after['log_loss']:.4f}); {target} was not written",
+            hint="more people, or a lower siamese.rate in a new run folder",
         )
-    partial = target.with_name("partial.keras")
-    # A fresh model of the same layers: without the optimiser's variables the file is half as large.
-    build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
-    partial.replace(target)
-    return Outcome(target, before, after)
+    with replacing(target) as partial:
+        # A fresh model of the same layers: without the optimiser's variables the file is half as large.
+        build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
+    return Outcome(target, before, after, str(yardstick))
+
+
+def _rank(figures: dict[str, float]) -> tuple[float, float]:
+    """What makes one model better than another. Among few people the guide is soon at its best, and then
+    the log loss decides.
+    """
+    return figures[GUIDE], -figures["log_loss"]
 
 
 def _some(crops: Crops, seed: int) -> RowsOf:
     """A seeded few of many crops, enough for their mean."""
     rng = np.random.default_rng([seed, 0x6D65616E])
-    return RowsOf(crops, rng.choice(len(crops), min(len(crops), MEAN_CROPS), replace=False))
+    rows = rng.choice(len(crops), min(len(crops), MEAN_CROPS), replace=False)
+    return RowsOf(crops, np.sort(rows))  # in the order of the shards, should they be streamed
 
 
 def make_material_yardstick(material: Material, taught: Embeddings | None = None) -> Yardstick:
@@ -174,7 +184,8 @@ def _teach(material: Material, recipe: Recipe, cache: Path, teacher: Path | None
     if teacher is None:
         raise InputError(
             "the recipe distils (metric.distill_weight > 0) but no teacher was given",
-            hint="--teacher FOLDER with mobilefacenet.param and .bin, or set metric.distill_weight = 0",
+            hint="--teacher FOLDER with mobilefacenet.param and .bin; or --init models/siamese.keras to "
+            "fine-tune the shipped model; or metric.distill_weight = 0 in the recipe",
         )
     if recipe.tower.core != 128:
         raise InputError(f"tower.core is {recipe.tower.core}, the teacher's embeddings have 128 dimensions")
@@ -208,8 +219,5 @@ def _metric_data(
 
 
 def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.save(stream, array)
-    partial.replace(path)
+    with replacing(path) as partial:
+        np.save(partial, array)
