@@ -144,8 +144,8 @@ def _examine(path: Path) -> None:
 def _create(path: Path) -> None:
     """Makes the file under another name and renames it when it is whole, so a crash leaves none or all."""
     draft = path.with_name(f"{path.name}.new")
-    for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
-        leftover.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{draft.name}*"):
+        leftover.unlink()
     os.close(create_private(draft))
     connection = _connect(draft)
     try:
