@@ -95,6 +95,7 @@ def test_export_refuses_what_is_not_good_enough_and_writes_nothing(
         raise TrainingError("the rates are not met")
 
     monkeypatch.setattr(exporter, "MAX_LOSS", 0.05)
+    monkeypatch.setattr(exporter, "CHANCE_PAIRS", -1_000_000)
     if limit:
         monkeypatch.setattr(exporter, limit, value)
     with pytest.raises(FacelatchError, match=complaint):
