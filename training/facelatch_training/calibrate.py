@@ -28,8 +28,9 @@ from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_fr
 from facelatch_training.dataset import family_of
 from facelatch_training.evaluate import compare_all
 from facelatch_training.metrics import Comparisons, Ranked
+from facelatch_training.protocols import gather, prepared
 from facelatch_training.recipe import Targets
-from facelatch_training.verifiers import embed_crops
+from facelatch_training.verifiers import embed_crops, open_verifier
 
 _MIN_PEOPLE = 8
 _MIN_ERRORS = 10
@@ -136,6 +137,19 @@ def calibrate(
             "detection_threshold_interval": [spread.low, spread.high],
             "settings_tried": [vars(entry) for entry in tried],
         },
+    )
+
+
+def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
+    """Calibrates the file `model` on the validation split of the crop set `data`. Raises as `calibrate`."""
+    protocol = prepared(data)
+    return calibrate(
+        open_verifier(model),
+        gather(protocol),
+        protocol.identities,
+        data=protocol.name,
+        families=protocol.families,
+        targets=targets,
     )
 
 

@@ -11,13 +11,13 @@ import cv2
 
 from facelatch.errors import InputError
 from facelatch.manifest import load_manifest
-from facelatch_training.calibrate import calibrate, write
+from facelatch_training.calibrate import calibrate_on, write
 from facelatch_training.cropping import Finder
 from facelatch_training.evaluate import evaluate, table
 from facelatch_training.made_faces import draw_person
 from facelatch_training.plots import keep_out_of_git, write_plots
 from facelatch_training.prepare import Options, prepare
-from facelatch_training.protocols import gather, prepared
+from facelatch_training.protocols import prepared
 from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
 from facelatch_training.report import Findings, gather_findings, model_card
 from facelatch_training.report_html import write_html
@@ -175,15 +175,7 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
 
 def _calibrated(chain: Chain, draft: Path, data: Path, targets: Targets, say: Callable[[str], None]) -> None:
     say("calibrate: thresholds on one half of the validation people, rates on the other")
-    protocol = prepared(data)
-    found = calibrate(
-        open_verifier(draft),
-        gather(protocol),
-        protocol.identities,
-        data=protocol.name,
-        families=protocol.families,
-        targets=targets,
-    )
+    found = calibrate_on(draft, data, targets)
     if found.unmet and not chain.toy:
         raise TrainingError(
             f"{draft.name}: {'; '.join(found.unmet)}",

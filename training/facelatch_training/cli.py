@@ -13,7 +13,6 @@ from facelatch_training.cli_data import collect, prepare
 from facelatch_training.cli_judge import (
     TARGET_OPTIONS,
     calibrate,
-    calibrate_on,
     calibration_table,
     evaluate,
     refuse_unmet,
@@ -111,7 +110,7 @@ def export(
     Nothing is written when int8 and float disagree, when a runtime cannot run it, or when the error rates
     asked for are not met.
     """
-    from facelatch_training.calibrate import write
+    from facelatch_training.calibrate import calibrate_on, write
     from facelatch_training.dataset import RowsOf
     from facelatch_training.export import about_model, origin_of
     from facelatch_training.export import export as export_model

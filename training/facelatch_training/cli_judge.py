@@ -173,7 +173,7 @@ def calibrate(
     from facelatch_training import calibrate as work
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
-    found = calibrate_on(model, data, targets(load_recipe(recipe_file or shipped_recipe()), asked))
+    found = work.calibrate_on(model, data, targets(load_recipe(recipe_file or shipped_recipe()), asked))
     if not dry_run:
         refuse_unmet(found, model, accept_unmet)
     path = None if dry_run else work.write(found, model)
@@ -186,23 +186,6 @@ def targets(recipe: Recipe, asked: Mapping[str, object]) -> Targets:
     """The recipe's targets with those that were asked for on the command line."""
     given = {name: value for name, value in asked.items() if value not in (None, ())}
     return type(recipe.calibration).model_validate({**recipe.calibration.model_dump(), **given})
-
-
-def calibrate_on(model: Path, data: Path, wanted: Targets) -> Calibration:
-    """Calibrates `model` on the validation split of a crop set."""
-    from facelatch_training import calibrate as work
-    from facelatch_training.protocols import gather, prepared
-    from facelatch_training.verifiers import open_verifier
-
-    protocol = prepared(data)
-    return work.calibrate(
-        open_verifier(model),
-        gather(protocol),
-        protocol.identities,
-        data=protocol.name,
-        families=protocol.families,
-        targets=wanted,
-    )
 
 
 def refuse_unmet(found: Calibration, model: Path, accept: bool) -> None:
