@@ -409,6 +409,16 @@ def test_the_metric_stage_can_be_told_to_finish_early(material: Material, tmp_pa
     assert (tmp_path / "metric-stable.npz").is_file()
 
 
+def test_a_stage_in_half_the_bits_gives_a_model_that_computes_in_all_of_them(
+    material: Material, tmp_path: Path
+) -> None:
+    coarse = run_metric(material, tmp_path / "coarse", short(2, precision="mixed_bfloat16"))
+    fine = run_metric(material, tmp_path / "fine", short(2))
+    assert {layer.compute_dtype for layer in coarse.layers} == {"float32"}
+    assert not np.array_equal(weights(coarse), weights(fine))
+    assert np.corrcoef(weights(coarse), weights(fine))[0, 1] > 0.99
+
+
 def test_distillation_without_a_teacher_says_what_to_do(material: Material, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no teacher") as caught:
         train(material, tmp_path / "run", short(2, distill_weight=1.0), tmp_path / "cache")

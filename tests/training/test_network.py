@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
+tf = pytest.importorskip("tensorflow")
 
-import keras
+import keras  # noqa: E402
 
-from facelatch.errors import ConfigError
-from facelatch_training.network import (
+from facelatch.errors import ConfigError  # noqa: E402
+from facelatch_training.network import (  # noqa: E402
+    FusedNorm,
     L1Distance,
     before_turn,
     build_core,
@@ -23,7 +24,7 @@ from facelatch_training.network import (
     multiply_adds,
     widen_tower,
 )
-from facelatch_training.recipe import Recipe, load_recipe, recipe_hash, tiny_recipe
+from facelatch_training.recipe import Recipe, load_recipe, recipe_hash, tiny_recipe  # noqa: E402
 
 REPO = Path(__file__).resolve().parents[2]
 TINY = tiny_recipe().tower
@@ -116,3 +117,22 @@ def test_unknown_and_wrong_keys_are_named_together(tmp_path: Path) -> None:
 def test_the_hash_of_a_recipe_follows_its_values_alone() -> None:
     assert recipe_hash(Recipe()) == recipe_hash(Recipe())
     assert recipe_hash(Recipe()) != recipe_hash(Recipe(seed=8))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_fused_norm_does_what_keras_s_own_does(training: bool) -> None:
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.normal(1, 3, (8, 16, 16, 4)), tf.float32)
+    weights = [rng.uniform(0.5, 2, 4), rng.normal(size=4), rng.normal(size=4), rng.uniform(0.5, 2, 4)]
+    found = []
+    for norm in (FusedNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)):
+        norm.build(features.shape)
+        norm.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            out = norm(features, training=training)
+            loss = tf.reduce_mean(out**3)
+        gradients = tape.gradient(loss, [features, norm.gamma.value, norm.beta.value])
+        found.append([np.asarray(value) for value in (out, *gradients, *norm.get_weights())])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,7 +164,8 @@ def fit_metric(
     is resumed. `start`: a core of the same shape whose weights a new run begins with.
     """
     keras.utils.set_random_seed(recipe.seed)
-    core = build_core(recipe.tower)
+    with _precision(recipe.metric.precision):
+        core = build_core(recipe.tower)
     if start is not None:
         core.set_weights(start.get_weights())
     model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres())
@@ -175,7 +177,20 @@ def fit_metric(
         figures=lambda: yardstick.measure(embed(core, yardstick.crops)),
         images_per_step=recipe.metric.batch,
     ).fit(run, finish_in=finish_in)
-    return core
+    exact = build_core(recipe.tower)
+    exact.set_weights(core.get_weights())
+    return exact
+
+
+@contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Layers made inside compute in `policy`."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def fit_siamese(

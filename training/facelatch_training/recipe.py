@@ -70,6 +70,8 @@ class MetricRecipe(_Section):
     patience: int = Field(default=0, ge=0)
     """Looks without a better yardstick after which the stage ends; 0 never ends early."""
     optimizer: Literal["muon", "adamw"] = "muon"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """What the convolutions are computed in while training; weights are float32 either way."""
     rate: float = Field(default=2e-3, gt=0)
     adam_ratio: float = Field(default=1.0, gt=0)
     """Rate of what Muon leaves to AdamW (vectors, centres), relative to `rate`."""
