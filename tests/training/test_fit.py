@@ -409,6 +409,19 @@ def test_the_metric_stage_can_be_told_to_finish_early(material: Material, tmp_pa
     assert (tmp_path / "metric-stable.npz").is_file()
 
 
+def test_going_on_from_a_tower_of_another_shape_is_refused_before_anything_is_written(
+    material: Material, tmp_path: Path
+) -> None:
+    recipe = short(2)
+    other = build_core(recipe.tower.model_copy(update={"widths": (9,)}))
+    size = recipe.tower.embedding
+    build_siamese(widen_tower(other, size), build_head(size)).save(tmp_path / "other.keras")
+    with pytest.raises(InputError, match=r"other\.keras: its tower has another shape") as caught:
+        train(material, tmp_path / "run", recipe, tmp_path, start_from=tmp_path / "other.keras")
+    assert "[tower]" in str(caught.value.hint)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_stage_in_half_the_bits_gives_a_model_that_computes_in_all_of_them(
     material: Material, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +27,7 @@ from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.metric import MetricData
 from facelatch_training.network import (
     before_turn,
+    build_core,
     build_head,
     build_siamese,
     centre_tower,
@@ -118,6 +120,7 @@ def _train(
     start_from: Path | None,
     finish_in: int | None,
 ) -> Outcome:
+    start = None if start_from is None else _core_like(recipe, start_from)
     run = RunFolder(run_folder, recipe, material.mark, initial=initial, start_from=start_from)
     distils = recipe.metric.distill_weight > 0 and initial is None
     taught = _teach(material, recipe, cache, teacher) if distils else None
@@ -129,7 +132,6 @@ def _train(
         before = judge(siamese, yardstick)
     else:
         data = _metric_data(material, recipe, taught, cache, teacher)
-        start = None if start_from is None else core_of(load_siamese(start_from).get_layer("tower"))
         core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start)
         width = recipe.tower.embedding
         tower = widen_tower(core, width)
@@ -154,6 +156,18 @@ def _train(
         # A fresh model of the same layers: without the optimiser's variables the file is half as large.
         build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
     return Outcome(target, before, after, str(yardstick))
+
+
+def _core_like(recipe: Recipe, path: Path) -> keras.Model:
+    """The core of a saved model. Raises InputError if the recipe's tower has another shape."""
+    core = core_of(load_siamese(path).get_layer("tower"))
+    found, wanted = ([weight.shape for weight in model.weights] for model in (core, build_core(recipe.tower)))
+    if found != wanted:
+        raise InputError(
+            f"{path}: its tower has another shape than the recipe's [tower]",
+            hint="copy [tower] from the recipe it was trained by: recipe.json of its run, or its model card",
+        )
+    return core
 
 
 def _rank(figures: dict[str, float]) -> tuple[float, float]:
