@@ -100,8 +100,9 @@ def train(
     `teacher`: folder of the reference network; needed when the recipe distils. `initial`: a saved model to
     fine-tune by the Siamese stage alone; if it does not get better on the validation people, TrainingError is
     raised and no model written. `start_from`: a saved model whose tower a new metric stage begins with.
-    `finish_in`: end the metric stage after so many more steps. Raises TrainingError, too, when the run folder
-    began otherwise, and when a file cannot be written.
+    `finish_in`: end the metric stage after so many more steps. Raises InputError when the tower of
+    `start_from` is not the recipe's; TrainingError, too, when the run folder began otherwise, and when a file
+    cannot be written.
     """
     cv2.setNumThreads(1)  # the batches are prepared in threads of our own
     with cluster_scope():
