@@ -16,7 +16,7 @@ from facelatch.errors import CameraError, InputError
 from facelatch.quality import Measures
 from facelatch.values import Box, Face, Frame, Image, Pose
 from facelatch_training.cli import commands
-from facelatch_training.collect import WANTED, Guide, collect_round, open_camera
+from facelatch_training.collect import ROUNDS, WANTED, Guide, collect_round, open_camera, still_missing
 from facelatch_training.cropping import Cropper
 from facelatch_training.dataset import iterate_shard, read_index
 from facelatch_training.prepare import Options, prepare
@@ -218,6 +218,31 @@ def test_a_round_that_lacks_nothing_needs_no_camera(tmp_path: Path) -> None:
         round_name="as you are", timeout_seconds=2.0, say=lambda line: None,
     )  # fmt: skip
     assert (done.kept, done.missing) == (0, "")
+
+
+def straight_look(folder: Path, round_number: int, lit: Image) -> None:
+    (folder / "anchors").mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(folder / "anchors" / f"{round_number}-straight-000000.png"), lit)
+
+
+def test_rounds_that_were_left_out_are_missing(tmp_path: Path) -> None:
+    assert still_missing(tmp_path / "ann") == list(ROUNDS)
+    straight_look(tmp_path / "ann", 0, picture(1))
+    assert still_missing(tmp_path / "ann") == list(ROUNDS[1:])
+
+
+def test_other_light_is_missing_until_some_part_of_the_face_is_lit_otherwise(tmp_path: Path) -> None:
+    face = np.full((112, 112, 3), 120, np.uint8)
+    for number in range(3):
+        straight_look(tmp_path / "ann", number, face + np.uint8(number))
+    (said,) = still_missing(tmp_path / "ann")
+    assert "in other light" in said
+    assert "lit as before" in said
+    from_the_side = face.copy()
+    from_the_side[:, :56] -= 30
+    from_the_side[:, 56:] += 30
+    straight_look(tmp_path / "ann", 2, from_the_side)
+    assert still_missing(tmp_path / "ann") == []
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".x", ".."])

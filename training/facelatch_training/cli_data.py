@@ -124,6 +124,8 @@ def collect(
                 f"\n{round_name}: kept {done.kept} crops"
                 + (f"; missing: {done.missing}" if done.missing else "")
             )
+    for missing in work.still_missing(folder):
+        click.echo(f"missing: {missing}")
 
 
 for _option in reversed(FINDER_OPTIONS):

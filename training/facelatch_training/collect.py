@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from facelatch.align import align
 from facelatch.config import CameraConfig, FinderConfig, QualityConfig
@@ -27,6 +28,10 @@ ROUNDS = ("as you are", "with the glasses changed (on or off)", "in other light 
 
 MIN_INTERVAL_SECONDS = 0.25
 """Frames of a live camera closer together than this are nearly the same picture."""
+
+_OTHER_LIGHT = ROUNDS[2]
+_SAME_LIGHT = 10.0
+"""Grey levels; a lamp moves some part of a face by more, its own small movements by less."""
 
 _PREVIEW_EVERY = 10
 _CROP_NAME = re.compile(r"(\d+)-([a-z]+)-(\d+)\.png")
@@ -123,7 +128,7 @@ def collect_round(
     preview = folder.with_name(folder.name + "-preview.png")  # inside it would be taken for a portrait
     keep_out_of_git(folder)
     keep_out_of_git(preview)
-    label = f"{ROUNDS.index(round_name) if round_name in ROUNDS else 0}"
+    label = _label_of(round_name)
     there, free = _there_already(folder, label)
     limits, guide = quality or QualityConfig(), Guide(kept=dict(there))
     began: float | None = None
@@ -153,6 +158,11 @@ def collect_round(
     return Collected(sum(guide.kept.values()) - sum(there.values()), short)
 
 
+def _label_of(round_name: str) -> str:
+    """What the crops of a round are called by."""
+    return str(ROUNDS.index(round_name))
+
+
 def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
     """Crops of earlier runs of the round `label`, counted by kind, and the first number that is free."""
     counts: dict[str, int] = {}
@@ -164,6 +174,28 @@ def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
                 counts[name[2]] = counts.get(name[2], 0) + 1
                 free = max(free, int(name[3]) + 1)
     return counts, free
+
+
+def still_missing(folder: Path) -> list[str]:
+    """What no pose shows and `folder` has not got, in words: a round without crops, or one for other light whose
+    straight looks are lit like those of the first.
+    """
+    counts = {name: sum(_there_already(folder, _label_of(name))[0].values()) for name in ROUNDS}
+    missing = [name for name, count in counts.items() if not count]
+    first, other = _light(folder, ROUNDS[0]), _light(folder, _OTHER_LIGHT)
+    if first is not None and other is not None and np.abs(first - other).max() < _SAME_LIGHT:
+        missing.append(f"{_OTHER_LIGHT}: the face was lit as before")
+    return missing
+
+
+def _light(folder: Path, round_name: str) -> npt.NDArray[np.float64] | None:
+    """Grey levels of a round's straight looks in (4, 4) parts of the face, so that a lamp at the side counts even
+    where the camera's exposure makes up for it; None without such looks.
+    """
+    files = (folder / "anchors").glob(f"{_label_of(round_name)}-*.png")
+    looks = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files]
+    parts = [cv2.resize(look, (4, 4), interpolation=cv2.INTER_AREA) for look in looks if look is not None]
+    return np.mean(parts, axis=0, dtype=np.float64) if parts else None
 
 
 def write_preview(frame: Frame, faces: Sequence[Face], sentence: str, path: Path) -> None:
