@@ -170,6 +170,16 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
     _same_numbers(model, path, picture)
 
 
+def test_a_start_that_is_no_finder_is_named_and_the_run_not_begun(prepared, tmp_path):
+    text, refiner = tmp_path / "text.keras", REPO / "models" / "refiner.keras"
+    text.write_text("no model")
+    for start, words in ((text, "not a saved Keras model"), (refiner, "another network")):
+        with pytest.raises(InputError, match=words) as said:
+            fit(small_recipe(epochs=1), prepared, tmp_path / "run", start=start)
+        assert str(start) in str(said.value)
+    assert not (tmp_path / "run").exists()
+
+
 def _same_numbers(model, path: Path, picture: np.ndarray) -> None:
     """The int8 file says about what the float network says."""
     from ai_edge_litert.interpreter import Interpreter

@@ -35,9 +35,9 @@ def train(
     """
     if (run / final).is_file():
         return keras.models.load_model(run / final, compile=False)
-    _claim(run, about)
     done = _epochs_done(run)
     model = keras.models.load_model(run / LAST) if done else fresh()
+    _claim(run, about)  # after what may refuse to begin
     model.fit(
         batches(done),
         validation_data=check,
@@ -70,15 +70,29 @@ def about(recipe: Recipe, fingerprint: str, start: Path | None) -> dict[str, Any
 
 
 def compiled(model: Any, loss: Any, stage: Fit | Refine, examples: int, start: Path | None) -> Any:
-    """`model` ready to train by the recipe's `stage`, with the weights of the model `start` where there is one."""
+    """`model` ready to train by the recipe's `stage`, with the weights of the model `start` where there is one.
+
+    Raises InputError if `start` is not such a network.
+    """
     if start is not None:
-        model.set_weights(keras.models.load_model(start, compile=False).get_weights())
+        model.set_weights(_weights_for(model, start))
     optimizer = _optimizer(
         stage.learning_rate, stage.weight_decay, max(1, examples // stage.batch), stage.epochs
     )
     # XLA is slower than TensorFlow's own kernels on a CPU, and without it JAX would not compile at all.
     model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
     return model
+
+
+def _weights_for(model: Any, start: Path) -> Any:
+    hint = "give the finder.keras or refiner.keras of a run, or of models/"
+    try:
+        weights = keras.models.load_model(start, compile=False).get_weights()
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise InputError(f"{start}: not a saved Keras model: {error}", hint=hint) from error
+    if [one.shape for one in weights] != [one.shape for one in model.get_weights()]:
+        raise InputError(f"{start}: another network than the one to train", hint=hint)
+    return weights
 
 
 def _optimizer(rate: float, weight_decay: float, steps: int, epochs: int) -> Any:
