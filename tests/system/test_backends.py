@@ -1,0 +1,105 @@
+"""Training under another of Keras' backends: JAX, in an environment of its own that has no TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch_training.made_faces import write_crop_set
+
+pytestmark = pytest.mark.system
+
+REPO = Path(__file__).resolve().parents[2]
+
+BOUND_TO_TENSORFLOW = ("tensorflow", "tflite-runtime", "ai-edge-quantizer")
+
+RECIPE = """
+name = "tiny"
+[tower]
+stem = 8
+widths = [8]
+blocks = [1]
+head = 0
+core = 16
+embedding = 32
+[metric]
+batch = 16
+steps = 40
+round_steps = 10
+decay_steps = 20
+distill_weight = 0
+morphs = 0
+precision = "mixed_bfloat16"
+[siamese]
+batch = 16
+steps = 4
+round_steps = 2
+"""
+
+EMBED = """
+import sys
+from pathlib import Path
+import numpy as np
+from facelatch_training.network import load_siamese
+crops = np.random.default_rng(1).integers(0, 256, (8, 112, 112, 3), np.uint8)
+tower = load_siamese(Path(sys.argv[1])).get_layer("tower")
+np.save(sys.argv[2], tower.predict(crops, verbose=0))
+"""
+
+
+def without_tensorflow() -> list[str]:
+    """What training needs, by pyproject.toml, and JAX in the place of TensorFlow."""
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["train"]
+    return [
+        "jax",
+        "keras",
+        *sorted({name for name in needed if not name.startswith(BOUND_TO_TENSORFLOW)}),
+    ]
+
+
+@pytest.fixture(scope="module")
+def under_jax(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Runs that environment's Python with the arguments given."""
+    home = tmp_path_factory.mktemp("jax")
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    python = home / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    subprocess.run([*pip, *without_tensorflow()], check=True, timeout=600)
+
+    def run(*arguments: object) -> None:
+        backend_run(python, "jax", *arguments)
+
+    return run
+
+
+def backend_run(python: Path, backend: str, *arguments: object) -> None:
+    paths = os.pathsep.join(str(REPO / folder) for folder in ("daemon", "training"))
+    environment = {**os.environ, "PYTHONPATH": paths, "KERAS_BACKEND": backend}
+    command = [str(python), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_trained_under_jax_learns_and_is_the_same_model_under_tensorflow(
+    tmp_path: Path, under_jax: Callable[..., None]
+) -> None:
+    data, recipe, run = write_crop_set(tmp_path / "set"), tmp_path / "training.toml", tmp_path / "run"
+    recipe.write_text(RECIPE)
+    under_jax("-m", "facelatch_training.cli", "fit", data, "--run", run, "--recipe", recipe)
+    with (run / "metric.csv").open() as lines:
+        losses = [float(line["loss"]) for line in csv.DictReader(lines)]
+    assert losses[-1] < 0.9 * losses[0]
+    under_jax("-c", EMBED, run / "siamese.keras", tmp_path / "jax.npy")
+    backend_run(Path(sys.executable), "tensorflow", "-c", EMBED, run / "siamese.keras", tmp_path / "tf.npy")
+    jax, tensorflow = np.load(tmp_path / "jax.npy"), np.load(tmp_path / "tf.npy")
+    assert jax.std() > 0.01
+    assert np.abs(jax - tensorflow).max() < 1e-4
