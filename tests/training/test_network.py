@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from facelatch_training.network import (  # noqa: E402
     FusedNorm,
     L1Distance,
     before_turn,
+    begin_core,
     build_core,
     build_head,
     build_siamese,
@@ -80,6 +82,30 @@ def test_a_centred_tower_puts_the_mean_of_its_people_at_nothing() -> None:
     off /= np.linalg.norm(off, axis=1, keepdims=True)
     wide = np.asarray(tower(some, training=False))
     assert wide @ wide.T == pytest.approx(off @ off.T, abs=1e-4)
+
+
+def test_a_tower_with_further_blocks_begins_as_the_one_it_grew_from_and_learns_in_them() -> None:
+    keras.utils.set_random_seed(0)
+    saved, some = build_core(TINY), crops(8)
+    taller = TINY.model_copy(update={"blocks": tuple(number + 1 for number in TINY.blocks)})
+    grown = begin_core(taller, saved)
+    assert grown is not None
+    assert grown.count_params() > saved.count_params()
+    before = np.asarray(saved(some, training=False))
+    assert np.asarray(grown(some, training=False)) == pytest.approx(before, abs=1e-5)
+    grown.compile(optimizer="sgd", loss="mse")
+    grown.fit(some, np.random.default_rng(0).normal(size=before.shape), epochs=2, verbose=0)
+    assert np.abs(np.asarray(grown.get_layer(f"stage1_{TINY.blocks[0]}_b_norm").gamma)).max() > 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"blocks": (2,)}, {"widths": (8, 16), "blocks": (1, 1)}, {"widths": (16,)}, {"head": 8}],
+    ids=["fewer blocks", "a stage more", "wider", "with a head"],
+)
+def test_a_tower_of_another_shape_is_not_begun(other: dict[str, Any]) -> None:
+    start = TINY.model_copy(update={"widths": (8,), "blocks": (3,), "head": 0})
+    assert begin_core(start.model_copy(update=other), build_core(start)) is None
 
 
 def test_one_probe_meets_every_reference() -> None:

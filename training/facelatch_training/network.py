@@ -122,6 +122,29 @@ def build_core(recipe: TowerRecipe) -> keras.Model:
     return keras.Model(image, UnitLength(dtype="float32", name="core")(features), name="core_tower")
 
 
+def begin_core(recipe: TowerRecipe, saved: keras.Model) -> keras.Model | None:
+    """A core by `recipe` that computes what the core `saved` does: with its weights, and every residual block that
+    it lacks begun as one that changes nothing. None when they differ in more than that.
+    """
+    core = build_core(recipe)
+    known = {layer.name: layer for layer in saved.layers}
+    names = {layer.name for layer in core.layers}
+    grown = names - known.keys()
+    # The first block of a stage has a shortcut that computes, so it cannot change nothing.
+    only_blocks = all(name.startswith("stage") and not name.endswith("_short_conv") for name in grown)
+    if not (only_blocks and known.keys() <= names):
+        return None
+    for layer in core.layers:
+        if layer.name not in grown:
+            weights = known[layer.name].get_weights()
+            if [one.shape for one in weights] != [tuple(one.shape) for one in layer.weights]:
+                return None
+            layer.set_weights(weights)
+        elif layer.name.endswith("_b_norm"):
+            layer.gamma.assign(ops.zeros_like(layer.gamma))
+    return core
+
+
 @REGISTERED
 class BothSides(layers.Layer):  # type: ignore[misc]
     """Crops (B, H, W, 3) -> the same crops and then their mirror images (2 B, H, W, 3)."""

@@ -27,7 +27,7 @@ from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.metric import MetricData
 from facelatch_training.network import (
     before_turn,
-    build_core,
+    begin_core,
     build_head,
     build_siamese,
     centre_tower,
@@ -99,10 +99,10 @@ def train(
 
     `teacher`: folder of the reference network; needed when the recipe distils. `initial`: a saved model to
     fine-tune by the Siamese stage alone; if it does not get better on the validation people, TrainingError is
-    raised and no model written. `start_from`: a saved model whose tower a new metric stage begins with.
-    `finish_in`: end the metric stage after so many more steps. Raises InputError when the tower of
-    `start_from` is not the recipe's; TrainingError, too, when the run folder began otherwise, and when a file
-    cannot be written.
+    raised and no model written. `start_from`: a saved model whose tower a new metric stage begins with; the
+    recipe's may have further blocks. `finish_in`: end the metric stage after so many more steps. Raises
+    InputError when the recipe's tower cannot begin so; TrainingError, too, when the run folder began
+    otherwise, and when a file cannot be written.
     """
     cv2.setNumThreads(1)  # the batches are prepared in threads of our own
     with cluster_scope():
@@ -121,7 +121,7 @@ def _train(
     start_from: Path | None,
     finish_in: int | None,
 ) -> Outcome:
-    start = None if start_from is None else _core_like(recipe, start_from)
+    start = None if start_from is None else _begun_core(recipe, start_from)
     run = RunFolder(run_folder, recipe, material.mark, initial=initial, start_from=start_from)
     distils = recipe.metric.distill_weight > 0 and initial is None
     taught = _teach(material, recipe, cache, teacher) if distils else None
@@ -159,14 +159,15 @@ def _train(
     return Outcome(target, before, after, str(yardstick))
 
 
-def _core_like(recipe: Recipe, path: Path) -> keras.Model:
-    """The core of a saved model. Raises InputError if the recipe's tower has another shape."""
-    core = core_of(load_siamese(path).get_layer("tower"))
-    found, wanted = ([weight.shape for weight in model.weights] for model in (core, build_core(recipe.tower)))
-    if found != wanted:
+def _begun_core(recipe: Recipe, path: Path) -> keras.Model:
+    """The recipe's core with the weights of a saved model. Raises InputError if its tower has another shape."""
+    keras.utils.set_random_seed(recipe.seed)  # new blocks have kernels of their own
+    core = begin_core(recipe.tower, core_of(load_siamese(path).get_layer("tower")))
+    if core is None:
         raise InputError(
             f"{path}: its tower has another shape than the recipe's [tower]",
-            hint="copy [tower] from the recipe it was trained by: recipe.json of its run, or its model card",
+            hint="copy [tower] from the recipe it was trained by: recipe.json of its run, or its model card; only "
+            "blocks may be more",
         )
     return core
 
