@@ -106,9 +106,11 @@ def test_export_refuses_what_is_not_good_enough_and_writes_nothing(
 def test_a_model_is_exported_under_the_recipe_of_its_run(tmp_path: Path) -> None:
     """And a toy stays a toy, whatever recipe lies in the working folder."""
     RunFolder(tmp_path, tiny_recipe(), "0" * 64)
-    recipe, sha256 = exporter.origin_of(tmp_path / "siamese.keras", None)
-    assert (recipe, sha256) == (tiny_recipe(), recipe_hash(tiny_recipe()))
-    assert exporter.about_model(recipe, sha256, "drawn")["opens_doors"] is False
+    origin = exporter.origin_of(tmp_path / "siamese.keras", None)
+    assert origin == exporter.Origin(tiny_recipe(), recipe_hash(tiny_recipe()), "0" * 64)
+    about = exporter.about_model(origin, "drawn")
+    assert about["opens_doors"] is False
+    assert about["extra"] == {"trained_on": "0" * 64}
 
 
 def test_another_recipe_than_the_run_s_is_refused(tmp_path: Path) -> None:
@@ -120,8 +122,10 @@ def test_another_recipe_than_the_run_s_is_refused(tmp_path: Path) -> None:
 def test_a_model_outside_of_a_run_needs_a_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nobody knows which recipe"):
         exporter.origin_of(tmp_path / "siamese.keras", None)
-    recipe, _ = exporter.origin_of(tmp_path / "siamese.keras", shipped_recipe())
-    assert exporter.about_model(recipe, "", "people")["opens_doors"] is True
+    origin = exporter.origin_of(tmp_path / "siamese.keras", shipped_recipe())
+    about = exporter.about_model(origin, "people")
+    assert about["opens_doors"] is True
+    assert about["extra"] == {"trained_on": None}
 
 
 def test_weights_of_another_alignment_are_refused(tmp_path: Path) -> None:

@@ -259,19 +259,20 @@ def test_the_recipe_is_in_the_run_folder_before_the_first_step(tmp_path: Path) -
     assert saved["start_from"] is None
 
 
-def test_what_a_run_began_with_is_kept_and_goes_by_its_content(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["initial", "start_from", "teacher"])
+def test_what_a_run_began_with_is_kept_and_goes_by_its_content(tmp_path: Path, key: str) -> None:
     model, moved, other = (tmp_path / name for name in ("a.keras", "b.keras", "c.keras"))
     model.write_bytes(b"one")
     moved.write_bytes(b"one")
     other.write_bytes(b"two")
-    RunFolder(tmp_path / "run", short(6), "data", start_from=model)
-    saved = json.loads((tmp_path / "run" / "recipe.json").read_text())["start_from"]
+    RunFolder(tmp_path / "run", short(6), "data", **{key: model})
+    saved = json.loads((tmp_path / "run" / "recipe.json").read_text())[key]
     assert saved["file"] == "a.keras"
     assert len(saved["sha256"]) == 64
-    RunFolder(tmp_path / "run", short(6), "data", start_from=moved)
+    RunFolder(tmp_path / "run", short(6), "data", **{key: moved})
     for wrong in (other, None):
-        with pytest.raises(TrainingError, match="start_from is"):
-            RunFolder(tmp_path / "run", short(6), "data", start_from=wrong)
+        with pytest.raises(TrainingError, match=f"{key} is"):
+            RunFolder(tmp_path / "run", short(6), "data", **{key: wrong})
 
 
 def test_a_run_folder_of_another_alignment_is_refused(
@@ -430,6 +431,13 @@ def test_a_stage_in_half_the_bits_gives_a_model_that_computes_in_all_of_them(
     assert {layer.compute_dtype for layer in coarse.layers} == {"float32"}
     assert not np.array_equal(weights(coarse), weights(fine))
     assert np.corrcoef(weights(coarse), weights(fine))[0, 1] > 0.99
+
+
+def test_decoded_faces_are_not_kept_in_a_checkout(material: Material, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    with pytest.raises(InputError, match="git checkout"):
+        load_material(material.index.folder, tmp_path / "models" / "cache")
+    assert not (tmp_path / "models").exists()
 
 
 def test_distillation_without_a_teacher_says_what_to_do(material: Material, tmp_path: Path) -> None:

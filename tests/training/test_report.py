@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from facelatch.errors import InputError
 from facelatch.manifest import SIGNATURES, Manifest, Rate
 from facelatch.values import Image
 from facelatch_training import protocols
+from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import evaluate
 from facelatch_training.finder_card import finder_card
-from facelatch_training.report import LIMITS, Findings, model_card
+from facelatch_training.made_faces import write_crop_set
+from facelatch_training.recipe import recipe_hash, tiny_recipe
+from facelatch_training.report import LIMITS, Findings, gather_findings, model_card
 from facelatch_training.report_html import write_html
+from facelatch_training.runfolder import RunFolder
 from facelatch_training.slice_rates import measure_slices
 from facelatch_training.slices import SLICES, frame_noise
 
@@ -82,7 +88,7 @@ def test_slices_take_whole_families_up_to_the_limit() -> None:
     assert rates["whole"].identities == 6
 
 
-def findings(*, opens_doors: bool) -> Findings:
+def findings(*, opens_doors: bool, unseen: bool = True) -> Findings:
     verifier = PatternVerifier()
     manifest = Manifest(
         format=1, kind="siamese", model_sha256="ab" * 32, align_version=1, embedding_size=196,
@@ -97,6 +103,7 @@ def findings(*, opens_doors: bool) -> Findings:
         slices=measure_slices(verifier, CROPS, NAMES, 0.6, resamples=10),
         peer=evaluate(verifier, drawn(), resamples=10, quiet=True),
         recipe={"seed": 7, "data": "ef" * 32, "versions": {"keras": "3"}, "recipe": {"name": "x"}}, curves={},
+        unseen=unseen,
     )  # fmt: skip
 
 
@@ -110,6 +117,34 @@ def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
         assert words in card
     assert "toy" not in card.lower()
     assert "A toy" in model_card(findings(opens_doors=False))
+
+
+def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
+    known, unknown = (model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False))
+    assert "On people it has never seen" in known
+    assert "none of them trained on" in known
+    assert "never seen" not in unknown
+    assert "maybe trained on" in unknown
+
+
+def test_a_report_knows_the_crop_set_of_the_run(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:
+    data = write_crop_set(tmp_path / "set")
+    mark = fingerprint(read_index(data))
+    for trained_on, unseen in ((mark, True), ("0" * 64, False), (None, False)):
+        model = tiny_model(extra={"trained_on": trained_on})
+        assert gather_findings(model, data, quiet=True).unseen is unseen
+
+
+def test_a_run_that_is_not_the_model_s_is_refused(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:
+    data, recipe = write_crop_set(tmp_path / "set"), tiny_recipe()
+    model = tiny_model(recipe_sha256=recipe_hash(recipe))
+    with pytest.raises(InputError, match="not found"):
+        gather_findings(model, data, run=tmp_path / "nowhere")
+    RunFolder(tmp_path / "another", recipe.model_copy(update={"seed": 99}), "0" * 64)
+    with pytest.raises(InputError, match="recipe_sha256"):
+        gather_findings(model, data, run=tmp_path / "another")
+    RunFolder(tmp_path / "own", recipe, "0" * 64)
+    assert gather_findings(model, data, run=tmp_path / "own", quiet=True).recipe["seed"] == recipe.seed
 
 
 def test_every_table_row_has_as_many_cells_as_its_head() -> None:

@@ -151,7 +151,7 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
     import keras
 
     from facelatch_training.dataset import RowsOf
-    from facelatch_training.export import about_model, export
+    from facelatch_training.export import Origin, about_model, export
     from facelatch_training.workflow import load_material, make_material_yardstick, train
 
     say("fit")
@@ -166,7 +166,7 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
         RowsOf(material.crops, material.train),
         make_material_yardstick(material),
         target,
-        about_model(recipe, recipe_hash(recipe), chain.about_data),
+        about_model(Origin(recipe, recipe_hash(recipe), material.mark), chain.about_data),
         recipe.seed,
         lambda draft: _calibrated(chain, draft, data, recipe.calibration, say),
     )

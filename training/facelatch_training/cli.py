@@ -117,10 +117,10 @@ def export(
     from facelatch_training.network import load_siamese
     from facelatch_training.workflow import load_material, make_material_yardstick
 
-    recipe, sha256 = origin_of(model, recipe_file)
+    origin = origin_of(model, recipe_file)
     target = target or model.with_suffix(".tflite")
-    wanted = targets(recipe, asked)
-    material = load_material(data, cache or model.with_name("cache"), stream=recipe.stream)
+    wanted = targets(origin.recipe, asked)
+    material = load_material(data, cache or model.with_name("cache"), stream=origin.recipe.stream)
 
     def calibrated(draft: Path) -> None:
         found = calibrate_on(draft, data, wanted)
@@ -133,8 +133,8 @@ def export(
         RowsOf(material.crops, material.train),
         make_material_yardstick(material),
         target,
-        about_model(recipe, sha256, about_data),
-        recipe.seed,
+        about_model(origin, about_data),
+        origin.recipe.seed,
         calibrated,
     )
     for name, value in parity.int8_figures.items():

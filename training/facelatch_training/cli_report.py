@@ -16,16 +16,20 @@ from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
 @click.option("--run", type=FOLDER, help="Run folder with the recipe and the learning curves.")
 @click.option("--peer", type=FOLDER, help="Folder of the reference network, measured on the same crops.")
 @click.option("--html", "page", type=ANY, default="runs/report.html", show_default=True)
-@click.option("--card", type=ANY, default="models/README.md", show_default=True)
-def report(model: Path, data: Path, run: Path | None, peer: Path | None, page: Path, card: Path) -> None:
+@click.option("--card", type=ANY, help="[default: README.md beside MODEL]")
+def report(
+    model: Path, data: Path, run: Path | None, peer: Path | None, page: Path, card: Path | None
+) -> None:
     """Measure MODEL whole and by slice; write one HTML page and the model card."""
     from facelatch_training.report import gather_findings, model_card
     from facelatch_training.report_html import write_html
+    from facelatch_training.runfolder import replacing
 
     findings = gather_findings(model, data, run=run, peer=peer)
     write_html(findings, page)
-    card.parent.mkdir(parents=True, exist_ok=True)
-    card.write_text(model_card(findings), encoding="utf-8")
+    card = card or model.with_name("README.md")
+    with replacing(card) as partial:
+        partial.write_text(model_card(findings), encoding="utf-8")
     click.echo(f"wrote {page} and {card}")
 
 
@@ -36,7 +40,12 @@ def report(model: Path, data: Path, run: Path | None, peer: Path | None, page: P
     "--recipe", "recipe_file", type=FILE, help="[default: config/training.toml; a tiny one without SOURCES]"
 )
 @click.option("--teacher", type=FOLDER, help="Folder of the reference network, for distillation.")
-@click.option("--init", "initial", type=FILE, help="Fine-tune this siamese.keras instead of training anew.")
+@click.option(
+    "--init",
+    "initial",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Fine-tune this siamese.keras instead of training anew.",
+)
 @click.option("--about-data", help="One sentence for the manifest: the data and its terms (with SOURCES).")
 def all_(
     sources: tuple[Path, ...],

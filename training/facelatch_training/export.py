@@ -124,8 +124,18 @@ class Parity:
     """Per runtime its version and the largest difference of an embedding from the first runtime's."""
 
 
-def origin_of(model: Path, recipe_file: Path | None) -> tuple[Recipe, str]:
-    """The recipe that made `model` (siamese.keras) and its hash, from the run folder it lies in.
+@dataclass(frozen=True)
+class Origin:
+    """What a model was made by and of, as far as its run folder tells."""
+
+    recipe: Recipe
+    recipe_sha256: str
+    trained_on: str | None
+    """Fingerprint of the crop set whose training part it saw; None when there is no run folder to tell."""
+
+
+def origin_of(model: Path, recipe_file: Path | None) -> Origin:
+    """The origin of `model` (siamese.keras) by the run folder it lies in.
 
     `recipe_file` stands in where no `recipe.json` lies beside the model. Raises InputError when neither is
     there or they disagree, ModelError for a run that belongs to another version of this program.
@@ -138,7 +148,7 @@ def origin_of(model: Path, recipe_file: Path | None) -> tuple[Recipe, str]:
                 f"{path}: not there, so nobody knows which recipe made {model.name}",
                 hint="export the siamese.keras of a run folder, or name the recipe with --recipe",
             )
-        return given, recipe_hash(given)
+        return Origin(given, recipe_hash(given), None)
     found = json.loads(path.read_text(encoding="utf-8"))
     if found.get("align_version", ALIGN_VERSION) != ALIGN_VERSION:
         raise ModelError(
@@ -153,16 +163,22 @@ def origin_of(model: Path, recipe_file: Path | None) -> tuple[Recipe, str]:
             hint="leave out --recipe: the run knows its own",
         )
     try:
-        return given or Recipe.model_validate(found["recipe"]), found["recipe_sha256"]
+        recipe = given or Recipe.model_validate(found["recipe"])
     except ValidationError as error:
         raise ModelError(
             f"{path}: not a recipe of this version: {error.errors()[0]['loc']}", hint="name it with --recipe"
         ) from error
+    return Origin(recipe, found["recipe_sha256"], found["data"])
 
 
-def about_model(recipe: Recipe, sha256: str, data: str) -> dict[str, Any]:
+def about_model(origin: Origin, data: str) -> dict[str, Any]:
     """What the manifest says of a model's origin; `data` in one sentence."""
-    return {"data": data, "recipe_sha256": sha256, "opens_doors": recipe.name != TOY_NAME}
+    return {
+        "data": data,
+        "recipe_sha256": origin.recipe_sha256,
+        "opens_doors": origin.recipe.name != TOY_NAME,
+        "extra": {"trained_on": origin.trained_on},
+    }
 
 
 def export(
@@ -176,7 +192,7 @@ def export(
 ) -> Parity:
     """Write `target` (`siamese.tflite`) and the manifest beside it, both or neither.
 
-    `crops` are training crops; `about` gives the manifest's `data`, `recipe_sha256` and `opens_doors`.
+    `crops` are training crops; `about` are fields of the manifest, see `about_model`.
     `calibrate` sets thresholds and rates in the manifest of the file it is given, or raises; without it the
     thresholds are the yardstick's, there are no rates, and no door opens. Raises ModelError when int8
     loses more than MAX_LOSS of accuracy, or a runtime cannot run the file or makes something else of it.

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from facelatch.errors import InputError
 from facelatch.manifest import Manifest, Rate, load_manifest
 from facelatch.ports import Verifier
+from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import Evaluation, evaluate
 from facelatch_training.finder_card import finder_card
 from facelatch_training.metrics import reliability
@@ -53,6 +55,8 @@ class Findings:
     """`recipe.json` of the run; empty when no run folder was given."""
     curves: dict[str, Path]
     """Stage -> picture of its learning curves."""
+    unseen: bool = False
+    """Whether this is the crop set of the training run, so that its validation people were kept from it."""
     finder: tuple[str, ...] = ()
     """The finder's part of the card; empty when none lies beside the model."""
 
@@ -62,9 +66,12 @@ def gather_findings(
 ) -> Findings:
     """Evaluates `model` (.tflite with manifest) on the validation split of `data`, whole and by slice.
 
-    Raises ModelError for a model that does not load, InputError for faulty data.
+    Raises ModelError for a model that does not load, InputError for faulty data and for a `run` that is not
+    the model's.
     """
     manifest = load_manifest(model)
+    recipe = {} if run is None else _recipe_of(run, manifest)
+    unseen = manifest.extra.get("trained_on") == fingerprint(read_index(data))
     verifier: Verifier = open_verifier(model)
     protocol = prepared(data)
     threshold = manifest.detection_threshold
@@ -74,16 +81,24 @@ def gather_findings(
     slices = measure_slices(
         verifier, gather(protocol), protocol.identities, threshold, families=protocol.families
     )
-    recipe: dict[str, Any] = {}
-    curves: dict[str, Path] = {}
-    if run is not None:
-        if (run / "recipe.json").is_file():
-            recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-        curves = {file.stem: file for file in sorted(run.glob("*.png"))}
+    curves = {} if run is None else {file.stem: file for file in sorted(run.glob("*.png"))}
     finder = tuple(finder_card(model.with_name("finder.tflite")))
-    return Findings(
-        model.name, model.stat().st_size, manifest, judged, slices, beside, recipe, curves, finder
-    )
+    size = model.stat().st_size
+    return Findings(model.name, size, manifest, judged, slices, beside, recipe, curves, unseen, finder)
+
+
+def _recipe_of(run: Path, manifest: Manifest) -> dict[str, Any]:
+    path = run / "recipe.json"
+    if not path.is_file():
+        raise InputError(f"{path}: not found", hint="--run is the folder that `facelatch-train fit` made")
+    recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if recipe["recipe_sha256"] != manifest.recipe_sha256:
+        raise InputError(
+            f"{path}: recipe_sha256 is {recipe['recipe_sha256'][:12]}, the model's manifest says "
+            f"{manifest.recipe_sha256[:12] or 'nothing'}",
+            hint="give the run this model was exported from",
+        )
+    return recipe
 
 
 def model_card(found: Findings) -> str:
@@ -126,10 +141,11 @@ def model_card(found: Findings) -> str:
 def _evaluation_lines(found: Findings) -> list[str]:
     judged = found.evaluation
     lines = [
-        "## On people it has never seen",
+        "## On people it has never seen" if found.unseen else "## On validation people",
         "",
         f"{judged.protocol}: {judged.pictures} pictures of {judged.identities} identities, "
-        f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, none of them trained on"
+        f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, "
+        + ("none of them trained on" if found.unseen else "**maybe trained on: the run's crop set was another**")
         + (
             f"; accuracy on {judged.fold_pairs:,} balanced pairs in {judged.folds} folds"
             if judged.folds
@@ -202,13 +218,28 @@ def _recipe_lines(recipe: dict[str, Any]) -> list[str]:
     return [
         "## Recipe",
         "",
-        f"Seed {recipe.get('seed')}, data fingerprint `{str(recipe.get('data'))[:16]}`, {versions}.",
+        f"Seed {recipe.get('seed')}, data fingerprint `{str(recipe.get('data'))[:16]}`, {versions}."
+        + _beginning(recipe),
         "",
         "```json",
         json.dumps(recipe.get("recipe", {}), indent=1),
         "```",
         "",
     ]
+
+
+def _beginning(recipe: dict[str, Any]) -> str:
+    said = ""
+    for key, words in (
+        ("initial", "Fine-tuned, by the Siamese stage alone, from"),
+        ("start_from", "The metric stage began with the tower of"),
+        ("teacher", "Its teacher was"),
+    ):
+        if recipe.get(key):
+            said += f" {words} a `{recipe[key]['file']}`, sha256 `{recipe[key]['sha256'][:16]}`."
+    if recipe.get("finish_in"):
+        said += f" It was told to finish in {recipe['finish_in']} steps."
+    return said
 
 
 def as_json(found: Findings) -> dict[str, Any]:

@@ -35,8 +35,9 @@ class TrainingError(FacelatchError):
 class RunFolder:
     """Opens (or starts) the run in `folder`.
 
-    `initial`, `start_from`: the files a run begins with, or None. Raises TrainingError if another recipe,
-    other data, another alignment or another beginning live there, or if it cannot be written.
+    `initial`, `start_from`, `teacher`: the files a run begins with and the weights it learns from, or None.
+    Raises TrainingError if another recipe, other data, another alignment, beginning or teacher live there, or
+    if it cannot be written.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RunFolder:
         *,
         initial: Path | None = None,
         start_from: Path | None = None,
+        teacher: Path | None = None,
     ) -> None:
         self.folder = folder
         self._about = folder / "recipe.json"
@@ -56,6 +58,7 @@ class RunFolder:
             "align_version": ALIGN_VERSION,
             "initial": _file_mark(initial),
             "start_from": _file_mark(start_from),
+            "teacher": _file_mark(teacher),
         }
         if self._about.is_file():
             found = json.loads(self._about.read_text(encoding="utf-8"))

@@ -23,22 +23,28 @@ EMBEDDING_SIZE = 128
 Embeddings = npt.NDArray[np.float32]
 
 
+def teacher_weights(folder: Path) -> Path:
+    """The file that makes one teacher another. Raises InputError when the network is not in `folder`."""
+    for name in ("mobilefacenet.param", "mobilefacenet.bin"):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder / name}: not found", hint="set metric.distill_weight = 0 to do without"
+            )
+    return folder / "mobilefacenet.bin"
+
+
 class Teacher:
     """MobileFaceNet in ncnn: uint8 RGB crop (112, 112, 3) -> unit vector (128,)."""
 
     def __init__(self, folder: Path) -> None:
         import ncnn
 
-        for name in ("mobilefacenet.param", "mobilefacenet.bin"):
-            if not (folder / name).is_file():
-                raise InputError(
-                    f"{folder / name}: not found", hint="set metric.distill_weight = 0 to do without"
-                )
+        weights = teacher_weights(folder)
         self._ncnn: Any = ncnn
         self._net: Any = ncnn.Net()
         self._net.opt.num_threads = 1
         self._net.load_param(str(folder / "mobilefacenet.param"))
-        self._net.load_model(str(folder / "mobilefacenet.bin"))
+        self._net.load_model(str(weights))
 
     def embed(self, crop: CropArray) -> Embeddings:
         """One crop -> the reference network's own unit embedding."""

@@ -4,6 +4,7 @@ model.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,10 @@ from facelatch_training.network import (
     widen_tower,
 )
 from facelatch_training.pairs import PairSampler
+from facelatch_training.plots import keep_out_of_git
 from facelatch_training.recipe import Recipe
 from facelatch_training.runfolder import RunFolder, TrainingError, replacing
-from facelatch_training.teacher import Embeddings, Teacher, make_morphs
+from facelatch_training.teacher import EMBEDDING_SIZE, Embeddings, Teacher, make_morphs, teacher_weights
 from facelatch_training.validation import Yardstick, make_yardstick
 
 MODEL_NAME = "siamese.keras"
@@ -69,7 +71,10 @@ class Outcome:
 
 
 def load_material(data: Path, cache: Path, *, stream: bool = False) -> Material:
-    """Read a crop set. Raises InputError if it is faulty or one side of the split has nobody to compare."""
+    """Read a crop set, its decoded crops kept in `cache`. Raises InputError if it is faulty, if one side of the
+    split has nobody to compare, or if the cache would lie in a git checkout.
+    """
+    keep_out_of_git(cache)
     index = read_index(data)
     mark = fingerprint(index)
     crops: Crops = ShardedCrops(index) if stream else load_crops(index, cache, mark)
@@ -122,9 +127,12 @@ def _train(
     finish_in: int | None,
 ) -> Outcome:
     start = None if start_from is None else _begun_core(recipe, start_from)
-    run = RunFolder(run_folder, recipe, material.mark, initial=initial, start_from=start_from)
     distils = recipe.metric.distill_weight > 0 and initial is None
-    taught = _teach(material, recipe, cache, teacher) if distils else None
+    weights = _weights_of(teacher, recipe) if distils else None
+    run = RunFolder(
+        run_folder, recipe, material.mark, initial=initial, start_from=start_from, teacher=weights
+    )
+    taught = None if weights is None else _teach(material, cache, weights)
     yardstick = make_material_yardstick(material, taught)
     crops = RowsOf(material.crops, material.train)
     before: dict[str, float] | None = None
@@ -132,7 +140,7 @@ def _train(
         siamese = load_siamese(initial)
         before = judge(siamese, yardstick)
     else:
-        data = _metric_data(material, recipe, taught, cache, teacher)
+        data = _metric_data(material, recipe, taught, cache, weights)
         core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start)
         width = recipe.tower.embedding
         tower = widen_tower(core, width)
@@ -195,36 +203,51 @@ def make_material_yardstick(material: Material, taught: Embeddings | None = None
     return make_yardstick(crops, labels, material.index.families(rows), hard)
 
 
-def _teach(material: Material, recipe: Recipe, cache: Path, teacher: Path | None) -> Embeddings:
-    """The teacher's embedding of every crop, from the cache or made now."""
+def _weights_of(teacher: Path | None, recipe: Recipe) -> Path:
+    """The teacher's weights. Raises InputError without a teacher that the recipe's tower can follow."""
     if teacher is None:
         raise InputError(
             "the recipe distils (metric.distill_weight > 0) but no teacher was given",
             hint="--teacher FOLDER with mobilefacenet.param and .bin; or --init models/siamese.keras to "
             "fine-tune the shipped model; or metric.distill_weight = 0 in the recipe",
         )
-    if recipe.tower.core != 128:
-        raise InputError(f"tower.core is {recipe.tower.core}, the teacher's embeddings have 128 dimensions")
-    path = cache / f"mirrored-teacher-{material.mark[:16]}.npy"
+    if recipe.tower.core != EMBEDDING_SIZE:
+        raise InputError(
+            f"tower.core is {recipe.tower.core}, the teacher's embeddings have {EMBEDDING_SIZE} dimensions",
+            hint=f"set tower.core = {EMBEDDING_SIZE} in the recipe, or metric.distill_weight = 0",
+        )
+    return teacher_weights(teacher)
+
+
+def _teach(material: Material, cache: Path, weights: Path) -> Embeddings:
+    """The teacher's embedding of every crop, from the cache or made now."""
+    path = cache / f"mirrored-teacher-{material.mark[:16]}-{_short(weights)}.npy"
     if not path.is_file():
-        _save(path, Teacher(teacher).teach_all(material.crops))
+        _save(path, Teacher(weights.parent).teach_all(material.crops))
     return np.asarray(np.load(path), np.float32)
 
 
+def _short(weights: Path) -> str:
+    """What the answers of a teacher with these weights are kept under."""
+    with weights.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:8]
+
+
 def _metric_data(
-    material: Material, recipe: Recipe, taught: Embeddings | None, cache: Path, teacher: Path | None
+    material: Material, recipe: Recipe, taught: Embeddings | None, cache: Path, weights: Path | None
 ) -> MetricData:
     crops = RowsOf(material.crops, material.train)
     labels, _ = material.index.labels(material.train)
     morphs, morph_teacher = np.zeros((0, 112, 112, 3), np.uint8), None
-    if taught is not None and teacher is not None and recipe.metric.morphs and not recipe.stream:
-        name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}.npy"
-        if not (cache / f"mirrored-morph-teacher-{name}").is_file():
+    if weights is not None and recipe.metric.morphs and not recipe.stream:
+        name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}"
+        answers = cache / f"mirrored-morph-teacher-{name}-{_short(weights)}.npy"
+        if not answers.is_file():
             made = make_morphs(crops, recipe.metric.morphs, recipe.metric.morph_seed)
-            _save(cache / f"morphs-{name}", made)
-            _save(cache / f"mirrored-morph-teacher-{name}", Teacher(teacher).teach_all(made, "morphs"))
-        morphs = np.load(cache / f"morphs-{name}", mmap_mode="r")
-        morph_teacher = np.load(cache / f"mirrored-morph-teacher-{name}")
+            _save(cache / f"morphs-{name}.npy", made)
+            _save(answers, Teacher(weights.parent).teach_all(made, "morphs"))
+        morphs = np.load(cache / f"morphs-{name}.npy", mmap_mode="r")
+        morph_teacher = np.load(answers)
     shards = None
     if recipe.stream:
         _, numbers = np.unique([material.index.shards[row] for row in material.train], return_inverse=True)
