@@ -20,11 +20,11 @@ REPO = Path(__file__).resolve().parents[2]
 NAMES = ("collect", "prepare", "fit", "evaluate", "calibrate", "export", "report", "all", "finder")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The program as a person starts it."""
+def run(*arguments: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """The program as a person starts it; `under` another that starts it."""
     paths = os.pathsep.join(str(REPO / folder) for folder in ("daemon", "training"))
     return subprocess.run(
-        [sys.executable, "-m", "facelatch_training.cli", *arguments],
+        [*under, sys.executable, "-m", "facelatch_training.cli", *arguments],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
 
@@ -142,6 +142,20 @@ def test_prepare_says_what_became_of_the_pictures(tmp_path: Path) -> None:
     assert "16 crops of 8 people" in outcome.output
     assert "thrown away: 1, same picture" in outcome.output
     assert "fingerprint " in outcome.output
+
+
+def test_prepare_on_a_full_disk_says_so_and_leaves_nothing_half_made(tmp_path: Path) -> None:
+    for person in range(8):
+        for number in (0, 10):
+            write(tmp_path / "people" / f"p{person}" / f"{number}.png", person, number)
+    out = tmp_path / "made" / "set"
+    no_room = ("sh", "-c", 'ulimit -f 4 && exec "$@"', "sh")  # no file may grow beyond a few blocks
+    shown = run("prepare", str(tmp_path / "people"), "--out", str(out), "--aligned", under=no_room)
+    assert shown.returncode == InputError.exit_code
+    assert "facelatch-train: " in shown.stderr
+    assert "disk full" in shown.stderr
+    assert "Traceback" not in shown.stderr
+    assert list((tmp_path / "made").iterdir()) == []
 
 
 def test_all_wants_to_know_what_real_pictures_are(tmp_path: Path) -> None:

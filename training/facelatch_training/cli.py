@@ -161,6 +161,11 @@ def main() -> None:
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"facelatch-train: {where}{error.strerror or error}", err=True)
+        click.echo("  is the disk full, or the folder read-only? What was finished before is kept", err=True)
+        sys.exit(InputError.exit_code)
 
 
 if __name__ == "__main__":

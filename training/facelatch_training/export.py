@@ -40,6 +40,8 @@ CHANCE_PAIRS = 10
 """Or so many pairs, where there are few: a lost pair more or less is chance."""
 MIN_COSINE = 0.99
 """Mean cosine between one crop's embeddings in two runtimes; below, one of them computes something else."""
+MIN_INT8_COSINE = 0.98
+"""The same between int8 and float, which few people are enough to see; 0.999 is usual for a trained tower."""
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 
 
@@ -194,8 +196,9 @@ def export(
 
     `crops` are training crops; `about` are fields of the manifest, see `about_model`.
     `calibrate` sets thresholds and rates in the manifest of the file it is given, or raises; without it the
-    thresholds are the yardstick's, there are no rates, and no door opens. Raises ModelError when int8
-    loses more than MAX_LOSS of accuracy, or a runtime cannot run the file or makes something else of it.
+    thresholds are the yardstick's, there are no rates, and no door opens. Raises ModelError when int8 loses
+    more than MAX_LOSS of accuracy or embeds otherwise than float, or a runtime cannot run the file or makes
+    something else of it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
@@ -233,6 +236,11 @@ def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) 
     if lost > allowed:
         raise ModelError(
             f"int8 loses {100 * lost:.2f} points of pair accuracy, {100 * allowed:.2f} are allowed",
+            hint="more calibration crops, or train longer with a lower final rate",
+        )
+    if not parity.cosine >= MIN_INT8_COSINE:  # also for embeddings that are no numbers
+        raise ModelError(
+            f"int8 embeds otherwise than float: mean cosine {parity.cosine:.3f}, {MIN_INT8_COSINE} is the least",
             hint="more calibration crops, or train longer with a lower final rate",
         )
     return parity

@@ -89,9 +89,11 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        if not self._finished:
-            shutil.rmtree(self._partial, ignore_errors=True)
+        try:
+            self._close()
+        finally:  # on a full disk closing fails, too
+            if not self._finished:
+                shutil.rmtree(self._partial, ignore_errors=True)
 
     def _next_shard(self) -> None:
         self._close()
