@@ -1,9 +1,10 @@
-"""Two local workers share each batch and end with one and the same model, about as good as a single one's."""
+"""Two local workers share each batch and end with one model, about as good as a single one's, or do not begin."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ pytest.importorskip("tensorflow")
 
 from facelatch_training.made_faces import write_crop_set
 from facelatch_training.network import load_siamese
+from facelatch_training.runfolder import TrainingError
 
 REPO = Path(__file__).resolve().parents[2]
 RECIPE = """
@@ -41,11 +43,15 @@ def start(data: Path, run: Path, index: int, ports: list[int]) -> subprocess.Pop
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def finish(*workers: subprocess.Popen[str]) -> None:
+def finish(*workers: subprocess.Popen[str], code: int = 0) -> str:
+    """Waits for all to end with `code`; returns what they said on the way."""
+    everything = ""
     try:
         for worker in workers:
             _, said = worker.communicate(timeout=300)
-            assert worker.returncode == 0, said[-2000:]
+            assert worker.returncode == code, said[-2000:]
+            everything += said
+        return everything
     finally:
         for worker in workers:
             worker.kill()
@@ -64,21 +70,47 @@ def learned(model: Path) -> np.ndarray:
     return np.concatenate([np.ravel(v) for v in load_siamese(model).trainable_variables])
 
 
-def last_loss(folder: Path) -> float:
+def last(folder: Path, figure: str) -> float:
+    """What the metric stage ended with."""
     lines = (folder / "metric.csv").read_text().splitlines()
-    return float(lines[-1].split(",")[lines[0].split(",").index("loss")])
+    return float(lines[-1].split(",")[lines[0].split(",").index(figure)])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_crop_set(tmp_path_factory.mktemp("made") / "data")
+
+
+@pytest.fixture(scope="module")
+def pair(data: Path) -> Path:
+    """The run folder of two workers; tests copy it before they write there."""
+    folder, ports = data.with_name("pair"), free_ports(2)
+    finish(*(start(data, folder, index, ports) for index in range(2)))
+    return folder
 
 
 @pytest.mark.slow
-def test_two_workers_train_one_model(tmp_path: Path) -> None:
-    data = write_crop_set(tmp_path / "data")
-    finish(start(data, tmp_path / "single", 0, []))
-    ports = free_ports(2)
-    finish(*(start(data, tmp_path / "pair", index, ports) for index in range(2)))
-    assert list((tmp_path / "pair/cache").glob("crops-*"))
-    assert list((tmp_path / "pair/worker-1/cache").glob("crops-*"))
-    chief, other = tmp_path / "pair", tmp_path / "pair" / "worker-1"
-    assert np.array_equal(learned(chief / "siamese.keras"), learned(other / "siamese.keras"))
+def test_two_workers_train_one_model(data: Path, pair: Path, tmp_path: Path) -> None:
+    single, other = tmp_path / "single", pair / "worker-1"
+    finish(start(data, single, 0, []))
+    assert list((pair / "cache").glob("crops-*"))
+    assert list((other / "cache").glob("crops-*"))
+    assert np.array_equal(learned(pair / "siamese.keras"), learned(other / "siamese.keras"))
     # Each worker logs its own share; batch normalisation over half a batch makes a little difference.
-    together = (last_loss(chief) + last_loss(other)) / 2
-    assert together == pytest.approx(last_loss(tmp_path / "single"), rel=0.25)
+    together = (last(pair, "loss") + last(other, "loss")) / 2
+    assert together == pytest.approx(last(single, "loss"), rel=0.25)
+    assert last(pair, "auc") == last(other, "auc")
+    assert last(pair, "auc") == pytest.approx(last(single, "auc"), abs=0.1)
+
+
+@pytest.mark.slow
+def test_workers_whose_checkpoints_are_of_different_steps_do_not_go_on(
+    data: Path, pair: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pair, tmp_path / "pair")
+    (tmp_path / "pair" / "worker-1" / "metric.npz").unlink()
+    ports = free_ports(2)
+    workers = (start(data, tmp_path / "pair", index, ports) for index in range(2))
+    said = finish(*workers, code=TrainingError.exit_code)
+    assert said.count("another's is not") == 2
+    assert "Traceback" not in said

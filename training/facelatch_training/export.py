@@ -111,7 +111,7 @@ def calibration_crops(crops: Crops, seed: int) -> CropArray:
     """A seeded handful of training crops for the ranges."""
     rng = np.random.default_rng([seed, 0x716E74])
     rows = rng.choice(len(crops), min(CALIBRATION_CROPS, len(crops)), replace=False)
-    return np.stack([crops[int(row)] for row in rows])
+    return np.stack([crops[int(row)] for row in np.sort(rows)])  # shard by shard, should they be streamed
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ class Stage:
         """Run to the end from wherever the run folder says the stage is.
 
         A checkpoint that began elsewhere than at `origin` is of no use any more: the stage starts anew.
-        Raises TrainingError on a loss that is no number (checkpoint kept) or a file that cannot be written
-        (previous checkpoint kept).
+        Raises TrainingError on a loss that is no number (checkpoint kept), a file that cannot be written
+        (previous checkpoint kept), or workers of a cluster that are not at the same step.
         """
         recipe, model = self.recipe, self.model
         model.optimizer.build(model.trainable_variables)
@@ -94,6 +94,7 @@ class Stage:
         start: dict[str, Any] = {"step": 0, "end": recipe.steps, "decay": recipe.decay_steps, "seconds": 0.0}
         start["origin"] = self.origin
         state = run.load(self.name, variables, self.origin) or start
+        self._same_on_all_workers(state["step"])
         if finish_in is not None and not state.get("finishing"):
             run.save(f"{self.name}-stable", variables, state)
             run.note("finish_in", finish_in)
@@ -112,6 +113,14 @@ class Stage:
                 run.save(self.name, variables, state)
                 run.draw(self.name)
                 bar.set_postfix_str(f"loss {line['loss']:.3f}")
+
+    def _same_on_all_workers(self, step: int) -> None:
+        """Killed between the checkpoints of two workers, a run would go on with two models, or wait for ever."""
+        if mean_over_workers(np.array([float(step)]))[0] != step:
+            raise TrainingError(
+                f"{self.name} stage: this worker's checkpoint is of step {step}, another's is not",
+                hint=f"copy one worker's {self.name}.npz and {self.name}.csv into the folders of the others",
+            )
 
     def _set_rate(self, state: dict[str, Any]) -> None:
         recipe = self.recipe
