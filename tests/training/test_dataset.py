@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import os
 import tarfile
 from collections.abc import Callable
@@ -12,7 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
+from facelatch.images import read_image
+from facelatch.values import Box, Face, Image
+from facelatch_training.cropping import Cropper
 from facelatch_training.dataset import (
     RowsOf,
     ShardedCrops,
@@ -23,7 +28,9 @@ from facelatch_training.dataset import (
     read_index,
 )
 from facelatch_training.made_faces import write_crop_set
+from facelatch_training.shards import encode
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 Row = dict[str, str]
 
 
@@ -48,6 +55,30 @@ def rewrite(folder: Path, change: Callable[[list[Row]], list[Row]]) -> None:
 )
 def test_relatives_share_a_family_and_strangers_are_their_own(identity: str, family: str) -> None:
     assert family_of(identity) == family
+
+
+def test_crops_of_another_alignment_are_refused(crop_set: Path) -> None:
+    assert len(read_index(crop_set)) == 32  # a set made elsewhere need not tell
+    rewrite(crop_set, lambda rows: [row | {"align_version": str(ALIGN_VERSION)} for row in rows])
+    assert len(read_index(crop_set)) == 32
+    rewrite(crop_set, lambda rows: [*rows[:-1], rows[-1] | {"align_version": str(ALIGN_VERSION + 1)}])
+    with pytest.raises(InputError, match=rf"faces\.csv:33: align_version {ALIGN_VERSION + 1}"):
+        read_index(crop_set)
+
+
+def test_the_golden_crop_reaches_training_as_the_door_sees_it() -> None:
+    """Found, aligned, put into a shard and read from it, bit by bit."""
+
+    class KnownFace:
+        def find(self, image: Image) -> list[Face]:
+            known = json.loads((GOLDEN / "golden.json").read_text())["landmarks"]["small"]
+            box = Box(0, 0, image.shape[1], image.shape[0])
+            return [Face(box, np.array(known, np.float32), 0.9)]
+
+    crop = Cropper(KnownFace())(GOLDEN / "picture.png")
+    assert crop is not None
+    read = decode_crop(encode(crop), "golden")
+    assert np.array_equal(read, read_image(GOLDEN / "crop-small.png"))
 
 
 def test_no_identity_and_no_family_is_on_both_sides(crop_set: Path) -> None:

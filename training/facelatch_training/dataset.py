@@ -2,7 +2,8 @@
 
 A *crop set* is a folder with `faces.csv` (columns path, identity, split and shard; more are allowed) and
 the tar shards it names, each holding 112x112 crops made by `facelatch.align`. A column `family` says who is
-related; where it is missing or empty, the identity's name may say so. The split is by identity and by family,
+related; where it is missing or empty, the identity's name may say so; a column `align_version` must be this
+program's. The split is by identity and by family,
 and this module refuses a set in which it is not.
 """
 
@@ -25,7 +26,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch.align import CROP_SIZE_PX
+from facelatch.align import ALIGN_VERSION, CROP_SIZE_PX
 from facelatch.errors import InputError
 
 CROP_SIZE = CROP_SIZE_PX
@@ -91,8 +92,8 @@ def read_index(folder: Path) -> CropIndex:
     """Read and check `folder/faces.csv`.
 
     Raises InputError, naming the file and the line, for a missing file or column, an unknown split, no
-    rows, a row that is cut short, a crop that two rows name, a shard that is not there, and for an identity
-    or a family that stands on both sides of the split.
+    rows, a row that is cut short, a crop of another alignment or that two rows name, a shard that is not
+    there, and for an identity or a family that stands on both sides of the split.
     """
     table = folder / "faces.csv"
     rows = _read_table(table)
@@ -107,6 +108,11 @@ def read_index(folder: Path) -> CropIndex:
         if row["split"] not in SPLITS:
             raise InputError(
                 f"{table}:{number}: split {row['split']!r}", hint=f"allowed: {', '.join(SPLITS)}"
+            )
+        if row.get("align_version") not in (None, "", str(ALIGN_VERSION)):
+            raise InputError(
+                f"{table}:{number}: align_version {row['align_version']}, this program aligns by {ALIGN_VERSION}",
+                hint="prepare the pictures again",
             )
         before = first.setdefault((row["shard"], row["path"]), number)
         if before != number:

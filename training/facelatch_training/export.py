@@ -27,6 +27,7 @@ from facelatch.errors import InputError, ModelError
 from facelatch.manifest import SIGNATURES, Manifest
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.fit import embed as embed_crops
+from facelatch_training.network import refuse_other_alignment
 from facelatch_training.pairs import Rows
 from facelatch_training.recipe import TOY_NAME, Recipe, load_recipe, recipe_hash
 from facelatch_training.validation import Yardstick
@@ -152,12 +153,7 @@ def origin_of(model: Path, recipe_file: Path | None) -> Origin:
             )
         return Origin(given, recipe_hash(given), None)
     found = json.loads(path.read_text(encoding="utf-8"))
-    if found.get("align_version", ALIGN_VERSION) != ALIGN_VERSION:
-        raise ModelError(
-            f"{path}: trained on crops of align_version {found['align_version']}, "
-            f"this program aligns by version {ALIGN_VERSION}",
-            hint="prepare the crops again and train on them",
-        )
+    refuse_other_alignment(model)
     if given is not None and recipe_hash(given) != found["recipe_sha256"]:
         raise InputError(
             f"{path}: recipe_sha256 is {found['recipe_sha256'][:12]}, that of {recipe_file} is "

@@ -8,6 +8,7 @@ as uint8, and scaling to -1..1 is the first layer, so nobody can forget it.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from facelatch.align import ALIGN_VERSION
 from facelatch.errors import ModelError
 from facelatch_training.dataset import CROP_SIZE
 from facelatch_training.recipe import TowerRecipe
@@ -240,7 +242,10 @@ def build_siamese(tower: keras.Model, head: keras.Model) -> keras.Model:
 
 
 def load_siamese(path: Path) -> keras.Model:
-    """A saved Siamese network. Raises ModelError when the file holds something else."""
+    """A saved Siamese network. Raises ModelError when the file holds something else, or was trained on crops that
+    this program does not make.
+    """
+    refuse_other_alignment(path)
     try:
         model = keras.saving.load_model(path, compile=False)
         model.get_layer("tower"), model.get_layer("head")
@@ -249,6 +254,19 @@ def load_siamese(path: Path) -> keras.Model:
             f"{path}: not a Siamese model: {error}", hint="give the siamese.keras of a run"
         ) from error
     return model
+
+
+def refuse_other_alignment(model: Path) -> None:
+    """Raises ModelError when the run folder or the manifest of a saved network tells of another alignment."""
+    for beside in (model.with_name("recipe.json"), model.with_suffix(".json")):
+        if beside.is_file():
+            found = json.loads(beside.read_text(encoding="utf-8")).get("align_version", ALIGN_VERSION)
+            if found != ALIGN_VERSION:
+                raise ModelError(
+                    f"{beside}: trained on crops of align_version {found}, this program aligns by version "
+                    f"{ALIGN_VERSION}",
+                    hint="prepare the crops again and train on them",
+                )
 
 
 def multiply_adds(tower: keras.Model) -> int:

@@ -12,10 +12,11 @@ from types import TracebackType
 
 import cv2
 
+from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
 from facelatch.values import Image
 
-COLUMNS = ("path", "identity", "split", "source", "shard", "family")
+COLUMNS = ("path", "identity", "split", "source", "shard", "family", "align_version")
 
 SHARD_BYTES = 48_000_000
 """Small enough for one shard to travel in one piece."""
@@ -79,7 +80,15 @@ class ShardWriter:
             table.writerow(COLUMNS)
             for row in self.rows:
                 table.writerow(
-                    [row.path, row.identity, splits[row.identity], row.source, row.shard, row.family]
+                    [
+                        row.path,
+                        row.identity,
+                        splits[row.identity],
+                        row.source,
+                        row.shard,
+                        row.family,
+                        ALIGN_VERSION,
+                    ]
                 )
         if self._out.exists():
             self._out.rmdir()

@@ -46,20 +46,14 @@ class KerasVerifier:
     """A saved Siamese model behind the port `Verifier`; embeds in batches."""
 
     def __init__(self, model: Path) -> None:
-        """Raises ModelError when the file is missing or holds no tower and head."""
+        """Raises ModelError when the file is missing, and as `load_siamese`."""
         if not model.is_file():
             raise ModelError(f"{model}: no such file", hint="train one with `facelatch-train fit`")
-        import keras
+        from facelatch_training.network import load_siamese
 
-        from facelatch_training import network  # noqa: F401  (registers the layers)
-
-        try:
-            siamese: Any = keras.saving.load_model(model, compile=False)
-            self._tower: Any = siamese.get_layer("tower")
-            self._head: Any = siamese.get_layer("head")
-        except (ValueError, TypeError, OSError, KeyError) as error:
-            hint = "give the siamese.keras of a run"
-            raise ModelError(f"{model}: not a Siamese model: {error}", hint=hint) from error
+        siamese = load_siamese(model)
+        self._tower: Any = siamese.get_layer("tower")
+        self._head: Any = siamese.get_layer("head")
         self.model_sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
 
     def embed(self, crop: Image) -> Embeddings:
