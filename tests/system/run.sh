@@ -13,10 +13,14 @@ set -eu
 cd -- "$(dirname -- "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
 
-# Needs no systemd, so it is not skipped with the rest.
-sh tests/system/camera/run.sh "$@"
-
 skip() { printf 'SYSTEM TESTS SKIPPED: %s\n' "$*"; exit 0; }
+passed() { [ "$1" = 0 ] || [ "$1" = 5 ]; } # 5: none was chosen
+
+# These two need no systemd, so they are not skipped with the rest.
+sh tests/system/camera/run.sh "$@"
+backends=0
+[ ! -x "$python" ] || "$python" -m pytest -q -m system tests/system/backends "$@" || backends=$?
+passed "$backends"
 
 [ "$(uname -s)" = Linux ] || skip "not Linux"
 [ "$(id -u)" = 0 ] || skip "they need root"
@@ -83,11 +87,11 @@ if [ -n "${FACELATCH_VM:-}" ]; then
 fi
 container=0 virtual=0
 export FACELATCH_WHEELS="$scratch/wheels"
-(tests tests/system --ignore=tests/system/vm --basetemp="$scratch/pytest-container" "$@") || container=$?
+(tests tests/system --ignore=tests/system/vm --ignore=tests/system/backends \
+    --basetemp="$scratch/pytest-container" "$@") || container=$?
 if [ -n "$machines" ]; then
     wait "$machines" || virtual=$?
     machines=
     cat "$scratch/machines"
 fi
-passed() { [ "$1" = 0 ] || [ "$1" = 5 ]; } # 5: none was chosen
 passed "$container" && passed "$virtual"

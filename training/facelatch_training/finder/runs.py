@@ -16,6 +16,7 @@ from facelatch.errors import InputError
 from facelatch_training.finder.recipe import Fit, Recipe, Refine
 
 LAST = "last.keras"
+ABOUT = "run.json"
 
 
 def train(
@@ -33,6 +34,7 @@ def train(
     `fresh` makes the compiled model, `batches` the data from an epoch on, `final` is the result's file name.
     Raises InputError when the folder holds a run about something else.
     """
+    _refuse_another(run, about)
     if (run / final).is_file():
         return keras.models.load_model(run / final, compile=False)
     done = _epochs_done(run)
@@ -141,16 +143,15 @@ class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         _plot(rows, self._run / "curves.png")
 
 
+def _refuse_another(run: Path, about: dict[str, Any]) -> None:
+    path = run / ABOUT
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != about:
+        raise InputError(f"{path}: a run of another recipe or data", hint="give another folder with --run")
+
+
 def _claim(run: Path, about: dict[str, Any]) -> None:
     run.mkdir(parents=True, exist_ok=True)
-    path = run / "run.json"
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != about:
-            raise InputError(
-                f"{path}: a run of another recipe or data", hint="give another folder with --run"
-            )
-    else:
-        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (run / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _epochs_done(run: Path) -> int:

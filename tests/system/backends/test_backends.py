@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from facelatch_training.made_faces import write_crop_set
 
 pytestmark = pytest.mark.system
 
-REPO = Path(__file__).resolve().parents[2]
+REPO = Path(__file__).resolve().parents[3]
 
 BOUND_TO_TENSORFLOW = ("tensorflow", "tflite-runtime", "ai-edge-quantizer")
 
@@ -60,8 +61,8 @@ def without_tensorflow() -> list[str]:
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = project["dependencies"] + project["optional-dependencies"]["train"]
     return [
-        "jax",
-        "keras",
+        "jax>=0.7,<0.8",
+        f"keras=={importlib.metadata.version('keras')}",  # that of the interpreter which reads the model
         *sorted({name for name in needed if not name.startswith(BOUND_TO_TENSORFLOW)}),
     ]
 
