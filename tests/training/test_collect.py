@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -218,6 +220,33 @@ def test_a_round_that_lacks_nothing_needs_no_camera(tmp_path: Path) -> None:
         round_name="as you are", timeout_seconds=2.0, say=lambda line: None,
     )  # fmt: skip
     assert (done.kept, done.missing) == (0, "")
+
+
+def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[FakeCamera] = []
+
+    @contextmanager
+    def fresh(source: str, device: str) -> Iterator[FakeCamera]:
+        del source, device
+        opened.append(FakeCamera(frames(3)))
+        yield opened[-1]
+
+    monkeypatch.setattr("facelatch_training.collect.open_camera", fresh)
+    monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
+    command = ["collect", "ann", "--out", str(tmp_path / "people")]
+    outcome = CliRunner().invoke(commands, command, input="n\ny\n")
+    assert outcome.exit_code == 0, outcome.output
+    assert len(opened) == 2
+    assert [f"{name}: kept" in outcome.output for name in ROUNDS] == [True, False, True]
+    assert f"missing: {ROUNDS[1]}" in outcome.output
+
+
+def test_what_was_collected_is_for_its_owner_alone(tmp_path: Path) -> None:
+    collect_pictures("ann", range(3), tmp_path)
+    assert (tmp_path / "people" / "ann").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "people" / "ann-preview.png").stat().st_mode & 0o777 == 0o600
 
 
 def straight_look(folder: Path, round_number: int, lit: Image) -> None:

@@ -107,10 +107,11 @@ def collect(
     folder = out / clean_name(name)
     finder = open_finder(kind, finder_model, 0.6 if finder_score is None else finder_score)
     rounds = work.ROUNDS if ask and source != "files" else work.ROUNDS[:1]
-    with work.open_camera(source, device) as camera:
-        for number, round_name in enumerate(rounds):
-            if number:
-                click.confirm(f"Next: {round_name}. Ready?", default=True, abort=True)
+    for number, round_name in enumerate(rounds):
+        if number and not click.confirm(f"Next: {round_name}. Ready? (n leaves it out)", default=True):
+            continue
+        # Opened anew: a camera that waited would begin with a picture of before.
+        with work.open_camera(source, device) as camera:
             done = work.collect_round(
                 camera,
                 finder,
@@ -120,10 +121,9 @@ def collect(
                 min_interval_seconds=0.0 if source == "files" else work.MIN_INTERVAL_SECONDS,
                 say=lambda line: click.echo(f"\r{line:<78}", nl=False),
             )
-            click.echo(
-                f"\n{round_name}: kept {done.kept} crops"
-                + (f"; missing: {done.missing}" if done.missing else "")
-            )
+        click.echo(
+            f"\n{round_name}: kept {done.kept} crops" + (f"; missing: {done.missing}" if done.missing else "")
+        )
     for missing in work.still_missing(folder):
         click.echo(f"missing: {missing}")
 

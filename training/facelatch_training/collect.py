@@ -120,10 +120,10 @@ def collect_round(
 ) -> Collected:
     """Captures until nothing is missing, the source ends or `timeout_seconds` of frames have passed.
 
-    Writes aligned crops as PNG into `folder`/anchors (straight looks) and `folder`/positives, and beside
-    `folder` what the camera sees, as `NAME-preview.png`. Crops of an earlier run of this round count and are
-    not touched. Raises CameraError, and InputError for a folder in a git checkout or a full disk; what was
-    written stays.
+    Writes aligned crops as PNG into `folder` (0700), straight looks into its `anchors`, others into its
+    `positives`, and beside it what the camera sees, as `NAME-preview.png` (0600). Crops of an earlier run of
+    this round count and are not touched. Raises CameraError, and InputError for a folder in a git checkout or
+    a full disk; what was written stays.
     """
     preview = folder.with_name(folder.name + "-preview.png")  # inside it would be taken for a portrait
     keep_out_of_git(folder)
@@ -149,6 +149,7 @@ def collect_round(
             if kind is not None:
                 guide.keep(kind)
                 last = frame.captured
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 place = folder / ("anchors" if kind == "straight" else "positives")
                 write_png(place / f"{label}-{kind}-{free + frame.number:06d}.png", crop)
         say(f"{guide.sentence()}{'; ' + advice if advice else ''}")
@@ -210,6 +211,7 @@ def write_preview(frame: Frame, faces: Sequence[Face], sentence: str, path: Path
         mirrored, sentence, (8, mirrored.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 0), 2
     )
     write_png(path, mirrored)
+    path.chmod(0o600)
 
 
 @contextmanager

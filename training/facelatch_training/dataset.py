@@ -242,7 +242,7 @@ def load_crops(index: CropIndex, cache: Path, mark: str) -> CropArray:
 
     Raises InputError when the disk cannot hold it, and as `iterate_shard`; no half-made file stays.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = cache / f"crops-{mark[:16]}.npy"
     if not path.is_file():
         partial = path.with_suffix(".partial")

@@ -55,7 +55,7 @@ class ShardWriter:
 
     def __enter__(self) -> ShardWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
+        self._partial.mkdir(mode=0o700, parents=True)
         return self
 
     def add(self, crop: Image, *, identity: str, source: str, family: str, data: bytes | None = None) -> None:
