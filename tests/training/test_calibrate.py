@@ -219,6 +219,14 @@ def test_a_rate_too_small_for_the_data_is_not_met() -> None:
     assert any("visits of strangers" in why for why in found.unmet)
 
 
+def test_more_visits_by_the_same_few_people_do_not_tell_more() -> None:
+    crops, names = coloured(40, 4)
+    wanted = TARGETS.model_copy(update={"far_per_attempt": 0.002, "households": 450})
+    found = calibrate(ColourVerifier(), crops, names, data="d", targets=wanted)
+    assert found.rates["far_per_attempt"].comparisons >= 10 / 0.002
+    assert any("different visits of strangers" in why for why in found.unmet)
+
+
 def test_rates_that_do_not_hold_on_the_other_half_are_not_met() -> None:
     """Half B are people who all look alike."""
     crops, names = coloured(40, 4)

@@ -155,12 +155,14 @@ def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
 
 def _unsupported(impostors: int, rates: dict[str, Rate], wanted: Targets) -> list[str]:
     """Targets too small for so little data: nobody would notice if they were missed."""
-    visits = rates["far_per_attempt"].comparisons
+    far = rates["far_per_attempt"]
+    # However many visits are simulated, so many galleries' worth of different pairs are there to be seen.
+    visits = min(far.comparisons, far.identities * (far.identities - 1) // wanted.enrolled)
     return [
         f"{target:g} cannot be told from {count} {what}: {math.ceil(_MIN_ERRORS / target)} are needed"
         for target, count, what in (
             (wanted.fmr, impostors, "impostor comparisons"),
-            (wanted.far_per_attempt, visits, "visits of strangers"),
+            (wanted.far_per_attempt, visits, "different visits of strangers"),
         )
         if target * count < _MIN_ERRORS
     ]
