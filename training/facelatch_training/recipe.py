@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from facelatch.config import Config, shipped_file
 from facelatch.errors import ConfigError
@@ -163,10 +164,15 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise ConfigError(
-            f"{path}: " + "; ".join(faults), hint="config/training.toml explains every key"
-        ) from error
+        faults = "; ".join(_in_words(fault) for fault in error.errors())
+        raise ConfigError(f"{path}: {faults}", hint="config/training.toml explains every key") from error
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    """Key, value and rule."""
+    key = ".".join(map(str, fault["loc"]))
+    value = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
+    return f"{key}{value}: {fault['msg']}"
 
 
 def tiny_recipe() -> Recipe:
