@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -50,6 +50,8 @@ class Chain:
     """A model to fine-tune."""
     finder: Finder | None = None
     """None: the sources are aligned crops."""
+    options: Options = field(default_factory=Options)
+    """Of `prepare`; a toy has its own."""
 
     @property
     def toy(self) -> bool:
@@ -110,6 +112,7 @@ def _same_as_before(chain: Chain, recipe: Recipe) -> None:
         "sources": [str(source.resolve()) for source in chain.sources],
         "recipe_sha256": recipe_hash(recipe),
         "init": None if chain.initial is None else str(chain.initial.resolve()),
+        "about_data": chain.about_data,
     }
     path = chain.out / "chain.json"
     if not path.is_file():
@@ -118,7 +121,7 @@ def _same_as_before(chain: Chain, recipe: Recipe) -> None:
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     for key, value in wanted.items():
-        if found.get(key) != value:
+        if found.get(key, value) != value:  # a chain from before a key was kept goes on without it
             raise InputError(
                 f"{path}: {key} is {found.get(key) or 'nothing'}, this time it is {value or 'nothing'}",
                 hint="choose another --out, or remove that folder to begin anew",
@@ -131,7 +134,7 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
         say(f"prepare: {data} is there already")
         return data
     sources: Sequence[Path] = chain.sources
-    options = Options()
+    options = chain.options
     if chain.toy:
         say(f"prepare: no data given, drawing {DRAWN_PEOPLE} people. THE MODEL WILL OPEN NO DOOR.")
         sources = [draw_people(chain.out / "drawn-people")]

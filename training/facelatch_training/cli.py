@@ -145,7 +145,7 @@ def export(
     click.echo(f"saved {target}")
 
 
-for _option in reversed(TARGET_OPTIONS):
+for _option in TARGET_OPTIONS:
     _option(export)
 
 for command in (collect, prepare, evaluate, calibrate, report, all_, finder):

@@ -8,17 +8,20 @@ import click
 
 from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
 
+PREPARE_OPTIONS = (
+    click.option(
+        "--validation", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of families."
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the split."),
+    click.option("--families", type=FILE, help="A csv with the columns identity and family."),
+    click.option("--keep-singles", is_flag=True, help="Keep people with one picture, as strangers."),
+    click.option("--skip-unreadable", is_flag=True, help="Leave damaged pictures out instead of stopping."),
+)
+
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
 @click.option("--out", type=ANY, required=True, help="New folder for faces.csv and the shards.")
-@click.option(
-    "--validation", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of families."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
-@click.option("--families", type=FILE, help="A csv with the columns identity and family.")
-@click.option("--keep-singles", is_flag=True, help="Keep people with one picture, as strangers.")
-@click.option("--skip-unreadable", is_flag=True, help="Leave damaged pictures out instead of stopping.")
 def prepare(
     sources: tuple[Path, ...],
     out: Path,
@@ -128,6 +131,8 @@ def collect(
         click.echo(f"missing: {missing}")
 
 
-for _option in reversed(FINDER_OPTIONS):
+for _option in PREPARE_OPTIONS:
+    _option(prepare)
+for _option in FINDER_OPTIONS:
     _option(prepare)
     _option(collect)

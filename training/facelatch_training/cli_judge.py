@@ -248,7 +248,7 @@ def calibration_table(found: Calibration) -> str:
     return "\n".join(lines)
 
 
-for _option in reversed(FINDER_OPTIONS):
+for _option in FINDER_OPTIONS:
     _option(evaluate)
-for _option in reversed(TARGET_OPTIONS):
+for _option in TARGET_OPTIONS:
     _option(calibrate)

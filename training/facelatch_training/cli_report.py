@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from facelatch.errors import InputError
+from facelatch_training.cli_data import PREPARE_OPTIONS
 from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
 
 
@@ -54,6 +55,11 @@ def all_(
     teacher: Path | None,
     initial: Path | None,
     about_data: str | None,
+    validation: float,
+    seed: int,
+    families: Path | None,
+    keep_singles: bool,
+    skip_unreadable: bool,
     kind: str,
     finder_model: Path | None,
     finder_score: float | None,
@@ -66,6 +72,7 @@ def all_(
     """
     from facelatch_training.chain import TOY, Chain, run_all
     from facelatch_training.cropping import PREPARE_SCORE, open_finder
+    from facelatch_training.prepare import Options
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
     if sources and about_data is None:
@@ -78,7 +85,8 @@ def all_(
         finder = open_finder(kind, finder_model, score)
     recipe = load_recipe(recipe_file or shipped_recipe()) if sources or recipe_file else None
     about = about_data if sources and about_data else TOY
-    chain = Chain(out, sources, about, recipe, teacher, initial, finder)
+    options = Options(validation, seed, keep_singles, skip_unreadable, families)
+    chain = Chain(out, sources, about, recipe, teacher, initial, finder, options)
     findings = run_all(chain, say=click.echo)
     click.echo(
         f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"
@@ -87,5 +95,5 @@ def all_(
         click.echo("This model opens no door: it was trained on drawn people.")
 
 
-for _option in reversed(FINDER_OPTIONS):
+for _option in (*PREPARE_OPTIONS, *FINDER_OPTIONS):
     _option(all_)
