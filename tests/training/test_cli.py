@@ -149,7 +149,8 @@ def test_prepare_on_a_full_disk_says_so_and_leaves_nothing_half_made(tmp_path: P
         for number in (0, 10):
             write(tmp_path / "people" / f"p{person}" / f"{number}.png", person, number)
     out = tmp_path / "made" / "set"
-    no_room = ("sh", "-c", 'ulimit -f 4 && exec "$@"', "sh")  # no file may grow beyond a few blocks
+    # No file may grow beyond a few blocks; Python's own caches of modules would be cut, too.
+    no_room = ("sh", "-c", 'ulimit -f 4 && PYTHONDONTWRITEBYTECODE=1 exec "$@"', "sh")
     shown = run("prepare", str(tmp_path / "people"), "--out", str(out), "--aligned", under=no_room)
     assert shown.returncode == InputError.exit_code
     assert "facelatch-train: " in shown.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
@@ -113,6 +113,7 @@ def _same_as_before(chain: Chain, recipe: Recipe) -> None:
         "recipe_sha256": recipe_hash(recipe),
         "init": None if chain.initial is None else str(chain.initial.resolve()),
         "about_data": chain.about_data,
+        "prepare": json.loads(json.dumps(asdict(chain.options), default=str)),
     }
     path = chain.out / "chain.json"
     if not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -164,7 +165,8 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"facelatch-train: {where}{error.strerror or error}", err=True)
-        click.echo("  is the disk full, or the folder read-only? What was finished before is kept", err=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            click.echo("  is the disk full, or the folder read-only? What was finished before is kept", err=True)
         sys.exit(InputError.exit_code)
 
 

@@ -119,7 +119,7 @@ class Stage:
         if mean_over_workers(np.array([float(step)]))[0] != step:
             raise TrainingError(
                 f"{self.name} stage: this worker's checkpoint is of step {step}, another's is not",
-                hint=f"copy one worker's {self.name}.npz and {self.name}.csv into the folders of the others",
+                hint="copy all *.npz and *.csv of one worker into the folders of the others",
             )
 
     def _set_rate(self, state: dict[str, Any]) -> None:

@@ -141,11 +141,11 @@ def model_card(found: Findings) -> str:
 def _evaluation_lines(found: Findings) -> list[str]:
     judged = found.evaluation
     lines = [
-        "## On people it has never seen" if found.unseen else "## On validation people",
+        "## On people kept from its training" if found.unseen else "## On validation people",
         "",
         f"{judged.protocol}: {judged.pictures} pictures of {judged.identities} identities, "
         f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, "
-        + ("none of them trained on" if found.unseen else "**maybe trained on: the run's crop set was another**")
+        + ("none of them trained on in its run" if found.unseen else "**maybe trained on: the model does not tell**")
         + (
             f"; accuracy on {judged.fold_pairs:,} balanced pairs in {judged.folds} folds"
             if judged.folds

@@ -151,7 +151,8 @@ def _refuse_another(run: Path, about: dict[str, Any]) -> None:
 
 def _claim(run: Path, about: dict[str, Any]) -> None:
     run.mkdir(parents=True, exist_ok=True)
-    (run / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    if not (run / ABOUT).is_file():
+        (run / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _epochs_done(run: Path) -> int:
