@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facelatch.errors import InputError
-from facelatch.manifest import Manifest, Rate, load_manifest
+from facelatch.manifest import Manifest, load_manifest
 from facelatch.ports import Verifier
 from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import Evaluation, evaluate
@@ -128,7 +128,7 @@ def model_card(found: Findings) -> str:
         "",
         *_evaluation_lines(found),
         *_slice_lines(found),
-        *_rate_lines(manifest.rates),
+        *_rate_lines(manifest),
         *_recipe_lines(found.recipe),
         "## Known limits",
         "",
@@ -198,8 +198,11 @@ def _slice_lines(found: Findings) -> list[str]:
     return [*lines, ""]
 
 
-def _rate_lines(rates: dict[str, Rate]) -> list[str]:
-    lines = ["## Calibrated rates in the manifest", ""]
+def _rate_lines(manifest: Manifest) -> list[str]:
+    lines, rates = ["## Calibrated rates in the manifest", ""], manifest.rates
+    asked = manifest.extra.get("calibration", {}).get("targets")
+    if asked:
+        lines += ["Asked for: " + ", ".join(f"{name} {value:g}" for name, value in asked.items()) + ".", ""]
     if not rates:
         return [*lines, "None yet: run `facelatch-train calibrate`.", ""]
     lines += ["| rate | value | interval | identities | comparisons | data |", "|---|---|---|---|---|---|"]
