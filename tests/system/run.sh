@@ -5,7 +5,8 @@
 #   sudo sh tests/system/run.sh [PYTEST OPTIONS]        after tests/run.sh, whose .venv it uses
 #
 # Says what is missing and ends well where they cannot run: without root, systemd, overlayfs, or apt's packages.
-# First those of the Pi's camera stack (camera/run.sh), in a trixie root of their own. aarch64/run.sh is started by hand.
+# First those of the Pi's camera stack (camera/run.sh), in a trixie root of their own, then training under JAX (backends).
+# aarch64/run.sh is started by hand.
 # Installs what is missing by apt: for the virtual machine QEMU, a compiler and kernel headers.
 # FACELATCH_VM_TESTS=no leaves the virtual machine out, whose processor is emulated: it takes a quarter of an hour.
 # FACELATCH_PATIENCE (6) is by how much this machine may be slower than an idle one.

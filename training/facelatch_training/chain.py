@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -107,13 +107,13 @@ def _recipe(chain: Chain, say: Callable[[str], None]) -> Recipe:
 
 
 def _same_as_before(chain: Chain, recipe: Recipe) -> None:
-    """Raises InputError when `chain.out` was begun with other people or another recipe."""
+    """Raises InputError when `chain.out` was begun with other people, another recipe or otherwise."""
     wanted = {
         "sources": [str(source.resolve()) for source in chain.sources],
         "recipe_sha256": recipe_hash(recipe),
         "init": None if chain.initial is None else str(chain.initial.resolve()),
         "about_data": chain.about_data,
-        "prepare": json.loads(json.dumps(asdict(chain.options), default=str)),
+        "prepare": repr(chain.options),
     }
     path = chain.out / "chain.json"
     if not path.is_file():
@@ -152,10 +152,9 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
     if target.is_file() and target.with_suffix(".json").is_file():
         say(f"fit, export, calibrate: {target} is there already")
         return target
-    import keras
-
     from facelatch_training.dataset import RowsOf
-    from facelatch_training.export import Origin, about_model, export
+    from facelatch_training.export import about_model, export, origin_of
+    from facelatch_training.network import load_siamese
     from facelatch_training.workflow import load_material, make_material_yardstick, train
 
     say("fit")
@@ -166,11 +165,11 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
     cv2.setNumThreads(threads)
     say("export: one int8 file, tried in every TFLite runtime there is")
     export(
-        keras.saving.load_model(outcome.model, compile=False),
+        load_siamese(outcome.model),
         RowsOf(material.crops, material.train),
         make_material_yardstick(material),
         target,
-        about_model(Origin(recipe, recipe_hash(recipe), material.mark), chain.about_data),
+        about_model(origin_of(outcome.model, None), chain.about_data),
         recipe.seed,
         lambda draft: _calibrated(chain, draft, data, recipe.calibration, say),
     )

@@ -12,6 +12,7 @@ import click
 from facelatch.errors import FacelatchError, InputError
 from facelatch_training.cli_data import collect, prepare
 from facelatch_training.cli_judge import (
+    EXISTING_FILE,
     TARGET_OPTIONS,
     calibrate,
     calibration_table,
@@ -23,7 +24,6 @@ from facelatch_training.cli_report import all_, report
 from facelatch_training.finder.cli import finder
 
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
 
@@ -166,7 +166,9 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"facelatch-train: {where}{error.strerror or error}", err=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
-            click.echo("  is the disk full, or the folder read-only? What was finished before is kept", err=True)
+            click.echo(
+                "  is the disk full, or the folder read-only? What was finished before is kept", err=True
+            )
         sys.exit(InputError.exit_code)
 
 

@@ -8,7 +8,7 @@ import click
 
 from facelatch.errors import InputError
 from facelatch_training.cli_data import PREPARE_OPTIONS
-from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
+from facelatch_training.cli_judge import ANY, EXISTING_FILE, FILE, FINDER_OPTIONS, FOLDER
 
 
 @click.command()
@@ -44,7 +44,7 @@ def report(
 @click.option(
     "--init",
     "initial",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=EXISTING_FILE,
     help="Fine-tune this siamese.keras instead of training anew.",
 )
 @click.option("--about-data", help="One sentence for the manifest: the data and its terms (with SOURCES).")

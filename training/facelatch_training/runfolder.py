@@ -198,8 +198,13 @@ def _file_mark(file: Path | None) -> dict[str, str] | None:
     """What tells a file from another that may carry its name later."""
     if file is None:
         return None
+    return {"file": file.name, "sha256": file_sha256(file)}
+
+
+def file_sha256(file: Path) -> str:
+    """What a file is known by, wherever it lies and whatever it is called."""
     with file.open("rb") as stream:
-        return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _content(value: Any) -> str:

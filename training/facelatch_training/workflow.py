@@ -4,7 +4,6 @@ model.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,7 @@ from facelatch_training.network import (
 from facelatch_training.pairs import PairSampler
 from facelatch_training.plots import keep_out_of_git
 from facelatch_training.recipe import Recipe
-from facelatch_training.runfolder import RunFolder, TrainingError, replacing
+from facelatch_training.runfolder import RunFolder, TrainingError, file_sha256, replacing
 from facelatch_training.teacher import EMBEDDING_SIZE, Embeddings, Teacher, make_morphs, teacher_weights
 from facelatch_training.validation import Yardstick, make_yardstick
 
@@ -229,8 +228,7 @@ def _teach(material: Material, cache: Path, weights: Path) -> Embeddings:
 
 def _short(weights: Path) -> str:
     """What the answers of a teacher with these weights are kept under."""
-    with weights.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:8]
+    return file_sha256(weights)[:8]
 
 
 def _metric_data(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from facelatch.errors import InputError
 from facelatch_training.finder.recipe import Fit, Recipe, Refine
+from facelatch_training.runfolder import file_sha256
 
 LAST = "last.keras"
 ABOUT = "run.json"
@@ -67,7 +67,7 @@ def about(recipe: Recipe, fingerprint: str, start: Path | None) -> dict[str, Any
     """What a run is of: its recipe, the data with this fingerprint, the weights it begins with."""
     said = {"recipe_sha256": recipe.sha256, "data": fingerprint, "recipe": recipe.model_dump()}
     if start is not None:
-        said["start_sha256"] = hashlib.sha256(start.read_bytes()).hexdigest()
+        said["start_sha256"] = file_sha256(start)
     return said
 
 
