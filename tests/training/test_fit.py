@@ -28,7 +28,7 @@ from facelatch_training.dataset import RowsOf  # noqa: E402
 from facelatch_training.distributed import fit_round, forget_step  # noqa: E402
 from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
 from facelatch_training.made_faces import write_crop_set  # noqa: E402
-from facelatch_training.metric import MetricBatches, MetricData  # noqa: E402
+from facelatch_training.metric import MetricBatches  # noqa: E402
 from facelatch_training.network import (  # noqa: E402
     build_core,
     build_head,
@@ -38,6 +38,7 @@ from facelatch_training.network import (  # noqa: E402
 )
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
 from facelatch_training.runfolder import RunFolder, TrainingError  # noqa: E402
+from facelatch_training.samples import MetricData  # noqa: E402
 from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402
 
 
@@ -121,36 +122,6 @@ def almost_no_space(room: int = 64) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_the_stream_depends_on_the_seed_and_the_step_alone(material: Material) -> None:
-    recipe = short(8)
-    data = metric_data(material)
-    whole = MetricBatches(data, recipe, 0, 6)
-    tail = MetricBatches(data, recipe, 4, 2)
-    (first, _), (second, _) = whole[4], tail[0]
-    assert np.array_equal(first["image"], second["image"])
-    assert np.array_equal(first["label"], second["label"])
-    other = MetricBatches(data, recipe.model_copy(update={"seed": 8}), 4, 2)
-    assert not np.array_equal(other[0][0]["image"], first["image"])
-
-
-def test_one_pass_of_the_stream_shows_every_crop_once(material: Material) -> None:
-    data = metric_data(material)
-    batches = MetricBatches(data, short(8), 0, 1)
-    seen = [batches.sample(position)[0] for position in range(len(data.crops))]
-    assert sorted(seen) == sorted(data.labels.tolist())
-
-
-def test_a_streamed_pass_visits_one_shard_after_the_other(material: Material) -> None:
-    data = metric_data(material)
-    shards = np.array([material.index.shards[row] == "faces-01.tar" for row in material.train]).astype(
-        np.int64
-    )
-    streamed = MetricData(data.crops, data.labels, None, data.morphs, None, shards)
-    order = MetricBatches(streamed, short(8), 0, 1)._order(0)
-    assert np.count_nonzero(np.diff(shards[order])) == 1
-    assert sorted(order) == list(range(len(data.crops)))
 
 
 def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:

@@ -26,16 +26,23 @@ CENTRE = CROP_SIZE / 2
 
 def augment(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> CropArray:
     """One training sample: alignment error, light, and for the unlucky half some of TROUBLES."""
+    return augment_and_tell(crop, rng, recipe)[0]
+
+
+def augment_and_tell(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> tuple[CropArray, bool]:
+    """One training sample, and whether it is spoilt: in trouble or grey."""
     crop = misalign(crop, rng, recipe)
     if rng.random() < recipe.flip:
         crop = np.asarray(cv2.flip(crop, 1), np.uint8)
     crop = relight(crop, rng, spread=0.15)
-    if rng.random() >= recipe.mild:
+    troubled = rng.random() >= recipe.mild
+    if troubled:
         for number in rng.choice(len(TROUBLES), size=1 + int(rng.random() < 0.4), replace=False):
             crop = TROUBLES[number](crop, rng)
-    if rng.random() < recipe.grey:
+    greyed = rng.random() < recipe.grey
+    if greyed:
         crop = grey(crop, rng)
-    return crop
+    return crop, troubled or greyed
 
 
 def misalign(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> CropArray:

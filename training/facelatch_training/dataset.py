@@ -236,9 +236,24 @@ def iterate_files(index: CropIndex, shard: str) -> Iterator[tuple[int, bytes]]:
         )
 
 
-def load_crops(index: CropIndex, cache: Path, mark: str) -> CropArray:
-    """All crops as one uint8 array (N, 112, 112, 3), mapped from a cache file that is made once per
-    fingerprint.
+class MappedCrops:
+    """The crops (N, 112, 112, 3) in a NumPy file, read as needed; a copy in another process maps the same file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._array = path, np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, number: int, /) -> CropArray:
+        return np.asarray(self._array[number])
+
+    def __reduce__(self) -> tuple[type[MappedCrops], tuple[Path]]:
+        return MappedCrops, (self._path,)
+
+
+def load_crops(index: CropIndex, cache: Path, mark: str) -> MappedCrops:
+    """All crops, mapped from a cache file that is made once per fingerprint.
 
     Raises InputError when the disk cannot hold it, and as `iterate_shard`; no half-made file stays.
     """
@@ -255,7 +270,7 @@ def load_crops(index: CropIndex, cache: Path, mark: str) -> CropArray:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-    return np.asarray(np.load(path, mmap_mode="r"))
+    return MappedCrops(path)
 
 
 def _map_new(path: Path, shape: tuple[int, ...]) -> Any:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,13 +21,16 @@ import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
+from facelatch_training.batch_makers import Batch, batch_makers
 from facelatch_training.dataset import Crops
 from facelatch_training.distributed import fit_round, forget_step, mean_over_workers
-from facelatch_training.metric import MetricBatches, MetricData, build_metric_model
+from facelatch_training.live_teacher import LiveTeacher
+from facelatch_training.metric import MetricBatches, build_metric_model
 from facelatch_training.network import REGISTERED, build_core, core_of
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder, TrainingError
+from facelatch_training.samples import MetricData, Samples
 from facelatch_training.siamese import PairBatches, build_siamese_model, thaw
 from facelatch_training.validation import Yardstick
 
@@ -166,29 +170,46 @@ def fit_metric(
     *,
     finish_in: int | None = None,
     start: keras.Model | None = None,
+    teacher: Path | None = None,
 ) -> keras.Model:
     """Train the core of the tower, or go on training it, and return it.
 
     `finish_in`: start the decay now and end after so many more steps; it counts once, however often the run
-    is resumed. `start`: a core of the same shape whose weights a new run begins with.
+    is resumed. `start`: a core of the same shape whose weights a new run begins with. `teacher`: folder of the
+    reference network, for a recipe whose teacher answers live.
     """
     keras.utils.set_random_seed(recipe.seed)
+    live = None
     with _precision(recipe.metric.precision):
         core = build_core(recipe.tower)
+        if recipe.metric.live_teacher and teacher is not None:
+            live = LiveTeacher(teacher, name="live_teacher")
     if start is not None:
         core.set_weights(start.get_weights())
-    model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres())
-    Stage(
-        "metric",
-        model,
-        recipe.metric,
-        batches=lambda first, steps: MetricBatches(data, recipe, first, steps),
-        figures=lambda: yardstick.measure(embed(core, yardstick.crops)),
-        images_per_step=recipe.metric.batch,
-    ).fit(run, finish_in=finish_in)
+    model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres(), live)
+    samples = Samples(data, recipe)
+    with _makers(samples, recipe) as make:
+        Stage(
+            "metric",
+            model,
+            recipe.metric,
+            batches=lambda first, steps: MetricBatches(samples, recipe, first, steps, make),
+            figures=lambda: yardstick.measure(embed(core, yardstick.crops)),
+            images_per_step=recipe.metric.batch,
+        ).fit(run, finish_in=finish_in)
     exact = build_core(recipe.tower)
     exact.set_weights(core.get_weights())
     return exact
+
+
+@contextmanager
+def _makers(samples: Samples, recipe: Recipe) -> Iterator[Callable[[int], Batch] | None]:
+    """What makes batches in processes, None when the recipe does without them."""
+    if not recipe.processes:
+        yield None
+        return
+    with batch_makers(samples, recipe.metric.batch, recipe.workers) as makers:
+        yield makers.make
 
 
 @contextmanager

@@ -5,100 +5,48 @@ Everything here touches only `keras`, `keras.ops` and NumPy, so it runs on Tenso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import layers, ops
 
-from facelatch_training.augment import augment
-from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.batch_makers import Batch
+from facelatch_training.dataset import CROP_SIZE
 from facelatch_training.network import REGISTERED
 from facelatch_training.recipe import MetricRecipe, Recipe
+from facelatch_training.samples import Samples
 from facelatch_training.teacher import Embeddings
 
 
-@dataclass(frozen=True)
-class MetricData:
-    """What the metric stage learns from: crops (N, 112, 112, 3), labels (N,) from 0, teacher embeddings (N,
-    D) or None, and morphs (M, 112, 112, 3), which have a teacher embedding and no name."""
-
-    crops: Crops
-    labels: npt.NDArray[np.int64]
-    teacher: Embeddings | None
-    morphs: CropArray
-    morph_teacher: Embeddings | None
-    shards: npt.NDArray[np.int64] | None = None
-    """Shard number of each crop (N,) when crops are to be visited shard by shard; else None."""
-
-    def centres(self) -> Embeddings | None:
-        """The teacher's mean embedding per identity (C, D), unit length."""
-        if self.teacher is None:
-            return None
-        sums = np.zeros((int(self.labels.max()) + 1, self.teacher.shape[1]), np.float32)
-        np.add.at(sums, self.labels, self.teacher)
-        return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), np.float32)
-
-
 class MetricBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches `first_step` to `first_step + steps` of an endless stream that is a function of the seed alone.
+    """Batches `first_step` to `first_step + steps` of the stream, made by `make` or here, in threads."""
 
-    Sample p of the stream is drawn from pass p // N over the shuffled crops; a share of the samples is
-    replaced by morphs. Because nothing depends on how far a process got, a resumed run sees exactly what an
-    uninterrupted sees.
-    """
-
-    def __init__(self, data: MetricData, recipe: Recipe, first_step: int, steps: int) -> None:
-        super().__init__(workers=recipe.workers, max_queue_size=4)
-        self._data, self._recipe, self._first, self._steps = data, recipe, first_step, steps
-        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+    def __init__(
+        self,
+        samples: Samples,
+        recipe: Recipe,
+        first_step: int,
+        steps: int,
+        make: Callable[[int], Batch] | None = None,
+    ) -> None:
+        super().__init__(workers=recipe.workers, max_queue_size=2 * recipe.workers)
+        self._samples, self._size, self._first, self._steps = samples, recipe.metric.batch, first_step, steps
+        self._make = make or self._make_here
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        size = self._recipe.metric.batch
-        start = (self._first + number) * size
-        width = self._recipe.tower.core
-        images = np.empty((size, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-        labels = np.full((size, 1), -1, np.int32)
-        teacher = np.zeros((size, width), np.float32)
-        for slot in range(size):
-            labels[slot, 0], images[slot], target = self.sample(start + slot)
-            if target is not None:
-                teacher[slot] = target
-        nothing = np.zeros((size, 1), np.float32)
+        images, labels, teacher = self._make(self._first + number)
+        nothing = np.zeros((len(images), 1), np.float32)
         inputs = {"image": images, "label": labels, "teacher": teacher}
         return inputs, {"distill": nothing, "margin": nothing}
 
-    def sample(self, position: int) -> tuple[int, CropArray, Embeddings | None]:
-        """Sample `position` of the stream: (label or -1, augmented crop, teacher embedding of the clean
-        crop).
-        """
-        data = self._data
-        rng = np.random.default_rng([self._recipe.seed, position])
-        if len(data.morphs) and rng.random() < self._recipe.metric.morph_share:
-            row = int(rng.integers(len(data.morphs)))
-            label, crop, teacher = -1, data.morphs[row], data.morph_teacher
-        else:
-            turn, place = divmod(position, len(data.crops))
-            row = int(self._order(turn)[place])
-            label, crop, teacher = int(data.labels[row]), data.crops[row], data.teacher
-        target = None if teacher is None else teacher[row]
-        return label, augment(crop, rng, self._recipe.augment), target
-
-    def _order(self, turn: int) -> npt.NDArray[np.int64]:
-        if turn not in self._orders:
-            rng = np.random.default_rng([self._recipe.seed, 0x6F72646572, turn])
-            order = rng.permutation(len(self._data.crops))
-            shards = self._data.shards
-            if shards is not None:
-                place = rng.permutation(int(shards.max()) + 1)
-                order = order[np.argsort(place[shards[order]], kind="stable")]
-            self._orders[turn] = order
-        return self._orders[turn]
+    def _make_here(self, number: int) -> Batch:
+        images = np.empty((self._size, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        return images, *self._samples.batch(number, images)
 
 
 @REGISTERED
@@ -151,17 +99,39 @@ class CosineGap(layers.Layer):  # type: ignore[misc]
         return (embedding_shape[0], 1)
 
 
+@REGISTERED
+class KnownOr(layers.Layer):  # type: ignore[misc]
+    """Rows of the first (B, D), and of the second (B, D) where the first has only zeros."""
+
+    def call(self, known: Any, other: Any) -> Any:
+        """(B, D)."""
+        return ops.where(ops.any(known != 0, axis=-1, keepdims=True), known, other)
+
+    def compute_output_shape(self, known_shape: Any, other_shape: Any) -> Any:
+        """(B, D)."""
+        del other_shape
+        return known_shape
+
+
 def build_metric_model(
-    tower: keras.Model, recipe: MetricRecipe, classes: int, centres: Embeddings | None
+    tower: keras.Model,
+    recipe: MetricRecipe,
+    classes: int,
+    centres: Embeddings | None,
+    live_teacher: layers.Layer | None = None,
 ) -> Any:
-    """A model of image, label and teacher whose two outputs *are* the losses, compiled and ready to fit."""
+    """A model of image, label and teacher whose two outputs *are* the losses, compiled and ready to fit.
+
+    `live_teacher` answers for every image whose row of `teacher` is zeros.
+    """
     width = int(tower.output.shape[-1])
     image = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype="uint8", name="image")
     label = keras.Input((1,), dtype="int32", name="label")
     teacher = keras.Input((width,), name="teacher")
     embedding = tower(image)
     softmax = MarginSoftmax(classes, recipe.margin, recipe.scale, name="margin")
-    outputs = {"distill": CosineGap(name="distill")(embedding, teacher), "margin": softmax(embedding, label)}
+    target = teacher if live_teacher is None else KnownOr(dtype="float32")(teacher, live_teacher(image))
+    outputs = {"distill": CosineGap(name="distill")(embedding, target), "margin": softmax(embedding, label)}
     model = keras.Model({"image": image, "label": label, "teacher": teacher}, outputs, name="metric")
     if centres is not None:
         softmax.centres.assign(centres)

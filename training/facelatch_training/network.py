@@ -175,30 +175,32 @@ class MeanOfSides(layers.Layer):  # type: ignore[misc]
         return (None if count is None else count // 2, *both_shape[1:])
 
 
-def widen_tower(core: keras.Model, width: int) -> keras.Model:
-    """The tower of the Siamese network: the core's embedding of a crop and its mirror image, in `width`
-    dimensions, unit length.
-
-    A mirrored face is the same person, and two answers are better than one: on the validation people 2.4
-    points of TAR at FAR 1e-3 for twice the arithmetic and the same weights.
+def widen_tower(core: keras.Model, width: int, *, mirror: bool = False) -> keras.Model:
+    """The tower of the Siamese network: the core's embedding in `width` dimensions, unit length.
 
     The metric stage compares by angle, the Siamese head by L1 distance. Turned at random into three times as
     many dimensions the L1 distance follows the angle (measured on the teacher's embeddings: 1.5 points of TAR
     at FAR 1e-3 lost in 128 dimensions, 0.3 in 384). The turn keeps lengths and angles; training may change
     it.
+
+    With `mirror` the core looks at the mirror image, too, and the mean counts: twice the arithmetic for the same
+    weights. It was worth 2.4 points to a small core; the better a core, the less (0.4 to the teacher).
     """
     image = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype="uint8", name="image")
-    both = core(BothSides(name="both_sides")(image))
-    mean = UnitLength(name="unit_mean")(MeanOfSides(name="mean_of_sides")(both))
+    if mirror:
+        both = core(BothSides(name="both_sides")(image))
+        narrow = UnitLength(name="unit_mean")(MeanOfSides(name="mean_of_sides")(both))
+    else:
+        narrow = core(image)
     turn = keras.initializers.Orthogonal(seed=128)
     # The bias is for `centre_tower`.
-    wide = layers.Dense(width, kernel_initializer=turn, name="widen")(mean)
+    wide = layers.Dense(width, kernel_initializer=turn, name="widen")(narrow)
     return keras.Model(image, UnitLength(name="unit")(wide), name="tower")
 
 
 def before_turn(tower: keras.Model) -> keras.Model:
-    """Crops -> what a tower made by `widen_tower` turns and centres: unit means of both sides (B, core)."""
-    return keras.Model(tower.input, tower.get_layer("unit_mean").output, name="before_turn")
+    """Crops -> what a tower made by `widen_tower` turns and centres: unit vectors (B, core)."""
+    return keras.Model(tower.input, tower.get_layer("widen").input, name="before_turn")
 
 
 def centre_tower(tower: keras.Model, mean: Any) -> None:
@@ -271,9 +273,10 @@ def refuse_other_alignment(model: Path) -> None:
 
 def multiply_adds(tower: keras.Model) -> int:
     """Multiplications of one forward pass through the convolutions and dense layers of a tower made by
-    `widen_tower`, whose core looks at both sides.
+    `widen_tower`.
     """
-    return 2 * _multiply_adds(core_of(tower)) + _multiply_adds(tower)
+    sides = 2 if any(isinstance(layer, BothSides) for layer in tower.layers) else 1
+    return sides * _multiply_adds(core_of(tower)) + _multiply_adds(tower)
 
 
 def _multiply_adds(model: keras.Model) -> int:

@@ -34,6 +34,8 @@ class TowerRecipe(_Section):
     """Dimensions in which the metric stage compares by angle; a teacher must have as many."""
     embedding: int = Field(default=384, ge=8, le=512)
     """Dimensions in which the Siamese head compares by L1 distance."""
+    mirror: bool = False
+    """Whether the tower looks at the mirror image, too: twice the arithmetic."""
 
     @model_validator(mode="after")
     def _as_many(self) -> TowerRecipe:
@@ -78,6 +80,10 @@ class MetricRecipe(_Section):
     """Rate of what Muon leaves to AdamW (vectors, centres), relative to `rate`."""
     weight_decay: float = Field(default=0.02, ge=0)
     distill_weight: float = Field(default=10.0, ge=0)
+    live_teacher: bool = False
+    """Whether the teacher answers for the very picture the student sees, unless that was spoilt; else always for
+    the clean one.
+    """
     margin_weight: float = Field(default=1.0, ge=0)
     margin: float = Field(default=0.2, ge=0, lt=1)
     scale: float = Field(default=32.0, gt=0)
@@ -132,6 +138,8 @@ class Recipe(_Section):
     seed: int = Field(default=7, ge=0)
     workers: int = Field(default=2, ge=1)
     """Threads that prepare batches."""
+    processes: bool = False
+    """Whether the workers of the metric stage are processes: more than a few threads get in each other's way."""
     stream: bool = False
     """Read crops shard by shard from the tars instead of mapping one large cache file; no morphs then."""
     tower: TowerRecipe = TowerRecipe()
@@ -139,6 +147,12 @@ class Recipe(_Section):
     metric: MetricRecipe = MetricRecipe()
     siamese: SiameseRecipe = SiameseRecipe()
     calibration: Targets = Targets()
+
+    @model_validator(mode="after")
+    def _read_once(self) -> Recipe:
+        if self.processes and self.stream:
+            raise ValueError("processes = true does not go with stream = true: each process would read all shards")
+        return self
 
 
 def recipe_hash(recipe: Recipe) -> str:

@@ -1,8 +1,7 @@
 """The teacher: embeddings of the reference MobileFaceNet, and morphs that ask it about faces no one has.
 
-A good teacher is patient and consistent: it answers for the clean crop, whatever was done to the student's
-copy, and it answers for blends of two people too, which gives the student new points of the function it has
-to learn.
+A good teacher is patient and consistent: it answers for the clean crop, however the student's copy was spoilt,
+and it answers for blends of two people too, which gives the student new points of the function it has to learn.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -80,11 +80,19 @@ def _unit(vector: Embeddings) -> Embeddings:
 
 def morph(crops: Crops, first: int, second: int, rng: np.random.Generator) -> CropArray:
     """Blend two aligned crops: a face between two people, as sharp as they are where they agree."""
-    share = np.float32(rng.uniform(0.35, 0.65))
-    left, right = crops[first].astype(np.float32), crops[second].astype(np.float32)
+    share, right = float(rng.uniform(0.35, 0.65)), crops[second]
     if rng.random() < 0.5:
-        right = right[:, ::-1]
-    return np.asarray(np.rint(left * share + right * (1 - share)), dtype=np.uint8)
+        right = np.asarray(cv2.flip(right, 1), np.uint8)
+    return np.asarray(cv2.addWeighted(crops[first], share, right, 1 - share, 0), np.uint8)
+
+
+def graft(crops: Crops, first: int, second: int, rng: np.random.Generator) -> CropArray:
+    """Two aligned crops joined along a soft line somewhere through the face: one's eyes and the other's mouth."""
+    angle, offset = rng.uniform(0, 2 * np.pi), rng.normal(0, 14)
+    places = np.arange(CROP_SIZE, dtype=np.float32) - CROP_SIZE / 2
+    along = places[None] * np.float32(np.cos(angle)) + places[:, None] * np.float32(np.sin(angle))
+    share = 1 / (1 + np.exp((along - np.float32(offset)) / np.float32(rng.uniform(2, 8))))
+    return np.asarray(cv2.blendLinear(crops[first], crops[second], share, 1 - share), np.uint8)
 
 
 def make_morphs(crops: Crops, count: int, seed: int) -> CropArray:

@@ -24,7 +24,6 @@ from facelatch_training.dataset import (
 )
 from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
-from facelatch_training.metric import MetricData
 from facelatch_training.network import (
     before_turn,
     begin_core,
@@ -39,6 +38,7 @@ from facelatch_training.pairs import PairSampler
 from facelatch_training.plots import keep_out_of_git
 from facelatch_training.recipe import Recipe
 from facelatch_training.runfolder import RunFolder, TrainingError, file_sha256, replacing
+from facelatch_training.samples import MetricData
 from facelatch_training.teacher import EMBEDDING_SIZE, Embeddings, Teacher, make_morphs, teacher_weights
 from facelatch_training.validation import Yardstick, make_yardstick
 
@@ -140,9 +140,9 @@ def _train(
         before = judge(siamese, yardstick)
     else:
         data = _metric_data(material, recipe, taught, cache, weights)
-        core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start)
+        core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start, teacher=teacher)
         width = recipe.tower.embedding
-        tower = widen_tower(core, width)
+        tower = widen_tower(core, width, mirror=recipe.tower.mirror)
         mean = embed(before_turn(tower), _some(crops, recipe.seed)).mean(axis=0)
         centre_tower(tower, mean_over_workers(mean))
         siamese = build_siamese(tower, build_head(width))
@@ -237,7 +237,8 @@ def _metric_data(
     crops = RowsOf(material.crops, material.train)
     labels, _ = material.index.labels(material.train)
     morphs, morph_teacher = np.zeros((0, 112, 112, 3), np.uint8), None
-    if weights is not None and recipe.metric.morphs and not recipe.stream:
+    kept = recipe.metric.morphs and not recipe.stream and not recipe.metric.live_teacher
+    if weights is not None and kept:
         name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}"
         answers = cache / f"mirrored-morph-teacher-{name}-{_short(weights)}.npy"
         if not answers.is_file():

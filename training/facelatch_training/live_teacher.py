@@ -1,0 +1,148 @@
+"""The teacher as a layer, on whatever device the student trains: it answers for pictures made a moment ago.
+
+ncnn's runtime answers for 300 crops per second on two cores, which is enough to ask about every crop once and
+keep the answers. On a GPU the same network, read from the same two files, keeps up with the student.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from keras import layers, ops
+
+from facelatch.errors import InputError
+from facelatch_training.network import REGISTERED
+
+Floats = npt.NDArray[np.float32]
+RAW = 0
+"""ncnn's mark of weights in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of the network: its kind, the names of its inputs and output, ncnn's parameters by number, and its
+    arrays.
+    """
+
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    numbers: dict[int, float]
+    arrays: list[Floats]
+
+
+def read_network(folder: Path) -> list[Step]:
+    """The layers of `folder/mobilefacenet.param` with their weights from `.bin`, in order.
+
+    Raises InputError for a kind of layer or of weights that MobileFaceNet does not have.
+    """
+    weights = _Weights(folder / "mobilefacenet.bin")
+    steps = []
+    for line in (folder / "mobilefacenet.param").read_text(encoding="ascii").splitlines()[2:]:
+        kind, _, ins, outs, *rest = line.split()
+        count, names = int(ins), rest[: int(ins) + int(outs)]
+        numbers = {int(key): float(value) for key, value in (pair.split("=") for pair in rest[len(names) :])}
+        width = int(numbers.get(0, 0))
+        arrays: list[Floats] = []
+        if kind in ("Convolution", "ConvolutionDepthWise"):
+            size = int(numbers[1])
+            # (out, in, height, width) there, (height, width, in, out) here; depthwise has no `in`.
+            arrays = [weights.marked(int(numbers[6])).reshape(width, -1, size, size).transpose(2, 3, 1, 0)]
+        elif kind == "InnerProduct":
+            arrays = [weights.marked(int(numbers[2])).reshape(width, -1).T]
+            arrays += [weights.plain(width)] if numbers.get(1) else []
+        elif kind == "BatchNorm":
+            gamma, mean, variance, beta = (weights.plain(width) for _ in range(4))
+            scale = gamma / np.sqrt(variance + np.float32(numbers.get(1, 0)))
+            arrays = [scale, beta - mean * scale]
+        elif kind == "PReLU":
+            arrays = [weights.plain(width)]
+        elif kind not in ("Input", "Split", "BinaryOp"):
+            raise InputError(f"{folder / 'mobilefacenet.param'}: layer {kind} is not one of MobileFaceNet's")
+        steps.append(Step(kind, names[:count], names[count:], numbers, arrays))
+    return steps
+
+
+class _Weights:
+    """Reads ncnn's file of weights from front to end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._data, self._at = path, np.frombuffer(path.read_bytes(), "<f4"), 0
+
+    def marked(self, count: int) -> Floats:
+        """Weights that begin with a mark of their kind."""
+        if self.plain(1).view(np.uint32)[0] != RAW:
+            raise InputError(f"{self._path}: weights are not in 32 bits", hint="convert it without fp16 or int8")
+        return self.plain(count)
+
+    def plain(self, count: int) -> Floats:
+        """The next `count` numbers."""
+        if self._at + count > len(self._data):
+            raise InputError(f"{self._path}: ends too early", hint="copy it again, together with its .param")
+        self._at += count
+        return np.asarray(self._data[self._at - count : self._at], np.float32)
+
+
+@REGISTERED
+class LiveTeacher(layers.Layer):  # type: ignore[misc]
+    """uint8 RGB crops (B, 112, 112, 3) -> unit means of the embeddings of each crop and its mirror image (B, D)."""
+
+    def __init__(self, folder: Path, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self._steps = read_network(folder)
+
+    def call(self, crops: Any) -> Any:
+        """Both sides in one go."""
+        pixels = ops.cast(crops, self.compute_dtype)
+        both = self._embed(ops.concatenate([pixels, ops.flip(pixels, axis=2)], axis=0))
+        first, second = ops.split(ops.normalize(ops.cast(both, "float32"), axis=-1), 2)
+        return ops.stop_gradient(ops.normalize(first + second, axis=-1))
+
+    def compute_output_shape(self, crops_shape: Any) -> Any:
+        """(B, D)."""
+        return (crops_shape[0], self._steps[-1].arrays[0].shape[-1])
+
+    def _embed(self, pixels: Any) -> Any:
+        known = {self._steps[0].outputs[0]: pixels}
+        for step in self._steps[1:]:
+            found = self._run(step, [known[name] for name in step.inputs])
+            known |= dict.fromkeys(step.outputs, found)
+        return found
+
+    def _run(self, step: Step, inputs: list[Any]) -> Any:
+        features = inputs[0]
+        arrays = [ops.convert_to_tensor(array, dtype=features.dtype) for array in step.arrays]
+        pad, stride = int(step.numbers.get(4, 0)), int(step.numbers.get(3, 1))
+        if step.kind == "Convolution":
+            padded = ops.pad(features, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+            return ops.conv(padded, arrays[0], stride)
+        if step.kind == "ConvolutionDepthWise":
+            return self._depthwise(features, arrays[0], pad, stride)
+        if step.kind == "BatchNorm":
+            return features * arrays[0] + arrays[1]
+        if step.kind == "PReLU":
+            return ops.maximum(features, 0) + arrays[0] * ops.minimum(features, 0)
+        if step.kind == "InnerProduct":
+            flat = ops.reshape(features, (-1, arrays[0].shape[0]))
+            return ops.matmul(flat, arrays[0]) + (arrays[1] if len(arrays) > 1 else 0)
+        if step.kind == "BinaryOp":
+            other = inputs[1] if len(inputs) > 1 else step.numbers[2]
+            operation = (ops.add, ops.subtract, ops.multiply)[int(step.numbers[0])]
+            return operation(features, ops.cast(other, features.dtype))
+        return features  # Split
+
+    def _depthwise(self, features: Any, kernel: Any, pad: int, stride: int) -> Any:
+        """As a sum of shifted pictures, which compilers turn into one pass over the features."""
+        size, high, wide = kernel.shape[0], features.shape[1] + 2 * pad, features.shape[2] + 2 * pad
+        padded = ops.pad(features, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        total: Any = 0
+        for row in range(size):
+            for column in range(size):
+                last_row, last_column = high - size + row + 1, wide - size + column + 1
+                part = padded[:, row:last_row:stride, column:last_column:stride]
+                total = total + part * kernel[row, column, 0]
+        return total
