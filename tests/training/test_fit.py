@@ -25,7 +25,7 @@ from facelatch.align import ALIGN_VERSION  # noqa: E402
 from facelatch.errors import InputError  # noqa: E402
 from facelatch_training import fit, workflow  # noqa: E402
 from facelatch_training.dataset import RowsOf  # noqa: E402
-from facelatch_training.distributed import fit_round, forget_step  # noqa: E402
+from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
 from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
 from facelatch_training.made_faces import write_crop_set  # noqa: E402
 from facelatch_training.metric import MetricBatches  # noqa: E402
@@ -310,23 +310,35 @@ def test_a_stage_out_of_patience_lets_its_rate_fall_to_zero(
     assert rates == [1.0, 1.0, 1.0, 0.5]
 
 
-def test_a_new_rate_reaches_a_step_that_is_compiled_already() -> None:
+class SameBatch(Batches):
+    def batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
+
+
+def smallest() -> keras.Model:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    batches = [(np.ones((4, 2), np.float32), np.ones((4, 1), np.float32))]
+    return model
 
-    class Batches(keras.utils.PyDataset):
-        def __len__(self) -> int:
-            return 1
 
-        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-            return batches[number]
+def test_a_clear_error_in_a_batch_comes_out_as_it_is() -> None:
+    class Faulty(SameBatch):
+        def batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+            if number == 1:
+                raise InputError("shard 7: not a whole tar file")
+            return super().batch(number)
 
+    with pytest.raises(InputError, match="shard 7"):
+        fit_round(smallest(), Faulty(3), keras.callbacks.Callback())
+
+
+def test_a_new_rate_reaches_a_step_that_is_compiled_already() -> None:
+    model = smallest()
     states = [weights(model)]
     for rate in (0.1, 0.0):
         model.optimizer.learning_rate = WarmStableDecay(rate, 0, 0, 100)
         forget_step(model)
-        fit_round(model, Batches(), keras.callbacks.Callback())
+        fit_round(model, SameBatch(1), keras.callbacks.Callback())
         states.append(weights(model))
     assert not np.array_equal(states[0], states[1])
     assert np.array_equal(states[1], states[2])

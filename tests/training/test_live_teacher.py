@@ -9,8 +9,6 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-import keras  # noqa: E402
-
 from facelatch.errors import InputError  # noqa: E402
 from facelatch_training.live_teacher import LiveTeacher  # noqa: E402
 from facelatch_training.made_faces import draw_person, write_crop_set  # noqa: E402
@@ -80,18 +78,39 @@ def test_the_reference_network_answers_as_in_ncnn() -> None:
     assert np.asarray(LiveTeacher(REFERENCE)(some)) == pytest.approx(expected, abs=2e-3)
 
 
-def test_files_that_are_another_network_are_refused(folder: Path) -> None:
-    weights, layers = folder / "mobilefacenet.bin", folder / "mobilefacenet.param"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:-4])
+@pytest.mark.parametrize("cut", [1, 4, 600])
+def test_weights_that_are_cut_short_are_refused(folder: Path, cut: int) -> None:
+    weights = folder / "mobilefacenet.bin"
+    weights.write_bytes(weights.read_bytes()[:-cut])
     with pytest.raises(InputError, match="ends too early"):
         LiveTeacher(folder)
-    weights.write_bytes(b"\x47\x6b\x30\x01" + whole[4:])
+
+
+def test_weights_of_another_kind_are_refused(folder: Path) -> None:
+    weights = folder / "mobilefacenet.bin"
+    weights.write_bytes(b"\x47\x6b\x30\x01" + weights.read_bytes()[4:])
     with pytest.raises(InputError, match="not in 32 bits"):
         LiveTeacher(folder)
-    weights.write_bytes(whole)
-    layers.write_text(PARAM.replace("PReLU", "Swish"))
-    with pytest.raises(InputError, match="layer Swish is not one of MobileFaceNet's"):
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("PReLU relu 1 1 norm relu 0=4", "Swish relu 1 1 norm relu"),
+        ("4=1 14=1 5=0 6=108", "4=1 14=1 5=1 6=108"),
+        ("4=1 14=1 5=0 6=108", "4=1 14=1 9=1 6=108"),
+        ("Split split 1 2 relu left right", "Split split"),
+    ],
+)
+def test_layers_of_another_network_are_refused_with_their_line(folder: Path, line: str, instead: str) -> None:
+    (folder / "mobilefacenet.param").write_text(PARAM.replace(line, instead))
+    with pytest.raises(InputError, match=r"mobilefacenet.param:\d+: not a layer of MobileFaceNet"):
+        LiveTeacher(folder)
+
+
+def test_layers_that_are_cut_short_are_refused(folder: Path) -> None:
+    (folder / "mobilefacenet.param").write_text("\n".join(PARAM.splitlines()[:-1]))
+    with pytest.raises(InputError, match="ends too early"):
         LiveTeacher(folder)
 
 
@@ -122,8 +141,8 @@ def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(folder: Path,
         }
     )
     material = load_material(write_crop_set(tmp_path / "set"), tmp_path / "cache")
-    keras.utils.set_random_seed(0)
     train(material, tmp_path / "run", recipe, tmp_path / "cache", teacher=folder)
     lines = (tmp_path / "run" / "metric.csv").read_text().splitlines()
     gaps = [float(line.split(",")[lines[0].split(",").index("distill")]) for line in lines[1:]]
-    assert 0 < gaps[-1] < 0.95 * gaps[0]
+    assert gaps[0] > 0.5, "the teacher was not heard"
+    assert gaps[-1] < 0.95 * gaps[0]

@@ -160,6 +160,10 @@ def test_the_hash_of_a_recipe_follows_its_values_alone() -> None:
     assert recipe_hash(Recipe()) != recipe_hash(Recipe(seed=8))
 
 
+def test_who_makes_the_batches_is_no_part_of_a_recipe_s_hash() -> None:
+    assert recipe_hash(Recipe(workers=16, processes=True)) == recipe_hash(Recipe())
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_fused_norm_does_what_keras_s_own_does(training: bool) -> None:
     rng = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 """What a door does to a face, in pixels: seeded, on the fly, on the training part only.
 
-About half of the samples stay mild (flip, a slightly wrong alignment, a little light); the rest meet one or
-two of the troubles below. All functions take and return RGB uint8 (112, 112, 3) and draw only from the
+Most samples stay mild (flip, a slightly wrong alignment, a little light); the rest meet one or two of the troubles
+below. All functions take and return RGB uint8 (112, 112, 3) and draw only from the
 generator given.
 """
 
@@ -25,7 +25,7 @@ CENTRE = CROP_SIZE / 2
 
 
 def augment(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> CropArray:
-    """One training sample: alignment error, light, and for the unlucky half some of TROUBLES."""
+    """One training sample: alignment error, light, and for the unlucky some of TROUBLES."""
     return augment_and_tell(crop, rng, recipe)[0]
 
 

@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import queue
 import shutil
+import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -18,65 +18,65 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch_training.dataset import CROP_SIZE, CropArray
+from facelatch_training.dataset import CROP_SIZE
 from facelatch_training.runfolder import TrainingError
-from facelatch_training.samples import Samples
+from facelatch_training.samples import Batch, Samples
 from facelatch_training.teacher import Embeddings
 
 SHARED = Path("/dev/shm")
-Batch = tuple[CropArray, npt.NDArray[np.int32], Embeddings]
 
 
 class BatchMakers:
-    """`count` processes that each know `samples`; the pictures come back through memory they share with this one.
+    """`count` processes that each know `samples`; the crops come back through memory they share with this one.
 
-    Raises TrainingError when there is too little of that memory.
+    They begin with the first batch: a stage that has ended needs none. To be closed.
     """
 
     def __init__(self, samples: Samples, size: int, count: int) -> None:
-        self._shape = (size, CROP_SIZE, CROP_SIZE, 3)
-        _check_room(count * int(np.prod(self._shape)))
-        # Not forked: a copy of a process with the threads of a training library may wait for ever.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, context, _begin, (samples,))
-        self._blocks = [SharedMemory(create=True, size=int(np.prod(self._shape))) for _ in range(count)]
+        self._samples, self._count, self._shape = samples, count, (size, CROP_SIZE, CROP_SIZE, 3)
+        self._blocks: list[SharedMemory] = []
         self._free: queue.SimpleQueue[SharedMemory] = queue.SimpleQueue()
-        for block in self._blocks:
-            self._free.put(block)
+        self._begins = threading.Lock()
 
     def make(self, number: int) -> Batch:
         """Batch `number` of the stream; several threads may ask at a time.
 
-        Raises TrainingError when one of the processes was killed.
+        Raises TrainingError when there is too little shared memory, or one of the processes was killed.
         """
+        with self._begins:
+            if not self._blocks:
+                self._begin()
         block = self._free.get()
         try:
-            labels, teacher = self._pool.submit(_make, number, self._shape, block.name).result()
+            labels, teacher = self._pool.submit(_fill, number, self._shape, block.name).result()
             return np.ndarray(self._shape, np.uint8, block.buf).copy(), labels, teacher
         except BrokenProcessPool as error:
             raise TrainingError(
                 "a process that makes batches has ended",
-                hint="killed for want of memory? lower `workers` in a new run; this one goes on from its checkpoint",
+                hint="killed for want of memory? lower `workers` and run the same command again: it goes on from "
+                "its checkpoint",
             ) from error
         finally:
             self._free.put(block)
 
+    def _begin(self) -> None:
+        size = int(np.prod(self._shape))
+        _check_room(self._count * size)
+        # Not forked: a copy of a process with the threads of a training library may wait for ever.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self._count, context, _know, (self._samples,))
+        self._blocks = [SharedMemory(create=True, size=size) for _ in range(self._count)]
+        for block in self._blocks:
+            self._free.put(block)
+
     def close(self) -> None:
         """End the processes and give the memory back."""
-        self._pool.shutdown(cancel_futures=True)
+        if self._blocks:
+            self._pool.shutdown(cancel_futures=True)
         for block in self._blocks:
-            block.close()
             block.unlink()
-
-
-@contextmanager
-def batch_makers(samples: Samples, size: int, count: int) -> Iterator[BatchMakers]:
-    """Makers for the time of a stage."""
-    makers = BatchMakers(samples, size, count)
-    try:
-        yield makers
-    finally:
-        makers.close()
+            with suppress(BufferError):  # a thread that was not waited for still copies from it
+                block.close()
 
 
 def _check_room(needed: int) -> None:
@@ -84,7 +84,7 @@ def _check_room(needed: int) -> None:
     if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < needed:
         raise TrainingError(
             f"{SHARED}: {needed / 1e6:,.0f} MB needed for batches, {free / 1e6:,.0f} MB free",
-            hint="lower `workers`, set `processes = false`, or give the container more shared memory",
+            hint="lower `workers` or set `processes = false` in the recipe; or give the container more of it",
         )
 
 
@@ -92,10 +92,12 @@ _samples: Samples
 _blocks: dict[str, SharedMemory] = {}
 
 
-def _begin(samples: Samples) -> None:
+def _know(samples: Samples) -> None:
     global _samples
     _samples = samples
     cv2.setNumThreads(1)
+    # Ctrl-C is the parent's business: here it would end a batch that somebody waits for.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -107,7 +109,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(number: int, shape: tuple[int, ...], name: str) -> tuple[npt.NDArray[np.int32], Embeddings]:
+def _fill(number: int, shape: tuple[int, ...], name: str) -> tuple[npt.NDArray[np.int32], Embeddings]:
     if name not in _blocks:
         _blocks[name] = SharedMemory(name)
-    return _samples.batch(number, np.ndarray(shape, np.uint8, _blocks[name].buf))
+    return _samples.fill(np.ndarray(shape, np.uint8, _blocks[name].buf), number)

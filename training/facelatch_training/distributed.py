@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from facelatch.errors import FacelatchError
 from facelatch_training.runfolder import TrainingError
 
 
@@ -32,12 +33,48 @@ def cluster_scope() -> AbstractContextManager[Any]:
     return scope
 
 
-def fit_round(model: Any, batches: Any, callback: keras.callbacks.Callback) -> dict[str, float]:
-    """One pass over `batches`: `model.fit`, or on a cluster the same training step under its strategy.
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """`steps` batches, each made by `batch` when it is asked for.
+
+    What goes wrong there with a clear error of ours is kept: TensorFlow makes one of its own of it.
+    """
+
+    failure: FacelatchError | None = None
+
+    def __init__(self, steps: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, number: int) -> Any:
+        try:
+            return self.batch(number)
+        except FacelatchError as error:
+            self.failure = error
+            raise
+
+    def batch(self, number: int) -> Any:
+        """Batch `number`: inputs and targets."""
+        raise NotImplementedError
+
+
+def fit_round(model: Any, batches: Batches, callback: keras.callbacks.Callback) -> dict[str, float]:
+    """One pass over `batches`. Returns the mean losses; on a cluster this worker's."""
+    try:
+        return _fit_round(model, batches, callback)
+    except Exception:
+        if batches.failure is not None:
+            raise batches.failure from None
+        raise
+
+
+def _fit_round(model: Any, batches: Batches, callback: keras.callbacks.Callback) -> dict[str, float]:
+    """`model.fit`, or on a cluster the same training step under its strategy.
 
     Keras 3's own `fit` fails there (it averages whole batches and scalar losses over workers in ways
-    TensorFlow refuses), so the loop around its training step is ours. Returns the mean losses; on a cluster
-    this worker's.
+    TensorFlow refuses), so the loop around its training step is ours.
     """
     if not _cluster():
         # In their order: Keras would shuffle by a global state that a resumed run has lost.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
-from facelatch_training.batch_makers import Batch, batch_makers
+from facelatch_training.batch_makers import BatchMakers
 from facelatch_training.dataset import Crops
 from facelatch_training.distributed import fit_round, forget_step, mean_over_workers
 from facelatch_training.live_teacher import LiveTeacher
@@ -30,7 +30,7 @@ from facelatch_training.network import REGISTERED, build_core, core_of
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder, TrainingError
-from facelatch_training.samples import MetricData, Samples
+from facelatch_training.samples import Batch, MetricData, Samples
 from facelatch_training.siamese import PairBatches, build_siamese_model, thaw
 from facelatch_training.validation import Yardstick
 
@@ -187,13 +187,12 @@ def fit_metric(
     if start is not None:
         core.set_weights(start.get_weights())
     model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres(), live)
-    samples = Samples(data, recipe)
-    with _makers(samples, recipe) as make:
+    with _maker(Samples(data, recipe), recipe) as make:
         Stage(
             "metric",
             model,
             recipe.metric,
-            batches=lambda first, steps: MetricBatches(samples, recipe, first, steps, make),
+            batches=lambda first, steps: MetricBatches(make, recipe, first, steps),
             figures=lambda: yardstick.measure(embed(core, yardstick.crops)),
             images_per_step=recipe.metric.batch,
         ).fit(run, finish_in=finish_in)
@@ -203,12 +202,12 @@ def fit_metric(
 
 
 @contextmanager
-def _makers(samples: Samples, recipe: Recipe) -> Iterator[Callable[[int], Batch] | None]:
-    """What makes batches in processes, None when the recipe does without them."""
+def _maker(samples: Samples, recipe: Recipe) -> Iterator[Callable[[int], Batch]]:
+    """What makes batches: this process, or others for the time of the stage."""
     if not recipe.processes:
-        yield None
+        yield samples.make
         return
-    with batch_makers(samples, recipe.metric.batch, recipe.workers) as makers:
+    with closing(BatchMakers(samples, recipe.metric.batch, recipe.workers)) as makers:
         yield makers.make
 
 

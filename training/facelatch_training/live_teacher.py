@@ -15,11 +15,14 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from facelatch.errors import InputError
-from facelatch_training.network import REGISTERED
 
 Floats = npt.NDArray[np.float32]
 RAW = 0
 """ncnn's mark of weights in 32 bits."""
+ANSWER = "fc1"
+"""The output that is the embedding."""
+BIAS, ACTIVATION = 5, 9
+"""ncnn's numbers of what other converters fuse into a convolution."""
 
 
 @dataclass(frozen=True)
@@ -38,40 +41,58 @@ class Step:
 def read_network(folder: Path) -> list[Step]:
     """The layers of `folder/mobilefacenet.param` with their weights from `.bin`, in order.
 
-    Raises InputError for a kind of layer or of weights that MobileFaceNet does not have.
+    Raises InputError for files that are cut, and for a layer or a kind of weights that MobileFaceNet does not have.
     """
-    weights = _Weights(folder / "mobilefacenet.bin")
+    weights, layers_file = _Weights(folder / "mobilefacenet.bin"), folder / "mobilefacenet.param"
     steps = []
-    for line in (folder / "mobilefacenet.param").read_text(encoding="ascii").splitlines()[2:]:
-        kind, _, ins, outs, *rest = line.split()
-        count, names = int(ins), rest[: int(ins) + int(outs)]
-        numbers = {int(key): float(value) for key, value in (pair.split("=") for pair in rest[len(names) :])}
-        width = int(numbers.get(0, 0))
-        arrays: list[Floats] = []
-        if kind in ("Convolution", "ConvolutionDepthWise"):
-            size = int(numbers[1])
-            # (out, in, height, width) there, (height, width, in, out) here; depthwise has no `in`.
-            arrays = [weights.marked(int(numbers[6])).reshape(width, -1, size, size).transpose(2, 3, 1, 0)]
-        elif kind == "InnerProduct":
-            arrays = [weights.marked(int(numbers[2])).reshape(width, -1).T]
-            arrays += [weights.plain(width)] if numbers.get(1) else []
-        elif kind == "BatchNorm":
-            gamma, mean, variance, beta = (weights.plain(width) for _ in range(4))
-            scale = gamma / np.sqrt(variance + np.float32(numbers.get(1, 0)))
-            arrays = [scale, beta - mean * scale]
-        elif kind == "PReLU":
-            arrays = [weights.plain(width)]
-        elif kind not in ("Input", "Split", "BinaryOp"):
-            raise InputError(f"{folder / 'mobilefacenet.param'}: layer {kind} is not one of MobileFaceNet's")
-        steps.append(Step(kind, names[:count], names[count:], numbers, arrays))
+    for number, line in enumerate(layers_file.read_text(encoding="ascii", errors="replace").splitlines()[2:], start=3):
+        try:
+            steps.append(_read_step(line.split(), weights))
+        except InputError:
+            raise
+        except (ValueError, LookupError) as error:
+            raise InputError(
+                f"{layers_file}:{number}: not a layer of MobileFaceNet: {line[:60]!r}",
+                hint="copy it again, together with its .bin, as ncnn's converter wrote it",
+            ) from error
+    if not steps or steps[-1].outputs != [ANSWER]:
+        raise InputError(f"{layers_file}: ends too early", hint="copy it again, together with its .bin")
     return steps
+
+
+def _read_step(words: list[str], weights: _Weights) -> Step:
+    """One line of the .param file. Raises ValueError or LookupError for what is no layer of MobileFaceNet."""
+    kind, _, ins, outs, *rest = words
+    names = rest[: int(ins) + int(outs)]
+    numbers = {int(key): float(value) for key, value in (pair.split("=") for pair in rest[len(names) :])}
+    width = int(numbers.get(0, 0))
+    arrays: list[Floats] = []
+    if kind in ("Convolution", "ConvolutionDepthWise"):
+        if numbers.get(BIAS) or numbers.get(ACTIVATION):
+            raise ValueError(kind)
+        size = int(numbers[1])
+        # (out, in, height, width) there, (height, width, in, out) here; depthwise has no `in`.
+        arrays = [weights.marked(int(numbers[6])).reshape(width, -1, size, size).transpose(2, 3, 1, 0)]
+    elif kind == "InnerProduct":
+        arrays = [weights.marked(int(numbers[2])).reshape(width, -1).T]
+        arrays += [weights.plain(width)] if numbers.get(1) else []
+    elif kind == "BatchNorm":
+        gamma, mean, variance, beta = (weights.plain(width) for _ in range(4))
+        scale = gamma / np.sqrt(variance + np.float32(numbers.get(1, 0)))
+        arrays = [scale, beta - mean * scale]
+    elif kind == "PReLU":
+        arrays = [weights.plain(width)]
+    elif kind not in ("Input", "Split", "BinaryOp"):
+        raise ValueError(kind)
+    return Step(kind, names[: int(ins)], names[int(ins) :], numbers, arrays)
 
 
 class _Weights:
     """Reads ncnn's file of weights from front to end."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._data, self._at = path, np.frombuffer(path.read_bytes(), "<f4"), 0
+        data = path.read_bytes()
+        self._path, self._data, self._at = path, np.frombuffer(data, "<f4", len(data) // 4), 0
 
     def marked(self, count: int) -> Floats:
         """Weights that begin with a mark of their kind."""
@@ -87,7 +108,6 @@ class _Weights:
         return np.asarray(self._data[self._at - count : self._at], np.float32)
 
 
-@REGISTERED
 class LiveTeacher(layers.Layer):  # type: ignore[misc]
     """uint8 RGB crops (B, 112, 112, 3) -> unit means of the embeddings of each crop and its mirror image (B, D)."""
 

@@ -12,41 +12,27 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from facelatch_training.batch_makers import Batch
 from facelatch_training.dataset import CROP_SIZE
+from facelatch_training.distributed import Batches
 from facelatch_training.network import REGISTERED
 from facelatch_training.recipe import MetricRecipe, Recipe
-from facelatch_training.samples import Samples
+from facelatch_training.samples import Batch
 from facelatch_training.teacher import Embeddings
 
 
-class MetricBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches `first_step` to `first_step + steps` of the stream, made by `make` or here, in threads."""
+class MetricBatches(Batches):
+    """Batches `first_step` to `first_step + steps` of the stream that `make` makes."""
 
-    def __init__(
-        self,
-        samples: Samples,
-        recipe: Recipe,
-        first_step: int,
-        steps: int,
-        make: Callable[[int], Batch] | None = None,
-    ) -> None:
-        super().__init__(workers=recipe.workers, max_queue_size=2 * recipe.workers)
-        self._samples, self._size, self._first, self._steps = samples, recipe.metric.batch, first_step, steps
-        self._make = make or self._make_here
+    def __init__(self, make: Callable[[int], Batch], recipe: Recipe, first_step: int, steps: int) -> None:
+        super().__init__(steps, workers=recipe.workers, max_queue_size=2 * recipe.workers)
+        self._make, self._first = make, first_step
 
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    def batch(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Inputs, and zeros in the place of targets."""
         images, labels, teacher = self._make(self._first + number)
         nothing = np.zeros((len(images), 1), np.float32)
         inputs = {"image": images, "label": labels, "teacher": teacher}
         return inputs, {"distill": nothing, "margin": nothing}
-
-    def _make_here(self, number: int) -> Batch:
-        images = np.empty((self._size, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-        return images, *self._samples.batch(number, images)
 
 
 @REGISTERED
@@ -130,7 +116,7 @@ def build_metric_model(
     teacher = keras.Input((width,), name="teacher")
     embedding = tower(image)
     softmax = MarginSoftmax(classes, recipe.margin, recipe.scale, name="margin")
-    target = teacher if live_teacher is None else KnownOr(dtype="float32")(teacher, live_teacher(image))
+    target = teacher if live_teacher is None else KnownOr()(teacher, live_teacher(image))
     outputs = {"distill": CosineGap(name="distill")(embedding, target), "margin": softmax(embedding, label)}
     model = keras.Model({"image": image, "label": label, "teacher": teacher}, outputs, name="metric")
     if centres is not None:

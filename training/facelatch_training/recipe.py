@@ -137,9 +137,9 @@ class Recipe(_Section):
     name: str = "facelatch"
     seed: int = Field(default=7, ge=0)
     workers: int = Field(default=2, ge=1)
-    """Threads that prepare batches."""
+    """Threads that prepare batches, or with `processes` in the metric stage processes."""
     processes: bool = False
-    """Whether the workers of the metric stage are processes: more than a few threads get in each other's way."""
+    """More than a few threads of one Python get in each other's way."""
     stream: bool = False
     """Read crops shard by shard from the tars instead of mapping one large cache file; no morphs then."""
     tower: TowerRecipe = TowerRecipe()
@@ -157,7 +157,7 @@ class Recipe(_Section):
 
 def recipe_hash(recipe: Recipe) -> str:
     """SHA-256 of what the weights depend on, independent of the layout of the file."""
-    trained = recipe.model_dump(mode="json", exclude={"calibration"})
+    trained = recipe.model_dump(mode="json", exclude={"calibration", "workers", "processes"})
     text = json.dumps(trained, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -184,7 +184,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def _in_words(fault: ErrorDetails) -> str:
     """Key, value and rule."""
-    key = ".".join(map(str, fault["loc"]))
+    key = ".".join(map(str, fault["loc"])) or "as a whole"
     value = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
     return f"{key}{value}: {fault['msg']}"
 

@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch_training.augment import augment, augment_and_tell
-from facelatch_training.dataset import CropArray, Crops
+from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.recipe import Recipe
 from facelatch_training.teacher import Embeddings, graft, morph
+
+Batch = tuple[CropArray, npt.NDArray[np.int32], Embeddings]
+"""Crops (B, 112, 112, 3), labels (B, 1), and teacher embeddings (B, D), zeros for none."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class MetricData:
     crops: Crops
     labels: npt.NDArray[np.int64]
     teacher: Embeddings | None
-    morphs: CropArray
+    morphs: Crops
     morph_teacher: Embeddings | None
     shards: npt.NDArray[np.int64] | None = None
     """Shard number of each crop (N,) when crops are to be visited shard by shard; else None."""
@@ -60,10 +63,13 @@ class Samples:
         self._mild = recipe.augment.model_copy(update={"mild": 1.0, "grey": 0.0})
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
-    def batch(self, number: int, images: CropArray) -> tuple[npt.NDArray[np.int32], Embeddings]:
-        """Fill `images` (B, 112, 112, 3) with batch `number`; returns labels (B, 1) and teacher embeddings (B, D),
-        zeros for none.
-        """
+    def make(self, number: int) -> Batch:
+        """Batch `number` of the stream."""
+        images = np.empty((self._recipe.metric.batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        return images, *self.fill(images, number)
+
+    def fill(self, images: CropArray, number: int) -> tuple[npt.NDArray[np.int32], Embeddings]:
+        """Batch `number` of the stream, its crops written into `images`; returns the rest of it."""
         size, rng = len(images), np.random.default_rng([self._recipe.seed, number])
         labels = np.full((size, 1), -1, np.int32)
         teacher = np.zeros((size, self._recipe.tower.core), np.float32)
@@ -100,12 +106,14 @@ class Samples:
 
     def order(self, turn: int) -> npt.NDArray[np.int64]:
         """The rows in the order in which pass `turn` visits them."""
-        if turn not in self._orders:
+        order = self._orders.get(turn)
+        if order is None:
             rng = np.random.default_rng([self._recipe.seed, 0x6F72646572, turn])
             order = rng.permutation(len(self._data.crops))
             shards = self._data.shards
             if shards is not None:
                 place = rng.permutation(int(shards.max()) + 1)
                 order = order[np.argsort(place[shards[order]], kind="stable")]
-            self._orders[turn] = order
-        return self._orders[turn]
+            # A batch may lie across two passes, and threads are not at the same place.
+            self._orders = {turn: order, turn - 1: self._orders.get(turn - 1, order)} if turn else {0: order}
+        return order

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from facelatch_training.augment import augment
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.distributed import Batches
 from facelatch_training.network import REGISTERED, build_siamese, core_of
 from facelatch_training.pairs import Pairs, PairSampler
 from facelatch_training.recipe import Recipe, SiameseRecipe
 
 
-class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class PairBatches(Batches):
     """Batches `first_step` to `first_step + steps` of an endless seeded stream of balanced, augmented
     pairs.
     """
@@ -23,16 +24,13 @@ class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(
         self, crops: Crops, sampler: PairSampler, recipe: Recipe, first_step: int, steps: int
     ) -> None:
-        super().__init__(workers=recipe.workers, max_queue_size=4)
-        self._crops, self._sampler, self._recipe = crops, sampler, recipe
-        self._first, self._steps = first_step, steps
+        super().__init__(steps, workers=recipe.workers, max_queue_size=4)
+        self._crops, self._sampler, self._recipe, self._first = crops, sampler, recipe, first_step
         if recipe.stream:
             self._crops = self._read_ahead()
 
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, number: int) -> tuple[tuple[CropArray, CropArray], npt.NDArray[np.float32]]:
+    def batch(self, number: int) -> tuple[tuple[CropArray, CropArray], npt.NDArray[np.float32]]:
+        """Two sides, and which pairs are genuine."""
         pairs, rng = self._draw(number)
         sides = []
         for rows in (pairs.anchor, pairs.validation):

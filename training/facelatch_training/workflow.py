@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from facelatch.errors import InputError
 from facelatch_training.dataset import (
+    CROP_SIZE,
     CropIndex,
     Crops,
+    MappedCrops,
     RowsOf,
     ShardedCrops,
     fingerprint,
@@ -140,7 +142,8 @@ def _train(
         before = judge(siamese, yardstick)
     else:
         data = _metric_data(material, recipe, taught, cache, weights)
-        core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start, teacher=teacher)
+        folder = None if weights is None else weights.parent
+        core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start, teacher=folder)
         width = recipe.tower.embedding
         tower = widen_tower(core, width, mirror=recipe.tower.mirror)
         mean = embed(before_turn(tower), _some(crops, recipe.seed)).mean(axis=0)
@@ -236,7 +239,8 @@ def _metric_data(
 ) -> MetricData:
     crops = RowsOf(material.crops, material.train)
     labels, _ = material.index.labels(material.train)
-    morphs, morph_teacher = np.zeros((0, 112, 112, 3), np.uint8), None
+    morphs: Crops = np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    morph_teacher = None
     kept = recipe.metric.morphs and not recipe.stream and not recipe.metric.live_teacher
     if weights is not None and kept:
         name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}"
@@ -245,7 +249,7 @@ def _metric_data(
             made = make_morphs(crops, recipe.metric.morphs, recipe.metric.morph_seed)
             _save(cache / f"morphs-{name}.npy", made)
             _save(answers, Teacher(weights.parent).teach_all(made, "morphs"))
-        morphs = np.load(cache / f"morphs-{name}.npy", mmap_mode="r")
+        morphs = MappedCrops(cache / f"morphs-{name}.npy")
         morph_teacher = np.load(answers)
     shards = None
     if recipe.stream:
