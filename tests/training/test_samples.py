@@ -67,6 +67,13 @@ def test_one_pass_of_the_stream_shows_every_crop_once() -> None:
     assert np.array_equal(np.unique(teacher, axis=0), np.unique(TAUGHT, axis=0))
 
 
+def test_a_pass_has_one_order_whichever_others_were_asked_for() -> None:
+    fresh = [Samples(data(), recipe()).order(turn).tolist() for turn in range(4)]
+    used = Samples(data(), recipe())
+    for turn in (3, 2, 3, 0, 1, 2):
+        assert used.order(turn).tolist() == fresh[turn]
+
+
 def test_a_streamed_pass_visits_one_shard_after_the_other() -> None:
     shards = np.arange(len(CROPS)) % 2
     order = Samples(data(shards=shards), recipe()).order(0)

@@ -114,6 +114,6 @@ class Samples:
             if shards is not None:
                 place = rng.permutation(int(shards.max()) + 1)
                 order = order[np.argsort(place[shards[order]], kind="stable")]
-            # A batch may lie across two passes, and threads are not at the same place.
-            self._orders = {turn: order, turn - 1: self._orders.get(turn - 1, order)} if turn else {0: order}
+            # Two, as a batch may lie across two passes and threads are not at the same place.
+            self._orders = dict([*self._orders.items()][-1:]) | {turn: order}
         return order
