@@ -22,7 +22,7 @@ from facelatch.manifest import load_manifest
 from facelatch_training import export as exporter
 from facelatch_training.made_faces import draw_person
 from facelatch_training.network import build_core, build_head, build_siamese, load_siamese, widen_tower
-from facelatch_training.recipe import recipe_hash, shipped_recipe, tiny_recipe
+from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
 from facelatch_training.runfolder import RunFolder, TrainingError
 from facelatch_training.validation import Yardstick, make_yardstick
 
@@ -146,6 +146,11 @@ def test_the_shipped_files_are_small_enough() -> None:
     assert (MODELS / "siamese.tflite").stat().st_size < 2_500_000
     if (MODELS / "siamese.keras").exists():
         assert (MODELS / "siamese.keras").stat().st_size < 12_000_000
+
+
+def test_the_recipe_that_is_said_to_have_made_the_shipped_model_did() -> None:
+    manifest = json.loads((MODELS / "siamese.json").read_text())
+    assert manifest["recipe_sha256"] == recipe_hash(load_recipe(MODELS.parent / "config" / "training-gpu.toml"))
 
 
 @pytest.mark.slow
