@@ -99,6 +99,9 @@ def test_weights_of_another_kind_are_refused(folder: Path) -> None:
         ("PReLU relu 1 1 norm relu 0=4", "Swish relu 1 1 norm relu"),
         ("4=1 14=1 5=0 6=108", "4=1 14=1 5=1 6=108"),
         ("4=1 14=1 5=0 6=108", "4=1 14=1 9=1 6=108"),
+        ("4=1 14=1 5=0 6=108", "4=1 14=1 2=2 6=108"),
+        ("5=0 6=36 7=4", "5=0 6=36 7=2"),
+        ("sum 0=0", "sum 0=3"),
         ("Split split 1 2 relu left right", "Split split"),
     ],
 )
@@ -106,6 +109,14 @@ def test_layers_of_another_network_are_refused_with_their_line(folder: Path, lin
     (folder / "mobilefacenet.param").write_text(PARAM.replace(line, instead))
     with pytest.raises(InputError, match=r"mobilefacenet.param:\d+: not a layer of MobileFaceNet"):
         LiveTeacher(folder)
+
+
+@pytest.mark.parametrize("name", ["mobilefacenet.bin", "mobilefacenet.param"])
+def test_files_that_ncnn_cannot_read_are_named(folder: Path, name: str) -> None:
+    damaged = folder / name
+    damaged.write_bytes(damaged.read_bytes()[:-600])
+    with pytest.raises(InputError, match=f"{name}: not read by ncnn"):
+        Teacher(folder)
 
 
 def test_layers_that_are_cut_short_are_refused(folder: Path) -> None:

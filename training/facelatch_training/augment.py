@@ -1,8 +1,8 @@
 """What a door does to a face, in pixels: seeded, on the fly, on the training part only.
 
 Most samples stay mild (flip, a slightly wrong alignment, a little light); the rest meet one or two of the troubles
-below. All functions take and return RGB uint8 (112, 112, 3) and draw only from the
-generator given.
+below. All functions take and return RGB uint8 (112, 112, 3), `augment_and_tell` a verdict beside it, and draw only
+from the generator given.
 """
 
 from __future__ import annotations

@@ -27,13 +27,15 @@ SHARED = Path("/dev/shm")
 
 
 class BatchMakers:
-    """`count` processes that each know `samples`; the crops come back through memory they share with this one.
+    """`count` processes that each know `samples` and make batches of `size` crops; the crops come back through memory
+    they share with this one.
 
     They begin with the first batch: a stage that has ended needs none. To be closed.
     """
 
     def __init__(self, samples: Samples, size: int, count: int) -> None:
         self._samples, self._count, self._shape = samples, count, (size, CROP_SIZE, CROP_SIZE, 3)
+        self._pool: ProcessPoolExecutor | None = None
         self._blocks: list[SharedMemory] = []
         self._free: queue.SimpleQueue[SharedMemory] = queue.SimpleQueue()
         self._begins = threading.Lock()
@@ -44,11 +46,10 @@ class BatchMakers:
         Raises TrainingError when there is too little shared memory, or one of the processes was killed.
         """
         with self._begins:
-            if not self._blocks:
-                self._begin()
+            pool = self._pool or self._begin()
         block = self._free.get()
         try:
-            labels, teacher = self._pool.submit(_fill, number, self._shape, block.name).result()
+            labels, teacher = pool.submit(_fill, number, self._shape, block.name).result()
             return np.ndarray(self._shape, np.uint8, block.buf).copy(), labels, teacher
         except BrokenProcessPool as error:
             raise TrainingError(
@@ -59,19 +60,20 @@ class BatchMakers:
         finally:
             self._free.put(block)
 
-    def _begin(self) -> None:
+    def _begin(self) -> ProcessPoolExecutor:
         size = int(np.prod(self._shape))
         _check_room(self._count * size)
         # Not forked: a copy of a process with the threads of a training library may wait for ever.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(self._count, context, _know, (self._samples,))
-        self._blocks = [SharedMemory(create=True, size=size) for _ in range(self._count)]
-        for block in self._blocks:
-            self._free.put(block)
+        for _ in range(self._count):
+            self._blocks.append(SharedMemory(create=True, size=size))
+            self._free.put(self._blocks[-1])
+        return self._pool
 
     def close(self) -> None:
         """End the processes and give the memory back."""
-        if self._blocks:
+        if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         for block in self._blocks:
             block.unlink()

@@ -61,7 +61,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def fit_round(model: Any, batches: Batches, callback: keras.callbacks.Callback) -> dict[str, float]:
-    """One pass over `batches`. Returns the mean losses; on a cluster this worker's."""
+    """One pass over `batches`. Returns the mean losses; on a cluster this worker's.
+
+    Raises, as it was, the FacelatchError that a batch could not be made for.
+    """
     try:
         return _fit_round(model, batches, callback)
     except Exception:

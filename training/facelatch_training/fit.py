@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from facelatch_training.batch_makers import BatchMakers
 from facelatch_training.dataset import Crops
-from facelatch_training.distributed import fit_round, forget_step, mean_over_workers
+from facelatch_training.distributed import Batches, fit_round, forget_step, mean_over_workers
 from facelatch_training.live_teacher import LiveTeacher
 from facelatch_training.metric import MetricBatches, build_metric_model
 from facelatch_training.network import REGISTERED, build_core, core_of
@@ -77,8 +77,8 @@ class Stage:
     name: str
     model: Any
     recipe: MetricRecipe | SiameseRecipe
-    batches: Callable[[int, int], Any]
-    """(first step, steps) -> a PyDataset."""
+    batches: Callable[[int, int], Batches]
+    """(first step, steps) -> their batches."""
     figures: Callable[[], dict[str, float]]
     """Measures the model on the yardstick."""
     images_per_step: int
@@ -176,7 +176,8 @@ def fit_metric(
 
     `finish_in`: start the decay now and end after so many more steps; it counts once, however often the run
     is resumed. `start`: a core of the same shape whose weights a new run begins with. `teacher`: folder of the
-    reference network, for a recipe whose teacher answers live.
+    reference network, for a recipe whose teacher answers live. Raises InputError when it cannot be read, TrainingError
+    as `Stage.fit` and when the processes that make batches cannot begin or were killed.
     """
     keras.utils.set_random_seed(recipe.seed)
     live = None

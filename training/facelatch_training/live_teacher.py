@@ -21,8 +21,8 @@ RAW = 0
 """ncnn's mark of weights in 32 bits."""
 ANSWER = "fc1"
 """The output that is the embedding."""
-BIAS, ACTIVATION = 5, 9
-"""ncnn's numbers of what other converters fuse into a convolution."""
+DILATION, BIAS, GROUPS, ACTIVATION = 2, 5, 7, 9
+"""ncnn's numbers of what convolutions may have and MobileFaceNet's have not."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def _read_step(words: list[str], weights: _Weights) -> Step:
     width = int(numbers.get(0, 0))
     arrays: list[Floats] = []
     if kind in ("Convolution", "ConvolutionDepthWise"):
-        if numbers.get(BIAS) or numbers.get(ACTIVATION):
+        one_each = numbers.get(GROUPS, width) == width
+        if numbers.get(BIAS) or numbers.get(ACTIVATION) or numbers.get(DILATION, 1) != 1 or not one_each:
             raise ValueError(kind)
         size = int(numbers[1])
         # (out, in, height, width) there, (height, width, in, out) here; depthwise has no `in`.
@@ -82,7 +83,7 @@ def _read_step(words: list[str], weights: _Weights) -> Step:
         arrays = [scale, beta - mean * scale]
     elif kind == "PReLU":
         arrays = [weights.plain(width)]
-    elif kind not in ("Input", "Split", "BinaryOp"):
+    elif kind not in ("Input", "Split", "BinaryOp") or (kind == "BinaryOp" and numbers[0] not in (0, 1, 2)):
         raise ValueError(kind)
     return Step(kind, names[: int(ins)], names[int(ins) :], numbers, arrays)
 
@@ -109,7 +110,10 @@ class _Weights:
 
 
 class LiveTeacher(layers.Layer):  # type: ignore[misc]
-    """uint8 RGB crops (B, 112, 112, 3) -> unit means of the embeddings of each crop and its mirror image (B, D)."""
+    """uint8 RGB crops (B, 112, 112, 3) -> unit means of the embeddings of each crop and its mirror image (B, D).
+
+    Raises InputError for files that are damaged or of another network.
+    """
 
     def __init__(self, folder: Path, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)

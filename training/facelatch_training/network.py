@@ -184,7 +184,8 @@ def widen_tower(core: keras.Model, width: int, *, mirror: bool = False) -> keras
     it.
 
     With `mirror` the core looks at the mirror image, too, and the mean counts: twice the arithmetic for the same
-    weights. It was worth 2.4 points to a small core; the better a core, the less (0.4 to the teacher).
+    weights. On the validation people it was worth 2.4 points of TAR at FAR 1e-3 to a core of 95 M multiply-adds, 1.1 to
+    one of 344 M, 0.4 to the teacher.
     """
     image = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype="uint8", name="image")
     if mirror:

@@ -139,7 +139,7 @@ class Recipe(_Section):
     workers: int = Field(default=2, ge=1)
     """Threads that prepare batches, or with `processes` in the metric stage processes."""
     processes: bool = False
-    """More than a few threads of one Python get in each other's way."""
+    """Whether the metric stage's workers are processes: more than a few threads get in each other's way."""
     stream: bool = False
     """Read crops shard by shard from the tars instead of mapping one large cache file; no morphs then."""
     tower: TowerRecipe = TowerRecipe()

@@ -51,8 +51,8 @@ class Sample:
 
 class Samples:
     """Sample p of the stream is drawn from pass p // N over the shuffled crops; a share of the samples is replaced
-    by morphs. Because nothing depends on how far a process got, a resumed run sees exactly what an uninterrupted
-    sees.
+    by morphs, with a live teacher by new faces made of two people. Because nothing depends on how far a process
+    got, a resumed run sees exactly what an uninterrupted sees.
     """
 
     def __init__(self, data: MetricData, recipe: Recipe) -> None:
@@ -69,7 +69,9 @@ class Samples:
         return images, *self.fill(images, number)
 
     def fill(self, images: CropArray, number: int) -> tuple[npt.NDArray[np.int32], Embeddings]:
-        """Batch `number` of the stream, its crops written into `images`; returns the rest of it."""
+        """Batch `number` of the stream, its crops written into `images` (B, 112, 112, 3); returns labels (B, 1) and
+        teacher embeddings (B, D).
+        """
         size, rng = len(images), np.random.default_rng([self._recipe.seed, number])
         labels = np.full((size, 1), -1, np.int32)
         teacher = np.zeros((size, self._recipe.tower.core), np.float32)
@@ -105,7 +107,7 @@ class Samples:
         return join(self._data.crops, first, second, rng)
 
     def order(self, turn: int) -> npt.NDArray[np.int64]:
-        """The rows in the order in which pass `turn` visits them."""
+        """The rows (N,) in the order in which pass `turn` visits them."""
         order = self._orders.get(turn)
         if order is None:
             rng = np.random.default_rng([self._recipe.seed, 0x6F72646572, turn])

@@ -34,7 +34,10 @@ def teacher_weights(folder: Path) -> Path:
 
 
 class Teacher:
-    """MobileFaceNet in ncnn: uint8 RGB crop (112, 112, 3) -> unit vector (128,)."""
+    """MobileFaceNet in ncnn: uint8 RGB crop (112, 112, 3) -> unit vector (128,).
+
+    Raises InputError when the network is not in the folder or its files are damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         import ncnn
@@ -43,8 +46,12 @@ class Teacher:
         self._ncnn: Any = ncnn
         self._net: Any = ncnn.Net()
         self._net.opt.num_threads = 1
-        self._net.load_param(str(folder / "mobilefacenet.param"))
-        self._net.load_model(str(weights))
+        for load, file in (
+            (self._net.load_param, folder / "mobilefacenet.param"),
+            (self._net.load_model, weights),
+        ):
+            if load(str(file)) != 0:
+                raise InputError(f"{file}: not read by ncnn", hint="copy both files of the network again")
 
     def embed(self, crop: CropArray) -> Embeddings:
         """One crop -> the reference network's own unit embedding."""

@@ -24,6 +24,7 @@ BOUND_TO_TENSORFLOW = ("tensorflow", "tflite-runtime", "ai-edge-quantizer")
 
 RECIPE = """
 name = "tiny"
+processes = true
 [tower]
 stem = 8
 widths = [8]
