@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from facelatch.align import ALIGN_VERSION
 from facelatch.errors import FacelatchError, InputError, ModelError
 from facelatch.manifest import load_manifest
 from facelatch_training import export as exporter
+from facelatch_training.dataset import iterate_shard, read_index
 from facelatch_training.made_faces import draw_person
 from facelatch_training.network import build_core, build_head, build_siamese, load_siamese, widen_tower
 from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
@@ -167,3 +169,22 @@ def test_the_shipped_int8_file_is_the_shipped_keras_model_in_every_runtime(
     parity = exporter.compare_with_float(MODELS / "siamese.tflite", load_siamese(model), yardstick)
     assert parity.cosine > 0.985
     assert set(parity.runtimes) == {"ai-edge-litert", "tflite-runtime"}
+
+
+@pytest.mark.slow
+def test_on_real_faces_the_shipped_int8_file_is_the_shipped_keras_model_within_export_s_own_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faces = MODELS.parents[1] / "shared" / "data" / "faces"
+    if not (faces.is_dir() and (MODELS / "siamese.keras").exists()):
+        pytest.skip("no ../shared/data/faces beside the repository, or no models/siamese.keras in it")
+    index = read_index(faces)
+    shard = index.shards[int(index.rows("validation")[0])]
+    unseen = ((row, crop) for row, crop in iterate_shard(index, shard) if index.splits[row] == "validation")
+    rows, crops = zip(*islice(unseen, 200), strict=True)
+    labels, _ = index.labels(np.array(rows))
+    real = make_yardstick(np.stack(crops), labels, index.families(np.array(rows)), None)
+    monkeypatch.setattr(exporter, "MAX_LOSS", 0.02)  # one of these few pairs is worth more than 0.002
+    monkeypatch.setattr(exporter, "CHANCE_PAIRS", 0)
+    parity = exporter.compare_with_float(MODELS / "siamese.tflite", load_siamese(MODELS / "siamese.keras"), real)
+    assert parity.cosine > 0.995

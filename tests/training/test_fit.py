@@ -38,7 +38,7 @@ from facelatch_training.network import (  # noqa: E402
 )
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
 from facelatch_training.runfolder import RunFolder, TrainingError  # noqa: E402
-from facelatch_training.samples import MetricData  # noqa: E402
+from facelatch_training.samples import MetricData, Samples  # noqa: E402
 from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402
 
 
@@ -122,6 +122,14 @@ def almost_no_space(room: int = 64) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_batches_go_on_where_those_of_the_round_before_ended(material: Material) -> None:
+    recipe = short(8)
+    make = Samples(metric_data(material), recipe).make
+    (first, _), (second, _) = MetricBatches(make, recipe, 0, 6)[4], MetricBatches(make, recipe, 4, 2)[0]
+    assert np.array_equal(first["image"], second["image"])
+    assert np.array_equal(first["label"], second["label"])
 
 
 def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:

@@ -15,14 +15,15 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from facelatch.errors import InputError
+from facelatch_training.teacher import ANSWER, teacher_weights
 
 Floats = npt.NDArray[np.float32]
 RAW = 0
 """ncnn's mark of weights in 32 bits."""
-ANSWER = "fc1"
-"""The output that is the embedding."""
 DILATION, BIAS, GROUPS, ACTIVATION = 2, 5, 7, 9
 """ncnn's numbers of what convolutions may have and MobileFaceNet's have not."""
+OPERATIONS = {0: ops.add, 1: ops.subtract, 2: ops.multiply}
+"""ncnn's numbers of what BinaryOp may be."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Step:
 def read_network(folder: Path) -> list[Step]:
     """The layers of `folder/mobilefacenet.param` with their weights from `.bin`, in order.
 
-    Raises InputError for files that are cut, and for a layer or a kind of weights that MobileFaceNet does not have.
+    Raises InputError for files that are not there or cut, and for a layer or a kind of weights that MobileFaceNet does
+    not have.
     """
-    weights, layers_file = _Weights(folder / "mobilefacenet.bin"), folder / "mobilefacenet.param"
+    weights_file = teacher_weights(folder)
+    weights, layers_file = _Weights(weights_file), weights_file.with_suffix(".param")
     steps = []
     for number, line in enumerate(layers_file.read_text(encoding="ascii", errors="replace").splitlines()[2:], start=3):
         try:
@@ -83,7 +86,10 @@ def _read_step(words: list[str], weights: _Weights) -> Step:
         arrays = [scale, beta - mean * scale]
     elif kind == "PReLU":
         arrays = [weights.plain(width)]
-    elif kind not in ("Input", "Split", "BinaryOp") or (kind == "BinaryOp" and numbers[0] not in (0, 1, 2)):
+    elif kind == "BinaryOp":
+        if numbers[0] not in OPERATIONS:
+            raise ValueError(kind)
+    elif kind not in ("Input", "Split"):
         raise ValueError(kind)
     return Step(kind, names[: int(ins)], names[int(ins) :], numbers, arrays)
 
@@ -140,12 +146,11 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
     def _run(self, step: Step, inputs: list[Any]) -> Any:
         features = inputs[0]
         arrays = [ops.convert_to_tensor(array, dtype=features.dtype) for array in step.arrays]
-        pad, stride = int(step.numbers.get(4, 0)), int(step.numbers.get(3, 1))
-        if step.kind == "Convolution":
+        if step.kind in ("Convolution", "ConvolutionDepthWise"):
+            pad, stride = int(step.numbers.get(4, 0)), int(step.numbers.get(3, 1))
             padded = ops.pad(features, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-            return ops.conv(padded, arrays[0], stride)
-        if step.kind == "ConvolutionDepthWise":
-            return self._depthwise(features, arrays[0], pad, stride)
+            convolve = ops.conv if step.kind == "Convolution" else self._depthwise
+            return convolve(padded, arrays[0], stride)
         if step.kind == "BatchNorm":
             return features * arrays[0] + arrays[1]
         if step.kind == "PReLU":
@@ -155,14 +160,12 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
             return ops.matmul(flat, arrays[0]) + (arrays[1] if len(arrays) > 1 else 0)
         if step.kind == "BinaryOp":
             other = inputs[1] if len(inputs) > 1 else step.numbers[2]
-            operation = (ops.add, ops.subtract, ops.multiply)[int(step.numbers[0])]
-            return operation(features, ops.cast(other, features.dtype))
+            return OPERATIONS[int(step.numbers[0])](features, ops.cast(other, features.dtype))
         return features  # Split
 
-    def _depthwise(self, features: Any, kernel: Any, pad: int, stride: int) -> Any:
+    def _depthwise(self, padded: Any, kernel: Any, stride: int) -> Any:
         """As a sum of shifted pictures, which compilers turn into one pass over the features."""
-        size, high, wide = kernel.shape[0], features.shape[1] + 2 * pad, features.shape[2] + 2 * pad
-        padded = ops.pad(features, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        size, (_, high, wide, _) = kernel.shape[0], padded.shape
         total: Any = 0
         for row in range(size):
             for column in range(size):

@@ -20,6 +20,8 @@ from facelatch.errors import InputError
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 
 EMBEDDING_SIZE = 128
+ANSWER = "fc1"
+"""The network's output that is the embedding."""
 Embeddings = npt.NDArray[np.float32]
 
 
@@ -60,7 +62,7 @@ class Teacher:
         )
         extractor = self._net.create_extractor()
         extractor.input("data", pixels)
-        return _unit(np.array(extractor.extract("fc1")[1], dtype=np.float32))
+        return _unit(np.array(extractor.extract(ANSWER)[1], dtype=np.float32))
 
     def teach(self, crop: CropArray) -> Embeddings:
         """One crop -> the unit mean of the embeddings of it and its mirror image.
