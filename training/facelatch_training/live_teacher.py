@@ -116,7 +116,11 @@ class _Weights:
 
 
 class LiveTeacher(layers.Layer):  # type: ignore[misc]
-    """uint8 RGB crops (B, 112, 112, 3) -> unit means of the embeddings of each crop and its mirror image (B, D).
+    """uint8 RGB crops (B, 112, 112, 3) -> unit embeddings (B, D) of the crops and, in every other row, of their mirror
+    images.
+
+    What the student learns from many such answers is their mean, for half the work of asking for both sides each
+    time; the two sides of a crop lie a cosine of 0.98 apart.
 
     Raises InputError for files that are damaged or of another network.
     """
@@ -126,11 +130,11 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
         self._steps = read_network(folder)
 
     def call(self, crops: Any) -> Any:
-        """Both sides in one go."""
+        """No gradient flows back."""
         pixels = ops.cast(crops, self.compute_dtype)
-        both = self._embed(ops.concatenate([pixels, ops.flip(pixels, axis=2)], axis=0))
-        first, second = ops.split(ops.normalize(ops.cast(both, "float32"), axis=-1), 2)
-        return ops.stop_gradient(ops.normalize(first + second, axis=-1))
+        every_other = ops.reshape(ops.arange(ops.shape(crops)[0]) % 2 == 1, (-1, 1, 1, 1))
+        answers = self._embed(ops.where(every_other, ops.flip(pixels, axis=2), pixels))
+        return ops.stop_gradient(ops.normalize(ops.cast(answers, "float32"), axis=-1))
 
     def compute_output_shape(self, crops_shape: Any) -> Any:
         """(B, D)."""
