@@ -23,7 +23,14 @@ from facelatch.manifest import load_manifest
 from facelatch_training import export as exporter
 from facelatch_training.dataset import iterate_shard, read_index
 from facelatch_training.made_faces import draw_person
-from facelatch_training.network import build_core, build_head, build_siamese, load_siamese, widen_tower
+from facelatch_training.network import (
+    build_core,
+    build_head,
+    build_siamese,
+    core_of,
+    load_siamese,
+    widen_tower,
+)
 from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
 from facelatch_training.runfolder import RunFolder, TrainingError
 from facelatch_training.validation import Yardstick, make_yardstick
@@ -50,6 +57,25 @@ def siamese() -> keras.Model:
     recipe = tiny_recipe().tower
     tower = widen_tower(build_core(recipe), recipe.embedding)
     return build_siamese(tower, build_head(recipe.embedding))
+
+
+def test_the_head_s_channels_are_made_to_reach_equally_far_and_no_embedding_changes(crops: np.ndarray) -> None:
+    recipe = tiny_recipe().tower.model_copy(update={"head": 24})
+    tower = widen_tower(build_core(recipe), recipe.embedding)
+    core = core_of(tower)
+    norm = core.get_layer("head_norm")
+    norm.gamma.assign(np.full(24, 0.1))
+    norm.beta.assign(np.geomspace(0.5, 5, 24))
+    features = keras.Model(core.input, core.get_layer("head_relu").output)
+
+    def reach() -> np.ndarray:
+        return np.asarray(features(crops, training=False)).max(axis=(1, 2)).mean(axis=0)
+
+    before, spread = np.asarray(tower(crops, training=False)), reach()
+    exporter.even_out_head(tower, crops)
+    assert spread.max() > 5 * spread.min()
+    assert reach() == pytest.approx(np.ones(24), rel=0.01)
+    assert np.asarray(tower(crops, training=False)) == pytest.approx(before, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -20,58 +20,20 @@ from facelatch_training.workflow import load_material, train  # noqa: E402
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "reference"
 
-PARAM = f"""7767517
-13 14
-Input data 0 1 data
-BinaryOp minus 1 1 data minus 0=1 1=1 2=127.5
-BinaryOp times 1 1 minus times 0=2 1=1 2=0.0078125
-Convolution conv 1 1 times conv 0=4 1=3 11=3 3=8 13=8 4=1 14=1 5=0 6=108
-BatchNorm norm 1 1 conv norm 0=4
-PReLU relu 1 1 norm relu 0=4
-Split split 1 2 relu left right
-ConvolutionDepthWise deep 1 1 left deep 0=4 1=3 11=3 3=1 13=1 4=1 14=1 5=0 6=36 7=4
-BinaryOp sum 2 1 deep right sum 0=0
-ConvolutionDepthWise half 1 1 sum half 0=4 1=3 11=3 3=2 13=2 4=1 14=1 5=0 6=36 7=4
-ConvolutionDepthWise pool 1 1 half pool 0=4 1=7 11=7 3=1 13=1 4=0 14=0 5=0 6=196 7=4
-InnerProduct line 1 1 pool line 0={EMBEDDING_SIZE} 1=1 2={4 * EMBEDDING_SIZE}
-BatchNorm fc1 1 1 line fc1 0={EMBEDDING_SIZE}
-"""
-"""Every kind of layer that MobileFaceNet has."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A small network of random weights."""
-    rng, mark = np.random.default_rng(0), np.zeros(1, np.float32)
-
-    def norm(width: int) -> list[np.ndarray]:
-        return [rng.uniform(0.5, 2, width), rng.normal(size=width), rng.uniform(0.5, 2, width), rng.normal(size=width)]
-
-    arrays = [
-        *(mark, rng.normal(size=108), *norm(4), rng.uniform(0, 0.5, 4)),
-        *(mark, rng.normal(size=36), mark, rng.normal(size=36), mark, rng.normal(size=196)),
-        *(mark, rng.normal(size=4 * EMBEDDING_SIZE), rng.normal(size=EMBEDDING_SIZE), *norm(EMBEDDING_SIZE)),
-    ]
-    home = tmp_path / "teacher"
-    home.mkdir()
-    (home / "mobilefacenet.param").write_text(PARAM)
-    (home / "mobilefacenet.bin").write_bytes(np.concatenate(arrays).astype("<f4").tobytes())
-    return home
-
 
 def pictures(count: int) -> np.ndarray:
     return np.stack([draw_person(number, 0) for number in range(count)])
 
 
 def every_other_mirrored(ncnn: Teacher, crops: np.ndarray) -> np.ndarray:
-    return np.stack([ncnn.embed(crop[:, :: 1 - 2 * (row % 2)]) for row, crop in enumerate(crops)])
+    return np.stack([ncnn.embed(crop[:, ::-1] if row % 2 else crop) for row, crop in enumerate(crops)])
 
 
-def test_it_answers_as_ncnn_does_for_one_side_and_the_other_by_turns(folder: Path) -> None:
+def test_it_answers_as_ncnn_does_for_one_side_and_the_other_by_turns(small_teacher: Path) -> None:
     some = pictures(5)
-    expected = every_other_mirrored(Teacher(folder), some)
+    expected = every_other_mirrored(Teacher(small_teacher), some)
     assert np.std(expected @ expected.T) > 0.001
-    assert np.asarray(LiveTeacher(folder)(some)) == pytest.approx(expected, abs=1e-3)
+    assert np.asarray(LiveTeacher(small_teacher)(some)) == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_reference_network_answers_as_in_ncnn() -> None:
@@ -83,18 +45,18 @@ def test_the_reference_network_answers_as_in_ncnn() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 4, 600])
-def test_weights_that_are_cut_short_are_refused(folder: Path, cut: int) -> None:
-    weights = folder / "mobilefacenet.bin"
+def test_weights_that_are_cut_short_are_refused(small_teacher: Path, cut: int) -> None:
+    weights = small_teacher / "mobilefacenet.bin"
     weights.write_bytes(weights.read_bytes()[:-cut])
     with pytest.raises(InputError, match="ends too early"):
-        LiveTeacher(folder)
+        LiveTeacher(small_teacher)
 
 
-def test_weights_of_another_kind_are_refused(folder: Path) -> None:
-    weights = folder / "mobilefacenet.bin"
+def test_weights_of_another_kind_are_refused(small_teacher: Path) -> None:
+    weights = small_teacher / "mobilefacenet.bin"
     weights.write_bytes(b"\x47\x6b\x30\x01" + weights.read_bytes()[4:])
     with pytest.raises(InputError, match="not in 32 bits"):
-        LiveTeacher(folder)
+        LiveTeacher(small_teacher)
 
 
 @pytest.mark.parametrize(
@@ -109,30 +71,32 @@ def test_weights_of_another_kind_are_refused(folder: Path) -> None:
         ("Split split 1 2 relu left right", "Split split"),
     ],
 )
-def test_layers_of_another_network_are_refused_with_their_line(folder: Path, line: str, instead: str) -> None:
-    (folder / "mobilefacenet.param").write_text(PARAM.replace(line, instead))
+def test_layers_of_another_network_are_refused_with_their_line(small_teacher: Path, line: str, instead: str) -> None:
+    layers = small_teacher / "mobilefacenet.param"
+    layers.write_text(layers.read_text().replace(line, instead))
     with pytest.raises(InputError, match=r"mobilefacenet.param:\d+: not a layer of MobileFaceNet"):
-        LiveTeacher(folder)
+        LiveTeacher(small_teacher)
 
 
 @pytest.mark.parametrize("name", ["mobilefacenet.bin", "mobilefacenet.param"])
-def test_files_that_ncnn_cannot_read_are_named(folder: Path, name: str) -> None:
-    damaged = folder / name
+def test_files_that_ncnn_cannot_read_are_named(small_teacher: Path, name: str) -> None:
+    damaged = small_teacher / name
     damaged.write_bytes(damaged.read_bytes()[:-600])
     with pytest.raises(InputError, match=f"{name}: not read by ncnn"):
-        Teacher(folder)
+        Teacher(small_teacher)
 
 
-def test_layers_that_are_cut_short_are_refused(folder: Path) -> None:
-    (folder / "mobilefacenet.param").write_text("\n".join(PARAM.splitlines()[:-1]))
+def test_layers_that_are_cut_short_are_refused(small_teacher: Path) -> None:
+    layers = small_teacher / "mobilefacenet.param"
+    layers.write_text("\n".join(layers.read_text().splitlines()[:-1]))
     with pytest.raises(InputError, match="ends too early"):
-        LiveTeacher(folder)
+        LiveTeacher(small_teacher)
 
 
-def test_it_is_heard_only_where_no_other_answer_is_known(folder: Path) -> None:
+def test_it_is_heard_only_where_no_other_answer_is_known(small_teacher: Path) -> None:
     recipe = tiny_recipe()
     core = build_core(recipe.tower.model_copy(update={"core": EMBEDDING_SIZE}))
-    live, some = LiveTeacher(folder), pictures(4)
+    live, some = LiveTeacher(small_teacher), pictures(4)
     model = build_metric_model(core, recipe.metric, 4, None, live)
     known = np.zeros((4, EMBEDDING_SIZE), np.float32)
     known[2:, 0] = 1
@@ -143,7 +107,7 @@ def test_it_is_heard_only_where_no_other_answer_is_known(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(folder: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(small_teacher: Path, tmp_path: Path) -> None:
     tiny = tiny_recipe()
     recipe = tiny.model_copy(
         update={
@@ -156,7 +120,7 @@ def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(folder: Path,
         }
     )
     material = load_material(write_crop_set(tmp_path / "set"), tmp_path / "cache")
-    train(material, tmp_path / "run", recipe, tmp_path / "cache", teacher=folder)
+    train(material, tmp_path / "run", recipe, tmp_path / "cache", teacher=small_teacher)
     lines = (tmp_path / "run" / "metric.csv").read_text().splitlines()
     gaps = [float(line.split(",")[lines[0].split(",").index("distill")]) for line in lines[1:]]
     assert gaps[0] > 0.5, "the teacher was not heard"

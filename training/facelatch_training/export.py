@@ -27,7 +27,7 @@ from facelatch.errors import InputError, ModelError
 from facelatch.manifest import SIGNATURES, Manifest
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.fit import embed as embed_crops
-from facelatch_training.network import refuse_other_alignment
+from facelatch_training.network import core_of, refuse_other_alignment
 from facelatch_training.pairs import Rows
 from facelatch_training.recipe import TOY_NAME, Recipe, load_recipe, recipe_hash
 from facelatch_training.validation import Yardstick
@@ -35,7 +35,8 @@ from facelatch_training.validation import Yardstick
 CALIBRATION_CROPS = 300
 HEADROOM = 1.3
 """How much wider the ranges are made: they are means over pictures, and half of all pictures reach further. On 600
-training crops the least cosine between int8 and float was 0.972 without, 0.987 at 1.2, 0.990 at 1.3 and 0.989 at 1.7.
+training crops the mean and the least cosine between int8 and float were 0.9951 and 0.968 without, 0.9967 and 0.983 at
+1.15, 0.9968 and 0.987 at 1.3, 0.9963 and 0.990 at 1.5.
 """
 MAX_LOSS = 0.002
 """Accuracy on the yardstick's pairs that int8 may lose against float."""
@@ -83,6 +84,26 @@ def to_tflite(tower: keras.Model, head: keras.Model) -> bytes:
             folder, signature_keys=["embed", "compare", "verify"]
         )
         return bytes(converter.convert())
+
+
+def even_out_head(tower: keras.Model, crops: CropArray) -> None:
+    """Let every channel of the head reach as far as any other on `crops` (N, 112, 112, 3), and the pooling's weights
+    undo it: the tower embeds as before.
+
+    In int8 all channels share one scale, in which one that reaches a tenth as far is rounded ten times as coarsely;
+    pooling stays float, so undoing it costs nothing. On 600 training crops the mean cosine between int8 and float was
+    0.9957 before, 0.9968 after. A tower without a head is left as it is.
+    """
+    core = core_of(tower)
+    if not any(layer.name == "head_relu" for layer in core.layers):
+        return
+    features = keras.Model(core.input, core.get_layer("head_relu").output)
+    reach = features.predict(crops, verbose=0).max(axis=(1, 2)).mean(axis=0)
+    reach = np.maximum(reach, reach.mean() / 10)  # a channel that hardly ever speaks is no reason to shout
+    norm, pool = core.get_layer("head_norm"), core.get_layer("pool_conv")
+    norm.gamma.assign(norm.gamma / reach)
+    norm.beta.assign(norm.beta / reach)
+    pool.kernel.assign(pool.kernel * reach[:, None])
 
 
 def quantize_tower(model: bytes, crops: CropArray, pairs: tuple[Rows, Rows]) -> bytes:
@@ -205,6 +226,7 @@ def export(
     some = calibration_crops(crops, seed)
     half = len(some) // 8
     pairs = (np.arange(half), np.arange(half, 2 * half))
+    even_out_head(tower, some)
     model = quantize_tower(to_tflite(tower, head), some, pairs)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         draft = Path(folder) / target.name

@@ -119,8 +119,8 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
     """uint8 RGB crops (B, 112, 112, 3) -> unit embeddings (B, D) of the crops and, in every other row, of their mirror
     images.
 
-    What the student learns from many such answers is their mean, for half the work of asking for both sides each
-    time; the two sides of a crop lie a cosine of 0.98 apart.
+    The loss is linear in the answer, so from many of them the student learns the mean of both sides, for half the work
+    of asking for both each time; the embeddings of a crop's two sides have a cosine of 0.98.
 
     Raises InputError for files that are damaged or of another network.
     """

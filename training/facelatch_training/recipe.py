@@ -81,8 +81,8 @@ class MetricRecipe(_Section):
     weight_decay: float = Field(default=0.02, ge=0)
     distill_weight: float = Field(default=10.0, ge=0)
     live_teacher: bool = False
-    """Whether the teacher answers for the very picture the student sees, unless that was spoilt; else always for
-    the clean one.
+    """Whether the teacher answers for the very picture the student sees or its mirror image, unless that was spoilt;
+    else always for the clean one.
     """
     margin_weight: float = Field(default=1.0, ge=0)
     margin: float = Field(default=0.2, ge=0, lt=1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from facelatch.errors import InputError
 from facelatch_training.finder.recipe import Fit, Recipe, Refine
-from facelatch_training.runfolder import file_sha256
+from facelatch_training.runfolder import file_sha256, replacing
 
 LAST = "last.keras"
 ABOUT = "run.json"
@@ -150,9 +150,9 @@ def _refuse_another(run: Path, about: dict[str, Any]) -> None:
 
 
 def _claim(run: Path, about: dict[str, Any]) -> None:
-    run.mkdir(parents=True, exist_ok=True)
     if not (run / ABOUT).is_file():
-        (run / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        with replacing(run / ABOUT) as partial:
+            partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _epochs_done(run: Path) -> int:
