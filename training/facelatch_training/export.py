@@ -99,7 +99,7 @@ def even_out_head(tower: keras.Model, crops: CropArray) -> None:
         return
     features = keras.Model(core.input, core.get_layer("head_relu").output)
     reach = features.predict(crops, verbose=0).max(axis=(1, 2)).mean(axis=0)
-    reach = np.maximum(reach, reach.mean() / 10)  # a channel that hardly ever speaks is no reason to shout
+    reach = np.maximum(reach, reach.mean() / 10)  # one that is silent on these crops may speak on others
     norm, pool = core.get_layer("head_norm"), core.get_layer("pool_conv")
     norm.gamma.assign(norm.gamma / reach)
     norm.beta.assign(norm.beta / reach)
