@@ -118,9 +118,8 @@ def rounded(square: Any, corner: float = 0.01) -> Any:
 
 def save(model: Any, path: Path) -> None:
     """Writes the model so that a crash leaves the old file or the new one, never half a file."""
-    part = path.with_name(f"part-{path.name}")
-    model.save(part)
-    part.replace(path)
+    with replacing(path) as partial:
+        model.save(partial)
 
 
 class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
@@ -134,12 +133,10 @@ class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         save(self.model, self._run / LAST)
         rows = [r for r in _history(self._run) if int(r["epoch"]) <= epoch]
         rows.append({"epoch": epoch + 1, **{key: f"{value:.5f}" for key, value in (logs or {}).items()}})
-        part = self._run / "part-history.csv"
-        with part.open("w", newline="") as file:
+        with replacing(self._run / "history.csv") as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[-1]), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
-        part.replace(self._run / "history.csv")
         _plot(rows, self._run / "curves.png")
 
 
@@ -182,6 +179,6 @@ def _plot(rows: list[dict[str, Any]], path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="loss", yscale="log")
     axes.legend()
     figure.tight_layout()
-    figure.savefig(path.with_name("part-curves.png"), format="png")
-    path.with_name("part-curves.png").replace(path)
+    with replacing(path) as partial:
+        figure.savefig(partial)
     pyplot.close(figure)
