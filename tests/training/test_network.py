@@ -14,6 +14,8 @@ import keras  # noqa: E402
 
 from facelatch.errors import ConfigError  # noqa: E402
 from facelatch_training.network import (  # noqa: E402
+    LIKENESS_STRENGTH,
+    MAGNITUDE_STRENGTH,
     FusedNorm,
     L1Distance,
     before_turn,
@@ -23,7 +25,10 @@ from facelatch_training.network import (  # noqa: E402
     build_siamese,
     centre_tower,
     core_of,
+    magnitude,
     multiply_adds,
+    set_lengths,
+    unit_length,
     widen_tower,
 )
 from facelatch_training.recipe import Recipe, load_recipe, recipe_hash, tiny_recipe  # noqa: E402
@@ -97,6 +102,69 @@ def test_a_centred_tower_puts_the_mean_of_its_people_at_nothing() -> None:
     off /= np.linalg.norm(off, axis=1, keepdims=True)
     wide = np.asarray(tower(some, training=False))
     assert wide @ wide.T == pytest.approx(off @ off.T, abs=1e-4)
+
+
+def set_lengths_by(tower: keras.Model, some: np.ndarray) -> None:
+    set_lengths(tower, *(np.asarray(part(tower)(some, training=False)) for part in (before_turn, magnitude)))
+
+
+def length_of(tower: keras.Model, unit: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
+    """By the layers of the tower, for vectors that no crop gives."""
+    likeness = tower.get_layer("likeness")(tower.get_layer("kinds")(unit))
+    return np.asarray(tower.get_layer("length")(np.hstack([likeness, magnitudes])))
+
+
+def test_lengths_vary_around_one_and_directions_stay() -> None:
+    keras.utils.set_random_seed(0)
+    tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(60)
+    before = np.asarray(tower(some, training=False))
+    set_lengths_by(tower, some)
+    after = np.asarray(tower(some, training=False))
+    length = np.linalg.norm(after, axis=1)
+    assert after / length[:, None] == pytest.approx(before, abs=1e-5)
+    assert length.mean() == pytest.approx(1, abs=1e-3)
+    assert LIKENESS_STRENGTH - MAGNITUDE_STRENGTH < length.std() < LIKENESS_STRENGTH + MAGNITUDE_STRENGTH
+
+
+def test_the_magnitude_is_what_the_core_divides_by() -> None:
+    keras.utils.set_random_seed(0)
+    tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(3)
+    core = core_of(tower)
+    whole = np.asarray(keras.Model(core.input, core.get_layer("core").input)(some, training=False))
+    found = np.asarray(magnitude(tower)(some, training=False))
+    assert found[:, 0] == pytest.approx(np.linalg.norm(whole, axis=1))
+
+
+def test_whoever_is_like_many_others_gets_a_longer_embedding_and_so_does_a_clear_face() -> None:
+    tower, rng = widen_tower(build_core(TINY), TINY.embedding), np.random.default_rng(0)
+    kinds = np.abs(rng.normal(size=(20, TINY.core)))  # all in one corner of the space
+    people = np.repeat(kinds, 10, axis=0) + rng.normal(scale=0.1, size=(200, TINY.core))
+    others = rng.normal(size=(50, TINY.core))
+    people, others = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (people, others))
+    magnitudes = rng.normal(10, 2, size=(200, 1))
+    set_lengths(tower, people.astype(np.float32), magnitudes.astype(np.float32))
+    same = np.full((50, 1), 10.0)
+    assert length_of(tower, people[:50], same).min() > length_of(tower, others, same).max()
+    clearer = length_of(tower, people[:50], same + 2) - length_of(tower, people[:50], same)
+    assert clearer == pytest.approx(MAGNITUDE_STRENGTH, rel=0.2)
+
+
+def test_few_faces_give_lengths_too() -> None:
+    keras.utils.set_random_seed(0)
+    tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(3)
+    set_lengths_by(tower, some)
+    assert np.linalg.norm(np.asarray(tower(some, training=False)), axis=1) == pytest.approx(1, abs=0.2)
+
+
+def test_inside_unit_length_lengths_are_one_and_afterwards_they_are_back() -> None:
+    keras.utils.set_random_seed(0)
+    tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(40)
+    set_lengths_by(tower, some)
+    before = np.asarray(tower(some, training=False))
+    with unit_length(tower):
+        inside = np.linalg.norm(np.asarray(tower(some, training=False)), axis=1)
+        assert inside == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(np.asarray(tower(some, training=False)), before)
 
 
 def test_a_tower_with_further_blocks_begins_as_the_one_it_grew_from_and_learns_in_them() -> None:

@@ -250,7 +250,7 @@ def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) 
     parity = Parity(
         yardstick.judge(exact, head),
         yardstick.judge(rounded, head),
-        float(np.mean(np.sum(exact * rounded, axis=1))),
+        _mean_cosine(exact, rounded),
         runtimes,
     )
     lost = parity.float_figures["accuracy"] - parity.int8_figures["accuracy"]
@@ -303,7 +303,7 @@ def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]
             embeddings = np.load(answer)
             first = embeddings if first is None else first
             gap = float(np.abs(first[: len(embeddings)] - embeddings).max())
-            alike = float(np.mean(np.sum(first[: len(embeddings)] * embeddings, axis=1)))
+            alike = _mean_cosine(first[: len(embeddings)], embeddings)
             if not alike >= MIN_COSINE:  # also for embeddings that are no numbers
                 raise ModelError(
                     f"{runtime} and {RUNTIMES[0]} disagree about {model.name}: mean cosine {alike:.3f}",
@@ -311,6 +311,13 @@ def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]
                 )
             said[runtime] = f"{done.stdout.strip()}, largest difference {gap:.4f}"
     return first, said
+
+
+def _mean_cosine(one: Any, other: Any) -> float:
+    """Mean cosine between the rows of two (N, D); not a number where a row is nothing or no numbers."""
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.mean(np.sum(one * other, axis=1) / lengths))
 
 
 def _write_manifest(model: Path, data: bytes, width: int, about: dict[str, Any], threshold: float) -> None:

@@ -26,7 +26,7 @@ from facelatch_training.dataset import Crops
 from facelatch_training.distributed import Batches, fit_round, forget_step, mean_over_workers
 from facelatch_training.live_teacher import LiveTeacher
 from facelatch_training.metric import MetricBatches, build_metric_model
-from facelatch_training.network import REGISTERED, build_core, core_of
+from facelatch_training.network import REGISTERED, build_core, core_of, unit_length
 from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder, TrainingError
@@ -238,15 +238,16 @@ def fit_siamese(
     keras.utils.set_random_seed(recipe.seed)
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
     model = build_siamese_model(tower, head, recipe.siamese)
-    Stage(
-        "siamese",
-        model,
-        recipe.siamese,
-        batches=lambda first, steps: PairBatches(crops, sampler, recipe, first, steps),
-        figures=lambda: judge(model, yardstick),
-        images_per_step=2 * recipe.siamese.batch,
-        origin=weights_mark(core_of(tower)),
-    ).fit(run)
+    with unit_length(tower):
+        Stage(
+            "siamese",
+            model,
+            recipe.siamese,
+            batches=lambda first, steps: PairBatches(crops, sampler, recipe, first, steps),
+            figures=lambda: judge(model, yardstick),
+            images_per_step=2 * recipe.siamese.batch,
+            origin=weights_mark(core_of(tower)),
+        ).fit(run)
     thaw(tower)
     return model
 
@@ -266,7 +267,7 @@ def judge(siamese: keras.Model, yardstick: Yardstick) -> dict[str, float]:
 
 
 def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDArray[np.float32]:
-    """Crops (N, 112, 112, 3) -> unit embeddings (N, D)."""
+    """Crops (N, 112, 112, 3) -> embeddings (N, D)."""
     parts = []
     for start in range(0, len(crops), batch):
         rows = range(start, min(start + batch, len(crops)))

@@ -34,6 +34,8 @@ from facelatch_training.network import (
     centre_tower,
     core_of,
     load_siamese,
+    magnitude,
+    set_lengths,
     widen_tower,
 )
 from facelatch_training.pairs import PairSampler
@@ -45,8 +47,8 @@ from facelatch_training.teacher import EMBEDDING_SIZE, Embeddings, Teacher, make
 from facelatch_training.validation import Yardstick, make_yardstick
 
 MODEL_NAME = "siamese.keras"
-MEAN_CROPS = 2048
-"""Training crops whose mean embedding the tower is centred on."""
+SOME_CROPS = 2048
+"""Training crops that the tower's centre, its kinds of face and its lengths are taken from."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,7 @@ def _train(
         core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start, teacher=folder)
         width = recipe.tower.embedding
         tower = widen_tower(core, width, mirror=recipe.tower.mirror)
-        mean = embed(before_turn(tower), _some(crops, recipe.seed)).mean(axis=0)
-        centre_tower(tower, mean_over_workers(mean))
+        centre_tower(tower, _of_some(before_turn(tower), crops, recipe.seed).mean(axis=0))
         siamese = build_siamese(tower, build_head(width))
     labels, _ = material.index.labels(material.train)
     alike = (
@@ -155,6 +156,10 @@ def _train(
     )
     sampler = PairSampler(labels, material.index.families(material.train), alike)
     siamese = fit_siamese(run, recipe, siamese, crops, sampler, yardstick)
+    if initial is None:  # among one's own few people nobody is like many others
+        tower = siamese.get_layer("tower")
+        unit, magnitudes = (_of_some(part(tower), crops, recipe.seed) for part in (before_turn, magnitude))
+        set_lengths(tower, unit, magnitudes)
     after = judge(siamese, yardstick)
     target = run_folder / MODEL_NAME
     if before is not None and _rank(after) <= _rank(before):
@@ -189,11 +194,12 @@ def _rank(figures: dict[str, float]) -> tuple[float, float]:
     return figures[GUIDE], -figures["log_loss"]
 
 
-def _some(crops: Crops, seed: int) -> RowsOf:
-    """A seeded few of many crops, enough for their mean."""
+def _of_some(part: keras.Model, crops: Crops, seed: int) -> Embeddings:
+    """What a part of the network says of a seeded few of many crops; the same on every worker."""
     rng = np.random.default_rng([seed, 0x6D65616E])
-    rows = rng.choice(len(crops), min(len(crops), MEAN_CROPS), replace=False)
-    return RowsOf(crops, np.sort(rows))  # in the order of the shards, should they be streamed
+    rows = rng.choice(len(crops), min(len(crops), SOME_CROPS), replace=False)
+    some = RowsOf(crops, np.sort(rows))  # in the order of the shards, should they be streamed
+    return np.asarray(mean_over_workers(embed(part, some)))
 
 
 def make_material_yardstick(material: Material, taught: Embeddings | None = None) -> Yardstick:
