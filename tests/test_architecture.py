@@ -19,8 +19,8 @@ LAYERS: dict[int, str] = {
     0: "__init__ errors values",
     # Each a stop of the line, a machine, or a fact; they know the nouns and hardly one another.
     1: """align audit button config crop_png door enrolment enrolment_states finder_decode finder_refine freshness
-          images indicator letterbox manifest match person_name quality search search_picture select_face session
-          wire""",
+          images indicator letterbox manifest match person_name quality references search search_picture select_face
+          session wire""",
     # What the house needs of the world, what it keeps, and what joins machines into one state.
     2: """changes gallery gallery_embeddings gallery_export gallery_place gallery_rows gallery_schema ports
           situation""",

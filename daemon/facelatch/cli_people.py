@@ -234,7 +234,8 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
             hint=f"`facelatch people remove {double.name}` first, or --force for twins",
         )
     with scratch_store() as alone:
-        alone.add(still_images.new_person(name, kept, admin=as_admin), line.verifier.model_sha256)
+        newcomer = still_images.new_person(name, kept, admin=as_admin)
+        alone.add(newcomer, line.verifier.model_sha256, line.verifier.embed)
         payload = base64.b64encode(alone.export()).decode()
     ask(config, {"action": "import", "payload": payload, "file": str(source)})
     result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}

@@ -14,10 +14,10 @@ from facelatch import gallery_embeddings as embeddings
 from facelatch import gallery_rows as rows
 from facelatch.crop_png import encode_png
 from facelatch.errors import GalleryError, InputError
-from facelatch.gallery_embeddings import Embed
 from facelatch.gallery_export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
 from facelatch.gallery_place import Ownership, explained, prepare_directory
 from facelatch.gallery_schema import open_database
+from facelatch.references import Embed, embed_reference
 from facelatch.values import Gallery, NewPerson, Person, Pose, Throttle
 
 FILE_NAME = "gallery.db"
@@ -169,23 +169,27 @@ class GalleryStore:
 
     # Changing
 
-    def add(self, person: NewPerson, model_sha256: str) -> Person:
+    def add(self, person: NewPerson, model_sha256: str, embed: Embed) -> Person:
         """Saves a finished enrolment, all of it or nothing; without a name it gets the next `person-NNN`.
 
-        Raises InputError: name taken or no name, no references or too many. Raises GalleryError.
+        Its embeddings are made by `embed`, from both sides of each crop.
+
+        Raises InputError: name taken or no name, no references or too many. Raises GalleryError, and what `embed` does.
         """
         if not 1 <= len(person.references) <= MAX_REFERENCES:
             raise InputError(
                 f"a person has 1 to {MAX_REFERENCES} reference images, got {len(person.references)}"
             )
+        made_by = embeddings.maker(model_sha256)
+        images = [StoredReference(encode_png(one.crop), one.pose) for one in person.references]
+        vectors = [embed_reference(embed, one.crop) for one in person.references]
         with self._transaction() as connection:
             given = person.name
             name = rows.next_free_name(connection) if given is None else rows.free_name(connection, given)
             saved = rows.insert_person(connection, name, person.admin)
-            for reference in person.references:
-                stored = StoredReference(encode_png(reference.crop), reference.pose)
-                id_ = rows.insert_reference(connection, saved, stored)
-                rows.insert_embedding(connection, id_, model_sha256, reference.embedding)
+            for image, vector in zip(images, vectors, strict=True):
+                id_ = rows.insert_reference(connection, saved, image)
+                rows.insert_embedding(connection, id_, made_by, vector)
         return saved
 
     def rename(self, name: str, new_name: str) -> Person:

@@ -14,13 +14,17 @@ from facelatch.crop_png import decode_png
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery_place import RESTORE
 from facelatch.gallery_rows import VECTOR, insert_embedding
-from facelatch.values import Image
-
-Embed = Callable[[Image], NDArray[np.float32]]
-"""From a crop (112, 112, 3) to its embedding (D,)."""
+from facelatch.references import Embed, embed_reference
 
 BATCH = 64
 """Embeddings saved in one transaction: whoever is interrupted does not begin again from the first."""
+
+
+def maker(model_sha256: str) -> str:
+    """Under what the embeddings of one model are kept. The ending tells how the model is asked: it changes when
+    `embed_reference` does, so that no gallery holds two kinds.
+    """
+    return f"{model_sha256}/both sides"
 
 
 def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
@@ -53,7 +57,7 @@ def complete(
     missing = connection.execute(
         "SELECT id FROM reference_images WHERE id NOT IN"
         " (SELECT reference_id FROM embeddings WHERE model_sha256 = ?) ORDER BY id",
-        (model_sha256,),
+        (maker(model_sha256),),
     ).fetchall()
     for done, (id_,) in enumerate(missing[:BATCH], start=1):
         row = connection.execute("SELECT crop_png FROM reference_images WHERE id = ?", (id_,)).fetchone()
@@ -61,7 +65,7 @@ def complete(
             crop = decode_png(row[0])
         except InputError as error:
             raise GalleryError(f"{path}: damaged: image {id_}: {error}", hint=RESTORE) from error
-        insert_embedding(connection, id_, model_sha256, embed(crop))
+        insert_embedding(connection, id_, maker(model_sha256), embed_reference(embed, crop))
         on_embedded(len(missing) - done)
     return max(0, len(missing) - BATCH)
 

@@ -88,13 +88,13 @@ def insert_reference(connection: sqlite3.Connection, person: Person, reference: 
 
 
 def insert_embedding(
-    connection: sqlite3.Connection, reference_id: int, model_sha256: str, embedding: NDArray[np.float32]
+    connection: sqlite3.Connection, reference_id: int, made_by: str, embedding: NDArray[np.float32]
 ) -> None:
-    """What one model made of one reference image; replaces what another model made of it."""
+    """What was made of one reference image; replaces what was made of it otherwise."""
     vector = np.ascontiguousarray(embedding, dtype=VECTOR)
     connection.execute(
         "INSERT OR REPLACE INTO embeddings (reference_id, model_sha256, vector) VALUES (?, ?, ?)",
-        (reference_id, model_sha256, vector.tobytes()),
+        (reference_id, made_by, vector.tobytes()),
     )
 
 

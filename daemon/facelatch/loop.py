@@ -195,7 +195,8 @@ class _Loop:
 
     def _save(self, person: NewPerson) -> Saved | SaveFailed:
         try:
-            saved = self.world.store.add(person, self.world.line.verifier.model_sha256)
+            verifier = self.world.line.verifier
+            saved = self.world.store.add(person, verifier.model_sha256, verifier.embed)
         except FacelatchError as error:
             return SaveFailed(str(error))
         self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved

@@ -21,6 +21,7 @@ from facelatch import gallery_embeddings, gallery_schema
 from facelatch.errors import AlreadyRunningError, GalleryError, InputError
 from facelatch.gallery import FILE_NAME, Clash, GalleryStore
 from facelatch.person_name import MAX_LENGTH, clean_name, name_key
+from facelatch.references import embed_reference
 from facelatch.values import NewPerson, Pose, Reference, Throttle
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
@@ -41,8 +42,12 @@ def new_person(name: str | None, *, count: int = 2, seed: int = 0, admin: bool =
     return NewPerson(name, admin, references)
 
 
-def embed_by_mean(crop: np.ndarray) -> np.ndarray:
-    return np.full(8, crop.mean(), dtype=np.float32)
+def embed_by_bands(crop: np.ndarray) -> np.ndarray:
+    return crop.reshape(112, 8, 14, 3).mean(axis=(0, 2, 3), dtype=np.float32)
+
+
+def as_kept(person: NewPerson) -> list[np.ndarray]:
+    return [embed_reference(embed_by_bands, reference.crop) for reference in person.references]
 
 
 def names(store: GalleryStore) -> list[str]:
@@ -66,22 +71,23 @@ def store(home: Path) -> Iterator[GalleryStore]:
 def test_a_person_is_there_after_reopening_with_crops_and_embeddings_unchanged(home: Path) -> None:
     given_person = new_person("Anna", admin=True)
     with GalleryStore.open(home) as store:
-        saved = store.add(given_person, MODEL)
+        saved = store.add(given_person, MODEL, embed_by_bands)
     with GalleryStore.open(home) as store:
-        gallery = store.load(MODEL, embed_by_mean)
+        gallery = store.load(MODEL, embed_by_bands)
         assert store.reembedded == 0
         assert gallery.people == {saved.id: saved}
         assert saved.name == "Anna"
         assert saved.admin
         assert gallery.owners == (saved.id, saved.id)
-        np.testing.assert_array_equal(gallery.embeddings, [r.embedding for r in given_person.references])
+        np.testing.assert_array_equal(gallery.embeddings, as_kept(given_person))
         seen: list[np.ndarray] = []
-        store.load(OTHER_MODEL, lambda crop: seen.append(crop) or embed_by_mean(crop))
-        np.testing.assert_array_equal(seen, [r.crop for r in given_person.references])
+        store.load(OTHER_MODEL, lambda crop: seen.append(crop) or embed_by_bands(crop))
+        np.testing.assert_array_equal(seen[::2], [r.crop for r in given_person.references])
+        np.testing.assert_array_equal(seen[1::2], [r.crop[:, ::-1] for r in given_person.references])
 
 
 def test_an_empty_gallery_loads_as_nobody(store: GalleryStore) -> None:
-    gallery = store.load(MODEL, embed_by_mean)
+    gallery = store.load(MODEL, embed_by_bands)
     assert not gallery.people
     assert gallery.embeddings.shape == (0, 0)
     assert store.throttle() == Throttle()
@@ -89,20 +95,29 @@ def test_an_empty_gallery_loads_as_nobody(store: GalleryStore) -> None:
 
 def test_another_model_gets_its_embeddings_from_the_stored_crops_once(store: GalleryStore) -> None:
     person = new_person("Anna", count=3)
-    store.add(person, MODEL)
+    store.add(person, MODEL, embed_by_bands)
     heard: list[tuple[int, int]] = []
-    gallery = store.load(OTHER_MODEL, embed_by_mean, lambda done, missing: heard.append((done, missing)))
+    gallery = store.load(OTHER_MODEL, embed_by_bands, lambda done, missing: heard.append((done, missing)))
     assert store.reembedded == 3
     assert heard == [(1, 3), (2, 3), (3, 3)]
-    np.testing.assert_array_equal(gallery.embeddings, [embed_by_mean(r.crop) for r in person.references])
-    store.load(OTHER_MODEL, embed_by_mean)
+    np.testing.assert_array_equal(gallery.embeddings, as_kept(person))
+    store.load(OTHER_MODEL, embed_by_bands)
     assert store.reembedded == 0
-    store.load(MODEL, embed_by_mean)
+    store.load(MODEL, embed_by_bands)
     assert store.reembedded == 3, "the first model's embeddings were kept"
 
 
+def test_embeddings_that_were_made_of_one_side_are_made_anew(store: GalleryStore) -> None:
+    person = new_person("Anna")
+    store.add(person, MODEL, embed_by_bands)
+    store._connection.execute("UPDATE embeddings SET model_sha256 = ?, vector = zeroblob(32)", (MODEL,))
+    gallery = store.load(MODEL, embed_by_bands)
+    assert store.reembedded == 2
+    np.testing.assert_array_equal(gallery.embeddings, as_kept(person))
+
+
 def test_an_embedding_that_fails_leaves_the_old_ones(store: GalleryStore) -> None:
-    store.add(new_person("Anna"), MODEL)
+    store.add(new_person("Anna"), MODEL, embed_by_bands)
 
     def failing(crop: np.ndarray) -> np.ndarray:
         raise RuntimeError("no memory")
@@ -117,7 +132,7 @@ def test_embedding_anew_goes_on_where_it_was_cut_off(
 ) -> None:
     """A thousand images take longer than a start may: each start must come further than the one before."""
     monkeypatch.setattr(gallery_embeddings, "BATCH", 4)
-    store.add(new_person("Anna", count=10), MODEL)
+    store.add(new_person("Anna", count=10), MODEL, embed_by_bands)
 
     def stop_at_seven(done: int, missing: int) -> None:
         assert missing == 10
@@ -125,19 +140,20 @@ def test_embedding_anew_goes_on_where_it_was_cut_off(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.load(OTHER_MODEL, embed_by_mean, stop_at_seven)
+        store.load(OTHER_MODEL, embed_by_bands, stop_at_seven)
     heard: list[tuple[int, int]] = []
-    gallery = store.load(OTHER_MODEL, embed_by_mean, lambda done, missing: heard.append((done, missing)))
+    gallery = store.load(OTHER_MODEL, embed_by_bands, lambda done, missing: heard.append((done, missing)))
     assert heard == [(done, 6) for done in range(1, 7)]
     assert store.reembedded == 6
     assert gallery.embeddings.shape == (10, 8)
 
 
 def test_unnamed_people_are_numbered_and_a_removed_number_does_not_come_back(store: GalleryStore) -> None:
-    store.add(new_person("person-002"), MODEL)
-    assert [store.add(new_person(None), MODEL).name for _ in range(2)] == ["person-001", "person-003"]
+    store.add(new_person("person-002"), MODEL, embed_by_bands)
+    given = [store.add(new_person(None), MODEL, embed_by_bands).name for _ in range(2)]
+    assert given == ["person-001", "person-003"]
     gone = store.remove("person-003")
-    added = store.add(new_person(None), MODEL)
+    added = store.add(new_person(None), MODEL, embed_by_bands)
     assert (added.name, added.id > gone.id) == ("person-004", True)
 
 
@@ -146,21 +162,21 @@ def test_an_enrolment_with_a_bad_crop_leaves_nothing(store: GalleryStore) -> Non
     bad = Reference(np.zeros((100, 100, 3), np.uint8), good.embedding)
     for references in ((good, bad), (), (good,) * 65):
         with pytest.raises(InputError):
-            store.add(NewPerson("Anna", False, references), MODEL)
+            store.add(NewPerson("Anna", False, references), MODEL, embed_by_bands)
         assert names(store) == []
 
 
 def test_a_name_can_be_had_once_in_whatever_case_and_spelling(store: GalleryStore) -> None:
-    store.add(new_person("Zoë"), MODEL)
+    store.add(new_person("Zoë"), MODEL, embed_by_bands)
     for same in ("zoë", "ZOË", " Zoe\u0308 ", "Ｚｏë"):
         with pytest.raises(InputError, match="taken by 'Zoë'"):
-            store.add(new_person(same), MODEL)
+            store.add(new_person(same), MODEL, embed_by_bands)
     assert store.rename("zoë", "ZOË").name == "ZOË"
 
 
 def test_renaming_keeps_id_and_rights(store: GalleryStore) -> None:
-    anna = store.add(new_person("Anna", admin=True), MODEL)
-    store.add(new_person("Ben"), MODEL)
+    anna = store.add(new_person("Anna", admin=True), MODEL, embed_by_bands)
+    store.add(new_person("Ben"), MODEL, embed_by_bands)
     renamed = store.rename("anna", "Änne")
     assert (renamed.id, renamed.name, renamed.admin) == (anna.id, "Änne", True)
     with pytest.raises(InputError, match="taken"):
@@ -169,7 +185,7 @@ def test_renaming_keeps_id_and_rights(store: GalleryStore) -> None:
 
 
 def test_the_right_to_authorise_is_given_and_taken(store: GalleryStore) -> None:
-    store.add(new_person("Anna"), MODEL)
+    store.add(new_person("Anna"), MODEL, embed_by_bands)
     assert store.set_admin("Anna", True).admin
     assert store.people()[0].person.admin
     assert not store.set_admin("Anna", False).admin
@@ -177,14 +193,14 @@ def test_the_right_to_authorise_is_given_and_taken(store: GalleryStore) -> None:
 
 
 def test_an_unknown_name_is_met_with_the_nearest_one(store: GalleryStore) -> None:
-    store.add(new_person("Annabel"), MODEL)
+    store.add(new_person("Annabel"), MODEL, embed_by_bands)
     with pytest.raises(InputError, match="nobody is called 'Anabel'") as caught:
         store.remove("Anabel")
     assert "'Annabel'" in caught.value.hint
 
 
 def test_showing_a_person_tells_poses_and_count(store: GalleryStore) -> None:
-    store.add(new_person("Anna", count=3), MODEL)
+    store.add(new_person("Anna", count=3), MODEL, embed_by_bands)
     record, poses = store.show("anna")
     assert record.references == 3
     assert poses == [Pose(0.25, -0.5, 3.0)] * 3
@@ -206,14 +222,14 @@ def test_removing_leaves_no_trace_in_any_file(home: Path) -> None:
     person = new_person(secret, count=4, seed=1)
     with GalleryStore.open(home) as store:
         for number in range(5):
-            store.add(new_person(f"before {number}", seed=10 + number), MODEL)
-        store.add(person, MODEL)
-        store.add(new_person("after", seed=2), MODEL)
+            store.add(new_person(f"before {number}", seed=10 + number), MODEL, embed_by_bands)
+        store.add(person, MODEL, embed_by_bands)
+        store.add(new_person("after", seed=2), MODEL, embed_by_bands)
         images = store._connection.execute("SELECT crop_png FROM reference_images WHERE person_id = 6")
         pngs = [png for (png,) in images]
         traces = [secret.encode(), secret.casefold().encode()]
         traces += [piece for png in pngs for piece in (png[50:82], png[20_000:20_032], png[-40:-16])]
-        traces += [reference.embedding.tobytes() for reference in person.references]
+        traces += [vector.tobytes() for vector in as_kept(person)]
         assert all(trace in raw_files(home) for trace in traces), "the test looks for the wrong bytes"
         store.remove(secret)
         assert not [trace for trace in traces if trace in raw_files(home)], "while open"
@@ -228,7 +244,7 @@ def raw_files(home: Path) -> bytes:
 
 def test_a_wipe_that_was_interrupted_is_done_at_the_next_opening(home: Path) -> None:
     with GalleryStore.open(home) as store:
-        store.add(new_person("Wilhelmina"), MODEL)
+        store.add(new_person("Wilhelmina"), MODEL, embed_by_bands)
         store._connection.execute("BEGIN")
         store._connection.execute("DELETE FROM people")
         store._connection.execute("UPDATE state SET wipe_due = 1")
@@ -245,7 +261,7 @@ def test_everything_is_private_whatever_the_umask(home: Path) -> None:
     before = os.umask(0)
     try:
         with GalleryStore.open(home) as store:
-            store.add(new_person("Anna"), MODEL)
+            store.add(new_person("Anna"), MODEL, embed_by_bands)
             files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in home.iterdir()}
     finally:
         os.umask(before)
@@ -346,9 +362,9 @@ def test_a_read_only_file_system_is_told_from_a_full_one(tmpfs: Path) -> None:
 
 def test_a_full_disk_refuses_the_new_person_and_keeps_the_others(tmpfs: Path) -> None:
     with GalleryStore.open(tmpfs) as store:
-        store.add(new_person("Anna"), MODEL)
+        store.add(new_person("Anna"), MODEL, embed_by_bands)
         with pytest.raises(GalleryError, match="disk is full") as caught:
-            store.add(new_person("Ben", count=32), MODEL)
+            store.add(new_person("Ben", count=32), MODEL, embed_by_bands)
         assert "space" in caught.value.hint
         assert names(store) == ["Anna"]
     with GalleryStore.open(tmpfs) as store:
@@ -376,8 +392,8 @@ def test_a_gallery_for_which_there_was_too_little_space_is_made_when_there_is_mo
 def test_a_person_removed_without_space_for_the_wipe_is_gone_and_wiped_later(tmpfs: Path) -> None:
     filler = tmpfs / "filler"
     with GalleryStore.open(tmpfs) as store:
-        store.add(new_person("Anna", count=2), MODEL)
-        store.add(new_person("Ben", count=6), MODEL)
+        store.add(new_person("Anna", count=2), MODEL, embed_by_bands)
+        store.add(new_person("Ben", count=6), MODEL, embed_by_bands)
         store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         free = os.statvfs(tmpfs).f_bavail * os.statvfs(tmpfs).f_frsize
         filler.write_bytes(bytes(free - 160 * 1024))
@@ -394,7 +410,7 @@ def test_a_full_database_is_a_full_disk_too(store: GalleryStore) -> None:
     (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
     store._connection.execute(f"PRAGMA max_page_count = {pages + 4}")
     with pytest.raises(GalleryError, match="disk is full"):
-        store.add(new_person("Anna"), MODEL)
+        store.add(new_person("Anna"), MODEL, embed_by_bands)
     assert names(store) == []
 
 
@@ -415,14 +431,14 @@ def test_no_other_program_can_hold_up_an_open_gallery(store: GalleryStore, home:
     shell = sqlite3.connect(home / FILE_NAME, timeout=0)
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         shell.execute("SELECT * FROM people")
-    store.add(new_person("Anna"), MODEL)
+    store.add(new_person("Anna"), MODEL, embed_by_bands)
     shell.close()
 
 
 def test_no_file_of_the_gallery_is_mapped_into_memory(store: GalleryStore, home: Path) -> None:
     """A page of such a file that waits for the disk stops every thread that needs memory: the lock's timer too."""
-    store.add(new_person("Anna"), MODEL)
-    store.load(MODEL, embed_by_mean)
+    store.add(new_person("Anna"), MODEL, embed_by_bands)
+    store.load(MODEL, embed_by_bands)
     store.save_throttle(Throttle(1, 0.0))
     maps = Path("/proc/self/maps").read_text()
     assert str(home) not in maps
@@ -450,7 +466,7 @@ def damage_nothing_but_report(home: Path, *, match: str) -> GalleryError:
 def filled(home: Path) -> Path:
     with GalleryStore.open(home) as store:
         for number in range(3):
-            store.add(new_person(f"person {number}", seed=number), MODEL)
+            store.add(new_person(f"person {number}", seed=number), MODEL, embed_by_bands)
     return home
 
 
@@ -480,7 +496,7 @@ def test_a_crop_with_a_flipped_bit_is_never_embedded(filled: Path) -> None:
     whole[whole.index(png[20_000:20_032])] ^= 1
     path.write_bytes(whole)
     with GalleryStore.open(filled) as store, pytest.raises(GalleryError, match="damaged: image"):
-        store.load(OTHER_MODEL, embed_by_mean)
+        store.load(OTHER_MODEL, embed_by_bands)
 
 
 def test_a_text_file_in_place_of_the_gallery_is_refused(home: Path) -> None:
@@ -528,9 +544,9 @@ def test_crops_of_another_alignment_are_refused_by_name(filled: Path) -> None:
     connection.close()
     with GalleryStore.open(filled) as store:
         with pytest.raises(GalleryError, match="person 1"):
-            store.load(MODEL, embed_by_mean)
+            store.load(MODEL, embed_by_bands)
         store.remove("person 1")
-        assert len(store.load(MODEL, embed_by_mean).people) == 2
+        assert len(store.load(MODEL, embed_by_bands).people) == 2
 
 
 NICKNAMES = ("ALTER TABLE people ADD COLUMN nickname TEXT NOT NULL DEFAULT ''",)

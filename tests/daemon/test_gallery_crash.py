@@ -35,6 +35,9 @@ def new_person(name):
         for _ in range({REFERENCES})
     ))
 
+def embed(crop):
+    return np.full(16, crop.mean(), np.float32)
+
 def report(*words):
     print(*words, flush=True)
 
@@ -48,7 +51,7 @@ store = GalleryStore.open(home)
 report("opened")
 start = max((int(record.person.name) for record in store.people()), default=0) + 1
 for number in itertools.count(start):
-    store.add(new_person(str(number)), MODEL)
+    store.add(new_person(str(number)), MODEL, embed)
     report("saved", number)
     if number % 3 == 0:
         report("removing", number - 1)
@@ -63,7 +66,7 @@ KILL_AT_EVERY_STEP = (
 # SQLite calls back every few instructions of its virtual machine: a child dies at the first call, the next
 # at the second, and so on until one gets through the whole job. The parent looks at what each has left.
 with GalleryStore.open(home) as store:
-    store.add(new_person("Anna"), MODEL)
+    store.add(new_person("Anna"), MODEL, embed)
     exported = store.export()
 
 def migrate(store):
@@ -75,7 +78,7 @@ def migrate(store):
     gallery_schema._migrate(store._connection)
 
 job = {
-    "add": lambda store: store.add(new_person("Ben"), MODEL),
+    "add": lambda store: store.add(new_person("Ben"), MODEL, embed),
     "embed": lambda store: store.load("b" * 64, lambda crop: np.ones(8, np.float32)),
     "import": lambda store: store.import_from(exported, Clash.REPLACE),
     "migrate": migrate,

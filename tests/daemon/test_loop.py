@@ -86,7 +86,9 @@ class Door:
     def enrol(self, name: str, colour: tuple[int, int, int], *, admin: bool = False) -> None:
         crop = np.full((112, 112, 3), colour, np.uint8)
         reference = Reference(crop, self.verifier.embed(crop), Pose(0, 0, 0))
-        self.store.add(NewPerson(name, admin, (reference,) * 4), self.verifier.model_sha256)
+        self.store.add(
+            NewPerson(name, admin, (reference,) * 4), self.verifier.model_sha256, self.verifier.embed
+        )
 
     def run(self, watch: Callable[[loop.Turn], None] = lambda _turn: None) -> None:
         loop.run(self.world, self.config, watch=watch)

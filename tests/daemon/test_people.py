@@ -35,7 +35,9 @@ def reference(seed: int) -> Reference:
 
 
 def add(store: GalleryStore, name: str, *seeds: int, admin: bool = False) -> None:
-    store.add(NewPerson(name, admin, tuple(map(reference, seeds))), MODEL)
+    store.add(
+        NewPerson(name, admin, tuple(map(reference, seeds))), MODEL, lambda _crop: np.ones(4, np.float32)
+    )
 
 
 def names(store: GalleryStore) -> list[str]:
@@ -186,7 +188,7 @@ def test_export_and_import_carry_people_crops_and_rights(store: GalleryStore, ot
     assert [event.kind for event in arrived.events] == [EventKind.GALLERY_IMPORTED]
     crops: list[np.ndarray] = []
     gallery = other.load(MODEL, lambda crop: crops.append(crop) or np.zeros(4, np.float32))
-    np.testing.assert_array_equal(crops, [reference(seed).crop for seed in (1, 2, 3)])
+    np.testing.assert_array_equal(crops[::2], [reference(seed).crop for seed in (1, 2, 3)])
     assert gallery.owners == (1, 1, 2)
     assert gallery.people[1].admin
     assert other.export() == store.export(), "the same people make the same file"

@@ -18,6 +18,7 @@ from facelatch_training.dataset import read_index
 from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
 from facelatch_training.metrics import FAILED
 from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
+from facelatch_training.verifiers import Embedded
 
 RESAMPLES = 20
 
@@ -126,10 +127,10 @@ def test_a_bad_pairs_file_is_named_with_its_line(lfw: Path, text: str, complaint
         protocols.lfw_pairs(lfw / "pairs.txt", lfw / "lfw", Cropper(None))
 
 
-def test_people_gives_every_comparison_once_with_one_embedding_each(lfw: Path) -> None:
+def test_people_gives_every_comparison_once_and_embeds_each_side_once(lfw: Path) -> None:
     verifier = ColourVerifier()
     judged = evaluate(verifier, protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True)
-    assert verifier.embedded == 18
+    assert verifier.embedded == 2 * 18
     assert (judged.genuine, judged.impostors) == (6 * 3, 18 * 17 // 2 - 18)
     assert judged.figures["auc"].value > 0.9
 
@@ -156,14 +157,16 @@ def test_people_needs_two_people_and_a_second_picture(tmp_path: Path) -> None:
 
 def test_all_comparisons_equal_the_pairs_one_by_one() -> None:
     verifier, rng = ColourVerifier(), np.random.default_rng(0)
-    embeddings = rng.random((9, 3)).astype(np.float32)
+    embedded = Embedded(*rng.random((2, 9, 3)).astype(np.float32))
     numbers = np.repeat(np.arange(3), 3).astype(np.int32)
     present = np.arange(9) != 4
     left, right = np.triu_indices(9, 1)
-    every = compare_all(verifier, embeddings, present, numbers)
-    listed = compare_pairs(verifier, embeddings, present, numbers, protocols.PairList(left, right))
+    every = compare_all(verifier, embedded, present, numbers)
+    listed = compare_pairs(verifier, embedded, present, numbers, protocols.PairList(left, right))
     np.testing.assert_array_equal(every.similarity, listed.similarity)
     np.testing.assert_array_equal(every.genuine, listed.genuine)
+    expected = verifier.compare(embedded.probes[2], embedded.references[7:8])
+    assert every.similarity[(left == 2) & (right == 7)] == expected
     touches = (left == 4) | (right == 4)
     assert (every.similarity[touches] == FAILED).all()
     assert (every.similarity[~touches] >= 0).all()

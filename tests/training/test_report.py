@@ -42,7 +42,8 @@ class PatternVerifier:
 
 def crop(person: int, number: int) -> Image:
     rng = np.random.default_rng(person)
-    coarse = rng.integers(60, 220, (8, 8, 3)).repeat(14, axis=0).repeat(14, axis=1)
+    half = rng.integers(60, 220, (8, 4, 3))
+    coarse = np.concatenate([half, half[:, ::-1]], axis=1).repeat(14, axis=0).repeat(14, axis=1)
     noise = np.random.default_rng([person, number]).normal(0, 12, (112, 112, 3))
     return np.asarray((coarse + noise).clip(0, 255), np.uint8)
 

@@ -17,7 +17,7 @@ from facelatch.errors import InputError
 from facelatch.ports import Verifier
 from facelatch.values import Image
 from facelatch_training.slices import frame_noise
-from facelatch_training.verifiers import embed_crops
+from facelatch_training.verifiers import embed_both
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,10 +31,10 @@ MAX_PHOTOS = 12
 
 @dataclass(frozen=True, eq=False)
 class FrameSet:
-    """M = photographs x VERSIONS frames; `detected` says of any two whether they are a detection of each other."""
+    """M = photographs x VERSIONS frames; `detected` says of each, as a probe, which references it detects."""
 
     detected: npt.NDArray[np.bool_] = field(repr=False)
-    """(M, M)."""
+    """(M, M), probe by reference."""
     photos: tuple[tuple[Ints, ...], ...] = field(repr=False)
     """Per person, per photograph, the numbers of its frames (VERSIONS,)."""
 
@@ -73,8 +73,10 @@ def make_frames(
         photos.setdefault(int(people[row]), []).append(np.arange(VERSIONS) + len(frames))
         frames.append(crops[row])
         frames += [frame_noise(crops[row], rng) for _ in range(VERSIONS - 1)]
-    embeddings = embed_crops(verifier, np.stack(frames))
-    detected = np.stack([verifier.compare(row, embeddings) >= np.float32(threshold) for row in embeddings])
+    embedded = embed_both(verifier, np.stack(frames))
+    detected = np.stack(
+        [verifier.compare(row, embedded.references) >= np.float32(threshold) for row in embedded.probes]
+    )
     return FrameSet(detected, tuple(tuple(group) for group in photos.values()))
 
 

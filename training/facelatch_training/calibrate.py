@@ -30,7 +30,7 @@ from facelatch_training.evaluate import compare_all
 from facelatch_training.metrics import Comparisons, Ranked
 from facelatch_training.protocols import gather, prepared
 from facelatch_training.recipe import Targets
-from facelatch_training.verifiers import embed_crops, open_verifier
+from facelatch_training.verifiers import embed_both, open_verifier
 
 _MIN_PEOPLE = 8
 _MIN_ERRORS = 10
@@ -252,7 +252,7 @@ def _comparisons(
     verifier: Verifier, crops: npt.NDArray[np.uint8], names: npt.NDArray[np.str_]
 ) -> Comparisons:
     present = np.ones(len(crops), dtype=bool)
-    return compare_all(verifier, embed_crops(verifier, crops), present, _numbers(names).astype(np.int32))
+    return compare_all(verifier, embed_both(verifier, crops), present, _numbers(names).astype(np.int32))
 
 
 def _visits(frames: FrameSet, references: int, targets: Targets) -> Visits:

@@ -14,7 +14,7 @@ from facelatch.ports import Verifier
 from facelatch_training import metrics
 from facelatch_training.metrics import FAILED, Comparisons, Interval, Ranked, reliability
 from facelatch_training.protocols import PairList, Protocol, balanced_folds
-from facelatch_training.verifiers import Embeddings, embed_protocol
+from facelatch_training.verifiers import Embedded, embed_protocol
 
 FALSE_RATES = (1e-2, 1e-3, 1e-4)
 
@@ -39,7 +39,6 @@ class Evaluation:
     folds: int
     fold_pairs: int
     comparisons: Comparisons = field(repr=False)
-    embeddings: Embeddings = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """All figures with what they rest on, for programs."""
@@ -76,16 +75,18 @@ def evaluate(
 ) -> Evaluation:
     """Judges `verifier` on `protocol`; `threshold` None takes 0.5, the middle of the sigmoid.
 
+    Every comparison is that of a door: the first picture is a probe, the second a reference as the gallery keeps it.
+
     Protocols without pairs of their own get every comparison for the curve, and balanced pairs in ten
     folds for the accuracy where there are people enough. Raises InputError when one class is missing.
     """
-    embeddings, present = embed_protocol(verifier, protocol, quiet=quiet)
+    embedded, present = embed_protocol(verifier, protocol, quiet=quiet)
     numbers = protocol.numbers
     if protocol.pairs is None:
-        comparisons = compare_all(verifier, embeddings, present, numbers)
+        comparisons = compare_all(verifier, embedded, present, numbers)
         folds = _own_folds(protocol, seed)
     else:
-        comparisons = compare_pairs(verifier, embeddings, present, numbers, protocol.pairs)
+        comparisons = compare_pairs(verifier, embedded, present, numbers, protocol.pairs)
         folds = protocol.pairs if protocol.pairs.fold is not None else None
     if comparisons.genuine.all() or not comparisons.genuine.any():
         kind = "impostor" if comparisons.genuine.all() else "genuine"
@@ -99,7 +100,7 @@ def evaluate(
         judged = (
             comparisons
             if folds is protocol.pairs
-            else compare_pairs(verifier, embeddings, present, numbers, folds)
+            else compare_pairs(verifier, embedded, present, numbers, folds)
         )
         in_folds = len(judged)
         right = metrics.fold_correct(judged)
@@ -121,22 +122,21 @@ def evaluate(
         folds=0 if folds is None or folds.fold is None else len(np.unique(folds.fold)),
         fold_pairs=in_folds,
         comparisons=comparisons,
-        embeddings=embeddings,
     )
 
 
 def compare_all(
-    verifier: Verifier, embeddings: Embeddings, present: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32]
+    verifier: Verifier, embedded: Embedded, present: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32]
 ) -> Comparisons:
-    """Every picture against every later one: N (N - 1) / 2 comparisons, 13 bytes each."""
-    total = len(embeddings)
+    """Every picture against every later one as reference: N (N - 1) / 2 comparisons, 13 bytes each."""
+    total = len(present)
     size = total * (total - 1) // 2
     similarity, first, second = np.empty(size, np.float32), np.empty(size, np.int32), np.empty(size, np.int32)
     start = 0
     for row in range(total - 1):
         stop = start + total - 1 - row
         # Against the whole gallery, although half is known: a constant shape is faster than half the work.
-        against = verifier.compare(embeddings[row], embeddings)[row + 1 :]
+        against = verifier.compare(embedded.probes[row], embedded.references)[row + 1 :]
         similarity[start:stop] = np.where(present[row + 1 :] & present[row], against, FAILED)
         first[start:stop], second[start:stop] = numbers[row], numbers[row + 1 :]
         start = stop
@@ -145,7 +145,7 @@ def compare_all(
 
 def compare_pairs(
     verifier: Verifier,
-    embeddings: Embeddings,
+    embedded: Embedded,
     present: npt.NDArray[np.bool_],
     numbers: npt.NDArray[np.int32],
     pairs: PairList,
@@ -158,7 +158,7 @@ def compare_pairs(
     starts = np.flatnonzero(np.diff(pairs.first[order], prepend=-1))
     for group in np.split(order, starts[1:]) if len(order) else []:
         similarity[group] = verifier.compare(
-            embeddings[pairs.first[group[0]]], embeddings[pairs.second[group]]
+            embedded.probes[pairs.first[group[0]]], embedded.references[pairs.second[group]]
         )
     first, second = numbers[pairs.first], numbers[pairs.second]
     return Comparisons(similarity, first == second, first, second, pairs.fold)

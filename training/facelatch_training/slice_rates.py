@@ -12,7 +12,7 @@ from facelatch.ports import Verifier
 from facelatch_training import metrics
 from facelatch_training.dataset import family_of
 from facelatch_training.slices import SLICES
-from facelatch_training.verifiers import Embeddings, embed_crops
+from facelatch_training.verifiers import Embeddings, embed_both, embed_crops
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def measure_slices(
     rows = _whole_families(kinship, limit, seed)
     names = np.array(identities)[rows]
     numbers = np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int32)
-    references = embed_crops(verifier, crops[rows])
+    probes, references = embed_both(verifier, crops[rows])
     rates: dict[str, SliceRates] = {}
-    whole = _crossed(verifier, references, references, numbers)
+    whole = _crossed(verifier, references, probes, numbers)
     rates["whole"] = _rates(whole, threshold, resamples, seed)
     kin = (kinship[rows][:, None] == kinship[rows][None, :])[~np.eye(len(rows), dtype=bool)]
     if (kin & ~whole.genuine).any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from facelatch.errors import InputError, ModelError
 from facelatch.manifest import load_manifest
 from facelatch.ports import Verifier
+from facelatch.references import mean_of_sides
 from facelatch.values import Image
 from facelatch_training.protocols import Protocol
 
@@ -90,45 +91,60 @@ class PeerVerifier:
         return np.asarray((1 + gallery @ probe) / 2, np.float32)
 
 
+class Embedded(NamedTuple):
+    """N pictures as a verifier sees them."""
+
+    probes: Embeddings
+    """(N, D), one look each, as at the door."""
+    references: Embeddings
+    """(N, D), from both sides, as the gallery keeps them."""
+
+
 def embed_protocol(
     verifier: Verifier, protocol: Protocol, *, quiet: bool = False
-) -> tuple[Embeddings, npt.NDArray[np.bool_]]:
-    """Embeddings (N, D) of a protocol's pictures, one each, and (N,) whether there was a crop to embed."""
+) -> tuple[Embedded, npt.NDArray[np.bool_]]:
+    """A protocol's N pictures, and (N,) whether there was a crop to embed; where not, the rows are zeros."""
     total = len(protocol.pictures)
-    rows: dict[int, Embeddings] = {}
+    parts: list[Embedded] = []
+    done: list[int] = []
     waiting: list[tuple[int, Image]] = []
+
+    def embed_waiting() -> None:
+        if waiting:
+            done.extend(number for number, _ in waiting)
+            parts.append(embed_both(verifier, np.stack([crop for _, crop in waiting])))
+            waiting.clear()
+
     for number, crop in tqdm(
         protocol.crops(), total=total, desc="embed", unit="crop", mininterval=1, disable=quiet
     ):
         if crop is not None:
             waiting.append((number, crop))
         if len(waiting) == _BATCH:
-            rows.update(_embedded(verifier, waiting))
-            waiting = []
-    rows.update(_embedded(verifier, waiting))
-    if not rows:
+            embed_waiting()
+    embed_waiting()
+    if not done:
         raise InputError(
             f"{protocol.name}: no face found in any of {total} pictures", hint="try another --finder"
         )
-    present = np.isin(np.arange(total), list(rows))
-    embeddings = np.zeros((total, len(next(iter(rows.values())))), np.float32)
-    for number, row in rows.items():
-        embeddings[number] = row
-    return embeddings, present
+    present = np.zeros(total, bool)
+    present[done] = True
+    embedded = Embedded(*(np.zeros((total, parts[0].probes.shape[1]), np.float32) for _ in range(2)))
+    embedded.probes[done] = np.concatenate([part.probes for part in parts])
+    embedded.references[done] = np.concatenate([part.references for part in parts])
+    return embedded, present
+
+
+def embed_both(verifier: Verifier, crops: npt.NDArray[np.uint8]) -> Embedded:
+    """Crops (N, 112, 112, 3) in memory, as probes and as references."""
+    probes = embed_crops(verifier, crops)
+    return Embedded(probes, mean_of_sides(probes, embed_crops(verifier, crops[:, :, ::-1])))
 
 
 def embed_crops(verifier: Verifier, crops: npt.NDArray[np.uint8]) -> Embeddings:
-    """Embeddings (N, D) of crops (N, 112, 112, 3) in memory."""
-    rows = [
-        row
-        for start in range(0, len(crops), _BATCH)
-        for row in _embedded(verifier, list(enumerate(crops[start : start + _BATCH]))).values()
-    ]
-    return np.stack(rows)
-
-
-def _embedded(verifier: Verifier, crops: list[tuple[int, Image]]) -> dict[int, Embeddings]:
-    if isinstance(verifier, KerasVerifier) and crops:
-        embeddings = verifier.embed_batch(np.stack([crop for _, crop in crops]))
-        return {number: embeddings[place] for place, (number, _) in enumerate(crops)}
-    return {number: verifier.embed(crop) for number, crop in crops}
+    """Embeddings (N, D) of crops (N, 112, 112, 3) in memory, one look each."""
+    if isinstance(verifier, KerasVerifier):
+        return np.concatenate(
+            [verifier.embed_batch(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
+        )
+    return np.stack([verifier.embed(crop) for crop in crops])
