@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -16,7 +17,15 @@ from facelatch.errors import InputError, ModelError
 from facelatch.manifest import SIGNATURES, load_manifest
 from facelatch.match import match
 from facelatch.values import Box, Face, Gallery, Image, Judged, Person, Pose, Thresholds
-from facelatch_training.attempts import VERSIONS, VISIT_FRAMES, FrameSet, Visits, granted, sample_visits
+from facelatch_training.attempts import (
+    VERSIONS,
+    VISIT_FRAMES,
+    FrameSet,
+    Visits,
+    granted,
+    make_frames,
+    sample_visits,
+)
 from facelatch_training.calibrate import (
     Setting,
     Targets,
@@ -150,19 +159,44 @@ def test_dependence_between_frames_is_honoured() -> None:
 
 def test_more_references_and_a_higher_share_refuse_more_strangers() -> None:
     frames = frame_set(30, 6, 0.1)
-    tried = try_settings(frames, Targets(enrolled=5, references=(4,), frames=(3,), households=30))
+    tried = try_settings(frames, 0.5, Targets(enrolled=5, references=(4,), frames=(3,), households=30))
     far = [setting.far_per_attempt for setting in tried]
     assert far == sorted(far, reverse=True)
     assert far[0] > far[-1]
 
 
+def test_frames_at_a_stricter_threshold_are_detected_by_fewer_and_as_if_asked_alone() -> None:
+    crops, names = coloured(6, 3)
+    people = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    loose, strict = (
+        frames.detected for frames in make_frames(ColourVerifier(), crops, people, [0.3, 0.8], seed=1)
+    )
+    (alone,) = (frames.detected for frames in make_frames(ColourVerifier(), crops, people, [0.8], seed=1))
+    np.testing.assert_array_equal(strict, alone)
+    assert loose[strict].all()
+    assert len(people) * VERSIONS <= strict.sum() < loose.sum()
+
+
+def test_a_stricter_detection_threshold_is_taken_where_it_refuses_fewer() -> None:
+    crops, names = coloured(40, 4)
+    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
+    tried = found.about["detection_thresholds_tried"]
+    assert tried == sorted(tried)
+    assert found.detection_threshold in tried
+    assert found.setting.detection_threshold == found.detection_threshold
+    told = {entry["detection_threshold"] for entry in found.about["settings_tried"]}
+    assert told == {found.detection_threshold}
+
+
 def test_the_choice_keeps_the_target_and_refuses_fewest() -> None:
     loose, strict, best = (
-        Setting(8, 3, 0.1, 0.1, 0.0),
-        Setting(8, 3, 0.9, 0.0, 0.3),
-        Setting(8, 3, 0.5, 0.001, 0.1),
+        Setting(0.7, 8, 3, 0.1, 0.1, 0.0),
+        Setting(0.7, 8, 3, 0.9, 0.0, 0.3),
+        Setting(0.8, 8, 3, 0.5, 0.001, 0.1),
     )
     assert choose([loose, strict, best], 0.002) == (best, True)
+    equal = dataclasses.replace(best, detection_threshold=0.75)
+    assert choose([equal, best, strict], 0.002) == (best, True)
     assert choose([loose], 0.002) == (loose, False)
 
 

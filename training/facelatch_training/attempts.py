@@ -8,6 +8,7 @@ frame is another photograph of the visitor (as far as there are any).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,9 +59,16 @@ class Visits:
 
 
 def make_frames(
-    verifier: Verifier, crops: npt.NDArray[np.uint8], people: Ints, threshold: float, seed: int
-) -> FrameSet:
-    """Frames of crops (N, 112, 112, 3) with the person (N,) each shows, compared with one another."""
+    verifier: Verifier,
+    crops: npt.NDArray[np.uint8],
+    people: Ints,
+    thresholds: Sequence[float],
+    seed: int,
+) -> Iterator[FrameSet]:
+    """Frames of crops (N, 112, 112, 3) with the person (N,) each shows, compared with one another.
+
+    Yields them once for each of the detection `thresholds`, which ascend.
+    """
     rng = np.random.default_rng([seed, 0x6672616D])
     chosen = np.sort(
         np.concatenate(
@@ -74,10 +82,15 @@ def make_frames(
         frames.append(crops[row])
         frames += [frame_noise(crops[row], rng) for _ in range(VERSIONS - 1)]
     embedded = embed_both(verifier, np.stack(frames))
-    detected = np.stack(
-        [verifier.compare(row, embedded.references) >= np.float32(threshold) for row in embedded.probes]
+    levels = np.array(thresholds, np.float32)
+    reached = np.stack(
+        [
+            np.searchsorted(levels, verifier.compare(row, embedded.references), side="right").astype(np.uint8)
+            for row in embedded.probes
+        ]
     )
-    return FrameSet(detected, tuple(tuple(group) for group in photos.values()))
+    for number in range(len(levels)):
+        yield FrameSet(reached > number, tuple(tuple(group) for group in photos.values()))
 
 
 def sample_visits(frames: FrameSet, *, enrolled: int, references: int, households: int, seed: int) -> Visits:

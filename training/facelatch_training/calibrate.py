@@ -32,6 +32,10 @@ from facelatch_training.protocols import gather, prepared
 from facelatch_training.recipe import Targets
 from facelatch_training.verifiers import embed_both, open_verifier
 
+_FMR_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""Shares of the FMR asked for whose detection thresholds are tried. References come in whole numbers: a stricter
+threshold that fewer of them have to reach may refuse fewer people than the loosest.
+"""
 _MIN_PEOPLE = 8
 _MIN_ERRORS = 10
 """Errors that must be expected at a rate before it is called measured."""
@@ -41,6 +45,7 @@ _MIN_ERRORS = 10
 class Setting:
     """One way to run the door, and what it did on the calibration half."""
 
+    detection_threshold: float
     references: int
     frames: int
     verification_threshold: float
@@ -101,15 +106,23 @@ def calibrate(
         )
     first = _comparisons(verifier, crops[chosen], names[chosen])
     ranks = metrics.ranked(first)
-    detection = float(np.clip(ranks.threshold_at(wanted.fmr), 1e-6, 1 - 1e-6))
-    spread = metrics.bootstrap(first, {"t": lambda found: found.threshold_at(wanted.fmr)}, seed=wanted.seed)[
-        "t"
+    thresholds = [
+        float(np.clip(ranks.threshold_at(share * wanted.fmr), 1e-6, 1 - 1e-6)) for share in _FMR_SHARES
     ]
-    frames = make_frames(verifier, crops[chosen], _numbers(names[chosen]), detection, wanted.seed)
-    tried = try_settings(frames, wanted)
+    graded = make_frames(verifier, crops[chosen], _numbers(names[chosen]), thresholds, wanted.seed)
+    tried = [
+        setting
+        for threshold, frames in zip(thresholds, graded, strict=True)
+        for setting in try_settings(frames, threshold, wanted)
+    ]
     setting, kept = choose(tried, wanted.far_per_attempt)
+    detection = setting.detection_threshold
+    fmr = _FMR_SHARES[thresholds.index(detection)] * wanted.fmr
+    spread = metrics.bootstrap(first, {"t": lambda found: found.threshold_at(fmr)}, seed=wanted.seed)["t"]
     second = _comparisons(verifier, crops[~chosen], names[~chosen])
-    judged = make_frames(verifier, crops[~chosen], _numbers(names[~chosen]), detection, wanted.seed + 1)
+    (judged,) = make_frames(
+        verifier, crops[~chosen], _numbers(names[~chosen]), [detection], wanted.seed + 1
+    )
     rates = {
         **_comparison_rates(second, detection, f"{data}, half B of its families", wanted.seed),
         **_attempt_rates(judged, setting, wanted, f"{data}, half B of its families, simulated visits"),
@@ -135,7 +148,8 @@ def calibrate(
             "chosen_on": f"{data}, half A of its families: {first.identities} identities, "
             f"{int(first.genuine.sum())} genuine and {int((~first.genuine).sum())} impostor comparisons",
             "detection_threshold_interval": [spread.low, spread.high],
-            "settings_tried": [vars(entry) for entry in tried],
+            "detection_thresholds_tried": thresholds,
+            "settings_tried": [vars(entry) for entry in tried if entry.detection_threshold == detection],
         },
     )
 
@@ -185,8 +199,8 @@ def calibration_half(families: Sequence[str]) -> npt.NDArray[np.bool_]:
     )
 
 
-def try_settings(frames: FrameSet, targets: Targets) -> list[Setting]:
-    """Every verification threshold of every allowed number of references and frames."""
+def try_settings(frames: FrameSet, detection: float, targets: Targets) -> list[Setting]:
+    """Every verification threshold of every allowed number of references and frames; `frames` by `detection`."""
     tried = []
     for references in targets.references:
         visits = _visits(frames, references, targets)
@@ -194,7 +208,9 @@ def try_settings(frames: FrameSet, targets: Targets) -> list[Setting]:
             for detections in range(1, references + 1):
                 share = detections / references
                 far, frr = attempt_errors(visits, _outcome(visits, share, required))
-                tried.append(Setting(references, required, share, float(far.mean()), float(frr.mean())))
+                tried.append(
+                    Setting(detection, references, required, share, float(far.mean()), float(frr.mean()))
+                )
     return tried
 
 
@@ -203,9 +219,15 @@ def choose(tried: Sequence[Setting], far: float) -> tuple[Setting, bool]:
     safe = [setting for setting in tried if setting.far_per_attempt <= far]
     if not safe:
         return min(tried, key=lambda setting: (setting.far_per_attempt, setting.frr_per_attempt)), False
-    # Among equals the higher threshold and fewer frames: safer, and quicker.
+    # Among equals the higher thresholds and fewer frames: safer, and quicker.
     best = min(
-        safe, key=lambda s: (round(s.frr_per_attempt, 4), -s.verification_threshold, s.references + s.frames)
+        safe,
+        key=lambda s: (
+            round(s.frr_per_attempt, 4),
+            -s.verification_threshold,
+            -s.detection_threshold,
+            s.references + s.frames,
+        ),
     )
     return best, True
 
