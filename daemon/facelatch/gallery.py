@@ -17,7 +17,7 @@ from facelatch.errors import GalleryError, InputError
 from facelatch.gallery_export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
 from facelatch.gallery_place import Ownership, explained, prepare_directory
 from facelatch.gallery_schema import open_database
-from facelatch.references import Embed, embed_reference
+from facelatch.references import Embed, with_other_side
 from facelatch.values import Gallery, NewPerson, Person, Pose, Throttle
 
 FILE_NAME = "gallery.db"
@@ -125,7 +125,7 @@ class GalleryStore:
         """Everybody as the matcher needs them, in the embeddings of one model.
 
         Embeddings missing for this model are made by `embed` from the stored crops and saved some at a time,
-        so that a long work goes on where it was cut off; those of other models are dropped. `on_embedded`
+        so that a long work goes on where it was cut off; those made otherwise are dropped. `on_embedded`
         hears (done, missing) after each. `embeddings` is (0, 0) when nobody is enrolled. Raises GalleryError,
         also for crops of another alignment version.
         """
@@ -172,7 +172,7 @@ class GalleryStore:
     def add(self, person: NewPerson, model_sha256: str, embed: Embed) -> Person:
         """Saves a finished enrolment, all of it or nothing; without a name it gets the next `person-NNN`.
 
-        Its embeddings are made by `embed`, from both sides of each crop.
+        What the model makes of the other side of each crop is asked of `embed`.
 
         Raises InputError: name taken or no name, no references or too many. Raises GalleryError, and what `embed` does.
         """
@@ -182,7 +182,7 @@ class GalleryStore:
             )
         made_by = embeddings.maker(model_sha256)
         images = [StoredReference(encode_png(one.crop), one.pose) for one in person.references]
-        vectors = [embed_reference(embed, one.crop) for one in person.references]
+        vectors = [with_other_side(embed, one.crop, one.embedding) for one in person.references]
         with self._transaction() as connection:
             given = person.name
             name = rows.next_free_name(connection) if given is None else rows.free_name(connection, given)

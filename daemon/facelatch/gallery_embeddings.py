@@ -1,4 +1,6 @@
-"""The embeddings of the stored crops: a cache for one model at a time, refilled when the model changes."""
+"""The embeddings of the stored crops: a cache for one model at a time, refilled when the model changes, or the way it
+is asked.
+"""
 
 from __future__ import annotations
 

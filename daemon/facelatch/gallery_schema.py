@@ -41,7 +41,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             crop_png BLOB NOT NULL
         ) STRICT""",
         "CREATE INDEX reference_images_of_person ON reference_images (person_id)",
-        # A cache: vectors are float32 little-endian, comparable within one model hash only.
+        # A cache: vectors are float32 little-endian, comparable only when made by the same.
         """CREATE TABLE embeddings (
             reference_id INTEGER PRIMARY KEY REFERENCES reference_images ON DELETE CASCADE,
             model_sha256 TEXT NOT NULL,

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facelatch import controller, pipeline, remote
 from facelatch.audit import Event, EventKind
 from facelatch.config import Config
 from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
-from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery import GalleryStore
 from facelatch.indicator import lamp
 from facelatch.ports import (
@@ -25,7 +28,7 @@ from facelatch.ports import (
     ServiceManager,
 )
 from facelatch.search import Search
-from facelatch.values import Frame, Gallery, LockLevel, NewPerson, Observation, Throttle
+from facelatch.values import Frame, Gallery, Image, LockLevel, NewPerson, Observation, Throttle
 
 MODEL_DIGITS = 12
 """How much of the model's hash an event carries."""
@@ -195,12 +198,16 @@ class _Loop:
 
     def _save(self, person: NewPerson) -> Saved | SaveFailed:
         try:
-            verifier = self.world.line.verifier
-            saved = self.world.store.add(person, verifier.model_sha256, verifier.embed)
-        except FacelatchError as error:
+            saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed_patiently)
+        except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
         self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved
         return Saved(saved)
+
+    def _embed_patiently(self, crop: Image) -> NDArray[np.float32]:
+        """On a slow board a person's images together take as long as the watchdog waits."""
+        self.world.service.busy()
+        return self.world.line.verifier.embed(crop)
 
     def _save_throttle(self, throttle: Throttle) -> None:
         try:

@@ -250,7 +250,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """An image kept at enrolment with what the model made of it then, for comparing with the next ones."""
+    """An image kept at enrolment with what the model made of it."""
 
     crop: Image = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)

@@ -31,14 +31,8 @@ AS_ROOT = os.geteuid() == 0
 def new_person(name: str | None, *, count: int = 2, seed: int = 0, admin: bool = False) -> NewPerson:
     """An enrolment with crops of noise, which no compression shrinks and no other file contains."""
     random = np.random.default_rng(seed)
-    references = tuple(
-        Reference(
-            random.integers(0, 256, (112, 112, 3), dtype=np.uint8),
-            random.random(16, dtype=np.float32),
-            Pose(0.25, -0.5, 3.0),
-        )
-        for _ in range(count)
-    )
+    crops = [random.integers(0, 256, (112, 112, 3), dtype=np.uint8) for _ in range(count)]
+    references = tuple(Reference(crop, embed_by_bands(crop), Pose(0.25, -0.5, 3.0)) for crop in crops)
     return NewPerson(name, admin, references)
 
 

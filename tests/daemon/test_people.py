@@ -36,7 +36,7 @@ def reference(seed: int) -> Reference:
 
 def add(store: GalleryStore, name: str, *seeds: int, admin: bool = False) -> None:
     store.add(
-        NewPerson(name, admin, tuple(map(reference, seeds))), MODEL, lambda _crop: np.ones(4, np.float32)
+        NewPerson(name, admin, tuple(map(reference, seeds))), MODEL, lambda _crop: np.ones(16, np.float32)
     )
 
 

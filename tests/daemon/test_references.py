@@ -38,6 +38,7 @@ def test_the_mean_lies_between_and_is_as_long_as_both_on_average(one: np.ndarray
     np.testing.assert_allclose(cosine, 1, rtol=1e-3)
 
 
-def test_sides_that_cancel_out_are_no_direction_and_no_error() -> None:
-    one = np.array([[1.0, -2.0]], np.float32)
-    np.testing.assert_array_equal(mean_of_sides(one, -one), [[0, 0]])
+def test_of_sides_that_cancel_out_the_first_counts_and_no_reference_is_nothing() -> None:
+    one = np.array([[1.0, -2.0], [3.0, 1.0]], np.float32)
+    np.testing.assert_array_equal(mean_of_sides(one, -one), one)
+    np.testing.assert_array_equal(mean_of_sides(one[0], -one[0]), one[0])

@@ -66,8 +66,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def learned(model: Path) -> np.ndarray:
-    """All that was learned; batch normalisation's running statistics are each worker's own."""
-    return np.concatenate([np.ravel(v) for v in load_siamese(model).trainable_variables])
+    """All that was learned or set; batch normalisation's running statistics are each worker's own."""
+    siamese = load_siamese(model)
+    lengths = [siamese.get_layer("tower").get_layer(name) for name in ("kinds", "length")]
+    known = [*siamese.trainable_variables, *(weights for layer in lengths for weights in layer.variables)]
+    return np.concatenate([np.ravel(v) for v in known])
 
 
 def last(folder: Path, figure: str) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from facelatch.align import align
 from facelatch.errors import InputError, ModelError
+from facelatch.references import embed_reference
 from facelatch.values import Box, Face, Image
 from facelatch_training import made_faces, protocols
 from facelatch_training.cropping import Cropper, open_finder, subject
@@ -18,7 +19,7 @@ from facelatch_training.dataset import read_index
 from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
 from facelatch_training.metrics import FAILED
 from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
-from facelatch_training.verifiers import Embedded
+from facelatch_training.verifiers import Embedded, embed_both
 
 RESAMPLES = 20
 
@@ -170,6 +171,26 @@ def test_all_comparisons_equal_the_pairs_one_by_one() -> None:
     touches = (left == 4) | (right == 4)
     assert (every.similarity[touches] == FAILED).all()
     assert (every.similarity[~touches] >= 0).all()
+
+
+class SideVerifier(ColourVerifier):
+    """Tells a picture from its mirror image."""
+
+    def embed(self, crop: Image) -> np.ndarray:
+        halves = crop[:, :56], crop[:60, 56:]
+        return np.concatenate([half.mean(axis=(0, 1)) / 255 for half in halves]).astype(np.float32)
+
+
+def test_the_first_picture_is_a_probe_and_the_second_a_reference_of_both_sides() -> None:
+    verifier, rng = SideVerifier(), np.random.default_rng(0)
+    crops = rng.integers(0, 255, (4, 2, 2, 3), dtype=np.uint8).repeat(56, axis=1).repeat(56, axis=2)
+    embedded = embed_both(verifier, crops)
+    every = compare_all(verifier, embedded, np.ones(4, bool), np.arange(4, dtype=np.int32))
+    expected = [
+        verifier.compare(verifier.embed(crops[one]), embed_reference(verifier.embed, crops[other])[None])[0]
+        for one, other in zip(*np.triu_indices(4, 1), strict=True)
+    ]
+    np.testing.assert_allclose(every.similarity, expected, rtol=1e-5)
 
 
 class OneFace:

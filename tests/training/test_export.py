@@ -24,11 +24,13 @@ from facelatch_training import export as exporter
 from facelatch_training.dataset import iterate_shard, read_index
 from facelatch_training.made_faces import draw_person
 from facelatch_training.network import (
+    before_lengths,
     build_core,
     build_head,
     build_siamese,
     core_of,
     load_siamese,
+    set_lengths,
     widen_tower,
 )
 from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
@@ -52,10 +54,11 @@ def yardstick(crops: np.ndarray) -> Yardstick:
 
 
 @pytest.fixture(scope="module")
-def siamese() -> keras.Model:
+def siamese(crops: np.ndarray) -> keras.Model:
     keras.utils.set_random_seed(3)
     recipe = tiny_recipe().tower
     tower = widen_tower(build_core(recipe), recipe.embedding)
+    set_lengths(tower, np.asarray(before_lengths(tower)(crops, training=False)))
     return build_siamese(tower, build_head(recipe.embedding))
 
 
@@ -96,6 +99,11 @@ def test_export_gives_a_file_that_both_runtimes_and_keras_agree_on(
     manifest = load_manifest(target)
     assert not manifest.opens_doors
     verifier = TfliteVerifier(target)
+    length = np.linalg.norm([verifier.embed(crop) for crop in crops], axis=1)
+    exact = np.linalg.norm(np.asarray(siamese.get_layer("tower")(crops, training=False)), axis=1)
+    assert exact.std() > 0.01
+    assert np.corrcoef(length, exact)[0, 1] > 0.8
+    assert np.abs(length - exact).mean() < 0.01
     probe, gallery = verifier.embed(crops[0]), np.stack([verifier.embed(crop) for crop in crops[:5]])
     similarities = verifier.compare(probe, gallery)
     head = siamese.get_layer("head")
@@ -111,6 +119,7 @@ def test_export_gives_a_file_that_both_runtimes_and_keras_agree_on(
         ("MAX_LOSS", -1.0, "int8 loses"),
         ("MIN_COSINE", 1.1, "disagree"),
         ("MIN_INT8_COSINE", 1.1, "embeds otherwise"),
+        ("MAX_LENGTH_OFF", -1.0, "off in length"),
         ("", 0.0, "rates are not met"),
     ],
 )

@@ -458,6 +458,27 @@ def test_fine_tuning_that_helps_is_kept_and_says_what_it_was_judged_on(
     assert outcome.judged_on == "8 people, 48 genuine and 448 impostor pairs of 32 pictures"
 
 
+@pytest.mark.slow
+def test_a_finished_model_s_embeddings_have_lengths_and_fine_tuning_keeps_what_they_go_by(
+    material: Material, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = np.stack([material.crops[row] for row in range(40)])
+
+    def lengths(model: Path) -> list[np.ndarray]:
+        tower = load_siamese(model).get_layer("tower")
+        seen = np.linalg.norm(np.asarray(tower(some, training=False)), axis=1)
+        assert seen.std() > 0.01
+        return [weights for name in ("kinds", "length") for weights in tower.get_layer(name).get_weights()]
+
+    before = lengths(finished / "siamese.keras")
+    assert [weights.shape for weights in before] == [(tiny_recipe().tower.core, 32), (2, 1), (1,)]
+    ranks = iter((2, 1))
+    monkeypatch.setattr(workflow, "_rank", lambda _figures: next(ranks))  # the tuned one is better, say
+    train(material, tmp_path / "tuned", small(), tmp_path / "cache", initial=finished / "siamese.keras")
+    for kept, found in zip(before, lengths(tmp_path / "tuned/siamese.keras"), strict=True):
+        np.testing.assert_array_equal(found, kept)
+
+
 def test_of_two_models_with_the_same_guide_the_lower_log_loss_is_the_better() -> None:
     """Among few people the guide is saturated before."""
     best, surer = {GUIDE: 1.0, "log_loss": 0.2}, {GUIDE: 1.0, "log_loss": 0.1}

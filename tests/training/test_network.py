@@ -15,9 +15,12 @@ import keras  # noqa: E402
 from facelatch.errors import ConfigError  # noqa: E402
 from facelatch_training.network import (  # noqa: E402
     LIKENESS_STRENGTH,
+    LONGEST,
     MAGNITUDE_STRENGTH,
+    SHORTEST,
     FusedNorm,
     L1Distance,
+    before_lengths,
     before_turn,
     begin_core,
     build_core,
@@ -25,7 +28,6 @@ from facelatch_training.network import (  # noqa: E402
     build_siamese,
     centre_tower,
     core_of,
-    magnitude,
     multiply_adds,
     set_lengths,
     unit_length,
@@ -105,13 +107,14 @@ def test_a_centred_tower_puts_the_mean_of_its_people_at_nothing() -> None:
 
 
 def set_lengths_by(tower: keras.Model, some: np.ndarray) -> None:
-    set_lengths(tower, *(np.asarray(part(tower)(some, training=False)) for part in (before_turn, magnitude)))
+    set_lengths(tower, np.asarray(before_lengths(tower)(some, training=False)))
 
 
 def length_of(tower: keras.Model, unit: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
     """By the layers of the tower, for vectors that no crop gives."""
     likeness = tower.get_layer("likeness")(tower.get_layer("kinds")(unit))
-    return np.asarray(tower.get_layer("length")(np.hstack([likeness, magnitudes])))
+    asked = tower.get_layer("length")(np.hstack([likeness, magnitudes]))
+    return np.asarray(tower.get_layer("bounded_length")(asked))
 
 
 def test_lengths_vary_around_one_and_directions_stay() -> None:
@@ -131,8 +134,9 @@ def test_the_magnitude_is_what_the_core_divides_by() -> None:
     tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(3)
     core = core_of(tower)
     whole = np.asarray(keras.Model(core.input, core.get_layer("core").input)(some, training=False))
-    found = np.asarray(magnitude(tower)(some, training=False))
-    assert found[:, 0] == pytest.approx(np.linalg.norm(whole, axis=1))
+    found = np.asarray(before_lengths(tower)(some, training=False))
+    assert found[:, -1] == pytest.approx(np.linalg.norm(whole, axis=1))
+    assert found[:, :-1] == pytest.approx(np.asarray(before_turn(tower)(some, training=False)))
 
 
 def test_whoever_is_like_many_others_gets_a_longer_embedding_and_so_does_a_clear_face() -> None:
@@ -142,18 +146,22 @@ def test_whoever_is_like_many_others_gets_a_longer_embedding_and_so_does_a_clear
     others = rng.normal(size=(50, TINY.core))
     people, others = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (people, others))
     magnitudes = rng.normal(10, 2, size=(200, 1))
-    set_lengths(tower, people.astype(np.float32), magnitudes.astype(np.float32))
+    set_lengths(tower, np.hstack([people, magnitudes]).astype(np.float32))
     same = np.full((50, 1), 10.0)
     assert length_of(tower, people[:50], same).min() > length_of(tower, others, same).max()
+    assert length_of(tower, others, same - 9).min() == pytest.approx(SHORTEST), "near to everybody"
+    assert length_of(tower, people[:50], same + 99).max() == pytest.approx(LONGEST)
     clearer = length_of(tower, people[:50], same + 2) - length_of(tower, people[:50], same)
     assert clearer == pytest.approx(MAGNITUDE_STRENGTH, rel=0.2)
 
 
-def test_few_faces_give_lengths_too() -> None:
+def test_the_lengths_of_few_faces_are_bounded_for_others_too() -> None:
     keras.utils.set_random_seed(0)
     tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(3)
     set_lengths_by(tower, some)
-    assert np.linalg.norm(np.asarray(tower(some, training=False)), axis=1) == pytest.approx(1, abs=0.2)
+    length = np.linalg.norm(np.asarray(tower(crops(60), training=False)), axis=1)
+    assert length.min() > SHORTEST - 1e-4
+    assert length.max() < LONGEST + 1e-4
 
 
 def test_inside_unit_length_lengths_are_one_and_afterwards_they_are_back() -> None:

@@ -48,6 +48,8 @@ MIN_INT8_COSINE = 0.98
 """The same between int8 and float, which few people are enough to see; 0.997 to 0.999 are usual for a trained
 tower.
 """
+MAX_LENGTH_OFF = 0.01
+"""Share by which the mean length of embeddings may be off, between int8 and float, or between two runtimes."""
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 
 
@@ -265,6 +267,7 @@ def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) 
             f"int8 embeds otherwise than float: mean cosine {parity.cosine:.3f}, {MIN_INT8_COSINE} is the least",
             hint="more calibration crops, or train longer with a lower final rate",
         )
+    _refuse_other_lengths(rounded, exact, "int8 against float")
     return parity
 
 
@@ -309,8 +312,19 @@ def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]
                     f"{runtime} and {RUNTIMES[0]} disagree about {model.name}: mean cosine {alike:.3f}",
                     hint="is one of the two runtimes damaged? pip install --force-reinstall " + runtime,
                 )
+            _refuse_other_lengths(embeddings, first[: len(embeddings)], f"{runtime} against {RUNTIMES[0]}")
             said[runtime] = f"{done.stdout.strip()}, largest difference {gap:.4f}"
     return first, said
+
+
+def _refuse_other_lengths(one: Any, other: Any, what: str) -> None:
+    """Raises ModelError when embeddings (N, D) are longer or shorter by the one than by the other."""
+    off = float(np.mean(np.linalg.norm(one, axis=1)) / np.mean(np.linalg.norm(other, axis=1)) - 1)
+    if not abs(off) <= MAX_LENGTH_OFF:  # also for embeddings that are no numbers
+        raise ModelError(
+            f"{what}: embeddings are {100 * off:+.1f} % off in length, {100 * MAX_LENGTH_OFF:.0f} % are allowed",
+            hint="more calibration crops; or is a runtime damaged?",
+        )
 
 
 def _mean_cosine(one: Any, other: Any) -> float:

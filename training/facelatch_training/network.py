@@ -38,6 +38,9 @@ MAGNITUDE_STRENGTH = 0.01
 were falsely matched more often than without lengths.
 """
 
+SHORTEST, LONGEST = 0.92, 1.08
+"""Three standard deviations: what no training face resembles must not come near to everybody by being short."""
+
 REGISTERED = keras.saving.register_keras_serializable(package="facelatch")
 
 
@@ -79,6 +82,27 @@ class LogSumExp(layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, input_shape: Any) -> Any:
         """One number a row."""
         return (input_shape[0], 1)
+
+
+@REGISTERED
+class Bounded(layers.Layer):  # type: ignore[misc]
+    """Numbers from `low` to `high`, whatever comes in."""
+
+    def __init__(self, low: float, high: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.low, self.high = low, high
+
+    def call(self, inputs: Any) -> Any:
+        """Same shape."""
+        return ops.clip(inputs, self.low, self.high)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Same as the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds this layer."""
+        return {**super().get_config(), "low": self.low, "high": self.high}
 
 
 @REGISTERED
@@ -248,8 +272,9 @@ def widen_tower(core: keras.Model, width: int, *, mirror: bool = False) -> keras
         1, kernel_initializer="zeros", bias_initializer="ones", trainable=False, name="length"
     )
     features = [LogSumExp(name="likeness")(kinds(narrow)), Magnitude(name="magnitude")(whole)]
-    length = length(layers.Concatenate(name="length_features")(features))
-    return keras.Model(image, layers.Multiply(name="embedding")([unit, length]), name="tower")
+    asked = length(layers.Concatenate(name="length_features")(features))
+    bounded = Bounded(SHORTEST, LONGEST, name="bounded_length")(asked)
+    return keras.Model(image, layers.Multiply(name="embedding")([unit, bounded]), name="tower")
 
 
 def before_turn(tower: keras.Model) -> keras.Model:
@@ -267,29 +292,29 @@ def centre_tower(tower: keras.Model, mean: Any) -> None:
     turn.bias.assign(-ops.matmul(ops.convert_to_tensor(mean, "float32"), turn.kernel))
 
 
-def magnitude(tower: keras.Model) -> keras.Model:
-    """Crops -> how long the core's embeddings (B, 1) were before they were made unit vectors."""
-    return keras.Model(tower.input, tower.get_layer("magnitude").output, name="magnitudes")
+def before_lengths(tower: keras.Model) -> keras.Model:
+    """Crops -> (B, core + 1): what `before_turn` says, and how long it was before it was made a unit vector."""
+    parts = [tower.get_layer("widen").input, tower.get_layer("magnitude").output]
+    return keras.Model(tower.input, layers.Concatenate()(parts), name="before_lengths")
 
 
-def set_lengths(
-    tower: keras.Model, unit: npt.NDArray[np.float32], magnitudes: npt.NDArray[np.float32]
-) -> None:
+def set_lengths(tower: keras.Model, seen: npt.NDArray[np.float32]) -> None:
     """Let the length of an embedding say how near others have to come, for a tower made by `widen_tower`.
 
-    `unit` (N, core) and `magnitudes` (N, 1) are what `before_turn` and `magnitude` say of training people. Two things
-    make an embedding longer, and so move it away from all others. *Likeness*: a face that resembles the kinds of face
-    there are (the centres of `unit`) is near to many strangers. Speaker recognition takes as much off its scores
-    (cohort normalisation). *Magnitude*: it grows with how clear a face is, and a clear one can be asked for more.
-    On the validation people, both together, worth 1.5 points of TAR at FAR 1e-3 and 2 at 1e-4.
+    `seen` (N, core + 1) is what `before_lengths` says of training people. Two things make an embedding longer, and so
+    move it away from all others. *Likeness*: a face that resembles the kinds of face there are (centres of the N) is
+    near to many strangers. Speaker recognition takes as much off its scores (cohort normalisation). *Magnitude*: it
+    grows with how clear a face is, and a clear one can be asked for more. On the validation people, both together,
+    worth 1.5 points of TAR at FAR 1e-3 and 2 at 1e-4.
     """
+    unit, magnitudes = seen[:, :-1], seen[:, -1:]
     enough = np.resize(unit, (max(len(unit), KINDS), unit.shape[1]))
     cv2.setRNGSeed(KINDS)
     steps = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 1e-4)
     _, _, kinds = cv2.kmeans(enough, KINDS, None, steps, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
     kinds /= np.maximum(np.linalg.norm(kinds, axis=1, keepdims=True), 1e-6)
     kernel = KINDS_SHARPNESS * kinds.T
-    features = np.hstack([np.asarray(LogSumExp()(unit @ kernel)), magnitudes])
+    features = np.hstack([ops.convert_to_numpy(LogSumExp()(unit @ kernel)), magnitudes])
     slopes = np.array([LIKENESS_STRENGTH, MAGNITUDE_STRENGTH]) / np.maximum(features.std(axis=0), 1e-3)
     tower.get_layer("kinds").set_weights([kernel])
     tower.get_layer("length").set_weights([slopes[:, None], np.array([1 - slopes @ features.mean(axis=0)])])

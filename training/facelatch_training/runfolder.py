@@ -112,7 +112,10 @@ class RunFolder:
                 return None
             names = [name for name in arrays.files if name != "state"]
             if len(names) != len(variables):
-                raise TrainingError(f"{path}: holds {len(names)} variables, the model has {len(variables)}")
+                raise TrainingError(
+                    f"{path}: holds {len(names)} variables, the model has {len(variables)}",
+                    hint="it was written by another version: remove it, and the stage begins anew",
+                )
             for name, variable in zip(sorted(names), variables, strict=True):
                 variable.assign(arrays[name])
         return state

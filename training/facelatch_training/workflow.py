@@ -27,6 +27,7 @@ from facelatch_training.dataset import (
 from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.network import (
+    before_lengths,
     before_turn,
     begin_core,
     build_head,
@@ -34,7 +35,6 @@ from facelatch_training.network import (
     centre_tower,
     core_of,
     load_siamese,
-    magnitude,
     set_lengths,
     widen_tower,
 )
@@ -158,8 +158,7 @@ def _train(
     siamese = fit_siamese(run, recipe, siamese, crops, sampler, yardstick)
     if initial is None:  # among one's own few people nobody is like many others
         tower = siamese.get_layer("tower")
-        unit, magnitudes = (_of_some(part(tower), crops, recipe.seed) for part in (before_turn, magnitude))
-        set_lengths(tower, unit, magnitudes)
+        set_lengths(tower, _of_some(before_lengths(tower), crops, recipe.seed))
     after = judge(siamese, yardstick)
     target = run_folder / MODEL_NAME
     if before is not None and _rank(after) <= _rank(before):
