@@ -228,11 +228,12 @@ class _Loop:
             answer = remote.answer(request.message, self.world.store, view, status)
             for event in answer.people.events:
                 self.world.audit.write(event)
+            # Saved already; the client need not wait until many new images are embedded.
+            request.reply(answer.people.reply)
             if answer.people.gallery_changed:
                 self.gallery = self._load_gallery()
             if answer.command is not None:
                 commands.append(answer.command)
-            request.reply(answer.people.reply)
         return tuple(commands)
 
     def _load_gallery(self) -> Gallery:

@@ -16,6 +16,7 @@ from facelatch.adapters.finder_cascade import CascadeFinder
 from facelatch.config import Config
 from facelatch.match import match
 from facelatch.pipeline import Line
+from facelatch.references import embed_reference
 from facelatch.values import Face, Gallery, Image, Judged, Person, Verdict
 
 NAMES = tuple(demo_bust.LOOKS)
@@ -134,7 +135,8 @@ def test_every_picture_is_good_enough_to_judge(
 def test_the_model_knows_everybody_and_takes_nobody_for_somebody_else(
     name: str, judged: dict[str, tuple[list[Judged], list[Judged]]], line: Line
 ) -> None:
-    verdicts = [_verdict(line, probe, _gallery(judged)) for probe in judged[name][1]]
+    everybody = _gallery(line, judged)
+    verdicts = [_verdict(line, probe, everybody) for probe in judged[name][1]]
     matched = [verdict.person.name for verdict in verdicts if verdict.matched and verdict.person is not None]
     assert set(matched) == {name}
     assert len(matched) >= 0.75 * PICTURES
@@ -146,7 +148,7 @@ def test_the_model_knows_everybody_and_takes_nobody_for_somebody_else(
 def test_the_model_refuses_whoever_is_not_enrolled(
     name: str, judged: dict[str, tuple[list[Judged], list[Judged]]], line: Line
 ) -> None:
-    others = _gallery({other: seen for other, seen in judged.items() if other != name})
+    others = _gallery(line, {other: seen for other, seen in judged.items() if other != name})
     assert not [verdict for probe in judged[name][1] if (verdict := _verdict(line, probe, others)).matched]
 
 
@@ -157,10 +159,12 @@ def _is_at(face: Face, pose: demo_clip.Pose, *, scale: float) -> bool:
     return bool(near and 0.6 < face.box.width / (pose.face_px * scale) < 1.6)
 
 
-def _gallery(judged: dict[str, tuple[list[Judged], list[Judged]]]) -> Gallery:
+def _gallery(line: Line, judged: dict[str, tuple[list[Judged], list[Judged]]]) -> Gallery:
     people = {number: Person(number, name) for number, name in enumerate(judged, start=1)}
     rows = [
-        (number, one.embedding) for number, (seen, _) in enumerate(judged.values(), start=1) for one in seen
+        (number, embed_reference(line.verifier.embed, one.crop))
+        for number, (seen, _) in enumerate(judged.values(), start=1)
+        for one in seen
     ]
     owners, embeddings = zip(*rows, strict=True)
     return Gallery(people, owners, np.stack(embeddings))
