@@ -161,8 +161,11 @@ def test_without_any_runtime_the_hint_says_what_to_install(tiny_model, monkeypat
     assert "pip install ai-edge-litert" in caught.value.hint
 
 
-def test_an_embedding_that_is_not_finite_is_an_error_not_a_face(tiny_model, monkeypatch):
+@pytest.mark.parametrize(("number", "complaint"), [(np.nan, "not finite"), (np.inf, "not finite"), (0, "zeros")])
+def test_an_embedding_that_is_not_finite_or_nothing_is_an_error_not_a_face(
+    tiny_model, monkeypatch, number, complaint
+):
     verifier = TfliteVerifier(tiny_model())
-    monkeypatch.setattr(verifier, "_embed", lambda image: {"embedding": np.full((1, 16), np.nan, np.float32)})
-    with pytest.raises(ModelError, match="not finite"):
+    monkeypatch.setattr(verifier, "_embed", lambda image: {"embedding": np.full((1, 16), number, np.float32)})
+    with pytest.raises(ModelError, match=complaint):
         verifier.embed(np.zeros((112, 112, 3), np.uint8))
