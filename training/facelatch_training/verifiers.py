@@ -69,7 +69,10 @@ class KerasVerifier:
         """Similarities (N,) of one embedding (D,) to N (N, D)."""
         if not len(gallery):
             return np.zeros(0, np.float32)
-        return np.asarray(self._head([probe[np.newaxis], gallery], training=False), np.float32).reshape(-1)
+        from keras import ops
+
+        similarity = self._head([probe[np.newaxis], gallery], training=False)
+        return np.asarray(ops.convert_to_numpy(similarity), np.float32).reshape(-1)
 
 
 class PeerVerifier:

@@ -1,5 +1,5 @@
-"""Training under another of Keras' backends: JAX, in an environment of its own that has no TensorFlow. What a GPU's
-recipe adds is in it: processes, 16 bits, a live teacher.
+"""Training under Keras' other backends, JAX and on request PyTorch, each in an environment of its own that has no
+TensorFlow. What a GPU's recipe adds is in it: processes, 16 bits, a live teacher.
 """
 
 from __future__ import annotations
@@ -59,30 +59,38 @@ np.save(sys.argv[2], tower.predict(crops, verbose=0))
 """
 
 
-def without_tensorflow() -> list[str]:
-    """What training needs, by pyproject.toml, and JAX in the place of TensorFlow."""
+BACKENDS = {"jax": "jax>=0.7,<0.8", "torch": "torch"}
+"""By name, what pip is to fetch. PyTorch comes with 6 GB of CUDA: only where FACELATCH_TRY_TORCH is set."""
+
+
+def without_tensorflow(instead: str) -> list[str]:
+    """What training needs, by pyproject.toml, and another package in the place of TensorFlow."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = project["dependencies"] + project["optional-dependencies"]["train"]
     return [
-        "jax>=0.7,<0.8",
+        instead,
         f"keras=={importlib.metadata.version('keras')}",  # that of the interpreter which reads the model
         *sorted({name for name in needed if not name.startswith(BOUND_TO_TENSORFLOW)}),
     ]
 
 
-@pytest.fixture(scope="module")
-def under_jax(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+@pytest.fixture(scope="module", params=BACKENDS)
+def run_there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """Runs that environment's Python with the arguments given."""
-    home = tmp_path_factory.mktemp("jax")
+    backend = request.param
+    if backend == "torch" and "FACELATCH_TRY_TORCH" not in os.environ:
+        pytest.skip("SYSTEM TESTS SKIPPED: torch: FACELATCH_TRY_TORCH is not set")
+    home = tmp_path_factory.mktemp(backend)
     if subprocess.run([sys.executable, "-m", "venv", home], check=False).returncode:
-        pytest.skip("SYSTEM TESTS SKIPPED: JAX: no virtual environment can be made")
+        pytest.skip(f"SYSTEM TESTS SKIPPED: {backend}: no virtual environment can be made")
     python = home / "bin" / "python"
     pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    if subprocess.run([*pip, *without_tensorflow()], check=False, timeout=600).returncode:
-        pytest.skip("SYSTEM TESTS SKIPPED: JAX cannot be fetched")
+    needed = without_tensorflow(BACKENDS[backend])
+    if subprocess.run([*pip, *needed], check=False, timeout=900).returncode:
+        pytest.skip(f"SYSTEM TESTS SKIPPED: {backend} cannot be fetched")
 
     def run(*arguments: object) -> None:
-        backend_run(python, "jax", *arguments)
+        backend_run(python, backend, *arguments)
 
     return run
 
@@ -95,21 +103,22 @@ def backend_run(python: Path, backend: str, *arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_model_trained_under_jax_learns_and_is_the_same_model_under_tensorflow(
-    tmp_path: Path, small_teacher: Path, under_jax: Callable[..., None]
+def test_a_model_trained_there_learns_and_is_the_same_model_under_tensorflow(
+    tmp_path: Path, small_teacher: Path, run_there: Callable[..., None]
 ) -> None:
     data, recipe, run = write_crop_set(tmp_path / "set"), tmp_path / "training.toml", tmp_path / "run"
     recipe.write_text(RECIPE)
     inputs = (data, "--run", run, "--recipe", recipe, "--teacher", small_teacher, "--cache", tmp_path / "cache")
-    under_jax("-m", "facelatch_training.cli", "fit", *inputs)
+    run_there("-m", "facelatch_training.cli", "fit", *inputs)
     with (run / "metric.csv").open() as lines:
         rounds = list(csv.DictReader(lines))
     losses, gaps = ([float(line[name]) for line in rounds] for name in ("loss", "distill"))
     assert losses[-1] < 0.9 * losses[0]
     assert gaps[0] > 0.8, "the teacher was not heard where no answer of ncnn's was kept"
     assert gaps[-1] < 0.97 * gaps[0]
-    under_jax("-c", EMBED, run / "siamese.keras", tmp_path / "jax.npy")
+    run_there("-m", "facelatch_training.cli", "evaluate", run / "siamese.keras", "--data", data)
+    run_there("-c", EMBED, run / "siamese.keras", tmp_path / "there.npy")
     backend_run(Path(sys.executable), "tensorflow", "-c", EMBED, run / "siamese.keras", tmp_path / "tf.npy")
-    jax, tensorflow = np.load(tmp_path / "jax.npy"), np.load(tmp_path / "tf.npy")
-    assert jax.std() > 0.01
-    assert np.abs(jax - tensorflow).max() < 1e-4
+    there, tensorflow = np.load(tmp_path / "there.npy"), np.load(tmp_path / "tf.npy")
+    assert there.std() > 0.01
+    assert np.abs(there - tensorflow).max() < 1e-4
