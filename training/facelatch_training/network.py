@@ -34,8 +34,8 @@ LIKENESS_STRENGTH = 0.025
 training people.
 """
 MAGNITUDE_STRENGTH = 0.01
-"""The same for magnitude. 0.01 to 0.02 were best on those people, but from 0.015 on darkened and half-covered faces
-were falsely matched more often than without lengths.
+"""The same for magnitude. 0.01 to 0.02 were best on those people, but from 0.015 on darkened and half-covered faces of
+validation people were falsely matched more often than without lengths.
 """
 
 SHORTEST, LONGEST = 0.92, 1.08
