@@ -40,6 +40,8 @@ def test_a_power_cut_loses_nothing_reported_and_leaves_nothing_half_done(image: 
             assert_nothing_lost(said, *report(tmp_path / "copy.img", tmp_path / f"copy-{number}", said))
     sys.stdout.write(f"measured: {kind}: {CUTS} cuts, {in_the_middle} in the middle of one; {len(said)} lines said\n")
     assert in_the_middle >= CUTS / 10, "too few cuts came in the middle of what is tried here"
+    done = BEGINS[kind].replace("begin", "done")
+    assert any(re.match(done, line) for line in said), "nothing was ever finished: did the machine's program die?"
 
 
 @contextmanager
