@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,8 @@ from facelatch.person_name import clean_name
 
 if TYPE_CHECKING:
     from facelatch.config import Config
-    from facelatch.gallery import GalleryStore
+    from facelatch.ports import Verifier
+    from facelatch.values import Gallery
 
 POLL_SECONDS = 0.3
 
@@ -51,19 +50,16 @@ def exported_people(config: Config) -> bytes | None:
     return base64.b64decode(ask(config, {"action": "export"}, audited=False)["payload"])
 
 
-@contextmanager
-def scratch_store(people: bytes | None = None) -> Iterator[GalleryStore]:
-    """A gallery that is thrown away again, with the people of an export file in it."""
+def everybody(config: Config, verifier: Verifier) -> Gallery:
+    """All people enrolled as `verifier` sees them: in a gallery of our own, as a running daemon holds the real one."""
     from facelatch.gallery import GalleryStore
     from facelatch.gallery_place import scratch_directory
 
-    with (
-        scratch_directory() as scratch,
-        GalleryStore.open(Path(scratch) / "state") as store,
-    ):
-        if people is not None:
-            store.import_from(people)
-        yield store
+    with scratch_directory() as scratch, GalleryStore.open(Path(scratch) / "state") as store:
+        export = exported_people(config)
+        if export is not None:
+            store.import_from(export)
+        return store.load(verifier.model_sha256, verifier.embed)
 
 
 @click.group()
@@ -213,13 +209,13 @@ def enroll(
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch import app, still_images
+    from facelatch.gallery_export import pack
     from facelatch.images import image_files
 
     config = settings.config()
     paths = [source] if source.is_file() else image_files(source)
     line = app.build_line(config)
-    with scratch_store(exported_people(config)) as store:
-        gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
+    gallery = everybody(config, line.verifier)
     with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
         stills = [still_images.observe_still(line, path, gallery) for path in shown]
     stills = still_images.without_strangers(line, stills)
@@ -233,10 +229,8 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
             f"{name}: this face is already enrolled as {double.name}",
             hint=f"`facelatch people remove {double.name}` first, or --force for twins",
         )
-    with scratch_store() as alone:
-        newcomer = still_images.new_person(name, kept, admin=as_admin)
-        alone.add(newcomer, line.verifier.model_sha256, line.verifier.embed)
-        payload = base64.b64encode(alone.export()).decode()
+    newcomer = still_images.new_person(name, kept, admin=as_admin)
+    payload = base64.b64encode(pack([newcomer])).decode()
     ask(config, {"action": "import", "payload": payload, "file": str(source)})
     result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
     settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")

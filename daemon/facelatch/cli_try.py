@@ -29,14 +29,13 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     verdict. Exit code 0 when it matches, 1 when it does not.
     """
     from facelatch import app, still_images
-    from facelatch.cli_people import exported_people, scratch_store
+    from facelatch.cli_people import everybody
     from facelatch.images import read_image
 
     config = settings.config()
     picture = read_image(image)
     line = app.build_line(config)
-    with scratch_store(exported_people(config)) as store:
-        gallery = store.load(line.verifier.model_sha256, line.verifier.embed)
+    gallery = everybody(config, line.verifier)
     if person is not None:
         gallery = _only(gallery, person)
     observation = still_images.observe_image(line, picture, gallery)

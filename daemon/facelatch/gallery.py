@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,32 +116,21 @@ class GalleryStore:
             record = next(record for record in self.people() if record.person.id == person.id)
             return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
 
-    def load(
-        self,
-        model_sha256: str,
-        embed: Embed,
-        on_embedded: Callable[[int, int], None] | None = None,
-    ) -> Gallery:
+    def load(self, model_sha256: str, embed: Embed) -> Gallery:
         """Everybody as the matcher needs them, in the embeddings of one model.
 
         Embeddings missing for this model are made by `embed` from the stored crops and saved some at a time,
-        so that a long work goes on where it was cut off; those made otherwise are dropped. `on_embedded`
-        hears (done, missing) after each. `embeddings` is (0, 0) when nobody is enrolled. Raises GalleryError,
-        also for crops of another alignment version.
+        so that a long work goes on where it was cut off; those made otherwise are dropped. `embeddings` is (0, 0)
+        when nobody is enrolled. Raises GalleryError, also for crops of another alignment version.
         """
         self.reembedded = 0
-
-        def count(left: int) -> None:
-            self.reembedded += 1
-            if on_embedded is not None:
-                on_embedded(self.reembedded, self.reembedded + left)
-
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-        left = 1
-        while left:
+        made = embeddings.BATCH
+        while made == embeddings.BATCH:
             with self._transaction() as connection:
-                left = embeddings.complete(connection, self._path, model_sha256, embed, count)
+                made = embeddings.complete(connection, self._path, model_sha256, embed)
+            self.reembedded += made
         with explained(self._path):
             owners, stacked = embeddings.stacked(self._connection, self._path)
             people = {record.person.id: record.person for record in self.people()}

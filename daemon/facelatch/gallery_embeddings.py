@@ -5,7 +5,6 @@ is asked.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,32 +43,26 @@ def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def complete(
-    connection: sqlite3.Connection,
-    path: Path,
-    model_sha256: str,
-    embed: Embed,
-    on_embedded: Callable[[int], None],
-) -> int:
+def complete(connection: sqlite3.Connection, path: Path, model_sha256: str, embed: Embed) -> int:
     """Makes up to BATCH of what is missing for this model, in the caller's transaction, over what other models made.
 
-    Returns how many are missing still; `on_embedded` hears that after each. Raises GalleryError for a crop
-    that is no longer whole.
+    Returns how many it made; less than BATCH: nothing is missing any more. Raises GalleryError for a crop that is no
+    longer whole.
     """
+    made_by = maker(model_sha256)
     missing = connection.execute(
         "SELECT id FROM reference_images WHERE id NOT IN"
-        " (SELECT reference_id FROM embeddings WHERE model_sha256 = ?) ORDER BY id",
-        (maker(model_sha256),),
+        " (SELECT reference_id FROM embeddings WHERE model_sha256 = ?) ORDER BY id LIMIT ?",
+        (made_by, BATCH),
     ).fetchall()
-    for done, (id_,) in enumerate(missing[:BATCH], start=1):
+    for (id_,) in missing:
         row = connection.execute("SELECT crop_png FROM reference_images WHERE id = ?", (id_,)).fetchone()
         try:
             crop = decode_png(row[0])
         except InputError as error:
             raise GalleryError(f"{path}: damaged: image {id_}: {error}", hint=RESTORE) from error
-        insert_embedding(connection, id_, maker(model_sha256), embed_reference(embed, crop))
-        on_embedded(len(missing) - done)
-    return max(0, len(missing) - BATCH)
+        insert_embedding(connection, id_, made_by, embed_reference(embed, crop))
+    return len(missing)
 
 
 def stacked(connection: sqlite3.Connection, path: Path) -> tuple[tuple[int, ...], NDArray[np.float32]]:

@@ -198,14 +198,14 @@ class _Loop:
 
     def _save(self, person: NewPerson) -> Saved | SaveFailed:
         try:
-            saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed_patiently)
+            saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed)
         except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
         self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved
         return Saved(saved)
 
-    def _embed_patiently(self, crop: Image) -> NDArray[np.float32]:
-        """On a slow board a person's images together take as long as the watchdog waits."""
+    def _embed(self, crop: Image) -> NDArray[np.float32]:
+        """For the gallery: on a slow board a person's images together take as long as the watchdog waits."""
         self.world.service.busy()
         return self.world.line.verifier.embed(crop)
 
@@ -237,7 +237,4 @@ class _Loop:
         return tuple(commands)
 
     def _load_gallery(self) -> Gallery:
-        verifier, service = self.world.line.verifier, self.world.service
-        return self.world.store.load(
-            verifier.model_sha256, verifier.embed, lambda _done, _missing: service.busy()
-        )
+        return self.world.store.load(self.world.line.verifier.model_sha256, self._embed)

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch import images, pipeline
+from facelatch.crop_png import encode_png
 from facelatch.errors import InputError
+from facelatch.gallery_export import StoredPerson, StoredReference
 from facelatch.pipeline import Line
-from facelatch.values import Frame, Gallery, Image, Judged, NewPerson, Observation, Person, Reference
+from facelatch.values import Frame, Gallery, Image, Judged, Observation, Person
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +97,8 @@ def spread(judged: Sequence[Judged], count: int) -> list[Judged]:
     return [judged[index] for index in sorted(chosen)]
 
 
-def new_person(name: str, judged: Sequence[Judged], *, admin: bool) -> NewPerson:
-    """The enrolment these pictures make."""
-    return NewPerson(name, admin, tuple(Reference(one.crop, one.embedding, one.pose) for one in judged))
+def new_person(name: str, judged: Sequence[Judged], *, admin: bool) -> StoredPerson:
+    """The enrolment these pictures make, as it travels: the door that gets it embeds them itself."""
+    return StoredPerson(
+        name, admin, tuple(StoredReference(encode_png(one.crop), one.pose) for one in judged)
+    )

@@ -499,12 +499,12 @@ def test_a_pin_that_fails_is_told_and_everything_is_closed(
 
 
 def test_images_to_embed_anew_keep_the_start_from_timing_out(tmp_path: Path) -> None:
-    """A new model and many people: systemd hears of every image, and READY only afterwards."""
+    """A new model and many people: systemd hears of both sides of every image, and READY only afterwards."""
     door = Door(tmp_path, visit([STRANGER] * 2))
     door.enrol("alice", ALICE)
     door.verifier.model_sha256 = "ab" * 32
     door.run()
-    assert door.service.messages[:5] == ["BUSY"] * 4 + ["READY=1"]
+    assert door.service.messages[:9] == ["BUSY"] * 8 + ["READY=1"]
 
 
 def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
