@@ -27,6 +27,7 @@ from facelatch_training.attempts import (
     sample_visits,
 )
 from facelatch_training.calibrate import (
+    RELATIVES,
     Setting,
     Targets,
     attempt_errors,
@@ -100,6 +101,7 @@ def test_visits_end_as_the_daemon_ends_them(verification: float) -> None:
     played = Visits(
         visitor=np.arange(visits),
         own=np.full(visits, -1),
+        related=np.zeros(visits, bool),
         still=np.zeros(visits, bool),
         best=shares.argmax(axis=2),
         share=ordered[:, :, -1],
@@ -123,14 +125,14 @@ def frame_set(people: int, photos: int, chance: float, seed: int = 0) -> FrameSe
     alike |= owner[:, None] == owner
     detected = np.repeat(np.repeat(alike, VERSIONS, axis=0), VERSIONS, axis=1)
     numbers = np.arange(len(detected)).reshape(people, photos, VERSIONS)
-    return FrameSet(detected, tuple(tuple(person) for person in numbers))
+    return FrameSet(detected, tuple(tuple(person) for person in numbers), np.arange(people) // 2)
 
 
 def test_nobody_comes_to_the_door_in_a_photograph_they_were_enrolled_from() -> None:
     """With frames detected by nothing but their own photograph, no enrolled person is ever recognised."""
     frames = frame_set(12, 4, 0.0)
     photo = np.arange(len(frames.detected)) // VERSIONS
-    lonely = FrameSet(photo[:, None] == photo, frames.photos)
+    lonely = dataclasses.replace(frames, detected=photo[:, None] == photo)
     visits = sample_visits(lonely, enrolled=5, references=4, households=10, seed=0)
     assert (visits.share[visits.own >= 0] == 0).all()
 
@@ -142,6 +144,31 @@ def test_strangers_are_not_in_the_gallery_and_owners_are() -> None:
     assert (visits.share[~inside] == 0).all()
     assert (visits.share[inside] == 1).all()
     assert (visits.best[inside] == visits.own[inside, None]).all()
+
+
+def test_a_relative_is_a_stranger_of_whose_family_somebody_is_enrolled() -> None:
+    """Families are pairs here, so with one person enrolled each visit but two is by nobody's relative."""
+    visits = sample_visits(frame_set(12, 4, 0.0), enrolled=1, references=4, households=10, seed=0)
+    visited = visits.visitor.reshape(10, 24)
+    enrolled = visited[visits.own.reshape(10, 24) >= 0].reshape(10, 2)[:, :1]
+    np.testing.assert_array_equal(visits.related.reshape(10, 24), visited == (enrolled ^ 1))
+
+
+def test_relatives_have_a_rate_of_their_own_where_families_are_known() -> None:
+    """Twins whom nobody can tell apart: most false grants are theirs."""
+    crops, names = coloured(40, 4)
+    twins = crops.reshape(20, 2, 4, 112, 112, 3).copy()
+    twins[:, 1] = twins[:, 0]
+    families = [f"house-{int(name[-3:]) // 2}" for name in names]
+    lax = TARGETS.model_copy(update={"fmr": 0.1, "far_per_attempt": 0.5})
+    found = calibrate(
+        ColourVerifier(), twins.reshape(crops.shape), names, data="d", families=families, targets=lax
+    )
+    relatives, everybody = (found.rates[name] for name in (RELATIVES, "far_per_attempt"))
+    assert relatives.value > 2 * everybody.value
+    assert relatives.comparisons < everybody.comparisons
+    assert "only visits of relatives" in relatives.data
+    assert RELATIVES not in calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS).rates
 
 
 def test_dependence_between_frames_is_honoured() -> None:
@@ -169,10 +196,10 @@ def test_frames_at_a_stricter_threshold_are_detected_by_fewer_and_as_if_asked_al
     crops, names = coloured(6, 3)
     people = np.unique(names, return_inverse=True)[1].astype(np.int64)
     loose, strict = (
-        frames.detected for frames in make_frames(ColourVerifier(), crops, people, [0.3, 0.8], seed=1)
+        frames.detected for frames in make_frames(ColourVerifier(), crops, people, people, [0.3, 0.8], seed=1)
     )
-    (alone,) = (frames.detected for frames in make_frames(ColourVerifier(), crops, people, [0.8], seed=1))
-    np.testing.assert_array_equal(strict, alone)
+    (alone,) = make_frames(ColourVerifier(), crops, people, people, [0.8], seed=1)
+    np.testing.assert_array_equal(strict, alone.detected)
     assert loose[strict].all()
     assert len(people) * VERSIONS <= strict.sum() < loose.sum()
 

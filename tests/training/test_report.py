@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facelatch.adapters.fakes import FakeFinder
+from facelatch.align import TEMPLATE
 from facelatch.errors import InputError
 from facelatch.manifest import SIGNATURES, Manifest, Rate
-from facelatch.values import Image
+from facelatch.values import Box, Face, Image
 from facelatch_training import protocols
 from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import evaluate
@@ -22,7 +24,7 @@ from facelatch_training.report import LIMITS, Findings, gather_findings, model_c
 from facelatch_training.report_html import write_html
 from facelatch_training.runfolder import RunFolder
 from facelatch_training.slice_rates import measure_slices
-from facelatch_training.slices import SLICES, frame_noise
+from facelatch_training.slices import SLICES, frame_noise, is_turned
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -84,6 +86,26 @@ def test_slices_are_measured_against_whole_references() -> None:
     assert rates["half-face"].fnmr.value > rates["whole"].fnmr.value
 
 
+def test_turned_heads_are_a_slice_of_the_probes() -> None:
+    """Every third picture of a person is called turned: it is the probe, the reference any other."""
+    third = iter([row % 3 == 2 for row in range(60)])
+    rates = measure_slices(PatternVerifier(), CROPS, NAMES, 0.6, resamples=5, turned=lambda _: next(third))
+    assert rates["turned"].genuine == 20 * 2
+    assert rates["turned"].impostors == 20 * 57
+    none = measure_slices(PatternVerifier(), CROPS, NAMES, 0.6, resamples=5, turned=lambda _: False)
+    assert "turned" not in none
+
+
+@pytest.mark.parametrize(("nose", "turned"), [(56, False), (64, True), (48, True)])
+def test_a_head_is_turned_when_the_nose_is_off_the_middle(nose: int, turned: bool) -> None:
+    """Landmarks of the template, but for the nose; where no face is found, nobody can tell."""
+    landmarks = TEMPLATE.astype(np.float32).copy()
+    landmarks[2, 0] = nose
+    face = Face(Box(56, 56, 112, 112), landmarks + 56, 0.9)
+    assert is_turned(CROPS[0], FakeFinder([face])) is turned
+    assert not is_turned(CROPS[0], FakeFinder([]))
+
+
 def test_slices_take_whole_families_up_to_the_limit() -> None:
     rates = measure_slices(PatternVerifier(), CROPS, NAMES, 0.6, limit=13, resamples=5)
     assert rates["whole"].identities == 6
@@ -103,6 +125,7 @@ def findings(*, opens_doors: bool, unseen: bool = True) -> Findings:
         evaluation=evaluate(verifier, drawn(), threshold=0.6, resamples=10, quiet=True),
         slices=measure_slices(verifier, CROPS, NAMES, 0.6, resamples=10),
         peer=evaluate(verifier, drawn(), resamples=10, quiet=True),
+        peer_slices=measure_slices(verifier, CROPS, NAMES, 0.6, resamples=10),
         recipe={"seed": 7, "data": "ef" * 32, "versions": {"keras": "3"}, "recipe": {"name": "x"}}, curves={},
         unseen=unseen,
     )  # fmt: skip

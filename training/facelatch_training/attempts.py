@@ -38,6 +38,8 @@ class FrameSet:
     """(M, M), probe by reference."""
     photos: tuple[tuple[Ints, ...], ...] = field(repr=False)
     """Per person, per photograph, the numbers of its frames (VERSIONS,)."""
+    families: Ints = field(repr=False)
+    """(P,) number of each person's family."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,8 @@ class Visits:
     """(A,) number of the person at the door."""
     own: Ints = field(repr=False)
     """(A,) the visitor's place in the gallery, -1 for strangers."""
+    related: npt.NDArray[np.bool_] = field(repr=False)
+    """(A,) a stranger of whose family somebody is enrolled."""
     still: npt.NDArray[np.bool_] = field(repr=False)
     """(A,) one photograph only."""
     best: Ints = field(repr=False)
@@ -62,10 +66,12 @@ def make_frames(
     verifier: Verifier,
     crops: npt.NDArray[np.uint8],
     people: Ints,
+    families: Ints,
     thresholds: Sequence[float],
     seed: int,
 ) -> Iterator[FrameSet]:
-    """Frames of crops (N, 112, 112, 3) with the person (N,) each shows, compared with one another.
+    """Frames of crops (N, 112, 112, 3) with the person (N,) each shows and whose family (N,) that is, compared with one
+    another.
 
     Yields them once for each of the detection `thresholds`, which ascend.
     """
@@ -77,7 +83,9 @@ def make_frames(
     )
     frames: list[Image] = []
     photos: dict[int, list[Ints]] = {}
+    family_of: dict[int, int] = {}
     for row in chosen:
+        family_of[int(people[row])] = int(families[row])
         photos.setdefault(int(people[row]), []).append(np.arange(VERSIONS) + len(frames))
         frames.append(crops[row])
         frames += [frame_noise(crops[row], rng) for _ in range(VERSIONS - 1)]
@@ -89,8 +97,9 @@ def make_frames(
             for row in embedded.probes
         ]
     )
+    groups = tuple(tuple(group) for group in photos.values())
     for number in range(len(levels)):
-        yield FrameSet(reached > number, tuple(tuple(group) for group in photos.values()))
+        yield FrameSet(reached > number, groups, np.array([family_of[person] for person in photos]))
 
 
 def sample_visits(frames: FrameSet, *, enrolled: int, references: int, households: int, seed: int) -> Visits:
@@ -139,7 +148,8 @@ def _household(
     place = {int(person): number for number, person in enumerate(members)}
     gallery: list[Ints] = [np.zeros(0, np.int64)] * enrolled
     probes: list[Ints] = []
-    visitors: list[tuple[int, int, bool]] = []
+    visitors: list[tuple[int, int, bool, bool]] = []
+    homes = set(frames.families[members].tolist())
     for person, photos in enumerate(frames.photos):
         shuffled = [photos[number] for number in rng.permutation(len(photos))]
         at_door = shuffled
@@ -150,7 +160,8 @@ def _household(
             pool = np.stack(at_door[:1] if still else at_door)
             picks = rng.integers((len(pool), VERSIONS), size=(VISIT_FRAMES, 2))
             probes.append(pool[picks[:, 0], picks[:, 1]])
-            visitors.append((person, place.get(person, -1), still))
+            related = person not in place and int(frames.families[person]) in homes
+            visitors.append((person, place.get(person, -1), related, still))
     columns = np.concatenate(gallery)
     shares = np.stack(
         [
@@ -161,8 +172,8 @@ def _household(
     best = shares.argmax(axis=2)
     top = np.take_along_axis(shares, best[:, :, None], axis=2)[:, :, 0]
     np.put_along_axis(shares, best[:, :, None], -1.0, axis=2)
-    visitor, own, still_visit = (np.array(column) for column in zip(*visitors, strict=True))
-    return visitor, own, still_visit, best, top, np.maximum(shares.max(axis=2), 0.0)
+    visitor, own, related_to, still_visit = (np.array(column) for column in zip(*visitors, strict=True))
+    return visitor, own, related_to, still_visit, best, top, np.maximum(shares.max(axis=2), 0.0)
 
 
 def _references(photos: list[Ints], count: int) -> Ints:

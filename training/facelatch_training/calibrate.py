@@ -36,6 +36,10 @@ _FMR_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 """Shares of the FMR asked for whose detection thresholds are tried. References come in whole numbers: a stricter
 threshold that fewer of them have to reach may refuse fewer people than the loosest.
 """
+RELATIVES = "far_per_attempt_relatives"
+"""The rate of those false grants that no threshold for strangers prevents: a brother, a daughter of somebody enrolled.
+They are among the visitors of `far_per_attempt`, too, as often as the sample has them.
+"""
 _MIN_PEOPLE = 8
 _MIN_ERRORS = 10
 """Errors that must be expected at a rate before it is called measured."""
@@ -97,19 +101,23 @@ def calibrate(
     InputError when there are too few people.
     """
     wanted = targets or Targets()
-    chosen = calibration_half(families or [family_of(name) for name in identities])
+    kinship = families or [family_of(name) for name in identities]
+    chosen = calibration_half(kinship)
     names = np.array(identities)
     if min(len(set(names[chosen])), len(set(names[~chosen]))) < _MIN_PEOPLE:
         raise InputError(
             f"{data}: {len(set(identities))} people; each half of a calibration needs {_MIN_PEOPLE}",
             hint="calibrate on more people, none of whom was trained on",
         )
+    homes = _numbers(np.array(kinship))
     first = _comparisons(verifier, crops[chosen], names[chosen])
     ranks = metrics.ranked(first)
     thresholds = [
         float(np.clip(ranks.threshold_at(share * wanted.fmr), 1e-6, 1 - 1e-6)) for share in _FMR_SHARES
     ]
-    graded = make_frames(verifier, crops[chosen], _numbers(names[chosen]), thresholds, wanted.seed)
+    graded = make_frames(
+        verifier, crops[chosen], _numbers(names[chosen]), homes[chosen], thresholds, wanted.seed
+    )
     tried = [
         setting
         for threshold, frames in zip(thresholds, graded, strict=True)
@@ -121,7 +129,7 @@ def calibrate(
     spread = metrics.bootstrap(first, {"t": lambda found: found.threshold_at(fmr)}, seed=wanted.seed)["t"]
     second = _comparisons(verifier, crops[~chosen], names[~chosen])
     (judged,) = make_frames(
-        verifier, crops[~chosen], _numbers(names[~chosen]), [detection], wanted.seed + 1
+        verifier, crops[~chosen], _numbers(names[~chosen]), homes[~chosen], [detection], wanted.seed + 1
     )
     rates = {
         **_comparison_rates(second, detection, f"{data}, half B of its families", wanted.seed),
@@ -238,13 +246,18 @@ def attempt_errors(visits: Visits, outcome: Ints) -> tuple[npt.NDArray[np.float6
     The worse of still and varied visits counts for strangers, the mean of both for the enrolled.
     """
     stranger = visits.own < 0
+    wrong = outcome != visits.own
+    return _false_grants(visits, outcome, stranger), _per_person(visits.visitor[~stranger], wrong[~stranger])
+
+
+def _false_grants(
+    visits: Visits, outcome: Ints, strangers: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
     by_kind = [
-        _per_person(visits.visitor[stranger & kind], outcome[stranger & kind] >= 0)
+        _per_person(visits.visitor[strangers & kind], outcome[strangers & kind] >= 0)
         for kind in (visits.still, ~visits.still)
     ]
-    worse = max(by_kind, key=lambda rates: float(rates.mean()))
-    wrong = outcome != visits.own
-    return worse, _per_person(visits.visitor[~stranger], wrong[~stranger])
+    return max(by_kind, key=lambda rates: float(rates.mean()))
 
 
 def write(calibration: Calibration, model: Path) -> Path:
@@ -256,6 +269,7 @@ def write(calibration: Calibration, model: Path) -> Path:
     if model.suffix == ".tflite":
         manifest = load_manifest(model).model_dump()
         manifest["extra"].update(fields.pop("extra"))
+        manifest["rates"].pop(RELATIVES, None)  # not measured on every set of people
         manifest["rates"].update(fields.pop("rates"))
         path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
     else:
@@ -343,11 +357,15 @@ def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: s
         f"{setting.frames} consecutive frames"
     )
     rng = np.random.default_rng(targets.seed)
-    rates = {}
-    for name, per_person, visited in (
+    asked = [
         ("far_per_attempt", far, int((visits.own < 0).sum()) // 2),
         ("frr_per_attempt", frr, int((visits.own >= 0).sum())),
-    ):
+    ]
+    if visits.related.any():
+        far = _false_grants(visits, outcome, visits.related)
+        asked.append((RELATIVES, far, int(visits.related.sum()) // 2))
+    rates = {}
+    for name, per_person, visited in asked:
         means = [float(rng.choice(per_person, len(per_person)).mean()) for _ in range(500)]
         low, high = np.percentile(means, [2.5, 97.5])
         rates[name] = Rate(
@@ -356,6 +374,6 @@ def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: s
             high=float(high) if per_person.any() else _none_seen(len(per_person)),
             identities=len(per_person),
             comparisons=visited,
-            data=words,
+            data=words + (", only visits of relatives of the enrolled" if name == RELATIVES else ""),
         )
     return rates

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facelatch.errors import InputError
 from facelatch.manifest import Manifest, load_manifest
 from facelatch.ports import Verifier
+from facelatch_training.cropping import open_finder
 from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import Evaluation, evaluate
 from facelatch_training.finder_card import finder_card
 from facelatch_training.metrics import reliability
 from facelatch_training.protocols import gather, prepared
 from facelatch_training.slice_rates import SliceRates, measure_slices
+from facelatch_training.slices import is_turned
 from facelatch_training.verifiers import open_verifier
 
 LIMITS = (
@@ -23,7 +26,9 @@ LIMITS = (
     "Where this matters, add a second factor.",
     "Visits are simulated from still photographs of unseen people, as still and as varied visits; a camera "
     "at a real door, its light and its people have to be measured there (`facelatch-train evaluate --people`).",
-    "Relatives and small children are confused far more often than strangers; see the row `relatives`.",
+    "Relatives and small children are confused far more often than strangers; see the row `relatives` and, for whole "
+    "visits, `far_per_attempt_relatives`.",
+    "Faces turned to a side are told apart worse than straight ones; see `turned`.",
     "The half of a face under a mask or scarf carries much of what the network knows; see `half-face`.",
     "The people in the training data are not a fair sample of mankind; rates for any one group may be worse.",
 )
@@ -32,6 +37,7 @@ LIMITS = (
 SLICE_WORDS = {
     "whole": "the pictures as they are",
     "relatives": "impostors of the same family only",
+    "turned": "only probes whose head is turned to a side, about 20 degrees or more",
     "dark": "probe at an eighth of the light, with shot noise",
     "blur": "probe moved by 7 px",
     "small": "probe reduced to a face about 30 px wide",
@@ -51,6 +57,8 @@ class Findings:
     evaluation: Evaluation = field(repr=False)
     slices: dict[str, SliceRates]
     peer: Evaluation | None = field(repr=False)
+    peer_slices: dict[str, SliceRates]
+    """The same slices by the peer, whose thresholds are its own; empty without one."""
     recipe: dict[str, Any]
     """`recipe.json` of the run; empty when no run folder was given."""
     curves: dict[str, Path]
@@ -77,14 +85,25 @@ def gather_findings(
     threshold = manifest.detection_threshold
     origin = "the manifest's detection threshold"
     judged = evaluate(verifier, protocol, threshold=threshold, threshold_origin=origin, quiet=quiet)
-    beside = None if peer is None else evaluate(open_verifier(peer), protocol, quiet=quiet)
-    slices = measure_slices(
-        verifier, gather(protocol), protocol.identities, threshold, families=protocol.families
+    by_slice = partial(
+        measure_slices,
+        crops=gather(protocol),
+        identities=protocol.identities,
+        threshold=threshold,
+        families=protocol.families,
+        turned=partial(is_turned, finder=open_finder("network")),
     )
+    slices = by_slice(verifier)
+    beside, beside_slices = None, {}
+    if peer is not None:
+        other = open_verifier(peer)
+        beside, beside_slices = evaluate(other, protocol, quiet=quiet), by_slice(other)
     curves = {} if run is None else {file.stem: file for file in sorted(run.glob("*.png"))}
     finder = tuple(finder_card(model.with_name("finder.tflite")))
     size = model.stat().st_size
-    return Findings(model.name, size, manifest, judged, slices, beside, recipe, curves, unseen, finder)
+    return Findings(
+        model.name, size, manifest, judged, slices, beside, beside_slices, recipe, curves, unseen, finder
+    )
 
 
 def _recipe_of(run: Path, manifest: Manifest) -> dict[str, Any]:
@@ -178,23 +197,30 @@ def _evaluation_lines(found: Findings) -> list[str]:
 
 
 def _slice_lines(found: Findings) -> list[str]:
-    whole = found.slices["whole"]
+    whole, peer = found.slices["whole"], found.peer_slices
+    fewer = [
+        f"{name}: {found.slices[name].genuine:,} and {found.slices[name].impostors:,}"
+        for name in ("relatives", "turned")
+        if name in found.slices
+    ]
     lines = [
         "## By slice",
         "",
         f"Spoiled probes against whole references, at the detection threshold; {whole.identities} identities, "
-        f"{whole.genuine:,} genuine and {whole.impostors:,} impostor comparisons a slice (relatives: "
-        f"{found.slices['relatives'].impostors if 'relatives' in found.slices else 0:,} impostors).",
+        f"{whole.genuine:,} genuine and {whole.impostors:,} impostor comparisons a slice"
+        + (f" ({', '.join(fewer)})" if fewer else "")
+        + ".",
         "",
-        "| slice | what | FMR | FNMR | TAR at FAR 1e-3 |",
-        "|---|---|---|---|---|",
+        "| slice | what | FMR | FNMR | TAR at FAR 1e-3 |" + (" reference network's |" if peer else ""),
+        "|---|---|---|---|---|" + ("---|" if peer else ""),
     ]
     for name, rates in found.slices.items():
         cells = " | ".join(
             f"{figure.value:.3%} ({figure.low:.3%} to {figure.high:.3%})"
             for figure in (rates.fmr, rates.fnmr, rates.tar_at_1e3)
         )
-        lines.append(f"| {name} | {SLICE_WORDS.get(name, '')} | {cells} |")
+        beside = f" {peer[name].tar_at_1e3.value:.3%} |" if peer else ""
+        lines.append(f"| {name} | {SLICE_WORDS.get(name, '')} | {cells} |{beside}")
     return [*lines, ""]
 
 
@@ -243,14 +269,3 @@ def _beginning(recipe: dict[str, Any]) -> str:
     if recipe.get("finish_in"):
         said += f" It was told to finish in {recipe['finish_in']} steps."
     return said
-
-
-def as_json(found: Findings) -> dict[str, Any]:
-    """The findings for programs."""
-    return {
-        "model": found.model,
-        "size_bytes": found.size_bytes,
-        "evaluation": found.evaluation.as_json(),
-        "peer": None if found.peer is None else found.peer.as_json(),
-        "slices": {name: asdict(rates) for name, rates in found.slices.items()},
-    }

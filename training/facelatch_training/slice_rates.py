@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from facelatch.ports import Verifier
+from facelatch.values import Image
 from facelatch_training import metrics
 from facelatch_training.dataset import family_of
 from facelatch_training.slices import SLICES
@@ -35,6 +36,7 @@ def measure_slices(
     threshold: float,
     *,
     families: Sequence[str] | None = None,
+    turned: Callable[[Image], bool] | None = None,
     limit: int = 1500,
     resamples: int = 200,
     seed: int = 0,
@@ -42,8 +44,8 @@ def measure_slices(
     """Per slice the rates of whole references against spoiled probes, on at most about `limit` crops.
 
     `families` (N,) None: what the names tell. `whole` spoils nothing and is what the others are to be
-    compared with; `relatives` has the same pictures but only members of one family as impostors (left out
-    where there are none).
+    compared with; `relatives` has the same pictures but only members of one family as impostors, `turned` only the
+    probes of which `turned` says that the head is (both left out where there are none).
     """
     kinship = np.array(families or [family_of(name) for name in identities])
     rows = _whole_families(kinship, limit, seed)
@@ -53,9 +55,14 @@ def measure_slices(
     rates: dict[str, SliceRates] = {}
     whole = _crossed(verifier, references, probes, numbers)
     rates["whole"] = _rates(whole, threshold, resamples, seed)
-    kin = (kinship[rows][:, None] == kinship[rows][None, :])[~np.eye(len(rows), dtype=bool)]
+    off = ~np.eye(len(rows), dtype=bool)
+    kin = (kinship[rows][:, None] == kinship[rows][None, :])[off]
     if (kin & ~whole.genuine).any():
         rates["relatives"] = _rates(whole.where(kin), threshold, resamples, seed)
+    if turned is not None:
+        heads = np.repeat([turned(crops[row]) for row in rows], len(rows)).reshape(off.shape)[off]
+        if (heads & whole.genuine).any():
+            rates["turned"] = _rates(whole.where(heads), threshold, resamples, seed)
     for name, spoil in SLICES.items():
         rng = np.random.default_rng([seed, len(name), ord(name[0])])
         probes = embed_crops(verifier, np.stack([spoil(crops[row], rng) for row in rows]))

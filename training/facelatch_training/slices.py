@@ -12,9 +12,14 @@ import cv2
 import numpy as np
 
 from facelatch.align import CROP_SIZE_PX
+from facelatch.quality import pose
 from facelatch.values import Image
+from facelatch_training.cropping import Finder, subject
 
 Spoil = Callable[[Image, np.random.Generator], Image]
+
+TURNED_YAW = 0.35
+"""From where on a head counts as turned: the nose has gone a good third of the way from the middle to under an eye."""
 
 
 def darkened(crop: Image, rng: np.random.Generator) -> Image:
@@ -67,6 +72,14 @@ SLICES: dict[str, Spoil] = {
     "grey": grey,
     "misaligned": shifted,
 }
+
+
+def is_turned(crop: Image, finder: Finder) -> bool:
+    """Whether the head in a crop (112, 112, 3) is turned to a side; where no face is found in it, nobody can tell."""
+    margin = CROP_SIZE_PX // 2  # a finder wants something around a face
+    framed = _pixels(cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REPLICATE))
+    face = subject(finder.find(framed), framed)
+    return face is not None and abs(pose(face.landmarks).yaw) >= TURNED_YAW
 
 
 def frame_noise(crop: Image, rng: np.random.Generator) -> Image:
