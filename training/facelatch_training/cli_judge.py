@@ -243,7 +243,7 @@ def calibration_table(found: Calibration) -> str:
     ]
     for name, rate in found.rates.items():
         lines.append(
-            f"{name:<18}{100 * rate.value:>8.4f} %  ({100 * (rate.low or 0):.4f} to {100 * (rate.high or 0):.4f}; "
+            f"{name:<26}{100 * rate.value:>8.4f} %  ({100 * (rate.low or 0):.4f} to {100 * (rate.high or 0):.4f}; "
             f"{rate.identities} identities, {rate.comparisons} comparisons)"
         )
     return "\n".join(lines)
