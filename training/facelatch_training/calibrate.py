@@ -30,6 +30,7 @@ from facelatch_training.evaluate import compare_all
 from facelatch_training.metrics import Comparisons, Ranked
 from facelatch_training.protocols import gather, prepared
 from facelatch_training.recipe import Targets
+from facelatch_training.runfolder import replacing
 from facelatch_training.verifiers import embed_both, open_verifier
 
 _FMR_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
@@ -263,7 +264,8 @@ def _false_grants(
 def write(calibration: Calibration, model: Path) -> Path:
     """Into the manifest beside a `.tflite` model, or as `calibration.json` beside a `.keras` file.
 
-    Raises ModelError when the manifest does not fit the model; the old file stays until the new one is whole.
+    Raises ModelError when the manifest does not fit the model, TrainingError when the file cannot be written; the old
+    one stays until the new one is whole.
     """
     fields = calibration.as_json()
     if model.suffix == ".tflite":
@@ -274,9 +276,8 @@ def write(calibration: Calibration, model: Path) -> Path:
         path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
     else:
         path, text = model.with_name("calibration.json"), json.dumps(fields, indent=2)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
     return path
 
 

@@ -19,7 +19,7 @@ from facelatch_training.plots import keep_out_of_git, write_plots
 from facelatch_training.prepare import Options, prepare
 from facelatch_training.protocols import prepared
 from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
-from facelatch_training.report import Findings, gather_findings, model_card
+from facelatch_training.report import Findings, gather_findings, write_card
 from facelatch_training.report_html import write_html
 from facelatch_training.runfolder import TrainingError
 from facelatch_training.shards import write_png
@@ -80,7 +80,7 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     say("report")
     findings = gather_findings(target, data, run=chain.out / "run", quiet=quiet)
     write_html(findings, chain.out / "report.html")
-    (target.parent / "README.md").write_text(model_card(findings), encoding="utf-8")
+    write_card(findings, target.with_name("README.md"))
     return findings
 
 

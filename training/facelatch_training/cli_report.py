@@ -22,15 +22,12 @@ def report(
     model: Path, data: Path, run: Path | None, peer: Path | None, page: Path, card: Path | None
 ) -> None:
     """Measure MODEL whole and by slice; write one HTML page and the model card."""
-    from facelatch_training.report import gather_findings, model_card
+    from facelatch_training.report import gather_findings, write_card
     from facelatch_training.report_html import write_html
-    from facelatch_training.runfolder import replacing
 
     findings = gather_findings(model, data, run=run, peer=peer)
     write_html(findings, page)
-    card = card or model.with_name("README.md")
-    with replacing(card) as partial:
-        partial.write_text(model_card(findings), encoding="utf-8")
+    card = write_card(findings, card or model.with_name("README.md"))
     click.echo(f"wrote {page} and {card}")
 
 

@@ -17,6 +17,7 @@ from facelatch_training.evaluate import Evaluation, evaluate
 from facelatch_training.finder_card import finder_card
 from facelatch_training.metrics import reliability
 from facelatch_training.protocols import gather, prepared
+from facelatch_training.runfolder import replacing
 from facelatch_training.slice_rates import SliceRates, measure_slices
 from facelatch_training.slices import is_turned
 from facelatch_training.verifiers import open_verifier
@@ -118,6 +119,13 @@ def _recipe_of(run: Path, manifest: Manifest) -> dict[str, Any]:
             hint="give the run this model was exported from",
         )
     return recipe
+
+
+def write_card(found: Findings, path: Path) -> Path:
+    """The model card as a file. Raises TrainingError when it cannot be written."""
+    with replacing(path) as partial:
+        partial.write_text(model_card(found), encoding="utf-8")
+    return path
 
 
 def model_card(found: Findings) -> str:

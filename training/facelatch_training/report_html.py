@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facelatch_training.plots import write_plots
 from facelatch_training.report import Findings, model_card
+from facelatch_training.runfolder import replacing
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -20,7 +21,7 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; }
 
 
 def write_html(found: Findings, path: Path) -> Path:
-    """The report as one file. No pictures of people are in it."""
+    """The report as one file. No pictures of people are in it. Raises TrainingError when it cannot be written."""
     with tempfile.TemporaryDirectory() as folder:
         evaluations = {"model": found.evaluation}
         if found.peer is not None:
@@ -38,10 +39,8 @@ def write_html(found: Findings, path: Path) -> Path:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head>\n<body>{''.join(body)}</body></html>\n"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

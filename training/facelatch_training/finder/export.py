@@ -22,6 +22,7 @@ from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
 from facelatch_training.finder.refiner import build_refiner
 from facelatch_training.finder.runs import save
+from facelatch_training.runfolder import replacing
 
 DATA_STATEMENT = (
     "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in "
@@ -33,11 +34,11 @@ def export(
     model: Any, refiner: Any, recipe: Recipe, data: Prepared, patches: Patches, out: Path, *, commit: str
 ) -> Path:
     """Writes finder.tflite, its manifest without figures yet, finder.keras and refiner.keras into `out`."""
-    out.mkdir(parents=True, exist_ok=True)
     path = out / "finder.tflite"
-    part = path.with_suffix(".part")
-    part.write_bytes(to_tflite(model, refiner, {**calibration(data), REFINE: calibration_patches(patches)}))
-    part.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(
+            to_tflite(model, refiner, {**calibration(data), REFINE: calibration_patches(patches)})
+        )
     for network, plain, name in (
         (model, build_network(*SIZES[0]), fit.FINAL),
         (refiner, build_refiner(), fit_refiner.FINAL),
@@ -64,9 +65,8 @@ def write_manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         figures=figures,
     )
-    part = model.with_suffix(".json.part")
-    part.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
-    part.replace(model.with_suffix(".json"))
+    with replacing(model.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
 
 
 def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]]) -> bytes:
