@@ -11,7 +11,7 @@ import pytest
 from facelatch.errors import InputError
 from facelatch.finder_decode import cells
 from facelatch_training.finder.prepare import Prepared, compose_all, load
-from facelatch_training.finder.recipe import Recipe, load_recipe
+from facelatch_training.finder.recipe import Recipe, load_recipe, refuse_other_data
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
@@ -25,7 +25,7 @@ from facelatch_training.finder.fit_refiner import FOLDER, fit_refiner, landmark_
 from facelatch_training.finder.network import build_network, multiply_adds  # noqa: E402
 from facelatch_training.finder.patches import Patches, compose_patches  # noqa: E402
 from facelatch_training.finder.refiner import build_refiner  # noqa: E402
-from facelatch_training.finder.runs import LAST, averaged  # noqa: E402
+from facelatch_training.finder.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
 from facelatch_training.finder.scenes import Stock  # noqa: E402
 
 REPO = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     empty = [rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)]
     folder = tmp_path_factory.mktemp("prepared")
     compose_all(Stock([], sprites, empty), small_recipe(), 12, folder)
-    return load(folder)
+    return load(folder, small_recipe())
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,51 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
     found = finder.find(picture)
     assert all(np.isfinite(face.landmarks).all() for face in found)
     _same_numbers(model, path, picture)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["_history", "_plot"])
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(prepared, tmp_path, place):
+    """After the first epoch's weights were saved, or after its figures were, too."""
+    recipe = small_recipe(epochs=3)
+    whole = fit(recipe, prepared, tmp_path / "whole")
+
+    class PowerCutError(Exception):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCutError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"facelatch_training.finder.runs.{place}", cut)
+        with pytest.raises(PowerCutError):
+            fit(recipe, prepared, tmp_path / "cut")
+    resumed = fit(recipe, prepared, tmp_path / "cut")
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_data_of_another_recipe_are_refused_but_not_of_another_pace(tmp_path):
+    recipe = small_recipe()
+    about = {"data_sha256": recipe.data_sha256}
+    refuse_other_data(tmp_path, about, small_recipe(epochs=9))
+    for other in (
+        recipe.model_copy(update={"seed": 99}),
+        recipe.model_copy(update={"data": recipe.data.model_copy(update={"validation_share": 0.5})}),
+        recipe.model_copy(update={"refine": recipe.refine.model_copy(update={"roughness": 0.5})}),
+    ):
+        with pytest.raises(InputError, match="another recipe"):
+            refuse_other_data(tmp_path, about, other)
+
+
+def test_a_run_of_another_recipe_is_not_exported(tmp_path):
+    recipe = small_recipe()
+    with pytest.raises(InputError, match=r"run\.json: no such file"):
+        refuse_other_recipe(tmp_path, recipe)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe_sha256": recipe.sha256}))
+    refuse_other_recipe(tmp_path, recipe)
+    with pytest.raises(InputError, match="another recipe"):
+        refuse_other_recipe(tmp_path, small_recipe(epochs=9))
 
 
 def test_a_start_that_is_no_finder_is_named_and_the_run_not_begun(prepared, tmp_path):

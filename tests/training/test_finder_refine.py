@@ -103,7 +103,7 @@ def test_patches_are_the_same_for_the_same_seed_and_missing_ones_are_named(tmp_p
     np.testing.assert_array_equal(first.images, again.images)
     assert first.fingerprint == again.fingerprint
     with pytest.raises(InputError, match=r"patches\.json"):
-        load_patches(tmp_path / "three")
+        load_patches(tmp_path / "three", RECIPE)
 
 
 def test_landmarks_drawn_to_the_mean_face_show_in_the_slopes():

@@ -345,7 +345,7 @@ def _write_manifest(model: Path, data: bytes, width: int, about: dict[str, Any],
         detection_threshold=threshold,
         verification_threshold=0.5,
         rates={},
-        commit=_commit(),
+        commit=code_commit(),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **about,
     )
@@ -353,7 +353,7 @@ def _write_manifest(model: Path, data: bytes, width: int, about: dict[str, Any],
     model.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
-def _commit() -> str:
+def code_commit() -> str:
     """The commit of the code that exported, `-dirty` when the tree differs, or `unknown` outside of a
     checkout.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from facelatch.errors import InputError
 
 if TYPE_CHECKING:
     from facelatch_training.finder.recipe import Recipe
@@ -51,7 +52,9 @@ def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     from facelatch_training.finder import fit as stage
     from facelatch_training.finder.prepare import VALIDATION, load
 
-    stage.fit(_load(recipe), load(prepared), run, check=load(prepared / VALIDATION), start=start)
+    loaded = _load(recipe)
+    data, check = (load(prepared / part, loaded) for part in ("", VALIDATION))
+    stage.fit(loaded, data, run, check=check, start=start)
     click.echo(f"trained: {run / stage.FINAL}, curves in {run / 'curves.png'}")
 
 
@@ -66,8 +69,9 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     from facelatch_training.finder.patches import load_patches
     from facelatch_training.finder.prepare import PATCHES, VALIDATION
 
-    data, check = (load_patches(prepared / PATCHES / part) for part in ("", VALIDATION))
-    stage.fit_refiner(_load(recipe), data, run / stage.FOLDER, check=check, start=start)
+    loaded = _load(recipe)
+    data, check = (load_patches(prepared / PATCHES / part, loaded) for part in ("", VALIDATION))
+    stage.fit_refiner(loaded, data, run / stage.FOLDER, check=check, start=start)
     click.echo(f"trained: {run / stage.FOLDER / stage.FINAL}")
 
 
@@ -78,20 +82,24 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
 @click.option("--out", type=_FOLDER, default=Path("models"), show_default=True)
 def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
     """Write finder.tflite (int8, both networks), its manifest and the float weights."""
+    from facelatch_training.export import code_commit
     from facelatch_training.finder import export as stage
     from facelatch_training.finder import fit, fit_refiner
     from facelatch_training.finder.patches import load_patches
     from facelatch_training.finder.prepare import PATCHES, load
-    from facelatch_training.finder.runs import averaged
+    from facelatch_training.finder.runs import averaged, refuse_other_recipe
 
+    loaded = _load(recipe)
+    for folder in (run, run / fit_refiner.FOLDER):
+        refuse_other_recipe(folder, loaded)
     path = stage.export(
         averaged(run, fit.FINAL),
         averaged(run / fit_refiner.FOLDER, fit_refiner.FINAL),
-        _load(recipe),
-        load(prepared),
-        load_patches(prepared / PATCHES),
+        loaded,
+        load(prepared, loaded),
+        load_patches(prepared / PATCHES, loaded),
         out,
-        commit=_commit(),
+        commit=code_commit(),
     )
     click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
@@ -108,24 +116,24 @@ def evaluate(
     recipe: Path, data: Path, teacher: Path, model: Path, reference: Path | None, pairs: int, write: bool
 ) -> None:
     """Measure the exported file against YuNet and OpenCV's cascade, in one run on one thread."""
+    from facelatch.adapters.finder_tflite import load_finder_manifest
     from facelatch_training.finder.export import write_manifest
     from facelatch_training.finder.report import measure
 
-    loaded = _load(recipe)
+    loaded, manifest = _load(recipe), load_finder_manifest(model)
+    if manifest.recipe_sha256 != loaded.sha256:
+        raise InputError(
+            f"{model}: made by another recipe than {recipe}, so it may have trained on the photos kept by this one",
+            hint="give the recipe it was made by",
+        )
     figures = measure(model, loaded, data, teacher, reference=reference, pairs=pairs)
     click.echo(json.dumps(figures, indent=1))
     if write:
         threshold = figures["scenes"]["facelatch"]["threshold"]["0.1"]
-        write_manifest(model, loaded, commit=_commit(), threshold=threshold, figures=figures)
+        write_manifest(model, manifest.model_copy(update={"score_threshold": threshold, "figures": figures}))
 
 
 def _load(path: Path) -> Recipe:
     from facelatch_training.finder.recipe import load_recipe
 
     return load_recipe(path)
-
-
-def _commit() -> str:
-    """The commit of the checkout, or "unknown" outside one."""
-    done: Any = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -10,7 +10,9 @@ from facelatch_training.finder.labels import Labels
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:
-    """One to three of: backlight, colour cast or grey, blur, darkness, noise, JPEG; in a camera's order."""
+    """Mostly one to three, none to six, of: backlight, colour cast or grey, blur, darkness, noise, JPEG; in a
+    camera's order.
+    """
     steps = rng.random(6) < [0.15, 0.3, 0.3, 0.35, 0.4, 0.3]
     if steps[0]:
         image = _backlight(image, rng)

@@ -114,8 +114,8 @@ def timing(finders: Mapping[str, FindRows], views: Sequence[Photo]) -> dict[str,
 def figures(views: Sequence[Photo], found: Sequence[Labels]) -> dict[str, Any]:
     """Recall, thresholds and landmark errors of one finder.
 
-    A find is false when it overlaps neither a face nor something doubtful. The threshold for a rate is
-    the lowest score that keeps the false faces at or below it.
+    A find is false when it is no face's first and overlaps nothing doubtful. The threshold for a rate is the
+    lowest score that keeps the false faces at or below it.
     """
     false: list[float] = []
     hits: list[tuple[float, float, float]] = []  # side of the face, score of its find, landmark error
@@ -155,7 +155,7 @@ def figures(views: Sequence[Photo], found: Sequence[Labels]) -> dict[str, Any]:
 def match(view: Photo, rows: Labels) -> tuple[dict[int, int], list[int]]:
     """Face number -> row of its best find, and the rows that are false. Rows come best first."""
     overlap = iou(rows[:, :4], view.faces[:, :4])
-    # A find may cover a doubtful region only in part, so the share of the find decides there.
+    # A find may cover a doubtful region only in part, so little overlap will do there.
     doubtful = iou(rows[:, :4], view.ignore).max(axis=1, initial=0) > 0.2
     pairs: dict[int, int] = {}
     strays = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
 from facelatch_training.finder.refiner import build_refiner
 from facelatch_training.finder.runs import save
-from facelatch_training.runfolder import replacing
+from facelatch_training.runfolder import file_sha256, replacing
 
 DATA_STATEMENT = (
     "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in "
@@ -45,26 +44,24 @@ def export(
     ):
         plain.set_weights(network.get_weights())  # without the optimizer's state
         save(plain, out / name)
-    write_manifest(path, recipe, commit=commit, threshold=0.5, figures={})
-    return path
-
-
-def write_manifest(
-    model: Path, recipe: Recipe, *, commit: str, threshold: float, figures: dict[str, Any]
-) -> None:
-    """The manifest beside `model`, checked against its own schema before it is written."""
     manifest = FinderManifest(
         format=1,
         kind="finder",
-        model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
+        model_sha256=file_sha256(path),
         signatures=[*(signature_name(size) for size in SIZES), REFINE],
-        score_threshold=threshold,
+        score_threshold=0.5,
         data=DATA_STATEMENT,
         recipe_sha256=recipe.sha256,
         commit=commit,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        figures=figures,
+        figures={},
     )
+    write_manifest(path, manifest)
+    return path
+
+
+def write_manifest(model: Path, manifest: FinderManifest) -> None:
+    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
     with replacing(model.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from facelatch_training.finder import runs
 from facelatch_training.finder.batches import Batches
-from facelatch_training.finder.network import WIDTHS, build_network
+from facelatch_training.finder.network import build_network
 from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
 
@@ -75,4 +75,4 @@ def fit(
 def _fresh(recipe: Recipe, data: Prepared, start: Path | None) -> Any:
     keras.utils.set_random_seed(recipe.seed)
     loss = FinderLoss(recipe.fit.box_weight, recipe.fit.landmark_weight)
-    return runs.compiled(build_network(*SIZES[0], widths=WIDTHS), loss, recipe.fit, len(data.images), start)
+    return runs.compiled(build_network(*SIZES[0]), loss, recipe.fit, len(data.images), start)

@@ -20,14 +20,11 @@ from typing import Any
 import keras
 from keras import layers
 
-CHANNELS = 15
-"""Outputs per cell: score, box (4), landmarks (10)."""
-
 WIDTHS = (8, 16, 32, 48, 64)
 HEAD_WIDTH = 32
 
 
-def build_network(width: int, height: int, *, scaled: bool = True, widths: tuple[int, ...] = WIDTHS) -> Any:
+def build_network(width: int, height: int, *, scaled: bool = True) -> Any:
     """A Keras model: float image (B, height, width, 3) in 0..255 -> (B, cells, 15), finest stride first.
 
     `scaled=False` leaves out the division by 255, for the export, which folds it into the stem.
@@ -36,11 +33,11 @@ def build_network(width: int, height: int, *, scaled: bool = True, widths: tuple
     """
     image = keras.Input((height, width, 3), name="image")
     x = layers.Rescaling(1 / 255, name="unit")(image) if scaled else image
-    x = _block(x, widths[0], 2, "stem")
-    x = _block(x, widths[1], 2, "stage2")
-    third = _block(_block(x, widths[2], 2, "stage3a"), widths[2], 1, "stage3b")
-    fourth = _block(_block(third, widths[3], 2, "stage4a"), widths[3], 1, "stage4b")
-    fifth = _block(_block(fourth, widths[4], 2, "stage5a"), widths[4], 1, "stage5b")
+    x = _block(x, WIDTHS[0], 2, "stem")
+    x = _block(x, WIDTHS[1], 2, "stage2")
+    third = _block(_block(x, WIDTHS[2], 2, "stage3a"), WIDTHS[2], 1, "stage3b")
+    fourth = _block(_block(third, WIDTHS[3], 2, "stage4a"), WIDTHS[3], 1, "stage4b")
+    fifth = _block(_block(fourth, WIDTHS[4], 2, "stage5a"), WIDTHS[4], 1, "stage5b")
     top = _lateral(fifth, "lateral5")
     middle = layers.Activation("relu")(layers.Add()([_lateral(fourth, "lateral4"), _up(top, fourth)]))
     bottom = layers.Activation("relu")(layers.Add()([_lateral(third, "lateral3"), _up(middle, third)]))

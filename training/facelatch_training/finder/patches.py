@@ -18,7 +18,7 @@ from facelatch.errors import InputError
 from facelatch_training.finder.degrade import degrade, occlude
 from facelatch_training.finder.faces import Image, Photo
 from facelatch_training.finder.labels import Labels, move
-from facelatch_training.finder.recipe import Recipe, Refine
+from facelatch_training.finder.recipe import Recipe, Refine, refuse_other_data
 
 SPARE = 8
 """Pixels on each side of a stored patch that the network does not see, so that it can shift."""
@@ -59,22 +59,25 @@ def compose_patches(
     images.flush()
     np.savez(out / "points.npz", points=points)
     digest.update(points.tobytes())
-    about = {"recipe_sha256": recipe.sha256, "fingerprint": digest.hexdigest(), "patches": count}
+    about = {"data_sha256": recipe.data_sha256, "fingerprint": digest.hexdigest()}
     (out / "patches.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return load_patches(out)
+    return load_patches(out, recipe)
 
 
-def load_patches(folder: Path) -> Patches:
-    """What `compose_patches` wrote into `folder`. Raises InputError when it is not (all) there."""
+def load_patches(folder: Path, recipe: Recipe) -> Patches:
+    """What `compose_patches` wrote into `folder`. Raises InputError when it is not (all) there, or was cut by another
+    recipe.
+    """
     path = folder / "patches.json"
     if not path.is_file():
         raise InputError(
             f"{path}: no such file", hint="run `facelatch-train finder prepare` into this folder"
         )
+    about = json.loads(path.read_text(encoding="utf-8"))
+    refuse_other_data(path, about, recipe)
     with np.load(folder / "points.npz") as stored:
         points = stored["points"]
-    fingerprint = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
-    return Patches(np.load(folder / "patches.npy", mmap_mode="r"), points, fingerprint)
+    return Patches(np.load(folder / "patches.npy", mmap_mode="r"), points, about["fingerprint"])
 
 
 def patch(photo: Photo, number: int, data: Refine, rng: np.random.Generator) -> tuple[Image, Labels]:

@@ -22,7 +22,7 @@ from facelatch_training.finder.faces import (
 )
 from facelatch_training.finder.labels import Labels, visible_share
 from facelatch_training.finder.patches import compose_patches
-from facelatch_training.finder.recipe import Recipe, is_validation
+from facelatch_training.finder.recipe import Recipe, is_validation, refuse_other_data
 from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose
 from facelatch_training.finder.steady import steadied, steadied_crop
 
@@ -58,15 +58,7 @@ def prepare(recipe: Recipe, root: Path, teacher: Path, out: Path) -> Prepared:
     patches, few = recipe.refine.patches, max(1, recipe.refine.patches // 30)
     compose_patches(photos, sprites, recipe, patches, out / PATCHES)
     compose_patches(kept, [], recipe, few, out / PATCHES / VALIDATION)
-    counts = {
-        "photos": len(photos),
-        "validation_photos": len(kept),
-        "sprites": len(sprites),
-        "empty": len(empty[False]),
-        "validation_empty": len(empty[True]),
-    }
-    (out / "counts.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
-    return load(out)
+    return load(out, recipe)
 
 
 def compose_all(stock: Stock, recipe: Recipe, count: int, out: Path) -> None:
@@ -88,12 +80,15 @@ def compose_all(stock: Stock, recipe: Recipe, count: int, out: Path) -> None:
     images.flush()
     np.savez(out / "labels.npz", faces=faces, ignore=ignore)
     digest.update(faces.tobytes())
-    about = {"recipe_sha256": recipe.sha256, "fingerprint": digest.hexdigest(), "images": count}
+    digest.update(ignore.tobytes())
+    about = {"data_sha256": recipe.data_sha256, "fingerprint": digest.hexdigest()}
     (out / "prepare.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> Prepared:
-    """What `prepare` wrote. Raises InputError naming what is missing or does not fit together."""
+def load(folder: Path, recipe: Recipe) -> Prepared:
+    """What `prepare` wrote. Raises InputError naming what is missing, does not fit together, or was prepared by another
+    recipe.
+    """
     for name in ("images.npy", "labels.npz", "prepare.json"):
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: no such file", hint=_PREPARE_WITH)
@@ -103,4 +98,5 @@ def load(folder: Path) -> Prepared:
     if len(images) != len(faces):
         raise InputError(f"{folder}: {len(images)} pictures, {len(faces)} rows of labels", hint=_PREPARE_WITH)
     about = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
+    refuse_other_data(folder / "prepare.json", about, recipe)
     return Prepared(images, faces, ignore, about["fingerprint"])

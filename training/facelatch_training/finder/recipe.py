@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facelatch.errors import ConfigError
+from facelatch.errors import ConfigError, InputError
 
 SIZES: tuple[tuple[int, int], ...] = ((320, 240), (160, 120))
 """Input sizes (width, height) px of the exported network; training uses the first."""
@@ -70,6 +70,9 @@ class Refine(_Section):
     weight_decay: float = Field(ge=0)
 
 
+_ONLY_TRAINING = {"epochs", "batch", "learning_rate", "weight_decay"}
+
+
 class Recipe(_Section):
     """`config/finder.toml`."""
 
@@ -82,6 +85,12 @@ class Recipe(_Section):
     def sha256(self) -> str:
         """Of the canonical text of this recipe."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
+    def data_sha256(self) -> str:
+        """Of what `prepare` goes by: how long and how fast is trained afterwards changes no data."""
+        of_data = self.model_dump_json(exclude={"fit": True, "refine": _ONLY_TRAINING})
+        return hashlib.sha256(of_data.encode()).hexdigest()
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -97,6 +106,17 @@ def load_recipe(path: Path) -> Recipe:
             f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
         )
         raise ConfigError(f"{path}: {faults}", hint="see config/finder.toml for every key") from error
+
+
+def refuse_other_data(path: Path, about: dict[str, str], recipe: Recipe) -> None:
+    """Raises InputError when the data that `path` is `about` were prepared otherwise than by `recipe`: with another
+    seed or share, photos that are kept for validation here were trained on there.
+    """
+    if about.get("data_sha256") != recipe.data_sha256:
+        raise InputError(
+            f"{path}: prepared by another recipe",
+            hint="run `facelatch-train finder prepare` by this one, or give the recipe it was prepared by",
+        )
 
 
 def is_validation(name: str, recipe: Recipe) -> bool:

@@ -15,6 +15,7 @@ from facelatch.errors import InputError
 from facelatch_training.finder.recipe import Fit, Recipe, Refine
 from facelatch_training.runfolder import file_sha256, replacing
 
+_CORNER = 0.01
 LAST = "last.keras"
 ABOUT = "run.json"
 
@@ -37,15 +38,17 @@ def train(
     _refuse_another(run, about)
     if (run / final).is_file():
         return keras.models.load_model(run / final, compile=False)
-    done = _epochs_done(run)
-    model = keras.models.load_model(run / LAST) if done else fresh()
+    model = keras.models.load_model(run / LAST) if (run / LAST).is_file() else fresh()
     _claim(run, about)  # after what may refuse to begin
+    # The model itself knows how far it is: whoever is killed between two files has only one of them.
+    done = int(model.optimizer.iterations) // len(batches(0))
     model.fit(
         batches(done),
         validation_data=check,
         epochs=epochs,
         initial_epoch=done,
         callbacks=[_Keep(run)],
+        shuffle=False,  # or Keras would turn the batches' order over by a dice of its own
         verbose=2,
     )  # ends by putting the moving averages in the place of the weights
     save(model, run / final)
@@ -111,9 +114,9 @@ def _optimizer(rate: float, weight_decay: float, steps: int, epochs: int) -> Any
     )
 
 
-def rounded(square: Any, corner: float = 0.01) -> Any:
+def rounded(square: Any) -> Any:
     """The length whose square is given, round at zero so that small errors settle."""
-    return keras.ops.sqrt(square + corner**2) - corner
+    return keras.ops.sqrt(square + _CORNER**2) - _CORNER
 
 
 def save(model: Any, path: Path) -> None:
@@ -146,16 +149,19 @@ def _refuse_another(run: Path, about: dict[str, Any]) -> None:
         raise InputError(f"{path}: a run of another recipe or data", hint="give another folder with --run")
 
 
+def refuse_other_recipe(run: Path, recipe: Recipe) -> None:
+    """Raises InputError when `run` was made by another recipe, or is no run."""
+    path = run / ABOUT
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", hint="start with `facelatch-train finder fit`")
+    if json.loads(path.read_text(encoding="utf-8"))["recipe_sha256"] != recipe.sha256:
+        raise InputError(f"{path}: a run of another recipe", hint="give the recipe it was made by")
+
+
 def _claim(run: Path, about: dict[str, Any]) -> None:
     if not (run / ABOUT).is_file():
         with replacing(run / ABOUT) as partial:
             partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-
-def _epochs_done(run: Path) -> int:
-    if not (run / LAST).is_file():
-        return 0
-    return max((int(row["epoch"]) for row in _history(run)), default=0)
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
