@@ -319,6 +319,12 @@ def test_fewer_people_than_the_door_has_are_an_error() -> None:
         )
 
 
+def test_people_with_one_picture_each_are_an_error() -> None:
+    crops, names = coloured(40, 1)
+    with pytest.raises(InputError, match="nobody in one half has two pictures"):
+        calibrate(ColourVerifier(), crops, names, data="singles", targets=TARGETS)
+
+
 def test_calibration_repeats() -> None:
     crops, names = coloured(40, 3)
     first, second = (calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS) for _ in range(2))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from facelatch.errors import InputError
-from facelatch_training.chain import Chain, run_all
+from facelatch_training.chain import Chain, _recipe, run_all
 from facelatch_training.made_faces import draw_person
 from facelatch_training.prepare import Options
-from facelatch_training.recipe import load_recipe, shipped_recipe
+from facelatch_training.recipe import TOY_NAME, load_recipe, shipped_recipe
 from facelatch_training.shards import write_png
 
 
@@ -30,6 +30,32 @@ def test_other_people_need_another_folder(tmp_path: Path) -> None:
     assert "chain.json: sources is" in said[-1]
     begun(tmp_path / "out", tmp_path / "ours", said)
     assert "chain.json" not in said[-1]
+
+
+@pytest.mark.parametrize("what", ["finder", "calibration"])
+def test_another_finder_and_other_targets_need_another_folder(tmp_path: Path, what: str) -> None:
+    begun(tmp_path / "out", tmp_path / "ours", [])
+    recipe = load_recipe(shipped_recipe())
+    targets = recipe.calibration.model_copy(update={"enrolled": 3})
+    changed = {
+        "finder": Chain(tmp_path / "out", (tmp_path / "ours",), "nobody", recipe, finder_named="cascade"),
+        "calibration": Chain(
+            tmp_path / "out",
+            (tmp_path / "ours",),
+            "nobody",
+            recipe.model_copy(update={"calibration": targets}),
+        ),
+    }
+    with pytest.raises(InputError, match=rf"chain\.json: {what} is"):
+        run_all(changed[what], say=lambda _: None, quiet=True)
+
+
+def test_a_toy_by_the_shipped_recipe_needs_no_teacher(tmp_path: Path) -> None:
+    said: list[str] = []
+    recipe = _recipe(Chain(tmp_path, recipe=load_recipe(shipped_recipe())), said.append)
+    assert recipe.metric.distill_weight == 0
+    assert recipe.name == TOY_NAME
+    assert "no --teacher given" in said[0]
 
 
 def test_another_sentence_about_the_data_needs_another_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from facelatch_training.dataset import (
     decode_crop,
     family_of,
     fingerprint,
+    iterate_shard,
     load_crops,
     read_index,
 )
@@ -224,6 +226,19 @@ def test_mapped_and_streamed_crops_are_the_same(crop_set: Path, tmp_path: Path) 
     some = RowsOf(streamed, np.array([5, 2]))
     assert len(some) == 2
     assert np.array_equal(some[1], mapped[2])
+
+
+def test_shards_are_read_by_one_thread_at_a_time(crop_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a set larger than memory would be in memory as often as there are threads."""
+    crops, held = ShardedCrops(read_index(crop_set)), []
+
+    def watched(*arguments: Any) -> Any:
+        held.append(crops._one_at_a_time.locked())
+        return iterate_shard(*arguments)
+
+    monkeypatch.setattr("facelatch_training.dataset.iterate_shard", watched)
+    assert crops[0].shape == crops[1].shape == (112, 112, 3)
+    assert held == [True]
 
 
 def test_the_fingerprint_changes_with_a_single_byte(crop_set: Path) -> None:

@@ -154,9 +154,12 @@ def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
 def test_a_report_knows_the_crop_set_of_the_run(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:
     data = write_crop_set(tmp_path / "set")
     mark = fingerprint(read_index(data))
-    for trained_on, unseen in ((mark, True), ("0" * 64, False), (None, False)):
-        model = tiny_model(extra={"trained_on": trained_on})
-        assert gather_findings(model, data, quiet=True).unseen is unseen
+    for told, same in ((mark, True), ("0" * 64, False), (None, False)):
+        model = tiny_model(extra={"trained_on": told, "calibration": {"data_fingerprint": told}})
+        found = gather_findings(model, data, quiet=True)
+        assert found.unseen is same
+        assert found.calibrated_here is same
+        assert ("Half of these people chose that threshold" in model_card(found)) is same
 
 
 def test_a_run_that_is_not_the_model_s_is_refused(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:

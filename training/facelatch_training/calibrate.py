@@ -25,7 +25,7 @@ from facelatch.manifest import CalibratedDoor, Manifest, Rate, load_manifest
 from facelatch.ports import Verifier
 from facelatch_training import metrics
 from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_frames, sample_visits
-from facelatch_training.dataset import family_of
+from facelatch_training.dataset import family_of, fingerprint, read_index
 from facelatch_training.evaluate import compare_all
 from facelatch_training.metrics import Comparisons, Ranked
 from facelatch_training.protocols import gather, prepared
@@ -110,6 +110,12 @@ def calibrate(
             f"{data}: {len(set(identities))} people; each half of a calibration needs {_MIN_PEOPLE}",
             hint="calibrate on more people, none of whom was trained on",
         )
+    for half in (names[chosen], names[~chosen]):
+        if np.unique(half, return_counts=True)[1].max() < 2:
+            raise InputError(
+                f"{data}: nobody in one half has two pictures; a calibration needs genuine comparisons in both",
+                hint="calibrate on people with several pictures each",
+            )
     homes = _numbers(np.array(kinship))
     first = _comparisons(verifier, crops[chosen], names[chosen])
     ranks = metrics.ranked(first)
@@ -166,7 +172,7 @@ def calibrate(
 def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
     """Calibrates the file `model` on the validation split of the crop set `data`. Raises as `calibrate`."""
     protocol = prepared(data)
-    return calibrate(
+    found = calibrate(
         open_verifier(model),
         gather(protocol),
         protocol.identities,
@@ -174,6 +180,8 @@ def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
         families=protocol.families,
         targets=targets,
     )
+    found.about["data_fingerprint"] = fingerprint(read_index(data))
+    return found
 
 
 def _unsupported(impostors: int, rates: dict[str, Rate], wanted: Targets) -> list[str]:

@@ -50,6 +50,8 @@ class Chain:
     """A model to fine-tune."""
     finder: Finder | None = None
     """None: the sources are aligned crops."""
+    finder_named: str = ""
+    """Which finder that is, so that a chain does not go on with another."""
     options: Options = field(default_factory=Options)
     """Of `prepare`; a toy has its own."""
 
@@ -84,25 +86,23 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     return findings
 
 
-def draw_people(
-    folder: Path, people: int = DRAWN_PEOPLE, pictures: int = DRAWN_PICTURES, seed: int = 0
-) -> Path:
+def draw_people(folder: Path) -> Path:
     """One folder per drawn person, aligned crops as PNG: nobody real, free to ship."""
-    for person in range(people):
-        for picture in range(pictures):
-            write_png(folder / f"drawn-{person:03d}" / f"{picture}.png", draw_person(person, picture, seed))
+    for person in range(DRAWN_PEOPLE):
+        for picture in range(DRAWN_PICTURES):
+            write_png(folder / f"drawn-{person:03d}" / f"{picture}.png", draw_person(person, picture))
     return folder
 
 
 def _recipe(chain: Chain, say: Callable[[str], None]) -> Recipe:
     """The recipe that can be followed with what there is; a toy's is called one, whatever it was."""
     recipe = chain.recipe or tiny_recipe()
-    if chain.toy:
-        return recipe.model_copy(update={"name": TOY_NAME, "calibration": _TOY_TARGETS})
     if recipe.metric.distill_weight > 0 and chain.teacher is None and chain.initial is None:
         say("fit: no --teacher given, so the network learns from names alone, which takes far more people")
         metric = recipe.metric.model_copy(update={"distill_weight": 0.0, "morphs": 0, "morph_share": 0.0})
-        return recipe.model_copy(update={"metric": metric})
+        recipe = recipe.model_copy(update={"metric": metric})
+    if chain.toy:
+        return recipe.model_copy(update={"name": TOY_NAME, "calibration": _TOY_TARGETS})
     return recipe
 
 
@@ -111,6 +111,8 @@ def _same_as_before(chain: Chain, recipe: Recipe) -> None:
     wanted = {
         "sources": [str(source.resolve()) for source in chain.sources],
         "recipe_sha256": recipe_hash(recipe),
+        "calibration": recipe.calibration.model_dump(mode="json"),
+        "finder": chain.finder_named,
         "init": None if chain.initial is None else str(chain.initial.resolve()),
         "about_data": chain.about_data,
         "prepare": repr(chain.options),

@@ -97,8 +97,8 @@ def collect(
 ) -> None:
     """Collect crops of the person NAME: follow what is asked for until nothing is missing.
 
-    OUT/NAME/anchors gets straight looks in even light, OUT/NAME/positives everything else, both only what
-    the door itself would accept. OUT/NAME-preview.png shows what the camera sees. What is there from an
+    OUT/NAME/anchors gets straight looks, OUT/NAME/positives everything else, both only what the door itself
+    would accept. OUT/NAME-preview.png shows what the camera sees. What is there from an
     earlier time counts, and only the rest is asked for.
     """
     from facelatch.person_name import clean_name

@@ -76,14 +76,14 @@ def all_(
         raise InputError(
             "what are these pictures?", hint="--about-data 'one sentence: the data and its terms'"
         )
-    finder = None
+    finder, score = None, PREPARE_SCORE if finder_score is None else finder_score
     if sources and not aligned and any(not (source / "faces.csv").is_file() for source in sources):
-        score = PREPARE_SCORE if finder_score is None else finder_score
         finder = open_finder(kind, finder_model, score)
     recipe = load_recipe(recipe_file or shipped_recipe()) if sources or recipe_file else None
     about = about_data if sources and about_data else TOY
     options = Options(validation, seed, keep_singles, skip_unreadable, families)
-    chain = Chain(out, sources, about, recipe, teacher, initial, finder, options)
+    named = "none" if finder is None else f"{kind} {finder_model or ''} {score}"
+    chain = Chain(out, sources, about, recipe, teacher, initial, finder, named, options)
     findings = run_all(chain, say=click.echo)
     click.echo(
         f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import tarfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -313,9 +314,12 @@ class ShardedCrops:
     def __init__(self, index: CropIndex) -> None:
         self._index = index
         self._shard = lru_cache(maxsize=2)(lambda shard: dict(iterate_shard(index, shard)))
+        self._one_at_a_time = threading.Lock()  # the cache would let every thread read the shard it lacks
 
     def __len__(self) -> int:
         return len(self._index)
 
     def __getitem__(self, number: int, /) -> CropArray:
-        return self._shard(self._index.shards[number])[number]
+        with self._one_at_a_time:
+            shard = self._shard(self._index.shards[number])
+        return shard[number]

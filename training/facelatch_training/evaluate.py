@@ -70,7 +70,6 @@ def evaluate(
     threshold: float | None = None,
     threshold_origin: str = "given",
     resamples: int = 500,
-    seed: int = 0,
     quiet: bool = False,
 ) -> Evaluation:
     """Judges `verifier` on `protocol`; `threshold` None takes 0.5, the middle of the sigmoid.
@@ -84,7 +83,7 @@ def evaluate(
     numbers = protocol.numbers
     if protocol.pairs is None:
         comparisons = compare_all(verifier, embedded, present, numbers)
-        folds = _own_folds(protocol, seed)
+        folds = _own_folds(protocol)
     else:
         comparisons = compare_pairs(verifier, embedded, present, numbers, protocol.pairs)
         folds = protocol.pairs if protocol.pairs.fold is not None else None
@@ -94,7 +93,7 @@ def evaluate(
             f"{protocol.name}: no {kind} comparison in it", hint="two pictures of two people at least"
         )
     at = 0.5 if threshold is None else threshold
-    figures = metrics.bootstrap(comparisons, _figures(at), resamples=resamples, seed=seed)
+    figures = metrics.bootstrap(comparisons, _figures(at), resamples=resamples)
     in_folds = 0
     if folds is not None:
         judged = (
@@ -105,7 +104,7 @@ def evaluate(
         in_folds = len(judged)
         right = metrics.fold_correct(judged)
         figures = {
-            "accuracy": metrics.mean_interval(judged, right, resamples=resamples, seed=seed),
+            "accuracy": metrics.mean_interval(judged, right, resamples=resamples),
             **figures,
         }
     return Evaluation(
@@ -229,7 +228,7 @@ def _figures(threshold: float) -> dict[str, Callable[[Ranked], float]]:
     return figures
 
 
-def _own_folds(protocol: Protocol, seed: int, folds: int = 10) -> PairList | None:
+def _own_folds(protocol: Protocol, folds: int = 10) -> PairList | None:
     if len(set(protocol.families)) < 3 * folds:
         return None
-    return balanced_folds(protocol.identities, protocol.families, folds=folds, seed=seed)
+    return balanced_folds(protocol.identities, protocol.families, folds=folds)

@@ -27,7 +27,7 @@ def finder_card(model: Path) -> list[str]:
         f"- sha256 `{manifest.model_sha256}`",
         f"- recipe `{manifest.recipe_sha256[:16]}`, commit {manifest.commit[:12]}, made {manifest.created}",
         "",
-        "    facelatch-train finder evaluate",
+        "    facelatch-train finder evaluate --data DATA --teacher YUNET.onnx",
         "",
         f"Recall at {_RATE} false faces per picture by face height in px; NME is the landmark error as a share of "
         "the eye distance. Truth: labels of YuNet made steady; more of both in `finder.md`.",

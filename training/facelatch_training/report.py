@@ -66,6 +66,8 @@ class Findings:
     """Stage -> picture of its learning curves."""
     unseen: bool = False
     """Whether this is the crop set of the training run, so that its validation people were kept from it."""
+    calibrated_here: bool = False
+    """Whether the thresholds were chosen on half of these people."""
     finder: tuple[str, ...] = ()
     """The finder's part of the card; empty when none lies beside the model."""
 
@@ -80,7 +82,9 @@ def gather_findings(
     """
     manifest = load_manifest(model)
     recipe = {} if run is None else _recipe_of(run, manifest)
-    unseen = manifest.extra.get("trained_on") == fingerprint(read_index(data))
+    mark = fingerprint(read_index(data))
+    unseen = manifest.extra.get("trained_on") == mark
+    calibrated_here = manifest.extra.get("calibration", {}).get("data_fingerprint") == mark
     verifier: Verifier = open_verifier(model)
     protocol = prepared(data)
     threshold = manifest.detection_threshold
@@ -103,7 +107,18 @@ def gather_findings(
     finder = tuple(finder_card(model.with_name("finder.tflite")))
     size = model.stat().st_size
     return Findings(
-        model.name, size, manifest, judged, slices, beside, beside_slices, recipe, curves, unseen, finder
+        model=model.name,
+        size_bytes=size,
+        manifest=manifest,
+        evaluation=judged,
+        slices=slices,
+        peer=beside,
+        peer_slices=beside_slices,
+        recipe=recipe,
+        curves=curves,
+        unseen=unseen,
+        calibrated_here=calibrated_here,
+        finder=finder,
     )
 
 
@@ -196,7 +211,7 @@ def _evaluation_lines(found: Findings) -> list[str]:
         f"precision, recall, fmr and fnmr at {judged.threshold:.4f}, {judged.threshold_origin}; precision at"
     )
     note += f" one genuine to {judged.impostors / max(1, judged.genuine):,.0f} impostors."
-    if "calibration" in found.manifest.extra:
+    if found.calibrated_here:
         note += " Half of these people chose that threshold; rates on the other half alone stand below."
     gap = reliability(judged.comparisons).error
     said = "Read as a probability, with as many genuine as impostor comparisons, the similarity is on average "

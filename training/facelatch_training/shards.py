@@ -58,9 +58,9 @@ class ShardWriter:
         self._partial.mkdir(mode=0o700, parents=True)
         return self
 
-    def add(self, crop: Image, *, identity: str, source: str, family: str, data: bytes | None = None) -> None:
-        """Appends a crop (112, 112, 3); `data` are its WebP bytes where they exist already."""
-        content = data if data is not None else encode(crop)
+    def add(self, crop: Image, *, identity: str, source: str, family: str) -> None:
+        """Appends a crop (112, 112, 3)."""
+        content = encode(crop)
         if self._archive is None or self._filled + len(content) > self._shard_bytes:
             self._next_shard()
         assert self._archive is not None
@@ -130,11 +130,11 @@ def encode(crop: Image) -> bytes:
 
 def write_png(path: Path, picture: Image) -> None:
     """An RGB picture as PNG, complete or not at all. Raises InputError when it cannot be written."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))  # of such pictures it always can
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data.tobytes() if done else b"")
+        partial.write_bytes(data.tobytes())
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from keras import ops
 
 from facelatch_training.dataset import CropArray
+from facelatch_training.evaluate import FALSE_RATES
+from facelatch_training.metrics import Ranked, best_threshold
 from facelatch_training.pairs import Pairs, PairSampler
 
-FALSE_RATES = (1e-2, 1e-3, 1e-4)
 PAIR_SEED = 20_240_229
 
 
@@ -68,8 +69,9 @@ class Yardstick:
             if rate == 1e-3 and kin.any():
                 figures["kin@0.001"] = float(np.mean(values[kin] > threshold))
         pair_values = similarities[self.pairs.anchor, self.pairs.validation]
-        figures["accuracy"] = best_accuracy(pair_values, self.pairs.same)
-        figures["auc"] = area_under_curve(pair_values, self.pairs.same)
+        best = best_threshold(pair_values, self.pairs.same)
+        figures["accuracy"] = float(np.mean((pair_values >= best) == self.pairs.same))
+        figures["auc"] = Ranked(pair_values[self.pairs.same], pair_values[~self.pairs.same]).auc()
         return figures
 
 
@@ -82,18 +84,3 @@ def make_yardstick(
     sampler = PairSampler(labels, families, hard)
     pairs = sampler.draw(min(6000, 4 * len(labels)), np.random.default_rng(PAIR_SEED))
     return Yardstick(crops, labels, families, pairs)
-
-
-def best_accuracy(values: npt.NDArray[np.floating[Any]], same: npt.NDArray[np.bool_]) -> float:
-    """Highest share of right decisions over all thresholds."""
-    order = np.argsort(-values, kind="stable")
-    hits = np.cumsum(same[order]) + (np.sum(~same) - np.cumsum(~same[order]))
-    return float(max(hits.max(), np.sum(~same)) / len(same))
-
-
-def area_under_curve(values: npt.NDArray[np.floating[Any]], same: npt.NDArray[np.bool_]) -> float:
-    """Chance that a genuine pair scores above an impostor pair (Mann-Whitney; ties are broken by order)."""
-    ranks = np.empty(len(values))
-    ranks[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
-    genuine = int(np.sum(same))
-    return float((ranks[same].sum() - genuine * (genuine + 1) / 2) / max(genuine * (len(same) - genuine), 1))

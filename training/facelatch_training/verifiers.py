@@ -22,7 +22,7 @@ Embeddings = npt.NDArray[np.float32]
 _BATCH = 128
 
 
-def open_verifier(model: Path, *, threads: int = 1) -> Verifier:
+def open_verifier(model: Path) -> Verifier:
     """The verifier in a `.tflite` file, a `.keras` file, or a folder with the reference network.
 
     Raises ModelError for a file that is missing, damaged or not a Siamese model, InputError for another kind.
@@ -32,7 +32,7 @@ def open_verifier(model: Path, *, threads: int = 1) -> Verifier:
     if model.suffix == ".tflite":
         from facelatch.adapters.verifier_tflite import TfliteVerifier
 
-        return TfliteVerifier(model, threads=threads)
+        return TfliteVerifier(model)
     if model.suffix == ".keras":
         return KerasVerifier(model)
     raise InputError(f"{model}: neither .tflite nor .keras", hint="name an exported or a saved Siamese model")

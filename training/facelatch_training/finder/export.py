@@ -100,16 +100,16 @@ def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]
         return bytes(converter.convert())
 
 
-def calibration_patches(patches: Patches, count: int = 200) -> np.ndarray[Any, Any]:
+def calibration_patches(patches: Patches) -> np.ndarray[Any, Any]:
     """Evenly chosen patches as the refining network sees them."""
-    chosen = np.linspace(0, len(patches.images) - 1, min(count, len(patches.images))).astype(int)
+    chosen = np.linspace(0, len(patches.images) - 1, min(200, len(patches.images))).astype(int)
     end = SPARE + CROP_SIZE_PX
     return np.stack([halved(patches.images[row, SPARE:end, SPARE:end]) for row in chosen])
 
 
-def calibration(data: Prepared, count: int = 150) -> dict[str, np.ndarray[Any, Any]]:
+def calibration(data: Prepared) -> dict[str, np.ndarray[Any, Any]]:
     """Evenly chosen composed pictures for each input size: the middle, and for the smaller size a part."""
-    chosen = np.linspace(0, len(data.images) - 1, min(count, len(data.images))).astype(int)
+    chosen = np.linspace(0, len(data.images) - 1, min(150, len(data.images))).astype(int)
     pictures: dict[str, np.ndarray[Any, Any]] = {}
     for width, height in SIZES:
         rows = []

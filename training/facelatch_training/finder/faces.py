@@ -127,7 +127,9 @@ def load_sprites(root: Path, recipe: Recipe, teacher: Teacher) -> list[Photo]:
     """A seeded choice of aligned crops of training identities, labelled by the teacher."""
     rng = np.random.default_rng(recipe.seed)
     with (root / "faces" / "faces.csv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if r["split"] == "train" and float(r["agreement"]) >= 0.35]
+        listed = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    # How far a picture agrees with the others of its person; a set made by `prepare` does not say.
+    rows = [row for row in listed if float(row.get("agreement") or 1) >= 0.35]
     chosen = {rows[i]["path"] for i in rng.permutation(len(rows))[: recipe.data.sprites]}
     shards = sorted({row["shard"] for row in rows})
     photos = []
