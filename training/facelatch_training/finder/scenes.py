@@ -149,15 +149,19 @@ def _placing(face: Labels, scale: float, degrees: float, spot: tuple[float, floa
 
 
 def _shrunk_warp(image: Image, matrix: NDArray[np.float64], canvas: tuple[int, int], scale: float) -> Image:
-    """Warps; reduces by area first where the scale is small, as a camera's optics would."""
-    if scale < 0.6:
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        ratio = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
-        moved = matrix.copy()
-        moved[:, 2] += matrix[:, :2] @ (ratio / 2 - 0.5)
-        moved[:, :2] = matrix[:, :2] * ratio
-        return _warp(np.asarray(small, np.uint8), moved, canvas)
-    return _warp(image, matrix, canvas)
+    return _warp(*(reduced(image, matrix, scale) if scale < 0.6 else (image, matrix)), canvas)
+
+
+def reduced(
+    image: Image, matrix: NDArray[np.float64], scale: float
+) -> tuple[Image, NDArray[np.float64]]:
+    """The picture reduced by area, as a camera's optics would, and the `matrix` (2, 3) that does with it what it did."""
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ratio = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ (ratio / 2 - 0.5)
+    moved[:, :2] = matrix[:, :2] * ratio
+    return np.asarray(small, np.uint8), moved
 
 
 def _warp(image: Image, matrix: NDArray[np.float64], canvas: tuple[int, int]) -> Image:

@@ -18,6 +18,7 @@ from facelatch.align import similarity_transform
 from facelatch.finder_refine import mirrored_points
 from facelatch_training.finder.faces import SOFT_BORDER, Image, Photo, Teacher, on_soft_border
 from facelatch_training.finder.labels import Labels, iou, move
+from facelatch_training.finder.scenes import reduced
 
 _SIDE = 128
 _FACE_PX = 72.0
@@ -88,12 +89,7 @@ def _asked(
 def _warped(image: Image, matrix: NDArray[np.float64], scale: float) -> Image:
     """The view, reduced by area first where the face is much larger than wanted."""
     if scale < 0.7:
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        ratio = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
-        moved = matrix.copy()
-        moved[:, 2] += matrix[:, :2] @ (ratio / 2 - 0.5)
-        moved[:, :2] = matrix[:, :2] * ratio
-        image, matrix = np.asarray(small, np.uint8), moved
+        image, matrix = reduced(image, matrix, scale)
     view = cv2.warpAffine(image, matrix, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(view, np.uint8)
 
