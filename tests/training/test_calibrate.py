@@ -32,6 +32,7 @@ from facelatch_training.calibrate import (
     Targets,
     attempt_errors,
     calibrate,
+    calibrate_on,
     calibration_half,
     choose,
     try_settings,
@@ -387,9 +388,6 @@ def test_a_manifest_of_another_file_is_left_alone(tmp_path: Path) -> None:
     assert model.with_suffix(".json").read_text() == document
 
 
-def test_beside_a_keras_file_lies_a_calibration_of_its_own(tmp_path: Path) -> None:
-    crops, names = coloured(40, 3)
-    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
-    path = write(found, tmp_path / "siamese.keras")
-    assert path.name == "calibration.json"
-    assert json.loads(path.read_text())["detection_threshold"] == found.detection_threshold
+def test_a_keras_file_has_no_manifest_to_calibrate(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="manifest of an exported file"):
+        calibrate_on(tmp_path / "siamese.keras", tmp_path, TARGETS)

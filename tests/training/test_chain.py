@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from facelatch.errors import InputError
-from facelatch_training.chain import Chain, _recipe, run_all
-from facelatch_training.made_faces import draw_person
+from facelatch_training.chain import Chain, _recipe, _refuse_hopeless, _trained, run_all
+from facelatch_training.made_faces import draw_person, write_crop_set
 from facelatch_training.prepare import Options
-from facelatch_training.recipe import TOY_NAME, load_recipe, shipped_recipe
+from facelatch_training.recipe import TOY_NAME, load_recipe, shipped_recipe, tiny_recipe
+from facelatch_training.runfolder import TrainingError
 from facelatch_training.shards import write_png
 
 
@@ -32,22 +35,59 @@ def test_other_people_need_another_folder(tmp_path: Path) -> None:
     assert "chain.json" not in said[-1]
 
 
-@pytest.mark.parametrize("what", ["finder", "calibration"])
-def test_another_finder_and_other_targets_need_another_folder(tmp_path: Path, what: str) -> None:
+def test_another_finder_needs_another_folder(tmp_path: Path) -> None:
     begun(tmp_path / "out", tmp_path / "ours", [])
     recipe = load_recipe(shipped_recipe())
-    targets = recipe.calibration.model_copy(update={"enrolled": 3})
-    changed = {
-        "finder": Chain(tmp_path / "out", (tmp_path / "ours",), "nobody", recipe, finder_named="cascade"),
-        "calibration": Chain(
-            tmp_path / "out",
-            (tmp_path / "ours",),
-            "nobody",
-            recipe.model_copy(update={"calibration": targets}),
-        ),
-    }
-    with pytest.raises(InputError, match=rf"chain\.json: {what} is"):
-        run_all(changed[what], say=lambda _: None, quiet=True)
+    with pytest.raises(InputError, match=r"chain\.json: finder is nothing, this time it is cascade"):
+        run_all(
+            Chain(tmp_path / "out", (tmp_path / "ours",), "nobody", recipe, finder_named="cascade"),
+            say=lambda _: None,
+            quiet=True,
+        )
+
+
+def test_too_few_people_to_calibrate_on_are_told_before_the_training(tmp_path: Path) -> None:
+    """Twelve people can be split and trained on, but no rate can be told from two of them."""
+    for person in range(12):
+        for number in range(3):
+            write_png(tmp_path / "ours" / f"p{person}" / f"{number}.png", draw_person(person, number))
+    said: list[str] = []
+    chain = Chain(
+        tmp_path / "out",
+        (tmp_path / "ours",),
+        "drawn",
+        load_recipe(shipped_recipe()),
+        options=Options(validation_share=0.4),
+    )
+    with pytest.raises(InputError, match="each half of a calibration needs 8"):
+        run_all(chain, say=said.append, quiet=True)
+    assert "fit" not in said
+
+
+def test_rates_that_cannot_be_told_are_refused_before_the_training_unless_accepted(tmp_path: Path) -> None:
+    data = write_crop_set(tmp_path / "set", people=120)
+    recipe = load_recipe(shipped_recipe())
+    recipe = recipe.model_copy(update={"calibration": recipe.calibration.model_copy(update={"enrolled": 2})})
+    chain = Chain(tmp_path / "out", (data,), "drawn", recipe)
+    with pytest.raises(TrainingError, match="cannot be told from") as caught:
+        _refuse_hopeless(chain, recipe, data)
+    assert "--accept-unmet" in caught.value.hint
+    _refuse_hopeless(dataclasses.replace(chain, accept_unmet=True), recipe, data)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_finished_model_is_calibrated_anew_for_other_targets_only(
+    tmp_path: Path, tiny_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    recipe, calibrated = tiny_recipe(), []
+    asked = recipe.calibration.model_copy(update={"enrolled": recipe.calibration.enrolled + (not same)})
+    (tmp_path / "models").mkdir()
+    for file in (model := tiny_model(extra={"calibration": {"asked": asked.model_dump(mode="json")}}),
+                 model.with_suffix(".json")):  # fmt: skip
+        file.rename(tmp_path / "models" / file.name)
+    monkeypatch.setattr("facelatch_training.chain._calibrated", lambda *given: calibrated.append(given[1]))
+    target = _trained(Chain(tmp_path), recipe, tmp_path, lambda _: None)
+    assert calibrated == ([] if same else [target])
 
 
 def test_a_toy_by_the_shipped_recipe_needs_no_teacher(tmp_path: Path) -> None:
@@ -68,7 +108,7 @@ def test_what_prepare_is_told_goes_through_the_chain(tmp_path: Path) -> None:
     write_png(tmp_path / "ours" / "ann" / "1.png", draw_person(1, 1))
     (tmp_path / "ours" / "ann" / "2.png").write_text("no picture")
     recipe = load_recipe(shipped_recipe())
-    for skip, complaint in ((False, "unreadable"), (True, "validation split")):
+    for skip, complaint in ((False, "unreadable"), (True, "one usable picture: ann")):
         options = Options(skip_unreadable=skip)
         chain = Chain(tmp_path / f"{skip}", (tmp_path / "ours",), "nobody", recipe, options=options)
         with pytest.raises(InputError, match=complaint):

@@ -96,11 +96,13 @@ def test_evaluate_prints_a_document_for_programs(tmp_path: Path, reference: Path
             write(tmp_path / "people" / f"p{person}" / f"{number}.png", person, number)
     outcome = CliRunner().invoke(
         commands,
-        ["evaluate", str(reference), "--people", str(tmp_path / "people"), "--aligned", "--json", "--resamples", "20"],
+        ["evaluate", str(reference), "--people", str(tmp_path / "people"), "--aligned", "--json", "--resamples", "20",
+         "--threshold", "0.6"],
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.output
     document = json.loads(outcome.stdout)
     assert document["identities"] == 4
+    assert document["untold_rates"] == [1e-2, 1e-3, 1e-4]
     assert document["genuine_comparisons"] == 12
     assert document["impostor_comparisons"] == 54
     assert document["figures"]["auc"]["value"] > 0.9

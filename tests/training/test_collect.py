@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -18,11 +18,20 @@ from facelatch.errors import CameraError, InputError
 from facelatch.quality import Measures
 from facelatch.values import Box, Face, Frame, Image, Pose
 from facelatch_training.cli import commands
-from facelatch_training.collect import ROUNDS, WANTED, Guide, collect_round, open_camera, still_missing
+from facelatch_training.collect import (
+    ROUNDS,
+    WANTED,
+    Collected,
+    Guide,
+    collect_round,
+    open_camera,
+    still_missing,
+)
 from facelatch_training.cropping import Cropper
 from facelatch_training.dataset import iterate_shard, read_index
 from facelatch_training.prepare import Options, prepare
 from facelatch_training.protocols import gather, people
+from facelatch_training.shards import write_png
 
 EASY = QualityConfig(min_sharpness=0.0)
 
@@ -158,7 +167,7 @@ class CentredFace:
 def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
     """Collects `name` from a folder of pictures; returns the crops."""
     photos = tmp_path / f"photos-of-{name}"
-    photos.mkdir()
+    photos.mkdir(exist_ok=True)
     for number in numbers:
         assert cv2.imwrite(str(photos / f"{number}.png"), picture(number))
     with open_camera("files", str(photos)) as camera:
@@ -214,7 +223,7 @@ def test_a_round_that_lacks_nothing_needs_no_camera(tmp_path: Path) -> None:
         place = tmp_path / "ann" / ("anchors" if kind.name == "straight" else "positives")
         place.mkdir(parents=True, exist_ok=True)
         for number in range(kind.count):
-            (place / f"0-{kind.name}-{number:06d}.png").touch()
+            write_png(place / f"0-{kind.name}-{number:06d}.png", picture(number))
     done = collect_round(
         FakeCamera([None]), TurningHead([]), tmp_path / "ann",
         round_name="as you are", timeout_seconds=2.0, say=lambda line: None,
@@ -237,10 +246,34 @@ def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
     monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
     command = ["collect", "ann", "--out", str(tmp_path / "people")]
     outcome = CliRunner().invoke(commands, command, input="n\ny\n")
-    assert outcome.exit_code == 0, outcome.output
     assert len(opened) == 2
-    assert [f"{name}: kept" in outcome.output for name in ROUNDS] == [True, False, True]
-    assert f"missing: {ROUNDS[1]}" in outcome.output
+    assert [f"{name}: kept 0" in outcome.output for name in ROUNDS] == [True, False, True]
+    assert isinstance(outcome.exception, InputError)
+    assert "no picture that the door would judge" in str(outcome.exception)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_folder_is_the_round_it_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def given(*_: object, round_name: str, **__: object) -> Collected:
+        straight_look(tmp_path / "people" / "ann", ROUNDS.index(round_name), picture(1))
+        return Collected(1, "")
+
+    monkeypatch.setattr("facelatch_training.collect.open_camera", lambda *_: nullcontext(None))
+    monkeypatch.setattr("facelatch_training.collect.collect_round", given)
+    monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
+    command = ["collect", "ann", "--out", str(tmp_path / "people"), "--source", "files", "--round", str(number)]
+    outcome = CliRunner().invoke(commands, command)
+    assert outcome.exit_code == 0, outcome.output
+    assert [f"missing: {name}" in outcome.output for name in ROUNDS] == [n != number for n in (1, 2, 3)]
+
+
+def test_the_same_picture_once_more_counts_as_nothing_else(tmp_path: Path) -> None:
+    """A folder is gone through twice."""
+    first = collect_pictures("ann", range(3), tmp_path)
+    assert len(first) == 3
+    assert collect_pictures("ann", range(3), tmp_path) == first
 
 
 def test_what_was_collected_is_for_its_owner_alone(tmp_path: Path) -> None:

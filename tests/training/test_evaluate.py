@@ -310,6 +310,44 @@ def test_the_hardest_pairs_are_the_worst_of_each_kind(lfw: Path) -> None:
     assert worst["genuine"][0][2] == pytest.approx(found.similarity[found.genuine].min())
 
 
+def test_without_a_threshold_there_is_no_figure_at_one(lfw: Path) -> None:
+    """A peer's similarity has no middle to be judged at."""
+    protocol = protocols.people(lfw / "lfw", Cropper(None))
+    judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
+    assert not {"precision", "recall", "fmr", "fnmr"} & judged.figures.keys()
+    assert "threshold " not in table(judged)
+
+
+def test_rates_that_few_comparisons_cannot_tell_are_named(lfw: Path) -> None:
+    protocol = protocols.people(lfw / "lfw", Cropper(None))
+    judged = evaluate(ColourVerifier(), protocol, threshold=0.999, resamples=RESAMPLES, quiet=True)
+    assert judged.untold_rates == [1e-2, 1e-3, 1e-4]
+    assert f"cannot be told from {judged.impostors} impostor comparisons: 100,000 are needed" in table(judged)
+    assert judged.figures["fmr"].value == 0
+    assert judged.figures["fmr"].high == pytest.approx(3 / judged.identities)
+
+
+def test_more_comparisons_than_memory_are_refused_before_the_first_picture() -> None:
+    names = tuple(map(str, range(1_000_000)))
+    huge = protocols.Protocol("huge", names, names, lambda: iter(()))
+    with pytest.raises(InputError, match=r"all comparisons of 1,000,000 pictures need .* GB of memory"):
+        evaluate(ColourVerifier(), huge, quiet=True)
+
+
+def test_unreadable_pictures_can_count_as_pictures_without_a_face(lfw: Path) -> None:
+    bad = lfw / "lfw" / "Ann_B" / "Ann_B_0001.jpg"
+    bad.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="Ann_B_0001") as caught:
+        evaluate(ColourVerifier(), protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True)
+    assert "--skip-unreadable" in caught.value.hint
+    cropper = Cropper(None, skip_unreadable=True)
+    judged = evaluate(
+        ColourVerifier(), protocols.people(lfw / "lfw", cropper), resamples=RESAMPLES, quiet=True
+    )
+    assert judged.failed == ("Ann_B/Ann_B_0001.jpg",)
+    assert cropper.unreadable == {bad}
+
+
 def test_plots_and_montage_are_pictures(lfw: Path, tmp_path: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)

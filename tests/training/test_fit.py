@@ -22,7 +22,7 @@ tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
 from facelatch.align import ALIGN_VERSION  # noqa: E402
-from facelatch.errors import InputError  # noqa: E402
+from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch_training import fit, workflow  # noqa: E402
 from facelatch_training.dataset import RowsOf  # noqa: E402
 from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
@@ -236,6 +236,21 @@ def test_the_recipe_is_in_the_run_folder_before_the_first_step(tmp_path: Path) -
     assert saved["align_version"] == ALIGN_VERSION
     assert saved["initial"] is None
     assert saved["start_from"] is None
+
+
+@pytest.mark.parametrize("kind", ["text", "another network"])
+def test_a_file_that_is_no_siamese_model_does_not_begin_a_run(
+    material: Material, tmp_path: Path, kind: str
+) -> None:
+    wrong = tmp_path / "wrong.keras"
+    if kind == "text":
+        wrong.write_text("no model")
+    else:
+        shutil.copy(Path(__file__).resolve().parents[2] / "models" / "finder.keras", wrong)
+    with pytest.raises(ModelError, match=r"not a saved Keras model|it has no tower and head") as caught:
+        train(material, tmp_path / "run", small(), tmp_path / "cache", initial=wrong)
+    assert len(str(caught.value)) < 200 + len(str(wrong))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("key", ["initial", "start_from", "teacher"])

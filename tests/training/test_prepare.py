@@ -153,9 +153,30 @@ def test_relatives_stay_on_one_side() -> None:
         assert len({sides[f"F{n:04d}MID{member}"] for member in (1, 2, 3)}) == 1
 
 
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ("identity,family\nzoe,smith\n", "nobody in the sources is called zoe"),
+        ("identity,family\np1\n", "line 2 lacks identity or family"),
+        ("identity;family\np1;smith\n", "needs the columns identity and family"),
+        ("identity,family\np1,M\u00fcller\n", "not a csv file in UTF-8"),
+    ],
+)
+def test_a_table_that_would_part_relatives_is_refused(
+    people: Path, tmp_path: Path, table: str, complaint: str
+) -> None:
+    """One slip of the pen, and a daughter is judged by a model that was trained on her father."""
+    path = tmp_path / "families.csv"
+    path.write_text(table, encoding="latin-1")
+    with pytest.raises(InputError, match=complaint):
+        prepare([people], tmp_path / "set", finder=None, options=Options(0.5, families=path), quiet=True)
+    assert not (tmp_path / "set").exists()
+
+
 def test_families_of_a_table_are_honoured(people: Path, tmp_path: Path) -> None:
     table = tmp_path / "families.csv"
-    table.write_text("identity,family\n" + "".join(f"p{n},smith\n" for n in range(4)))
+    # With the mark that spreadsheets put before the first line.
+    table.write_text("identity,family\n" + "".join(f"p{n},smith\n" for n in range(4)), encoding="utf-8-sig")
     options = Options(validation_share=0.5, seed=1, families=table)
     prepare([people], tmp_path / "set", finder=None, options=options, quiet=True)
     with (tmp_path / "set" / "faces.csv").open() as stream:

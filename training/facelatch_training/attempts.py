@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from facelatch.errors import InputError
 from facelatch.ports import Verifier
@@ -94,7 +95,7 @@ def make_frames(
     reached = np.stack(
         [
             np.searchsorted(levels, verifier.compare(row, embedded.references), side="right").astype(np.uint8)
-            for row in embedded.probes
+            for row in tqdm(embedded.probes, desc="compare", unit="frame", leave=False, disable=None)
         ]
     )
     groups = tuple(tuple(group) for group in photos.values())

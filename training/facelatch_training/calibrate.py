@@ -9,7 +9,6 @@ are to be expected, and both rates have to hold on the other half too.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from facelatch.config import Config
 from facelatch.errors import InputError
@@ -42,8 +42,6 @@ RELATIVES = "far_per_attempt_relatives"
 They are among the visitors of `far_per_attempt`, too, as often as the sample has them.
 """
 _MIN_PEOPLE = 8
-_MIN_ERRORS = 10
-"""Errors that must be expected at a rate before it is called measured."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +101,8 @@ def calibrate(
     """
     wanted = targets or Targets()
     kinship = families or [family_of(name) for name in identities]
-    chosen = calibration_half(kinship)
-    names = np.array(identities)
-    if min(len(set(names[chosen])), len(set(names[~chosen]))) < _MIN_PEOPLE:
-        raise InputError(
-            f"{data}: {len(set(identities))} people; each half of a calibration needs {_MIN_PEOPLE}",
-            hint="calibrate on more people, none of whom was trained on",
-        )
-    for half in (names[chosen], names[~chosen]):
-        if np.unique(half, return_counts=True)[1].max() < 2:
-            raise InputError(
-                f"{data}: nobody in one half has two pictures; a calibration needs genuine comparisons in both",
-                hint="calibrate on people with several pictures each",
-            )
+    chosen, names = calibration_half(kinship), np.array(identities)
+    untold = refuse_too_few(identities, kinship, wanted, data)
     homes = _numbers(np.array(kinship))
     first = _comparisons(verifier, crops[chosen], names[chosen])
     ranks = metrics.ranked(first)
@@ -125,9 +112,10 @@ def calibrate(
     graded = make_frames(
         verifier, crops[chosen], _numbers(names[chosen]), homes[chosen], thresholds, wanted.seed
     )
+    bar = tqdm(thresholds, desc="visits", unit="threshold", leave=False, disable=None)
     tried = [
         setting
-        for threshold, frames in zip(thresholds, graded, strict=True)
+        for threshold, frames in zip(bar, graded, strict=True)
         for setting in try_settings(frames, threshold, wanted)
     ]
     setting, kept = choose(tried, wanted.far_per_attempt)
@@ -143,8 +131,7 @@ def calibrate(
         **_attempt_rates(judged, setting, wanted, f"{data}, half B of its families, simulated visits"),
     }
     unmet = [] if kept else [f"no setting tried keeps {wanted.far_per_attempt:g} false grants a visit"]
-    unmet += _unsupported(int((~first.genuine).sum()), rates, wanted)
-    unmet += _contradicted(rates, wanted)
+    unmet += [*untold, *_contradicted(rates, wanted)]
     return Calibration(
         detection_threshold=detection,
         setting=setting,
@@ -154,6 +141,7 @@ def calibrate(
             enrolled=wanted.enrolled, references=setting.references, required_matches=setting.frames
         ),
         about={
+            "asked": wanted.model_dump(mode="json"),
             "targets": {
                 "fmr": wanted.fmr,
                 "far_per_attempt": wanted.far_per_attempt,
@@ -170,7 +158,14 @@ def calibrate(
 
 
 def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
-    """Calibrates the file `model` on the validation split of the crop set `data`. Raises as `calibrate`."""
+    """Calibrates the exported file `model` on the validation split of the crop set `data`. Raises as `calibrate`,
+    and InputError for a `.keras` file, which has no manifest to keep thresholds in.
+    """
+    if model.suffix != ".tflite":
+        raise InputError(
+            f"{model}: thresholds belong into the manifest of an exported file",
+            hint="`facelatch-train export` calibrates what it exports",
+        )
     protocol = prepared(data)
     found = calibrate(
         open_verifier(model),
@@ -184,18 +179,37 @@ def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
     return found
 
 
-def _unsupported(impostors: int, rates: dict[str, Rate], wanted: Targets) -> list[str]:
-    """Targets too small for so little data: nobody would notice if they were missed."""
-    far = rates["far_per_attempt"]
+def refuse_too_few(
+    identities: Sequence[str], families: Sequence[str], wanted: Targets, data: str
+) -> list[str]:
+    """Targets too small for so few pictures (N,), in words: nobody would notice if they were missed.
+
+    Known before any model is there. Raises InputError where nothing could be calibrated at all.
+    """
+    chosen, names = calibration_half(families), np.array(identities)
+    counts = [np.unique(half, return_counts=True)[1] for half in (names[chosen], names[~chosen])]
+    if min(map(len, counts)) < _MIN_PEOPLE:
+        raise InputError(
+            f"{data}: {len(set(identities))} people; each half of a calibration needs {_MIN_PEOPLE}",
+            hint="calibrate on more people, none of whom was trained on",
+        )
+    if min(half.max() for half in counts) < 2:
+        raise InputError(
+            f"{data}: nobody in one half has two pictures; a calibration needs genuine comparisons in both",
+            hint="calibrate on people with several pictures each",
+        )
+    pictures = int(counts[0].sum())
+    impostors = pictures * (pictures - 1) // 2 - int((counts[0] * (counts[0] - 1) // 2).sum())
     # However many visits are simulated, so many galleries' worth of different pairs are there to be seen.
-    visits = min(far.comparisons, far.identities * (far.identities - 1) // wanted.enrolled)
+    people = len(counts[1])
+    visits = min(wanted.households * (people - wanted.enrolled), people * (people - 1) // wanted.enrolled)
     return [
-        f"{target:g} cannot be told from {count} {what}: {math.ceil(_MIN_ERRORS / target)} are needed"
+        f"{target:g} cannot be told from {count} {what}: {math.ceil(metrics.MIN_ERRORS / target)} are needed"
         for target, count, what in (
             (wanted.fmr, impostors, "impostor comparisons"),
             (wanted.far_per_attempt, visits, "different visits of strangers"),
         )
-        if target * count < _MIN_ERRORS
+        if target * count < metrics.MIN_ERRORS
     ]
 
 
@@ -270,20 +284,17 @@ def _false_grants(
 
 
 def write(calibration: Calibration, model: Path) -> Path:
-    """Into the manifest beside a `.tflite` model, or as `calibration.json` beside a `.keras` file.
+    """Into the manifest beside a `.tflite` model.
 
     Raises ModelError when the manifest does not fit the model, TrainingError when the file cannot be written; the old
     one stays until the new one is whole.
     """
     fields = calibration.as_json()
-    if model.suffix == ".tflite":
-        manifest = load_manifest(model).model_dump()
-        manifest["extra"].update(fields.pop("extra"))
-        manifest["rates"].pop(RELATIVES, None)  # not measured on every set of people
-        manifest["rates"].update(fields.pop("rates"))
-        path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
-    else:
-        path, text = model.with_name("calibration.json"), json.dumps(fields, indent=2)
+    manifest = load_manifest(model).model_dump()
+    manifest["extra"].update(fields.pop("extra"))
+    manifest["rates"].pop(RELATIVES, None)  # not measured on every set of people
+    manifest["rates"].update(fields.pop("rates"))
+    path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
     with replacing(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     return path
@@ -343,18 +354,13 @@ def _comparison_rates(comparisons: Comparisons, threshold: float, data: str, see
         name: Rate(
             value=found.value,
             low=found.low,
-            high=found.high if found.value else _none_seen(comparisons.identities),
+            high=found.high if found.value else metrics.none_seen(comparisons.identities),
             identities=comparisons.identities,
             comparisons=counts.get(name, len(comparisons)),
             data=data,
         )
         for name, found in figures.items()
     }
-
-
-def _none_seen(people: int) -> float:
-    """Upper end of the interval of a rate that nobody of so many showed (rule of three)."""
-    return min(1.0, 3 / people)
 
 
 def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: str) -> dict[str, Rate]:
@@ -380,7 +386,7 @@ def _attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: s
         rates[name] = Rate(
             value=float(per_person.mean()),
             low=float(low),
-            high=float(high) if per_person.any() else _none_seen(len(per_person)),
+            high=float(high) if per_person.any() else metrics.none_seen(len(per_person)),
             identities=len(per_person),
             comparisons=visited,
             data=words + (", only visits of relatives of the enrolled" if name == RELATIVES else ""),

@@ -11,7 +11,7 @@ import cv2
 
 from facelatch.errors import InputError
 from facelatch.manifest import load_manifest
-from facelatch_training.calibrate import calibrate_on, write
+from facelatch_training.calibrate import calibrate_on, refuse_too_few, write
 from facelatch_training.cropping import Finder
 from facelatch_training.evaluate import evaluate, table
 from facelatch_training.made_faces import draw_person
@@ -29,6 +29,11 @@ DRAWN_PEOPLE, DRAWN_PICTURES = 80, 4
 
 _TOY_TARGETS = Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, households=30)
 """What so few drawn people allow to measure."""
+
+_HINT = (
+    "more people, or the same command with other targets (--target-fmr, --target-far, --enrolled), or with "
+    "--accept-unmet"
+)
 
 TOY = (
     "trained on drawn faces of people who do not exist, to show the chain; it recognises nobody, and the daemon "
@@ -54,6 +59,8 @@ class Chain:
     """Which finder that is, so that a chain does not go on with another."""
     options: Options = field(default_factory=Options)
     """Of `prepare`; a toy has its own."""
+    accept_unmet: bool = False
+    """Whether thresholds are written although the error rates asked for cannot be had."""
 
     @property
     def toy(self) -> bool:
@@ -71,6 +78,7 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     recipe = _recipe(chain, say)
     _same_as_before(chain, recipe)
     data = _prepared(chain, say, quiet)
+    _refuse_hopeless(chain, recipe, data)
     target = _trained(chain, recipe, data, say)
     say("evaluate: the int8 file through the daemon's adapter")
     threshold = load_manifest(target).detection_threshold
@@ -111,7 +119,6 @@ def _same_as_before(chain: Chain, recipe: Recipe) -> None:
     wanted = {
         "sources": [str(source.resolve()) for source in chain.sources],
         "recipe_sha256": recipe_hash(recipe),
-        "calibration": recipe.calibration.model_dump(mode="json"),
         "finder": chain.finder_named,
         "init": None if chain.initial is None else str(chain.initial.resolve()),
         "about_data": chain.about_data,
@@ -148,11 +155,22 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
     return data
 
 
+def _refuse_hopeless(chain: Chain, recipe: Recipe, data: Path) -> None:
+    """Raises what calibration would after all the training: too few people can be told now."""
+    people = prepared(data)
+    untold = refuse_too_few(people.identities, people.families, recipe.calibration, people.name)
+    if untold and not (chain.toy or chain.accept_unmet):
+        raise TrainingError(f"{people.name}: {'; '.join(untold)}", hint=_HINT)
+
+
 def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
     """The exported, calibrated file; only here is TensorFlow loaded."""
     target = chain.out / "models" / "siamese.tflite"
     if target.is_file() and target.with_suffix(".json").is_file():
         say(f"fit, export, calibrate: {target} is there already")
+        asked = load_manifest(target).extra.get("calibration", {}).get("asked")
+        if asked != recipe.calibration.model_dump(mode="json"):
+            _calibrated(chain, target, data, recipe.calibration, say)
         return target
     from facelatch_training.dataset import RowsOf
     from facelatch_training.export import about_model, export, origin_of
@@ -181,11 +199,8 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
 def _calibrated(chain: Chain, draft: Path, data: Path, targets: Targets, say: Callable[[str], None]) -> None:
     say("calibrate: thresholds on one half of the validation people, rates on the other")
     found = calibrate_on(draft, data, targets)
-    if found.unmet and not chain.toy:
-        raise TrainingError(
-            f"{draft.name}: {'; '.join(found.unmet)}",
-            hint=f"`facelatch-train export {chain.out / 'run' / 'siamese.keras'} {data}` takes other targets",
-        )
+    if found.unmet and not (chain.toy or chain.accept_unmet):
+        raise TrainingError(f"{draft.name}: {'; '.join(found.unmet)}", hint=_HINT)
     if found.unmet:
-        say("calibrate: the targets are NOT met; the safest thresholds tried were written, as it is a toy")
+        say("calibrate: the targets are NOT met; the safest thresholds tried were written")
     write(found, draft)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from facelatch.errors import InputError
 from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
 
 PREPARE_OPTIONS = (
@@ -79,9 +80,22 @@ def prepare(
     help="Camera module, USB camera, or a folder or video of pictures.",
 )
 @click.option("--device", default="0", show_default=True, help="Number, /dev/video..., folder or file.")
-@click.option("--timeout", "timeout_seconds", type=click.FloatRange(1), default=180.0, show_default=True)
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(1),
+    default=180.0,
+    show_default=True,
+    help="Seconds of frames after which a round ends.",
+)
 @click.option(
     "--ask/--no-ask", default=True, help="Ask for glasses and light between rounds (not for files)."
+)
+@click.option(
+    "--round",
+    "only",
+    type=click.IntRange(1, 3),
+    help="One round only: 1 as you are, 2 with the glasses changed, 3 in other light.  [default for files: 1]",
 )
 def collect(
     name: str,
@@ -90,10 +104,10 @@ def collect(
     device: str,
     timeout_seconds: float,
     ask: bool,
+    only: int | None,
     kind: str,
     finder_model: Path | None,
     finder_score: float | None,
-    aligned: bool,
 ) -> None:
     """Collect crops of the person NAME: follow what is asked for until nothing is missing.
 
@@ -105,11 +119,10 @@ def collect(
     from facelatch_training import collect as work
     from facelatch_training.cropping import open_finder
 
-    if aligned:
-        raise click.UsageError("--aligned makes no sense for a camera")
     folder = out / clean_name(name)
     finder = open_finder(kind, finder_model, 0.6 if finder_score is None else finder_score)
-    rounds = work.ROUNDS if ask and source != "files" else work.ROUNDS[:1]
+    first = (only or 1) - 1
+    rounds = work.ROUNDS[first:] if ask and source != "files" and only is None else work.ROUNDS[first : first + 1]
     for number, round_name in enumerate(rounds):
         if number and not click.confirm(f"Next: {round_name}. Ready? (n leaves it out)", default=True):
             continue
@@ -127,12 +140,18 @@ def collect(
         click.echo(
             f"\n{round_name}: kept {done.kept} crops" + (f"; missing: {done.missing}" if done.missing else "")
         )
-    for missing in work.still_missing(folder):
-        click.echo(f"missing: {missing}")
+    missing = work.still_missing(folder)
+    if len(missing) == len(work.ROUNDS):
+        raise InputError(
+            f"{device}: no picture that the door would judge", hint="the advice above says why; see the preview"
+        )
+    for what in missing:
+        click.echo(f"missing: {what}" + (" (another folder: --round 2 or 3)" if source == "files" else ""))
 
 
 for _option in PREPARE_OPTIONS:
     _option(prepare)
 for _option in FINDER_OPTIONS:
     _option(prepare)
+for _option in FINDER_OPTIONS[:-1]:  # --aligned makes no sense for a camera
     _option(collect)

@@ -51,9 +51,12 @@ FINDER_OPTIONS = (
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="For precision, recall, FMR, FNMR.  [default: the manifest's]",
+    help="For precision, recall, FMR, FNMR.  [default: the manifest's; 0.5 for .keras, none for a peer]",
 )
 @click.option("--peer", type=FOLDER, help="Folder of the reference network, judged on the same crops.")
+@click.option(
+    "--skip-unreadable", is_flag=True, help="Count pictures that cannot be read as pictures without a face."
+)
 @click.option("--resamples", type=click.IntRange(1), default=500, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--out", type=FOLDER, help="Write curves and the hardest pairs here (outside of git).")
@@ -66,6 +69,7 @@ def evaluate(
     people: Path | None,
     threshold: float | None,
     peer: Path | None,
+    skip_unreadable: bool,
     resamples: int,
     as_json: bool,
     out: Path | None,
@@ -83,7 +87,7 @@ def evaluate(
     from facelatch_training.evaluate import evaluate as judge
     from facelatch_training.evaluate import table
     from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
-    from facelatch_training.verifiers import detection_threshold, open_verifier
+    from facelatch_training.verifiers import default_threshold, open_verifier
 
     if out is not None:
         keep_out_of_git(out)
@@ -91,28 +95,25 @@ def evaluate(
     finder = None
     if not aligned and data is None:
         finder = open_finder(kind, finder_model, PORTRAIT_SCORE if finder_score is None else finder_score)
-    cropper = Cropper(finder)
+    cropper = Cropper(finder, skip_unreadable=skip_unreadable)
     protocol = _protocol(data, split, pairs, images, people, cropper)
-    calibrated = detection_threshold(model)
-    origin = "given" if threshold is not None else "the manifest's detection threshold"
+    at, origin = (threshold, "given") if threshold is not None else default_threshold(model)
     judged: dict[str, Evaluation] = {}
-    judged["model"] = judge(
-        verifier,
-        protocol,
-        threshold=calibrated if threshold is None else threshold,
-        threshold_origin=origin,
-        resamples=resamples,
-        quiet=as_json,
-    )
+    judged["model"] = judge(verifier, protocol, threshold=at, threshold_origin=origin, resamples=resamples)
     if peer is not None:
-        judged["peer"] = judge(open_verifier(peer), protocol, resamples=resamples, quiet=as_json)
+        judged["peer"] = judge(open_verifier(peer), protocol, resamples=resamples)
     if as_json:
-        several = {"pictures_with_several_faces": len(cropper.several)}
-        found = {name: evaluation.as_json() | several for name, evaluation in judged.items()}
+        about = {
+            "pictures_with_several_faces": len(cropper.several),
+            "unreadable": sorted(map(str, cropper.unreadable)),
+        }
+        found = {name: evaluation.as_json() | about for name, evaluation in judged.items()}
         click.echo(json.dumps(found["model"] if peer is None else found, indent=2))
     else:
         for name, evaluation in judged.items():
             click.echo(f"== {name}\n{table(evaluation)}")
+        for path in sorted(cropper.unreadable):
+            click.echo(f"{path} cannot be read; it counts as a picture without a face")
         if cropper.several:
             click.echo(
                 f"{len(cropper.several)} pictures show several faces; the most central and largest was taken"
@@ -122,12 +123,13 @@ def evaluate(
         click.echo("wrote " + ", ".join(str(path) for path in written), err=True)
 
 
+_RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 TARGET_OPTIONS = (
-    click.option("--target-fmr", "fmr", type=click.FloatRange(0, 1), help="False matches of one comparison."),
+    click.option("--target-fmr", "fmr", type=_RATE, help="False matches of one comparison."),
     click.option(
         "--target-far",
         "far_per_attempt",
-        type=click.FloatRange(0, 1),
+        type=_RATE,
         help="False grants of a stranger's visit.",
     ),
     click.option("--enrolled", type=click.IntRange(1), help="People in the gallery."),

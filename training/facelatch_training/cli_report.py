@@ -8,7 +8,15 @@ import click
 
 from facelatch.errors import InputError
 from facelatch_training.cli_data import PREPARE_OPTIONS
-from facelatch_training.cli_judge import ANY, EXISTING_FILE, FILE, FINDER_OPTIONS, FOLDER
+from facelatch_training.cli_judge import (
+    ANY,
+    EXISTING_FILE,
+    FILE,
+    FINDER_OPTIONS,
+    FOLDER,
+    TARGET_OPTIONS,
+    targets,
+)
 
 
 @click.command()
@@ -61,6 +69,8 @@ def all_(
     finder_model: Path | None,
     finder_score: float | None,
     aligned: bool,
+    accept_unmet: bool,
+    **asked: object,
 ) -> None:
     """Do everything: prepare, fit, export, calibrate, evaluate, report.
 
@@ -80,10 +90,14 @@ def all_(
     if sources and not aligned and any(not (source / "faces.csv").is_file() for source in sources):
         finder = open_finder(kind, finder_model, score)
     recipe = load_recipe(recipe_file or shipped_recipe()) if sources or recipe_file else None
+    if sources and recipe is not None:
+        recipe = recipe.model_copy(update={"calibration": targets(recipe, asked)})
+    elif any(value not in (None, ()) for value in asked.values()):
+        raise click.UsageError("targets go with SOURCES; drawn people have targets of their own")
     about = about_data if sources and about_data else TOY
     options = Options(validation, seed, keep_singles, skip_unreadable, families)
     named = "none" if finder is None else f"{kind} {finder_model or ''} {score}"
-    chain = Chain(out, sources, about, recipe, teacher, initial, finder, named, options)
+    chain = Chain(out, sources, about, recipe, teacher, initial, finder, named, options, accept_unmet)
     findings = run_all(chain, say=click.echo)
     click.echo(
         f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"
@@ -92,5 +106,5 @@ def all_(
         click.echo("This model opens no door: it was trained on drawn people.")
 
 
-for _option in (*PREPARE_OPTIONS, *FINDER_OPTIONS):
+for _option in (*PREPARE_OPTIONS, *FINDER_OPTIONS, *TARGET_OPTIONS):
     _option(all_)

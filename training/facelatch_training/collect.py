@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from facelatch.align import align
 from facelatch.config import CameraConfig, FinderConfig, QualityConfig
 from facelatch.errors import CameraError
+from facelatch.images import read_image
 from facelatch.ports import Camera
 from facelatch.quality import Measures, judge, measure
 from facelatch.select_face import select
@@ -130,6 +132,7 @@ def collect_round(
     keep_out_of_git(preview)
     label = _label_of(round_name)
     there, free = _there_already(folder, label)
+    kept_before = _digests(folder)
     limits, guide = quality or QualityConfig(), Guide(kept=dict(there))
     began: float | None = None
     last = float("-inf")
@@ -146,7 +149,8 @@ def collect_round(
             write_preview(frame, faces, guide.sentence(), preview)
         if crop is not None and seen is not None and frame.captured - last >= min_interval_seconds:
             kind = guide.fills(seen)
-            if kind is not None:
+            # The same file once more is the same picture, whatever else it might pass for.
+            if kind is not None and _digest(crop) not in kept_before:
                 guide.keep(kind)
                 last = frame.captured
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -175,6 +179,15 @@ def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
                 counts[name[2]] = counts.get(name[2], 0) + 1
                 free = max(free, int(name[3]) + 1)
     return counts, free
+
+
+def _digests(folder: Path) -> set[str]:
+    """Of all crops that are there."""
+    return {_digest(read_image(file)) for file in folder.rglob("*.png") if _CROP_NAME.fullmatch(file.name)}
+
+
+def _digest(crop: Image) -> str:
+    return hashlib.sha256(crop.tobytes()).hexdigest()
 
 
 def still_missing(folder: Path) -> list[str]:

@@ -87,10 +87,21 @@ class Cropper:
     """None: the pictures are crops already."""
     several: set[Path] = field(default_factory=set)
     """Pictures with more than one face, of which the most central and largest was taken."""
+    skip_unreadable: bool = False
+    unreadable: set[Path] = field(default_factory=set)
+    """What was skipped."""
 
     def __call__(self, path: Path) -> Image | None:
-        """The crop (112, 112, 3), None when no face is found. Raises InputError for an unreadable file."""
-        image = read_image(path)
+        """The crop (112, 112, 3), None when no face is found. Raises InputError for an unreadable file, unless it is
+        to be skipped, as one without a face.
+        """
+        try:
+            image = read_image(path)
+        except InputError as error:
+            if not self.skip_unreadable:
+                raise InputError(str(error), hint=f"{error.hint}; or --skip-unreadable") from error
+            self.unreadable.add(path)
+            return None
         if self.finder is None or (path.parent.name in COLLECTED and image.shape == _CROP_SHAPE):
             return checked_crop(image, path)
         faces = self.finder.find(image)

@@ -145,7 +145,7 @@ def _read_table(table: Path) -> list[dict[str, str]]:
             f"{table}: not found", hint="a crop set is a folder with faces.csv and its tar shards"
         )
     try:
-        with table.open(newline="", encoding="utf-8") as stream:
+        with table.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             missing = [column for column in REQUIRED_COLUMNS if column not in (reader.fieldnames or [])]
             rows = list(reader)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,7 @@ from facelatch_training.protocols import PairList, Protocol, balanced_folds
 from facelatch_training.verifiers import Embedded, embed_protocol
 
 FALSE_RATES = (1e-2, 1e-3, 1e-4)
+_COMPARISON_BYTES = 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +30,8 @@ class Evaluation:
     model_sha256: str
     figures: dict[str, Interval]
     """`accuracy`, `precision`, `recall`, `auc`, `eer`, `tar@far=...`, `fnmr@fmr=...`, `fmr`, `fnmr`."""
-    threshold: float
-    """The similarity at which precision, recall, fmr and fnmr were taken."""
+    threshold: float | None
+    """The similarity at which precision, recall, fmr and fnmr were taken; None: they were not."""
     threshold_origin: str
     pictures: int
     failed: tuple[str, ...] = field(repr=False)
@@ -39,6 +42,11 @@ class Evaluation:
     folds: int
     fold_pairs: int
     comparisons: Comparisons = field(repr=False)
+
+    @property
+    def untold_rates(self) -> list[float]:
+        """False accept rates too small to be told from so few impostors."""
+        return [rate for rate in FALSE_RATES if rate * self.impostors < metrics.MIN_ERRORS]
 
     def as_json(self) -> dict[str, Any]:
         """All figures with what they rest on, for programs."""
@@ -55,6 +63,7 @@ class Evaluation:
             "fold_pairs": self.fold_pairs,
             "threshold": self.threshold,
             "threshold_origin": self.threshold_origin,
+            "untold_rates": self.untold_rates,
             "reliability_gap": reliability(self.comparisons).error,
             "figures": {
                 name: {"value": found.value, "low": found.low, "high": found.high}
@@ -72,13 +81,15 @@ def evaluate(
     resamples: int = 500,
     quiet: bool = False,
 ) -> Evaluation:
-    """Judges `verifier` on `protocol`; `threshold` None takes 0.5, the middle of the sigmoid.
+    """Judges `verifier` on `protocol`; without a `threshold` there are no precision, recall, FMR and FNMR.
 
     Every comparison is that of a door: the first picture is a probe, the second a reference as the gallery keeps it.
 
     Protocols without pairs of their own get every comparison for the curve, and balanced pairs in ten
     folds for the accuracy where there are people enough. Raises InputError when one class is missing.
     """
+    if protocol.pairs is None:
+        _refuse_too_many(protocol)
     embedded, present = embed_protocol(verifier, protocol, quiet=quiet)
     numbers = protocol.numbers
     if protocol.pairs is None:
@@ -92,8 +103,10 @@ def evaluate(
         raise InputError(
             f"{protocol.name}: no {kind} comparison in it", hint="two pictures of two people at least"
         )
-    at = 0.5 if threshold is None else threshold
-    figures = metrics.bootstrap(comparisons, _figures(at), resamples=resamples)
+    figures = metrics.bootstrap(comparisons, _figures(threshold), resamples=resamples)
+    for rate in ("fmr", "fnmr"):
+        if rate in figures and not figures[rate].value:
+            figures[rate] = metrics.Interval(0.0, 0.0, metrics.none_seen(comparisons.identities))
     in_folds = 0
     if folds is not None:
         judged = (
@@ -111,8 +124,8 @@ def evaluate(
         protocol=protocol.name,
         model_sha256=verifier.model_sha256,
         figures=figures,
-        threshold=at,
-        threshold_origin="the middle of the sigmoid" if threshold is None else threshold_origin,
+        threshold=threshold,
+        threshold_origin=threshold_origin,
         pictures=len(protocol.pictures),
         failed=tuple(name for name, there in zip(protocol.pictures, present, strict=True) if not there),
         identities=comparisons.identities,
@@ -124,10 +137,23 @@ def evaluate(
     )
 
 
+def _refuse_too_many(protocol: Protocol) -> None:
+    """Raises InputError where all comparisons of a protocol would not fit into memory."""
+    count = len(protocol.pictures)
+    needed = 3 * _COMPARISON_BYTES * count * (count - 1) // 2  # sorted and weighed they are there three times
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InputError(
+            f"{protocol.name}: all comparisons of {count:,} pictures need {needed / 1e9:,.0f} GB of memory, "
+            f"{there / 1e9:,.0f} GB are there",
+            hint="judge on fewer people, or on pairs (--pairs)",
+        )
+
+
 def compare_all(
     verifier: Verifier, embedded: Embedded, present: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32]
 ) -> Comparisons:
-    """Every picture against every later one as reference: N (N - 1) / 2 comparisons, 13 bytes each."""
+    """Every picture against every later one as reference: N (N - 1) / 2 comparisons."""
     total = len(present)
     size = total * (total - 1) // 2
     similarity, first, second = np.empty(size, np.float32), np.empty(size, np.int32), np.empty(size, np.int32)
@@ -203,28 +229,34 @@ def table(evaluation: Evaluation) -> str:
         lines.append(
             f"folds       {found.folds}, {found.fold_pairs} pairs; threshold chosen on the other folds"
         )
-    lines.append(
-        f"threshold   {found.threshold:.4f} ({found.threshold_origin}) for precision, recall, fmr, fnmr"
-    )
+    if found.threshold is not None:
+        lines.append(
+            f"threshold   {found.threshold:.4f} ({found.threshold_origin}) for precision, recall, fmr, fnmr"
+        )
     lines.append(f"{'figure':<16}{'value':>10}   95 % interval over identities")
     for name, value in found.figures.items():
         low, high = (f"{100 * side:.3f}" for side in (value.low, value.high))
         lines.append(f"{name:<16}{100 * value.value:>8.3f} %   {low} to {high}")
+    for rate in found.untold_rates:
+        lines.append(
+            f"far = {rate:g} cannot be told from {found.impostors:,} impostor comparisons: "
+            f"{math.ceil(metrics.MIN_ERRORS / rate):,} are needed"
+        )
     return "\n".join(lines)
 
 
-def _figures(threshold: float) -> dict[str, Callable[[Ranked], float]]:
-    figures: dict[str, Callable[[Ranked], float]] = {
-        "precision": lambda found: found.precision(threshold),
-        "recall": lambda found: 1 - found.fnmr(threshold),
-        "auc": Ranked.auc,
-        "eer": Ranked.eer,
-    }
+def _figures(threshold: float | None) -> dict[str, Callable[[Ranked], float]]:
+    figures: dict[str, Callable[[Ranked], float]] = {}
+    if threshold is not None:
+        figures["precision"] = lambda found: found.precision(threshold)
+        figures["recall"] = lambda found: 1 - found.fnmr(threshold)
+    figures |= {"auc": Ranked.auc, "eer": Ranked.eer}
     for rate in FALSE_RATES:
         figures[f"tar@far={rate:g}"] = lambda found, rate=rate: found.tar_at(rate)  # type: ignore[misc]
     figures["fnmr@fmr=0.0001"] = lambda found: 1 - found.tar_at(1e-4)
-    figures["fmr"] = lambda found: found.fmr(threshold)
-    figures["fnmr"] = lambda found: found.fnmr(threshold)
+    if threshold is not None:
+        figures["fmr"] = lambda found: found.fmr(threshold)
+        figures["fnmr"] = lambda found: found.fnmr(threshold)
     return figures
 
 

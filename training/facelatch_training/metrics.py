@@ -145,6 +145,15 @@ class Ranked:
         return thresholds.astype(np.float64), fmr, tmr
 
 
+MIN_ERRORS = 10
+"""Errors that must be expected at a rate before it is called measured."""
+
+
+def none_seen(people: int) -> float:
+    """Upper end of the interval of a rate that nobody of so many showed (rule of three)."""
+    return min(1.0, 3 / people)
+
+
 def ranked(comparisons: Comparisons) -> Ranked:
     """`Ranked` of a set of comparisons. Raises ValueError when one class is missing."""
     return Ranked(comparisons.similarity[comparisons.genuine], comparisons.similarity[~comparisons.genuine])

@@ -9,6 +9,7 @@ as uint8, and scaling to -1..1 is the first layer, so nobody can forget it.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -373,13 +374,15 @@ def load_siamese(path: Path) -> keras.Model:
     this program does not make.
     """
     refuse_other_alignment(path)
+    hint = "give the siamese.keras of a run"
+    if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
+        raise ModelError(f"{path}: {'not a saved Keras model' if path.is_file() else 'no such file'}", hint=hint)
     try:
         model = keras.saving.load_model(path, compile=False)
-        model.get_layer("tower"), model.get_layer("head")
     except (ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelError(
-            f"{path}: not a Siamese model: {error}", hint="give the siamese.keras of a run"
-        ) from error
+        raise ModelError(f"{path}: not a Siamese model: {error}", hint=hint) from error
+    if not {"tower", "head"} <= {layer.name for layer in model.layers}:
+        raise ModelError(f"{path}: not a Siamese model: it has no tower and head", hint=hint)
     return model
 
 

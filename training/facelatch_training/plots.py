@@ -168,7 +168,8 @@ def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
         axes.stairs(
             counts / max(1, len(values)), bins, fill=True, alpha=0.5, label=f"{len(values):,} {label}"
         )
-    axes.axvline(found.threshold, color="black", linestyle="--", label=f"threshold {found.threshold:.3f}")
+    if found.threshold is not None:
+        axes.axvline(found.threshold, color="black", linestyle="--", label=f"threshold {found.threshold:.3f}")
     axes.set(
         xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {found.protocol}"
     )

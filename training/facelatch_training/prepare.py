@@ -107,10 +107,12 @@ def _prepare(
     known = _known_identities(sources)
     report, duplicates = Report(), Duplicates()
     names: list[str] = []
+    seen: set[str] = set()
     with ShardWriter(out) as writer:
         sheet.path.unlink(missing_ok=True)  # of an earlier try
         for picture in tqdm(_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
             report.pictures += 1
+            seen.add(picture.identity)
             crop, reason, shown = _judged(picture, cropper, duplicates)
             if crop is None:
                 report.thrown.setdefault(reason, []).append(picture.name)
@@ -121,6 +123,12 @@ def _prepare(
             writer.add(crop, identity=picture.identity, source=picture.source, family=family)
             names.append(picture.name)
         _refuse_unusable(report, writer, options)
+        _refuse_singles(writer, options)
+        if strangers := sorted(families.keys() - seen):
+            raise InputError(
+                f"{options.families}: nobody in the sources is called {', '.join(strangers[:10])}",
+                hint="identities are the names of the people's folders; a family that is not known may part relatives",
+            )
         splits = split_families({row.identity: row.family for row in writer.rows}, known, options)
         shared = duplicates.shared()
         report.shared = [(names[left], names[right], alike) for left, right, alike in shared]
@@ -276,10 +284,17 @@ def _read_families(table: Path | None) -> dict[str, str]:
         return {}
     if not table.is_file():
         raise InputError(f"{table}: no such file", hint="a csv with the columns identity and family")
-    with table.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if not {"identity", "family"} <= set(reader.fieldnames or []):
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns, rows = set(reader.fieldnames or []), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: not a csv file in UTF-8: {error}", hint="save it as UTF-8") from error
+    if not {"identity", "family"} <= columns:
+        raise InputError(f"{table}: needs the columns identity and family", hint="name them in the first line")
+    for number, row in enumerate(rows, start=2):
+        if not (row["identity"] and row["family"]):
             raise InputError(
-                f"{table}: needs the columns identity and family", hint="name them in the first line"
+                f"{table}: line {number} lacks identity or family", hint="leave out who has no known relatives"
             )
-        return {row["identity"]: row["family"] for row in reader}
+    return {row["identity"]: row["family"] for row in rows}

@@ -38,9 +38,11 @@ def open_verifier(model: Path) -> Verifier:
     raise InputError(f"{model}: neither .tflite nor .keras", hint="name an exported or a saved Siamese model")
 
 
-def detection_threshold(model: Path) -> float | None:
-    """The calibrated detection threshold in the manifest of a `.tflite` file; None for other files."""
-    return load_manifest(model).detection_threshold if model.suffix == ".tflite" else None
+def default_threshold(model: Path) -> tuple[float | None, str]:
+    """At which similarity a model is judged when nobody says, and why there; None for a peer, who has no sigmoid."""
+    if model.suffix == ".tflite":
+        return load_manifest(model).detection_threshold, "the manifest's detection threshold"
+    return (None, "") if model.is_dir() else (0.5, "the middle of the sigmoid")
 
 
 class KerasVerifier:
@@ -150,4 +152,5 @@ def embed_crops(verifier: Verifier, crops: npt.NDArray[np.uint8]) -> Embeddings:
         return np.concatenate(
             [verifier.embed_batch(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
         )
-    return np.stack([verifier.embed(crop) for crop in crops])
+    bar = tqdm(crops, desc="embed", unit="crop", mininterval=1, leave=False, disable=None)
+    return np.stack([verifier.embed(crop) for crop in bar])

@@ -130,6 +130,7 @@ def _train(
     finish_in: int | None,
 ) -> Outcome:
     start = None if start_from is None else _begun_core(recipe, start_from)
+    begun = None if initial is None else load_siamese(initial)  # before a run folder claims to begin with it
     distils = recipe.metric.distill_weight > 0 and initial is None
     weights = _weights_of(teacher, recipe) if distils else None
     run = RunFolder(
@@ -139,8 +140,8 @@ def _train(
     yardstick = make_material_yardstick(material, taught)
     crops = RowsOf(material.crops, material.train)
     before: dict[str, float] | None = None
-    if initial is not None:
-        siamese = load_siamese(initial)
+    if begun is not None:
+        siamese = begun
         before = judge(siamese, yardstick)
     else:
         data = _metric_data(material, recipe, taught, cache, weights)
