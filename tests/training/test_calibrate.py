@@ -322,7 +322,7 @@ def test_fewer_people_than_the_door_has_are_an_error() -> None:
 
 def test_people_with_one_picture_each_are_an_error() -> None:
     crops, names = coloured(40, 1)
-    with pytest.raises(InputError, match="nobody in one half has two pictures"):
+    with pytest.raises(InputError, match="0 people with two photographs or more"):
         calibrate(ColourVerifier(), crops, names, data="singles", targets=TARGETS)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from facelatch.errors import InputError
 from facelatch.ports import Verifier
 from facelatch.values import Image
 from facelatch_training.slices import frame_noise
@@ -107,16 +106,10 @@ def sample_visits(frames: FrameSet, *, enrolled: int, references: int, household
     """Draws `households` galleries of `enrolled` people with `references` each, and everybody as visitor.
 
     People are enrolled from half of their photographs and come to the door with the others. Everybody not
-    enrolled comes as a stranger. Raises InputError when not more people than `enrolled` have two photographs.
+    enrolled comes as a stranger. More people than `enrolled` must have two photographs.
     """
     rng = np.random.default_rng([seed, enrolled, references])
     able = np.array([person for person, photos in enumerate(frames.photos) if len(photos) > 1])
-    if len(able) <= enrolled:
-        raise InputError(
-            f"{len(able)} people with two photographs or more; visits to a door with {enrolled} enrolled need "
-            f"{enrolled + 1} in each half",
-            hint="calibrate on more people, or for a smaller --enrolled",
-        )
     drawn = [_household(frames, able, enrolled, references, rng) for _ in range(households)]
     return Visits(*(np.concatenate(part) for part in zip(*drawn, strict=True)))
 

@@ -193,10 +193,12 @@ def refuse_too_few(
             f"{data}: {len(set(identities))} people; each half of a calibration needs {_MIN_PEOPLE}",
             hint="calibrate on more people, none of whom was trained on",
         )
-    if min(half.max() for half in counts) < 2:
+    able = min(int((half > 1).sum()) for half in counts)
+    if able <= wanted.enrolled:
         raise InputError(
-            f"{data}: nobody in one half has two pictures; a calibration needs genuine comparisons in both",
-            hint="calibrate on people with several pictures each",
+            f"{data}: {able} people with two photographs or more; visits to a door with {wanted.enrolled} enrolled "
+            f"need {wanted.enrolled + 1} in each half",
+            hint="calibrate on more people, or for a smaller --enrolled",
         )
     pictures = int(counts[0].sum())
     impostors = pictures * (pictures - 1) // 2 - int((counts[0] * (counts[0] - 1) // 2).sum())
