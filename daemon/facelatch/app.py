@@ -24,7 +24,7 @@ from facelatch.manifest import Manifest
 from facelatch.pipeline import Line
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
 from facelatch.search import Pace
-from facelatch.values import Thresholds
+from facelatch.values.observations import Thresholds
 
 if TYPE_CHECKING:
     from facelatch.adapters.verifier_tflite import TfliteVerifier

@@ -22,7 +22,7 @@ from facelatch.align import CROP_SIZE_PX, TEMPLATE, align
 from facelatch.config import Config
 from facelatch.pipeline import Line
 from facelatch.search import Search
-from facelatch.values import Box, Frame, Image
+from facelatch.values.pictures import Box, Frame, Image
 
 GALLERY_SIZES = (10, 1_000, 10_000)
 IDLE_FRAMES = 150

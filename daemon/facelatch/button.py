@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from facelatch.values import Edge, EdgeKind
+from facelatch.values.wires import Edge, EdgeKind
 
 if TYPE_CHECKING:
     from facelatch.config import EnrolmentConfig

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from facelatch.errors import CameraError
 from facelatch.ports import Camera, Clock, EndOfFrames
-from facelatch.values import Frame
+from facelatch.values.pictures import Frame
 
 _JOIN_SECONDS = 1.0
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from facelatch import door, enrolment_states, session
 from facelatch.audit import Event, EventKind, Value
-from facelatch.values import Person, Verdict
+from facelatch.values.observations import Verdict
+from facelatch.values.records import Person
 
 _ENDINGS = {
     session.Ending.GRANTED: EventKind.VISIT_GRANTED,

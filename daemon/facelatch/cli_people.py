@@ -17,7 +17,7 @@ from facelatch.person_name import clean_name
 if TYPE_CHECKING:
     from facelatch.config import Config
     from facelatch.ports import Verifier
-    from facelatch.values import Gallery
+    from facelatch.values.records import Gallery
 
 POLL_SECONDS = 0.3
 

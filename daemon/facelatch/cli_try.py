@@ -14,7 +14,8 @@ from facelatch.errors import InputError
 
 if TYPE_CHECKING:
     from facelatch.pipeline import Line
-    from facelatch.values import Gallery, Observation
+    from facelatch.values.observations import Observation
+    from facelatch.values.records import Gallery
 
 
 @click.command()
@@ -45,7 +46,7 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
 
 
 def _only(gallery: Gallery, name: str) -> Gallery:
-    from facelatch.values import Gallery as Chosen
+    from facelatch.values.records import Gallery as Chosen
 
     wanted = {key: one for key, one in gallery.people.items() if one.name.casefold() == name.casefold()}
     if not wanted:
@@ -55,7 +56,7 @@ def _only(gallery: Gallery, name: str) -> Gallery:
 
 
 def _explained(line: Line, gallery: Gallery, observation: Observation) -> dict[str, Any]:
-    from facelatch.values import Judged, Unusable
+    from facelatch.values.observations import Judged, Unusable
 
     record: dict[str, Any] = {
         "matched": False,

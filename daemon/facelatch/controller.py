@@ -31,7 +31,9 @@ from facelatch.enrolment_states import (
 from facelatch.indicator import Pattern
 from facelatch.session import Ending
 from facelatch.situation import EnrolmentView
-from facelatch.values import Edge, LockLevel, NewPerson, Observation, Person, Throttle
+from facelatch.values.observations import Observation
+from facelatch.values.records import NewPerson, Person, Throttle
+from facelatch.values.wires import Edge, LockLevel
 
 __all__ = ["AbortEnrolment", "Command", "Inputs", "Outputs", "SaveFailed", "Saved", "StartEnrolment", "State"]
 

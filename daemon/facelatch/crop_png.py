@@ -10,7 +10,7 @@ import numpy as np
 
 from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import InputError
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 MAX_BYTES = 64 * 1024
 """More than any crop can need: 112 x 112 x 3 bytes are 37,632 before compression."""

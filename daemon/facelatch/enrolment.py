@@ -52,7 +52,9 @@ from facelatch.enrolment_states import (
     Saving,
     StartEnrolment,
 )
-from facelatch.values import Judged, NewPerson, Pose, Reason, Reference, SeveralFaces, Verdict
+from facelatch.values.observations import Judged, Reason, SeveralFaces, Verdict
+from facelatch.values.pictures import Pose
+from facelatch.values.records import NewPerson, Reference
 
 if TYPE_CHECKING:
     from facelatch.config import EnrolmentConfig

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from facelatch.values import NewPerson, Observation, Person, Reference, Verdict
+from facelatch.values.observations import Observation, Verdict
+from facelatch.values.records import NewPerson, Person, Reference
 
 
 class Origin(StrEnum):

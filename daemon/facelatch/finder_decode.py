@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.values import Box, Face
+from facelatch.values.pictures import Box, Face
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.align import CROP_SIZE_PX, TEMPLATE, cut, halved, similarity_transform
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 Floats = NDArray[np.float32]
 

@@ -18,7 +18,8 @@ from facelatch.gallery_export import MAX_REFERENCES, StoredPerson, StoredReferen
 from facelatch.gallery_place import Ownership, explained, prepare_directory
 from facelatch.gallery_schema import open_database
 from facelatch.references import Embed, with_other_side
-from facelatch.values import Gallery, NewPerson, Person, Pose, Throttle
+from facelatch.values.pictures import Pose
+from facelatch.values.records import Gallery, NewPerson, Person, Throttle
 
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"

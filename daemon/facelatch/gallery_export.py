@@ -19,7 +19,7 @@ from facelatch.crop_png import MAX_BYTES, decode_png
 from facelatch.errors import InputError
 from facelatch.gallery_place import create_private, sync_directory
 from facelatch.person_name import clean_name, name_key
-from facelatch.values import Pose
+from facelatch.values.pictures import Pose
 
 MANIFEST = "people.json"
 MAX_MANIFEST_BYTES = 32 * 1024 * 1024

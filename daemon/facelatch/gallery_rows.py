@@ -12,7 +12,8 @@ from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
 from facelatch.gallery_export import StoredReference
 from facelatch.person_name import MAX_LENGTH, clean_name, name_key
-from facelatch.values import Person, Pose
+from facelatch.values.pictures import Pose
+from facelatch.values.records import Person
 
 VECTOR = np.dtype("<f4")
 """How an embedding is stored."""

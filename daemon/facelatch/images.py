@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from facelatch.errors import InputError
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """What a folder of pictures is searched for, in any case."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from facelatch.values import Lamp
+from facelatch.values.wires import Lamp
 
 Led = Literal["none", "single", "rgb"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from facelatch.values import Box, Image
+from facelatch.values.pictures import Box, Image
 
 _MOST_ENLARGED = 4.0
 _LONGEST_PX = 16384  # OpenCV's resize counts columns in 16 bits in places

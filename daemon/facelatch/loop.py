@@ -28,7 +28,10 @@ from facelatch.ports import (
     ServiceManager,
 )
 from facelatch.search import Search
-from facelatch.values import Frame, Gallery, Image, LockLevel, NewPerson, Observation, Throttle
+from facelatch.values.observations import Observation
+from facelatch.values.pictures import Frame, Image
+from facelatch.values.records import Gallery, NewPerson, Throttle
+from facelatch.values.wires import LockLevel
 
 MODEL_DIGITS = 12
 """How much of the model's hash an event carries."""

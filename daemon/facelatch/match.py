@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.values import Gallery, Reason, Thresholds, Verdict
+from facelatch.values.observations import Reason, Thresholds, Verdict
+from facelatch.values.records import Gallery
 
 _ROUNDING = 1e-9
 """1.0 - 0.8 is a hair less than 0.2 in floating point, and must not be less than a margin of 0.2."""

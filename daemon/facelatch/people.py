@@ -14,7 +14,7 @@ from facelatch.audit import Event, EventKind, Value
 from facelatch.errors import InputError
 from facelatch.gallery import Clash, GalleryStore, PersonRecord
 from facelatch.person_name import name_key
-from facelatch.values import Person
+from facelatch.values.records import Person
 
 
 @dataclass(frozen=True, slots=True)

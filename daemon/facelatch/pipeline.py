@@ -15,19 +15,9 @@ from facelatch.align import align
 from facelatch.config import QualityConfig
 from facelatch.ports import FaceFinder, Verifier
 from facelatch.search import Pace, Search, Where
-from facelatch.values import (
-    Box,
-    Face,
-    Frame,
-    Gallery,
-    Image,
-    Judged,
-    Observation,
-    Reason,
-    SeveralFaces,
-    Thresholds,
-    Unusable,
-)
+from facelatch.values.observations import Judged, Observation, Reason, SeveralFaces, Thresholds, Unusable
+from facelatch.values.pictures import Box, Face, Frame, Image
+from facelatch.values.records import Gallery
 
 CLOSE_UP_SIDES = 1.6
 """Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.audit import Event
-from facelatch.values import Box, Edge, Face, Frame, Image, Lamp, LockLevel
+from facelatch.values.pictures import Box, Face, Frame, Image
+from facelatch.values.wires import Edge, Lamp, LockLevel
 
 
 class Clock(Protocol):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from facelatch.align import CROP_SIZE_PX, TEMPLATE, similarity_transform
 from facelatch.config import QualityConfig
-from facelatch.values import Face, Image, Pose, Reason
+from facelatch.values.observations import Reason
+from facelatch.values.pictures import Face, Image, Pose
 
 _SHARPNESS_SIZE_PX = 40
 """Side to which a crop is reduced before its sharpness is measured: the detail a face 13 px between the

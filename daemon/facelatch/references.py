@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 Embed = Callable[[Image], NDArray[np.float32]]
 """From a crop (112, 112, 3) to its embedding (D,)."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from facelatch.values import Judged, NoFace, SeveralFaces, Unusable
+from facelatch.values.observations import Judged, NoFace, SeveralFaces, Unusable
 
 if TYPE_CHECKING:
     from facelatch.loop import Turn

@@ -21,7 +21,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 
 THUMBNAIL = (40, 30)
 """Width and height of the grey picture in which motion is looked for."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facelatch.config import CameraConfig
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 
 def search_size(width_px: int, height_px: int, config: CameraConfig) -> tuple[int, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from facelatch.values import Box, Face, NoFace, SeveralFaces
+from facelatch.values.observations import NoFace, SeveralFaces
+from facelatch.values.pictures import Box, Face
 
 
 def select(faces: Sequence[Face], similar_size_ratio: float) -> Face | NoFace | SeveralFaces:

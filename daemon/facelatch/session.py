@@ -37,17 +37,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from facelatch.values import (
-    Judged,
-    NoFace,
-    Observation,
-    Person,
-    Reason,
-    SeveralFaces,
-    Throttle,
-    Unusable,
-    Verdict,
-)
+from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
+from facelatch.values.records import Person, Throttle
 
 if TYPE_CHECKING:
     from facelatch.config import SessionConfig

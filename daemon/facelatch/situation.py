@@ -11,7 +11,7 @@ from facelatch.button import Position
 from facelatch.door import Door, Unlocked
 from facelatch.enrolment_states import Enrolment, Failure
 from facelatch.indicator import Pattern
-from facelatch.values import Reason
+from facelatch.values.observations import Reason
 
 KEPT_SECONDS = 0.25
 """How long the flash for a kept image lasts; shorter than the least time between two."""

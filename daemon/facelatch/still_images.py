@@ -14,7 +14,9 @@ from facelatch.crop_png import encode_png
 from facelatch.errors import InputError
 from facelatch.gallery_export import StoredPerson, StoredReference
 from facelatch.pipeline import Line
-from facelatch.values import Frame, Gallery, Image, Judged, Observation, Person
+from facelatch.values.observations import Judged, Observation
+from facelatch.values.pictures import Frame, Image
+from facelatch.values.records import Gallery, Person
 
 
 @dataclass(frozen=True, slots=True, eq=False)

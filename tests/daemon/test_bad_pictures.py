@@ -15,7 +15,9 @@ from facelatch.config import QualityConfig
 from facelatch.pipeline import Line
 from facelatch.search import Pace
 from facelatch.still_images import observe_still
-from facelatch.values import Gallery, Image, Judged, Person, Reason, Thresholds
+from facelatch.values.observations import Judged, Reason, Thresholds
+from facelatch.values.pictures import Image
+from facelatch.values.records import Gallery, Person
 
 NOBODY = Gallery({}, (), np.zeros((0, 16), np.float32))
 

@@ -7,7 +7,7 @@ import pytest
 from facelatch import button
 from facelatch.button import Button, Gesture, Position, advance
 from facelatch.config import EnrolmentConfig
-from facelatch.values import Edge, EdgeKind
+from facelatch.values.wires import Edge, EdgeKind
 
 SETTINGS = EnrolmentConfig(hold_seconds=3.0, stuck_after_seconds=20.0)
 UP, DOWN, HELD = Button(Position.UP), Button(Position.DOWN, 100.0), Button(Position.HELD, 100.0)

@@ -13,7 +13,7 @@ from facelatch.adapters.camera_files import FilesCamera
 from facelatch.adapters.fakes import FakeClock
 from facelatch.config import CameraConfig
 from facelatch.errors import CameraError
-from facelatch.values import Frame
+from facelatch.values.pictures import Frame
 
 
 def open_files(source: Path, clock: FakeClock | None = None, **keys: Any) -> FilesCamera:

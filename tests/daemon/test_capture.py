@@ -14,7 +14,7 @@ from facelatch.adapters.fakes import FakeCamera, FakeClock
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.errors import CameraError
 from facelatch.ports import EndOfFrames
-from facelatch.values import Frame
+from facelatch.values.pictures import Frame
 
 PATIENCE_SECONDS = 10.0  # for what must happen; never reached when it does
 

@@ -16,7 +16,8 @@ import pytest
 from facelatch.adapters.fakes import FakeVerifier
 from facelatch.cli import main
 from facelatch.gallery import GalleryStore
-from facelatch.values import NewPerson, Pose, Reference
+from facelatch.values.pictures import Pose
+from facelatch.values.records import NewPerson, Reference
 
 Run = Callable[..., tuple[int, str, str]]
 

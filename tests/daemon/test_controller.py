@@ -24,23 +24,10 @@ from facelatch.controller import (
     step,
 )
 from facelatch.indicator import Pattern
-from facelatch.values import (
-    Box,
-    Edge,
-    EdgeKind,
-    Face,
-    Judged,
-    LockLevel,
-    NoFace,
-    Observation,
-    Person,
-    Pose,
-    Reason,
-    SeveralFaces,
-    Throttle,
-    Unusable,
-    Verdict,
-)
+from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
+from facelatch.values.pictures import Box, Face, Pose
+from facelatch.values.records import Person, Throttle
+from facelatch.values.wires import Edge, EdgeKind, LockLevel
 
 ADA, BEN = Person(1, "ada", admin=True), Person(2, "ben")
 FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)

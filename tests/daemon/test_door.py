@@ -7,7 +7,7 @@ import pytest
 from facelatch import door
 from facelatch.config import DoorConfig
 from facelatch.door import Door, Locked, Order, Unlocked, advance
-from facelatch.values import LockLevel
+from facelatch.values.wires import LockLevel
 
 SETTINGS = DoorConfig(unlock_seconds=5.0, max_unlock_seconds=8.0)
 OPEN = Unlocked(100.0, 105.0)

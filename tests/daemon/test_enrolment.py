@@ -26,20 +26,9 @@ from facelatch.enrolment_states import (
     Saving,
     StartEnrolment,
 )
-from facelatch.values import (
-    Box,
-    Face,
-    Judged,
-    NewPerson,
-    NoFace,
-    Person,
-    Pose,
-    Reason,
-    Reference,
-    SeveralFaces,
-    Unusable,
-    Verdict,
-)
+from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Unusable, Verdict
+from facelatch.values.pictures import Box, Face, Pose
+from facelatch.values.records import NewPerson, Person, Reference
 
 ADMIN, BEN = Person(1, "ada", admin=True), Person(2, "ben")
 STRANGER = Verdict(Reason.NOT_RECOGNISED)

@@ -14,7 +14,8 @@ from facelatch.adapters.journal import open_audit
 from facelatch.adapters.systemd import SystemdService
 from facelatch.audit import Event, EventKind
 from facelatch.config import GpioConfig
-from facelatch.values import Box, EdgeKind, Face, Lamp, LockLevel
+from facelatch.values.pictures import Box, Face
+from facelatch.values.wires import EdgeKind, Lamp, LockLevel
 
 
 def test_every_fake_and_adapter_fits_its_port() -> None:

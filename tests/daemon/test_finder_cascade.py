@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from facelatch.adapters import finder_cascade
 from facelatch.adapters.finder_cascade import CascadeFinder
 from facelatch.errors import ModelError
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 
 EYES_AND_MOUTH = np.array([[203, 101.5], [246, 104], [223, 126], [203, 140], [244, 141]], np.float32)
 """In the portrait, set by hand."""

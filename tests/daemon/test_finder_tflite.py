@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from facelatch.adapters.finder_tflite import TfliteFinder, load_finder_manifest
 from facelatch.errors import ModelError
 from facelatch.letterbox import letterbox
-from facelatch.values import Box
+from facelatch.values.pictures import Box
 
 REPO = Path(__file__).resolve().parents[2]
 MODEL = REPO / "models" / "finder.tflite"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from facelatch.adapters.finder_yunet import YuNetFinder
 from facelatch.errors import ModelError
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "reference"
 

@@ -22,7 +22,8 @@ from facelatch.errors import AlreadyRunningError, GalleryError, InputError
 from facelatch.gallery import FILE_NAME, Clash, GalleryStore
 from facelatch.person_name import MAX_LENGTH, clean_name, name_key
 from facelatch.references import embed_reference
-from facelatch.values import NewPerson, Pose, Reference, Throttle
+from facelatch.values.pictures import Pose
+from facelatch.values.records import NewPerson, Reference, Throttle
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 AS_ROOT = os.geteuid() == 0

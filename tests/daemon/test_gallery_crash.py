@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from facelatch import gallery_schema
 from facelatch.gallery import Clash, GalleryStore
-from facelatch.values import NewPerson, Pose, Reference
+from facelatch.values.records import NewPerson, Reference
+from facelatch.values.pictures import Pose
 
 MODEL = {MODEL!r}
 noise = np.random.default_rng(1)

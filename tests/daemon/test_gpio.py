@@ -18,7 +18,7 @@ from facelatch.adapters import pin_factory
 from facelatch.adapters.gpio import LOCKED_IS_HIGH, GpioButtons, GpioIndicator, GpioLock, relock
 from facelatch.config import GpioConfig
 from facelatch.errors import GpioError
-from facelatch.values import EdgeKind, Lamp, LockLevel
+from facelatch.values.wires import EdgeKind, Lamp, LockLevel
 
 LOCKED, UNLOCKED = LockLevel.LOCKED, LockLevel.UNLOCKED
 POLARITIES = list(LOCKED_IS_HIGH.items())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.indicator import ROWS, Led, Pattern, card, choose, lamp
-from facelatch.values import Lamp
+from facelatch.values.wires import Lamp
 
 
 def _trace(pattern: Pattern, led: Led, seconds: float = 8.0) -> tuple[Lamp, ...]:

@@ -23,19 +23,10 @@ from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery import GalleryStore
 from facelatch.pipeline import Line
 from facelatch.search import Pace
-from facelatch.values import (
-    Box,
-    Face,
-    Frame,
-    LockLevel,
-    NewPerson,
-    Pose,
-    Reason,
-    Reference,
-    Thresholds,
-    Throttle,
-    Unusable,
-)
+from facelatch.values.observations import Reason, Thresholds, Unusable
+from facelatch.values.pictures import Box, Face, Frame, Pose
+from facelatch.values.records import NewPerson, Reference, Throttle
+from facelatch.values.wires import LockLevel
 
 RATE = 10.0
 LANDMARKS = (TEMPLATE + np.array([100, 60])).astype(np.float32)

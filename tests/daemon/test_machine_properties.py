@@ -29,23 +29,10 @@ from facelatch.controller import (
     step,
 )
 from facelatch.enrolment_states import Idle
-from facelatch.values import (
-    Box,
-    Edge,
-    EdgeKind,
-    Face,
-    Judged,
-    LockLevel,
-    NoFace,
-    Observation,
-    Person,
-    Pose,
-    Reason,
-    SeveralFaces,
-    Throttle,
-    Unusable,
-    Verdict,
-)
+from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
+from facelatch.values.pictures import Box, Face, Pose
+from facelatch.values.records import Person, Throttle
+from facelatch.values.wires import Edge, EdgeKind, LockLevel
 
 pytestmark = pytest.mark.slow
 

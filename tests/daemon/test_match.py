@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.match import match
-from facelatch.values import Gallery, Person, Reason, Thresholds, Verdict
+from facelatch.values.observations import Reason, Thresholds, Verdict
+from facelatch.values.records import Gallery, Person
 
 ANNA, BEN, CHLOE = Person(3, "anna"), Person(7, "ben"), Person(11, "chloe")
 LIMITS = Thresholds(detection=0.9, verification=0.5, ambiguity_margin=0.2)

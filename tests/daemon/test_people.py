@@ -23,7 +23,8 @@ from facelatch.crop_png import decode_png, encode_png
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import GalleryStore
 from facelatch.gallery_export import MANIFEST, unpack, write_private_file
-from facelatch.values import NewPerson, Pose, Reference
+from facelatch.values.pictures import Pose
+from facelatch.values.records import NewPerson, Reference
 
 MODEL = "a" * 64
 

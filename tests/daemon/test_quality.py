@@ -15,7 +15,8 @@ from facelatch import quality
 from facelatch.align import TEMPLATE, align
 from facelatch.config import QualityConfig
 from facelatch.quality import Measures
-from facelatch.values import Box, Face, Image, Pose, Reason
+from facelatch.values.observations import Reason
+from facelatch.values.pictures import Box, Face, Image, Pose
 
 LIMITS = QualityConfig()
 STRAIGHT = Pose(0.0, 0.0, 0.0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facelatch.search import Pace, Plan, Search, Where, found, plan, region_about, thumbnail
-from facelatch.values import Box, Face
+from facelatch.values.pictures import Box, Face
 
 PACE = Pace(busy_seconds=0.2, idle_seconds=1.0)
 STILL = np.full((240, 320, 3), 90, np.uint8)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.select_face import select
-from facelatch.values import Box, Face, NoFace, SeveralFaces
+from facelatch.values.observations import NoFace, SeveralFaces
+from facelatch.values.pictures import Box, Face
 
 
 def face(size: float, height: float | None = None) -> Face:

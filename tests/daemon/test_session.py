@@ -19,20 +19,9 @@ from facelatch.session import (
     Starting,
     advance,
 )
-from facelatch.values import (
-    Box,
-    Face,
-    Judged,
-    NoFace,
-    Observation,
-    Person,
-    Pose,
-    Reason,
-    SeveralFaces,
-    Throttle,
-    Unusable,
-    Verdict,
-)
+from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
+from facelatch.values.pictures import Box, Face, Pose
+from facelatch.values.records import Person, Throttle
 
 SETTINGS = SessionConfig(
     required_matches=3,

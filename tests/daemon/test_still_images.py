@@ -14,7 +14,9 @@ from facelatch.errors import InputError
 from facelatch.pipeline import Line
 from facelatch.search import Pace
 from facelatch.still_images import Still
-from facelatch.values import Box, Face, Judged, Person, Pose, Reason, Thresholds, Verdict
+from facelatch.values.observations import Judged, Reason, Thresholds, Verdict
+from facelatch.values.pictures import Box, Face, Pose
+from facelatch.values.records import Person
 
 FACE = Face(Box(0, 0, 100, 100), np.zeros((5, 2), np.float32), 0.9)
 LINE = Line(FakeFinder(), FakeVerifier(), QualityConfig(), Thresholds(0.5, 0.6, 0.2), 0.6, Pace())

@@ -38,7 +38,7 @@ from facelatch.config import Config, parse
 from facelatch.errors import FacelatchError
 from facelatch.gallery import GalleryStore
 from facelatch.search_picture import search_picture
-from facelatch.values import Frame, Image
+from facelatch.values.pictures import Frame, Image
 
 RATE_FPS = demo_clip.RATE_FPS
 PERSON, STRANGER = "nobody-5", "nobody-2"

@@ -17,7 +17,9 @@ from facelatch.config import Config
 from facelatch.match import match
 from facelatch.pipeline import Line
 from facelatch.references import embed_reference
-from facelatch.values import Face, Gallery, Image, Judged, Person, Verdict
+from facelatch.values.observations import Judged, Verdict
+from facelatch.values.pictures import Face, Image
+from facelatch.values.records import Gallery, Person
 
 NAMES = tuple(demo_bust.LOOKS)
 SEED = 11

@@ -19,7 +19,7 @@ import pytest
 
 from facelatch import app
 from facelatch.config import Config
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 ROBIN, STRANGER, BYSTANDER = "nobody-1", "nobody-2", "nobody-3"
 Record = dict[str, Any]

@@ -16,7 +16,9 @@ from facelatch.config import Config
 from facelatch.errors import InputError, ModelError
 from facelatch.manifest import SIGNATURES, load_manifest
 from facelatch.match import match
-from facelatch.values import Box, Face, Gallery, Image, Judged, Person, Pose, Thresholds
+from facelatch.values.observations import Judged, Thresholds
+from facelatch.values.pictures import Box, Face, Image, Pose
+from facelatch.values.records import Gallery, Person
 from facelatch_training.attempts import (
     VERSIONS,
     VISIT_FRAMES,

@@ -16,7 +16,7 @@ from facelatch.align import TEMPLATE
 from facelatch.config import QualityConfig
 from facelatch.errors import CameraError, InputError
 from facelatch.quality import Measures
-from facelatch.values import Box, Face, Frame, Image, Pose
+from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch_training.cli import commands
 from facelatch_training.collect import (
     ROUNDS,

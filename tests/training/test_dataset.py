@@ -17,7 +17,7 @@ import pytest
 from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
 from facelatch.images import read_image
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 from facelatch_training.cropping import Cropper
 from facelatch_training.dataset import (
     RowsOf,

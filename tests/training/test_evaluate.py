@@ -12,7 +12,7 @@ import pytest
 from facelatch.align import align
 from facelatch.errors import InputError, ModelError
 from facelatch.references import embed_reference
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 from facelatch_training import made_faces, protocols
 from facelatch_training.cropping import Cropper, open_finder, subject
 from facelatch_training.dataset import read_index

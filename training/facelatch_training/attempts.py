@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from facelatch.ports import Verifier
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training.slices import frame_noise
 from facelatch_training.verifiers import embed_both
 

@@ -20,7 +20,8 @@ from facelatch.images import read_image
 from facelatch.ports import Camera
 from facelatch.quality import Measures, judge, measure
 from facelatch.select_face import select
-from facelatch.values import Face, Frame, Image, SeveralFaces
+from facelatch.values.observations import SeveralFaces
+from facelatch.values.pictures import Face, Frame, Image
 from facelatch_training.cropping import Finder
 from facelatch_training.plots import keep_out_of_git
 from facelatch_training.shards import write_png

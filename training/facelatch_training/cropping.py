@@ -11,7 +11,7 @@ from facelatch.align import CROP_SIZE_PX, align
 from facelatch.config import shipped_file
 from facelatch.errors import InputError
 from facelatch.images import read_image
-from facelatch.values import Face, Image
+from facelatch.values.pictures import Face, Image
 
 
 class Finder(Protocol):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 SAME_PICTURE = 0.985
 """Correlation of two small grey faces from which they are one picture, cut or coloured otherwise."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from facelatch.errors import InputError
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training.evaluate import Evaluation, hardest
 from facelatch_training.metrics import FAILED, Floats, ranked, reliability
 from facelatch_training.protocols import Protocol

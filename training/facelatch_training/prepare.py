@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from facelatch.errors import InputError
 from facelatch.images import SUFFIXES
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training.cropping import Cropper, Finder
 from facelatch_training.dataset import decode_crop, family_of, fingerprint, iterate_files, read_index
 from facelatch_training.duplicates import Duplicates, across_splits

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import InputError
 from facelatch.images import SUFFIXES
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training.dataset import CropIndex, family_of, iterate_shard, read_index
 
 Cropper = Callable[[Path], Image | None]

@@ -14,7 +14,7 @@ import cv2
 
 from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 COLUMNS = ("path", "identity", "split", "source", "shard", "family", "align_version")
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.ports import Verifier
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training import metrics
 from facelatch_training.dataset import family_of
 from facelatch_training.slices import SLICES

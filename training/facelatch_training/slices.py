@@ -13,7 +13,7 @@ import numpy as np
 
 from facelatch.align import CROP_SIZE_PX
 from facelatch.quality import pose
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training.cropping import Finder, subject
 
 Spoil = Callable[[Image, np.random.Generator], Image]

@@ -14,7 +14,7 @@ from facelatch.errors import InputError, ModelError
 from facelatch.manifest import load_manifest
 from facelatch.ports import Verifier
 from facelatch.references import mean_of_sides
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 from facelatch_training.protocols import Protocol
 
 Embeddings = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from facelatch.errors import CameraError, InputError
 from facelatch.images import image_files, read_image
 from facelatch.ports import Clock
 from facelatch.search_picture import search_picture
-from facelatch.values import Frame, Image
+from facelatch.values.pictures import Frame, Image
 
 _FASTEST_FPS = 240.0
 

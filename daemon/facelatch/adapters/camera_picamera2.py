@@ -12,7 +12,7 @@ from facelatch.config import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
 from facelatch.search_picture import search_size
-from facelatch.values import Frame, Image
+from facelatch.values.pictures import Frame, Image
 
 try:
     from libcamera import ColorSpace, Transform

@@ -11,7 +11,7 @@ from facelatch.config import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
 from facelatch.search_picture import search_picture
-from facelatch.values import Frame
+from facelatch.values.pictures import Frame
 
 _CLOSE_WAIT_SECONDS = 0.5
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from facelatch.audit import Event
 from facelatch.ports import Clock
-from facelatch.values import Box, Edge, EdgeKind, Face, Frame, Image, Lamp, LockLevel
+from facelatch.values.pictures import Box, Face, Frame, Image
+from facelatch.values.wires import Edge, EdgeKind, Lamp, LockLevel
 
 
 class FakeClock:

@@ -10,7 +10,7 @@ import numpy as np
 
 from facelatch.errors import ModelError
 from facelatch.letterbox import input_size, letterbox
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 
 _FILE = "haarcascade_frontalface_alt2.xml"
 

@@ -15,7 +15,7 @@ from facelatch.finder_decode import Floats, agreed, cells, decode, merge, mirror
 from facelatch.finder_refine import refine
 from facelatch.letterbox import letterbox
 from facelatch.manifest import check_hash
-from facelatch.values import Box, Face, Image
+from facelatch.values.pictures import Box, Face, Image
 
 FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""

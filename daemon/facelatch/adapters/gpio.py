@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from facelatch.adapters import pin_factory
 from facelatch.config import GpioConfig
 from facelatch.errors import GpioError
-from facelatch.values import Edge, EdgeKind, Lamp, LockLevel
+from facelatch.values.wires import Edge, EdgeKind, Lamp, LockLevel
 
 try:
     from gpiozero import DigitalInputDevice, OutputDevice

@@ -13,7 +13,7 @@ from facelatch.adapters.tflite import load_runtime
 from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import ModelError
 from facelatch.manifest import SIGNATURES, load_manifest
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 _AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
 

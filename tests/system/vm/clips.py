@@ -15,7 +15,7 @@ import demo_clip
 import numpy as np
 
 from facelatch.letterbox import letterbox
-from facelatch.values import Image
+from facelatch.values.pictures import Image
 
 ROBIN, STRANGER, NEWCOMER = "nobody-1", "nobody-2", "nobody-5"
 SIZE, LARGE = (320, 240), (640, 480)

@@ -1,0 +1,71 @@
+"""What is kept: people, their references, the memory of refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.values.pictures import Image, Pose
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in the gallery."""
+
+    id: int
+    """Never reused, so a removed person's key opens nothing later."""
+    name: str
+    admin: bool = False
+    """Whether this face may authorise an enrolment."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """All enrolled people as the matcher needs them; rebuilt whenever the gallery changes."""
+
+    people: Mapping[int, Person]
+    owners: tuple[int, ...]
+    """The person id of each row of `embeddings`."""
+    embeddings: NDArray[np.float32] = field(repr=False)
+    """(N, D), one row a reference, in the order of `owners`."""
+    ids: tuple[int, ...] = field(init=False)
+    """The person ids that own a reference, ascending."""
+    codes: NDArray[np.intp] = field(init=False, repr=False)
+    """(N,) for each row the place of its owner in `ids`; counted once here, not once a frame."""
+
+    def __post_init__(self) -> None:
+        ids, codes = np.unique(np.array(self.owners, dtype=np.int64), return_inverse=True)
+        object.__setattr__(self, "ids", tuple(ids.tolist()))
+        object.__setattr__(self, "codes", codes.reshape(-1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """An image kept at enrolment with what the model made of it."""
+
+    crop: Image = field(repr=False)
+    embedding: NDArray[np.float32] = field(repr=False)
+    pose: Pose = Pose(0.0, 0.0, 0.0)  # noqa: RUF009  (frozen)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewPerson:
+    """A finished enrolment, to be saved in one transaction."""
+
+    name: str | None
+    """None: the gallery gives the next free `person-NNN`."""
+    admin: bool
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """The memory of refused attempts that must survive a restart."""
+
+    refusals: int = 0
+    """Refused attempts in a row since the last grant."""
+    lockout_seconds: float = 0.0
+    """The lock-out in force when this was written; 0 when there was none. Served again in full after a restart."""
