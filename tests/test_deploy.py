@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from facelatch.audit import SPECS, EventKind
+from facelatch.audit.events import SPECS, EventKind
 from facelatch.cli import facelatch
 from facelatch.config import Config
 from facelatch.errors import ConfigError, ModelError

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from facelatch import indicator
-from facelatch.audit import SPECS
+from facelatch.audit.events import SPECS
 from facelatch.cli import facelatch
 
 REPO = Path(__file__).resolve().parents[1]

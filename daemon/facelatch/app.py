@@ -14,7 +14,7 @@ import numpy as np
 
 from facelatch import loop
 from facelatch.align import CROP_SIZE_PX
-from facelatch.audit import Event, EventKind
+from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config import CameraConfig, Config, FinderConfig, ModelConfig, shipped_file
 from facelatch.errors import FacelatchError, ModelError

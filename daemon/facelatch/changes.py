@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facelatch import door, enrolment_states, session
-from facelatch.audit import Event, EventKind, Value
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.values.observations import Verdict
 from facelatch.values.records import Person
 

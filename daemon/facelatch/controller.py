@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch import button, changes, door, enrolment, freshness, indicator, session, situation
-from facelatch.audit import Event, EventKind
+from facelatch.audit.events import Event, EventKind
 from facelatch.button import Gesture
 from facelatch.config import Config
 from facelatch.door import Order

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch import controller, pipeline, remote
-from facelatch.audit import Event, EventKind
+from facelatch.audit.events import Event, EventKind
 from facelatch.config import Config
 from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError

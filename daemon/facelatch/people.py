@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from facelatch.audit import Event, EventKind, Value
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.errors import InputError
 from facelatch.gallery import Clash, GalleryStore, PersonRecord
 from facelatch.person_name import name_key

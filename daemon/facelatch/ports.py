@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.audit import Event
+from facelatch.audit.events import Event
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.wires import Edge, Lamp, LockLevel
 

@@ -13,7 +13,7 @@ import pytest
 
 from facelatch import app
 from facelatch.adapters import fakes, gpio, pin_factory
-from facelatch.audit import EventKind
+from facelatch.audit.events import EventKind
 from facelatch.cli import main
 from facelatch.config import Config, GpioConfig, parse
 from facelatch.errors import GpioError, ModelError

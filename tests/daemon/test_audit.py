@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from facelatch.audit import FIELDS, SPECS, Event, EventKind, table
+from facelatch.audit.events import FIELDS, SPECS, Event, EventKind, table
 
 
 def test_every_kind_is_documented_and_every_field_is_explained() -> None:

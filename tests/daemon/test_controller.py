@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from facelatch import controller
-from facelatch.audit import Event
+from facelatch.audit.events import Event
 from facelatch.config import Config, parse
 from facelatch.controller import (
     AbortEnrolment,

@@ -19,7 +19,7 @@ import pytest
 
 from facelatch.adapters import journal
 from facelatch.adapters.journal import JournalAudit, StderrAudit, open_audit
-from facelatch.audit import Event, EventKind
+from facelatch.audit.events import Event, EventKind
 
 FAULT = Event(EventKind.FAULT, {"REASON": "camera_stale", "FRAME_AGE_MS": 2100})
 

@@ -16,7 +16,7 @@ import pytest
 from facelatch import loop
 from facelatch.adapters import fakes
 from facelatch.align import TEMPLATE
-from facelatch.audit import EventKind
+from facelatch.audit.events import EventKind
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError

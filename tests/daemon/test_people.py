@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facelatch import people
-from facelatch.audit import EventKind
+from facelatch.audit.events import EventKind
 from facelatch.crop_png import decode_png, encode_png
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import GalleryStore

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from facelatch.audit import EventKind
+from facelatch.audit.events import EventKind
 
 Record = dict[str, Any]
 

@@ -32,7 +32,7 @@ from facelatch.adapters.control import ControlClient, ControlServer
 from facelatch.adapters.fakes import FakeCamera, FakeClock
 from facelatch.adapters.gpio import GpioButtons, GpioIndicator, GpioLock
 from facelatch.adapters.systemd import SystemdService
-from facelatch.audit import Event, EventKind
+from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame
 from facelatch.config import Config, parse
 from facelatch.errors import FacelatchError

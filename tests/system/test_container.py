@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from facelatch.audit import EventKind
+from facelatch.audit.events import EventKind
 
 pytestmark = pytest.mark.system
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.audit import Event
+from facelatch.audit.events import Event
 from facelatch.ports import Clock
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.wires import Edge, EdgeKind, Lamp, LockLevel

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from facelatch.audit import Event
+from facelatch.audit.events import Event
 from facelatch.ports import AuditSink
 
 _JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
