@@ -15,7 +15,7 @@ import pytest
 
 from facelatch.audit.events import SPECS, EventKind
 from facelatch.cli import facelatch
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.errors import ConfigError, ModelError
 
 REPO = Path(__file__).resolve().parents[1]

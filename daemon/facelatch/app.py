@@ -16,7 +16,9 @@ from facelatch import loop
 from facelatch.align import CROP_SIZE_PX
 from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame, NewestFrame
-from facelatch.config import CameraConfig, Config, FinderConfig, ModelConfig, shipped_file
+from facelatch.config.file import Config
+from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
+from facelatch.config.shipped import shipped_file
 from facelatch.errors import FacelatchError, ModelError
 from facelatch.gallery import GalleryStore
 from facelatch.gallery_place import scratch_directory

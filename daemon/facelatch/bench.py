@@ -19,7 +19,7 @@ import numpy as np
 
 from facelatch import pipeline
 from facelatch.align import CROP_SIZE_PX, TEMPLATE, align
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.pipeline import Line
 from facelatch.search import Search
 from facelatch.values.pictures import Box, Frame, Image

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from facelatch.values.wires import Edge, EdgeKind
 
 if TYPE_CHECKING:
-    from facelatch.config import EnrolmentConfig
+    from facelatch.config.machines import EnrolmentConfig
 
 
 class Position(StrEnum):

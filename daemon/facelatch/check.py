@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facelatch import app
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.errors import CameraError, FacelatchError, GalleryError
 from facelatch.gallery import GalleryStore
 from facelatch.manifest import Manifest

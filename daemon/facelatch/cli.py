@@ -15,7 +15,7 @@ from facelatch import __version__
 from facelatch.errors import FacelatchError
 
 if TYPE_CHECKING:
-    from facelatch.config import Config
+    from facelatch.config.file import Config
 
 DEFAULT_CONFIG = Path("/etc/facelatch/facelatch.toml")
 
@@ -62,7 +62,7 @@ class Settings:
 
     def config(self) -> Config:
         """The configuration: --config, else the installed file, else the defaults. Raises ConfigError."""
-        from facelatch.config import Config, load
+        from facelatch.config.file import Config, load
 
         if self.path is not None:
             return load(self.path)

@@ -15,7 +15,7 @@ from facelatch.errors import InputError
 from facelatch.person_name import clean_name
 
 if TYPE_CHECKING:
-    from facelatch.config import Config
+    from facelatch.config.file import Config
     from facelatch.ports import Verifier
     from facelatch.values.records import Gallery
 

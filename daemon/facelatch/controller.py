@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facelatch import button, changes, door, enrolment, freshness, indicator, session, situation
 from facelatch.audit.events import Event, EventKind
 from facelatch.button import Gesture
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.door import Order
 from facelatch.enrolment_states import (
     AbortEnrolment,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from facelatch.values.wires import LockLevel
 
 if TYPE_CHECKING:
-    from facelatch.config import DoorConfig
+    from facelatch.config.machines import DoorConfig
 
 
 class Order(StrEnum):

@@ -57,7 +57,7 @@ from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference
 
 if TYPE_CHECKING:
-    from facelatch.config import EnrolmentConfig
+    from facelatch.config.machines import EnrolmentConfig
 
 DONE_SECONDS = 3.0
 FAILED_SECONDS = 8.0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from facelatch.config import CameraConfig
+    from facelatch.config.line import CameraConfig
 
 
 @dataclass(frozen=True, slots=True)

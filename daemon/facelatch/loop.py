@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facelatch import controller, pipeline, remote
 from facelatch.audit.events import Event, EventKind
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery import GalleryStore

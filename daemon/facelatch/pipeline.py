@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facelatch import match, quality, select_face
 from facelatch import search as tracking
 from facelatch.align import align
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.ports import FaceFinder, Verifier
 from facelatch.search import Pace, Search, Where
 from facelatch.values.observations import Judged, Observation, Reason, SeveralFaces, Thresholds, Unusable

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.align import CROP_SIZE_PX, TEMPLATE, similarity_transform
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.values.observations import Reason
 from facelatch.values.pictures import Face, Image, Pose
 

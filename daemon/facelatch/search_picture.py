@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.values.pictures import Image
 
 

@@ -41,7 +41,7 @@ from facelatch.values.observations import Judged, NoFace, Observation, Reason, S
 from facelatch.values.records import Person, Throttle
 
 if TYPE_CHECKING:
-    from facelatch.config import SessionConfig
+    from facelatch.config.machines import SessionConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from facelatch import app
 from facelatch.adapters import fakes, gpio, pin_factory
 from facelatch.audit.events import EventKind
 from facelatch.cli import main
-from facelatch.config import Config, GpioConfig, parse
+from facelatch.config.file import Config, parse
+from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError, ModelError
 from facelatch.gallery_place import scratch_directory
 

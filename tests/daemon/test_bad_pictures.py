@@ -11,7 +11,7 @@ import pytest
 
 from facelatch.adapters.finder_cascade import CascadeFinder
 from facelatch.adapters.verifier_tflite import TfliteVerifier
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.pipeline import Line
 from facelatch.search import Pace
 from facelatch.still_images import observe_still

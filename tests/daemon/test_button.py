@@ -6,7 +6,7 @@ import pytest
 
 from facelatch import button
 from facelatch.button import Button, Gesture, Position, advance
-from facelatch.config import EnrolmentConfig
+from facelatch.config.machines import EnrolmentConfig
 from facelatch.values.wires import Edge, EdgeKind
 
 SETTINGS = EnrolmentConfig(hold_seconds=3.0, stuck_after_seconds=20.0)

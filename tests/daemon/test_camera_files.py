@@ -11,7 +11,7 @@ import pytest
 
 from facelatch.adapters.camera_files import FilesCamera
 from facelatch.adapters.fakes import FakeClock
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.values.pictures import Frame
 

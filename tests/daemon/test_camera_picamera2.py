@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facelatch.adapters.fakes import FakeClock
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 
 ADAPTER = "facelatch.adapters.camera_picamera2"

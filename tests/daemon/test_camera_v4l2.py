@@ -12,7 +12,7 @@ import pytest
 from facelatch.adapters import camera_v4l2
 from facelatch.adapters.camera_v4l2 import V4l2Camera
 from facelatch.adapters.fakes import FakeClock
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 
 YUYV, MJPG = (cv2.VideoWriter.fourcc(*name) for name in ("YUYV", "MJPG"))

@@ -14,7 +14,7 @@ import pytest
 from facelatch import check as checks
 from facelatch.adapters.control import ControlServer
 from facelatch.check import Finding
-from facelatch.config import Config, parse
+from facelatch.config.file import Config, parse
 from facelatch.gallery import GalleryStore
 
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.config import Config, load, parse
+from facelatch.config.file import Config, load, parse
 from facelatch.errors import ConfigError
 
 REPO = Path(__file__).resolve().parents[2]

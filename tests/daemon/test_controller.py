@@ -12,7 +12,7 @@ import pytest
 
 from facelatch import controller
 from facelatch.audit.events import Event
-from facelatch.config import Config, parse
+from facelatch.config.file import Config, parse
 from facelatch.controller import (
     AbortEnrolment,
     Inputs,

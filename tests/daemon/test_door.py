@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facelatch import door
-from facelatch.config import DoorConfig
+from facelatch.config.machines import DoorConfig
 from facelatch.door import Door, Locked, Order, Unlocked, advance
 from facelatch.values.wires import LockLevel
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facelatch import enrolment
-from facelatch.config import EnrolmentConfig
+from facelatch.config.machines import EnrolmentConfig
 from facelatch.enrolment import Setting, advance
 from facelatch.enrolment_states import (
     AbortEnrolment,

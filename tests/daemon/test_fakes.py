@@ -13,7 +13,7 @@ from facelatch.adapters.gpio import GpioButtons, GpioIndicator, GpioLock
 from facelatch.adapters.journal import open_audit
 from facelatch.adapters.systemd import SystemdService
 from facelatch.audit.events import Event, EventKind
-from facelatch.config import GpioConfig
+from facelatch.config.wires import GpioConfig
 from facelatch.values.pictures import Box, Face
 from facelatch.values.wires import EdgeKind, Lamp, LockLevel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facelatch import freshness
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.freshness import Freshness, advance
 
 SETTINGS = CameraConfig(frozen_after_seconds=10.0)

@@ -16,7 +16,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 
 from facelatch.adapters import pin_factory
 from facelatch.adapters.gpio import LOCKED_IS_HIGH, GpioButtons, GpioIndicator, GpioLock, relock
-from facelatch.config import GpioConfig
+from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError
 from facelatch.values.wires import EdgeKind, Lamp, LockLevel
 

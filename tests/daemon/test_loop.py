@@ -18,7 +18,7 @@ from facelatch.adapters import fakes
 from facelatch.align import TEMPLATE
 from facelatch.audit.events import EventKind
 from facelatch.capture import EachFrame, NewestFrame
-from facelatch.config import Config, parse
+from facelatch.config.file import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery import GalleryStore
 from facelatch.pipeline import Line

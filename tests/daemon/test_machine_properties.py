@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from facelatch import controller
-from facelatch.config import Config, parse
+from facelatch.config.file import Config, parse
 from facelatch.controller import (
     AbortEnrolment,
     Inputs,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from facelatch import pipeline
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
 from facelatch.align import TEMPLATE
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.pipeline import Line
 from facelatch.search import Pace, Search
 from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Thresholds, Unusable

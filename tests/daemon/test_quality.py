@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from facelatch import quality
 from facelatch.align import TEMPLATE, align
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.quality import Measures
 from facelatch.values.observations import Reason
 from facelatch.values.pictures import Box, Face, Image, Pose

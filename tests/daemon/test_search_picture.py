@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.search_picture import search_picture, search_size
 
 CONFIG = CameraConfig()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facelatch import session
-from facelatch.config import SessionConfig
+from facelatch.config.machines import SessionConfig
 from facelatch.session import (
     Cooling,
     Ending,

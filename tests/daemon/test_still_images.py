@@ -9,7 +9,7 @@ import pytest
 
 from facelatch import still_images
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.errors import InputError
 from facelatch.pipeline import Line
 from facelatch.search import Pace

@@ -2,7 +2,7 @@
 
     python tests/golden/make_config.py
 
-Run it after a change of `facelatch/config.py`; a test fails until the file agrees.
+Run it after a change of `facelatch/config`; a test fails until the file agrees.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from facelatch.config import Config
+from facelatch.config.file import Config
 
 FILE = Path(__file__).resolve().parents[2] / "config" / "facelatch.toml"
 

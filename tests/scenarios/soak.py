@@ -34,7 +34,7 @@ from facelatch.adapters.gpio import GpioButtons, GpioIndicator, GpioLock
 from facelatch.adapters.systemd import SystemdService
 from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame
-from facelatch.config import Config, parse
+from facelatch.config.file import Config, parse
 from facelatch.errors import FacelatchError
 from facelatch.gallery import GalleryStore
 from facelatch.search_picture import search_picture

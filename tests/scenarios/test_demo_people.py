@@ -13,7 +13,7 @@ import pytest
 
 from facelatch import app, still_images
 from facelatch.adapters.finder_cascade import CascadeFinder
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.match import match
 from facelatch.pipeline import Line
 from facelatch.references import embed_reference

@@ -16,7 +16,7 @@ import demo_clip
 import pytest
 
 from facelatch import app
-from facelatch.config import Config
+from facelatch.config.file import Config
 
 NEWCOMER, STRANGER = "nobody-5", "nobody-2"
 PATIENCE_SECONDS = 60.0

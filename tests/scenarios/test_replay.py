@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from facelatch import app
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.values.pictures import Image
 
 ROBIN, STRANGER, BYSTANDER = "nobody-1", "nobody-2", "nobody-3"

@@ -15,7 +15,7 @@ import soak
 from soak import Outcome, Sample, Visit
 
 from facelatch import app
-from facelatch.config import Config
+from facelatch.config.file import Config
 
 MINUTES = 60
 SECONDS = 1500

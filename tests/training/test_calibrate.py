@@ -12,7 +12,7 @@ import pytest
 
 from facelatch import session as machine
 from facelatch.align import ALIGN_VERSION
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
 from facelatch.manifest import SIGNATURES, load_manifest
 from facelatch.match import match

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from facelatch.adapters.fakes import FakeCamera
 from facelatch.align import TEMPLATE
-from facelatch.config import QualityConfig
+from facelatch.config.line import QualityConfig
 from facelatch.errors import CameraError, InputError
 from facelatch.quality import Measures
 from facelatch.values.pictures import Box, Face, Frame, Image, Pose

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from facelatch.config import Config
+from facelatch.config.file import Config
 from facelatch.errors import InputError
 from facelatch.manifest import CalibratedDoor, Manifest, Rate, load_manifest
 from facelatch.ports import Verifier

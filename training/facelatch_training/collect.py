@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.align import align
-from facelatch.config import CameraConfig, FinderConfig, QualityConfig
+from facelatch.config.line import CameraConfig, FinderConfig, QualityConfig
 from facelatch.errors import CameraError
 from facelatch.images import read_image
 from facelatch.ports import Camera

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facelatch.align import CROP_SIZE_PX, align
-from facelatch.config import shipped_file
+from facelatch.config.shipped import shipped_file
 from facelatch.errors import InputError
 from facelatch.images import read_image
 from facelatch.values.pictures import Face, Image

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from facelatch.config import Config, shipped_file
+from facelatch.config.file import Config
+from facelatch.config.shipped import shipped_file
 from facelatch.errors import ConfigError
 
 TOY_NAME = "tiny"

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError, InputError
 from facelatch.images import image_files, read_image
 from facelatch.ports import Clock

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
 from facelatch.search_picture import search_size

@@ -7,7 +7,7 @@ import threading
 import cv2
 import numpy as np
 
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
 from facelatch.search_picture import search_picture

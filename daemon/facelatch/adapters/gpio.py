@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from facelatch.adapters import pin_factory
-from facelatch.config import GpioConfig
+from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError
 from facelatch.values.wires import Edge, EdgeKind, Lamp, LockLevel
 

@@ -9,7 +9,7 @@ from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
-from facelatch.config import GpioConfig
+from facelatch.config.wires import GpioConfig
 
 _DEVICES = Path("/dev")
 _HEADER_CHIPS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")

@@ -18,7 +18,7 @@ import virtual_camera
 from facelatch import app
 from facelatch.adapters.camera_picamera2 import Picamera2Camera
 from facelatch.adapters.clock import MonotonicClock
-from facelatch.config import CameraConfig
+from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 
 pytestmark = pytest.mark.system

@@ -1,0 +1,1 @@
+"""`facelatch.toml`: one module for each group of sections, and the file that joins them."""

@@ -1,0 +1,85 @@
+"""The whole of `facelatch.toml`: reading it, and telling every fault in it at once."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
+from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
+from facelatch.config.section import Section
+from facelatch.config.service import ControlConfig, StorageConfig
+from facelatch.config.wires import GpioConfig
+from facelatch.errors import ConfigError
+
+
+class Config(Section):
+    """The whole file."""
+
+    camera: CameraConfig = CameraConfig()
+    finder: FinderConfig = FinderConfig()
+    quality: QualityConfig = QualityConfig()
+    model: ModelConfig = ModelConfig()
+    session: SessionConfig = SessionConfig()
+    door: DoorConfig = DoorConfig()
+    enrolment: EnrolmentConfig = EnrolmentConfig()
+    gpio: GpioConfig = GpioConfig()
+    storage: StorageConfig = StorageConfig()
+    control: ControlConfig = ControlConfig()
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`. Raises ConfigError that lists every fault with key, value, rule and hint."""
+    try:
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}",
+            hint="name the file with --config, or copy config/facelatch.toml there",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: not TOML: {error}", hint="strings need quotes, keys need `= value`"
+        ) from error
+    return parse(document, origin=str(path))
+
+
+def parse(document: dict[str, Any], *, origin: str) -> Config:
+    """The configuration in a parsed TOML document; `origin` names it in errors. Raises ConfigError."""
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        faults = [_sentence(origin, dict(fault)) for fault in error.errors()]
+        hint = "every key is explained in config/facelatch.toml; `facelatch check` tries the file"
+        raise ConfigError("\n".join(faults), hint=hint) from error
+
+
+def _sentence(origin: str, fault: dict[str, Any]) -> str:
+    location: tuple[str | int, ...] = fault["loc"]
+    key = ".".join(map(str, location))
+    if fault["type"] == "extra_forbidden":
+        return f"{origin}: {key}: unknown key{_nearest(location)}"
+    if fault["type"] == "model_type":
+        return f"{origin}: {key} = {fault['input']!r}: must be a section, [{key}]"
+    rule = fault["msg"].removeprefix("Value error, ")
+    if not key or isinstance(fault["input"], dict):
+        return f"{origin}: {key + ': ' if key else ''}{rule}"
+    return f"{origin}: {key} = {fault['input']!r}: {rule} ({_meaning(location)})"
+
+
+def _meaning(location: tuple[str | int, ...]) -> str:
+    """The docstring of the key at fault: `section, key` and, in a list, a number."""
+    section: Any = Config.model_fields[str(location[0])].annotation
+    return str(section.model_fields[location[1]].description).rstrip(".")
+
+
+def _nearest(location: tuple[str | int, ...]) -> str:
+    section: Any = Config
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    close = difflib.get_close_matches(str(location[-1]), section.model_fields, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known here: {', '.join(section.model_fields)})"

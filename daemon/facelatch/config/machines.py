@@ -1,0 +1,79 @@
+"""Sections for the machines: session, door, enrolment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from facelatch.config.section import Seconds, Section, Share
+
+
+class SessionConfig(Section):
+    """How single frames become a grant or a refusal."""
+
+    required_matches: Annotated[int, Field(ge=1, le=50)] = 3
+    """Consecutive frames that must match the same person."""
+    refusal_frames: Annotated[int, Field(ge=1, le=500)] = 8
+    """Judged frames without a grant that make one refused attempt."""
+    retry_seconds: Seconds = 2.0
+    """After a refused attempt, no new one begins for this long."""
+    silence_seconds: Seconds = 2.0
+    """Nobody in view for this long ends the attempt."""
+    cooldown_seconds: Seconds = 5.0
+    """After a grant, no new attempt begins for this long."""
+    refusals_before_lockout: Annotated[int, Field(ge=1, le=100)] = 5
+    """Refused attempts in a row that start a lock-out."""
+    lockout_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """The first lock-out; every further refusal makes it longer."""
+    lockout_factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    """By how much each further lock-out is longer."""
+    max_lockout_seconds: Annotated[float, Field(ge=1, le=86_400)] = 900.0
+    """No lock-out is longer."""
+
+
+class DoorConfig(Section):
+    """The door."""
+
+    unlock_seconds: Annotated[float, Field(ge=0.5, le=120)] = 5.0
+    """How long a grant unlocks it."""
+    max_unlock_seconds: Annotated[float, Field(ge=0.5, le=300)] = 10.0
+    """Hard ceiling kept by a timer of its own, even if the daemon hangs."""
+
+    @model_validator(mode="after")
+    def _ceiling_above(self) -> Self:
+        if self.max_unlock_seconds < self.unlock_seconds:
+            raise ValueError(
+                f"max_unlock_seconds = {self.max_unlock_seconds} must be at least "
+                f"unlock_seconds = {self.unlock_seconds}"
+            )
+        return self
+
+
+class EnrolmentConfig(Section):
+    """Enrolment by the on-device button."""
+
+    authorisation: Literal["button", "admin"] = "button"
+    """Who may enrol: whoever reaches the button (put it inside), or only after an admin's face."""
+    references: Annotated[int, Field(ge=1, le=64)] = 8
+    """Images kept of a person."""
+    hold_seconds: Annotated[float, Field(ge=0.5, le=30)] = 3.0
+    """How long the button is held to begin."""
+    timeout_seconds: Annotated[float, Field(ge=5, le=600)] = 60.0
+    """An enrolment not finished by then is dropped, nothing is written."""
+    min_pose_step: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """How far the head must have turned from every image kept so far. 0 for the cascade: it sees no turn."""
+    min_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.3
+    """Least time between two images kept."""
+    lookalike_share: Share = 0.25
+    """From this share of another person's references a warning names the look-alike."""
+    stuck_after_seconds: Annotated[float, Field(ge=10, le=600)] = 20.0
+    """A button held longer is reported as stuck and ignored until released."""
+
+    @model_validator(mode="after")
+    def _hold_comes_before_stuck(self) -> Self:
+        if self.hold_seconds >= self.stuck_after_seconds:
+            raise ValueError(
+                f"hold_seconds = {self.hold_seconds} must be below stuck_after_seconds = {self.stuck_after_seconds}"
+            )
+        return self
