@@ -208,7 +208,7 @@ def test_the_table_names_no_module_that_is_gone():
         ("match", "import time", "match.py imports time, but it is pure"),
         ("match", "from facelatch import session", "match.py (layer 1) imports session (layer 1)"),
         ("adapters.gpio", "from facelatch.adapters import journal", "gpio.py (layer 4) imports adapters.journal"),
-        ("adapters.gpio", "from facelatch.gallery import Gallery", "an adapter knows only layers 0 to 2, no gallery"),
+        ("adapters.gpio", "from facelatch.gallery.store import Gallery", "an adapter knows only layers 0 to 2, no gallery"),
         ("loop", "import tflite_runtime.interpreter", "loop.py imports tflite_runtime; only adapters.tflite"),
         ("loop", "x = load('ai_edge_litert.interpreter')", "loop.py imports ai_edge_litert; only"),
         ("app", "from facelatch_training import fit", "app.py imports facelatch_training, which belongs"),

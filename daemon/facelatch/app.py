@@ -20,8 +20,8 @@ from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.errors import FacelatchError, ModelError
-from facelatch.gallery import GalleryStore
-from facelatch.gallery_place import scratch_directory
+from facelatch.gallery.place import scratch_directory
+from facelatch.gallery.store import GalleryStore
 from facelatch.manifest import Manifest
 from facelatch.pipeline import Line
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock

@@ -12,7 +12,7 @@ from pathlib import Path
 from facelatch import app
 from facelatch.config.file import Config
 from facelatch.errors import CameraError, FacelatchError, GalleryError
-from facelatch.gallery import GalleryStore
+from facelatch.gallery.store import GalleryStore
 from facelatch.manifest import Manifest
 
 PLAUSIBLE_TIME = 1_750_000_000

@@ -12,7 +12,7 @@ import click
 
 from facelatch.cli import Settings, as_json
 from facelatch.errors import InputError
-from facelatch.person_name import clean_name
+from facelatch.gallery.names import clean_name
 
 if TYPE_CHECKING:
     from facelatch.config.file import Config
@@ -29,7 +29,7 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
     """
     from facelatch import app, people
     from facelatch.adapters.control import ControlClient, NobodyThereError
-    from facelatch.gallery import GalleryStore
+    from facelatch.gallery.store import GalleryStore
 
     try:
         return ControlClient(Path(config.control.socket)).ask(request)
@@ -52,8 +52,8 @@ def exported_people(config: Config) -> bytes | None:
 
 def everybody(config: Config, verifier: Verifier) -> Gallery:
     """All people enrolled as `verifier` sees them: in a gallery of our own, as a running daemon holds the real one."""
-    from facelatch.gallery import GalleryStore
-    from facelatch.gallery_place import scratch_directory
+    from facelatch.gallery.place import scratch_directory
+    from facelatch.gallery.store import GalleryStore
 
     with scratch_directory() as scratch, GalleryStore.open(Path(scratch) / "state") as store:
         export = exported_people(config)
@@ -150,7 +150,7 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 @click.pass_obj
 def export(settings: Settings, file: Path, overwrite: bool) -> None:
     """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
-    from facelatch.gallery_export import write_private_file
+    from facelatch.gallery.export import write_private_file
 
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
@@ -209,7 +209,7 @@ def enroll(
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch import app, still_images
-    from facelatch.gallery_export import pack
+    from facelatch.gallery.export import pack
     from facelatch.images import image_files
 
     config = settings.config()

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.errors import InputError
-from facelatch.gallery import Clash, GalleryStore, PersonRecord
-from facelatch.person_name import name_key
+from facelatch.gallery.names import name_key
+from facelatch.gallery.store import Clash, GalleryStore, PersonRecord
 from facelatch.values.records import Person
 
 

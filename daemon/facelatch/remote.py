@@ -9,8 +9,8 @@ from typing import Any
 from facelatch import people
 from facelatch.controller import AbortEnrolment, Command, StartEnrolment
 from facelatch.errors import FacelatchError, InputError
-from facelatch.gallery import GalleryStore
-from facelatch.person_name import clean_name, name_key
+from facelatch.gallery.names import clean_name, name_key
+from facelatch.gallery.store import GalleryStore
 from facelatch.situation import EnrolmentView
 from facelatch.wire import failure
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facelatch import images, pipeline
 from facelatch.crop_png import encode_png
 from facelatch.errors import InputError
-from facelatch.gallery_export import StoredPerson, StoredReference
+from facelatch.gallery.export import StoredPerson, StoredReference
 from facelatch.pipeline import Line
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame, Image

@@ -15,7 +15,7 @@ from facelatch import check as checks
 from facelatch.adapters.control import ControlServer
 from facelatch.check import Finding
 from facelatch.config.file import Config, parse
-from facelatch.gallery import GalleryStore
+from facelatch.gallery.store import GalleryStore
 
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
 

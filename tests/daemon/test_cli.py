@@ -15,7 +15,7 @@ import pytest
 
 from facelatch.adapters.fakes import FakeVerifier
 from facelatch.cli import main
-from facelatch.gallery import GalleryStore
+from facelatch.gallery.store import GalleryStore
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch import gallery_embeddings, gallery_schema
 from facelatch.errors import AlreadyRunningError, GalleryError, InputError
-from facelatch.gallery import FILE_NAME, Clash, GalleryStore
-from facelatch.person_name import MAX_LENGTH, clean_name, name_key
+from facelatch.gallery import embeddings, schema
+from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
+from facelatch.gallery.store import FILE_NAME, Clash, GalleryStore
 from facelatch.references import embed_reference
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
@@ -124,7 +124,7 @@ def test_embedding_anew_goes_on_where_it_was_cut_off(
     store: GalleryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand images take longer than a start may: each start must come further than the one before."""
-    monkeypatch.setattr(gallery_embeddings, "BATCH", 4)
+    monkeypatch.setattr(embeddings, "BATCH", 4)
     store.add(new_person("Anna", count=10), MODEL, embed_by_bands)
 
     looks: list[np.ndarray] = []
@@ -308,7 +308,7 @@ READ_ONLY = """
 import os, sys
 from pathlib import Path
 from facelatch.errors import GalleryError
-from facelatch.gallery import GalleryStore
+from facelatch.gallery.store import GalleryStore
 if os.geteuid() == 0:
     os.setuid(12345)
 try:
@@ -412,7 +412,7 @@ def test_a_database_that_another_program_has_is_said_to_be_locked(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     GalleryStore.open(home).close()
-    monkeypatch.setattr("facelatch.gallery_schema.BUSY_SECONDS", 0.001)
+    monkeypatch.setattr("facelatch.gallery.store.schema.BUSY_SECONDS", 0.001)
     shell = sqlite3.connect(home / FILE_NAME, isolation_level=None)
     shell.execute("BEGIN IMMEDIATE")
     with pytest.raises(GalleryError, match="locked") as caught:
@@ -549,7 +549,7 @@ NICKNAMES = ("ALTER TABLE people ADD COLUMN nickname TEXT NOT NULL DEFAULT ''",)
 def test_a_migration_keeps_the_people_and_raises_the_version(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gallery_schema, "MIGRATIONS", (*gallery_schema.MIGRATIONS, NICKNAMES))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NICKNAMES))
     with GalleryStore.open(filled) as store:
         assert names(store) == ["person 0", "person 1", "person 2"]
         assert store._connection.execute("PRAGMA user_version").fetchone() == (2,)
@@ -559,7 +559,7 @@ def test_a_migration_keeps_the_people_and_raises_the_version(
 def test_a_migration_that_fails_leaves_the_old_schema(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (*NICKNAMES, "ALTER TABLE nobody RENAME TO somebody")
     with monkeypatch.context() as patch:
-        patch.setattr(gallery_schema, "MIGRATIONS", (*gallery_schema.MIGRATIONS, broken))
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
         with pytest.raises(GalleryError, match="no such table"):
             GalleryStore.open(filled)
     with GalleryStore.open(filled) as store:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch.gallery import FILE_NAME, GalleryStore
+from facelatch.gallery.store import FILE_NAME, GalleryStore
 
 MODEL = "a" * 64
 REFERENCES = 4
@@ -22,8 +22,8 @@ PREAMBLE = f"""
 import itertools, json, os, shutil, signal, sqlite3, sys
 from pathlib import Path
 import numpy as np
-from facelatch import gallery_schema
-from facelatch.gallery import Clash, GalleryStore
+from facelatch.gallery import schema as gallery_schema
+from facelatch.gallery.store import Clash, GalleryStore
 from facelatch.values.records import NewPerson, Reference
 from facelatch.values.pictures import Pose
 

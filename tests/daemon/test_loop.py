@@ -20,7 +20,7 @@ from facelatch.audit.events import EventKind
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config.file import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError
-from facelatch.gallery import GalleryStore
+from facelatch.gallery.store import GalleryStore
 from facelatch.pipeline import Line
 from facelatch.search import Pace
 from facelatch.values.observations import Reason, Thresholds, Unusable

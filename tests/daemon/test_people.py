@@ -21,8 +21,8 @@ from facelatch import people
 from facelatch.audit.events import EventKind
 from facelatch.crop_png import decode_png, encode_png
 from facelatch.errors import FacelatchError, InputError
-from facelatch.gallery import GalleryStore
-from facelatch.gallery_export import MANIFEST, unpack, write_private_file
+from facelatch.gallery.export import MANIFEST, unpack, write_private_file
+from facelatch.gallery.store import GalleryStore
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference
 

@@ -36,7 +36,7 @@ from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame
 from facelatch.config.file import Config, parse
 from facelatch.errors import FacelatchError
-from facelatch.gallery import GalleryStore
+from facelatch.gallery.store import GalleryStore
 from facelatch.search_picture import search_picture
 from facelatch.values.pictures import Frame, Image
 

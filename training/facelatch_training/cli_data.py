@@ -115,7 +115,7 @@ def collect(
     would accept. OUT/NAME-preview.png shows what the camera sees. What is there from an
     earlier time counts, and only the rest is asked for.
     """
-    from facelatch.person_name import clean_name
+    from facelatch.gallery.names import clean_name
     from facelatch_training import collect as work
     from facelatch_training.cropping import open_finder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from facelatch.errors import GalleryError
-from facelatch.gallery_place import RESTORE, create_private, explained, sync_directory
+from facelatch.gallery.place import RESTORE, create_private, explained, sync_directory
 
 APPLICATION_ID = 0x466C6174
 """Marks the file as ours: "Flat" in ASCII."""

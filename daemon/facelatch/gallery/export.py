@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from facelatch.align import ALIGN_VERSION
 from facelatch.crop_png import MAX_BYTES, decode_png
 from facelatch.errors import InputError
-from facelatch.gallery_place import create_private, sync_directory
-from facelatch.person_name import clean_name, name_key
+from facelatch.gallery.names import clean_name, name_key
+from facelatch.gallery.place import create_private, sync_directory
 from facelatch.values.pictures import Pose
 
 MANIFEST = "people.json"

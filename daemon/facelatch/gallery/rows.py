@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
-from facelatch.gallery_export import StoredReference
-from facelatch.person_name import MAX_LENGTH, clean_name, name_key
+from facelatch.gallery.export import StoredReference
+from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from facelatch.align import ALIGN_VERSION
 from facelatch.crop_png import decode_png
 from facelatch.errors import GalleryError, InputError
-from facelatch.gallery_place import RESTORE
-from facelatch.gallery_rows import VECTOR, insert_embedding
+from facelatch.gallery.place import RESTORE
+from facelatch.gallery.rows import VECTOR, insert_embedding
 from facelatch.references import Embed, embed_reference
 
 BATCH = 64
