@@ -29,7 +29,7 @@ from facelatch.search import Pace
 from facelatch.values.observations import Thresholds
 
 if TYPE_CHECKING:
-    from facelatch.adapters.verifier_tflite import TfliteVerifier
+    from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 
 
 def siamese_path(config: ModelConfig) -> Path:
@@ -40,14 +40,14 @@ def siamese_path(config: ModelConfig) -> Path:
 def build_finder(config: FinderConfig) -> FaceFinder:
     """The face finder the configuration names. Raises ModelError."""
     if config.kind == "cascade":
-        from facelatch.adapters.finder_cascade import CascadeFinder
+        from facelatch.adapters.models.finder_cascade import CascadeFinder
 
         return CascadeFinder(config.score_threshold)
     if config.kind == "yunet":
-        from facelatch.adapters.finder_yunet import YuNetFinder
+        from facelatch.adapters.models.finder_yunet import YuNetFinder
 
         return YuNetFinder(Path(config.model), config.score_threshold)
-    from facelatch.adapters.finder_tflite import TfliteFinder
+    from facelatch.adapters.models.finder_tflite import TfliteFinder
 
     path = Path(config.model) if config.model else shipped_file("models", "finder.tflite")
     return TfliteFinder(path, config.score_threshold)
@@ -64,7 +64,7 @@ def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
 
 def build_verifier(config: ModelConfig) -> TfliteVerifier:
     """The Siamese model the configuration names. Raises ModelError, also for a toy or an uncalibrated one."""
-    from facelatch.adapters.verifier_tflite import TfliteVerifier
+    from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 
     verifier = TfliteVerifier(siamese_path(config), threads=config.threads)
     if not verifier.manifest.opens_doors:
@@ -101,32 +101,34 @@ def build_line(config: Config) -> Line:
 def build_camera(config: CameraConfig, clock: Clock) -> Camera:
     """Opens the camera. Raises CameraError."""
     if config.source == "picamera2":
-        from facelatch.adapters.camera_picamera2 import Picamera2Camera
+        from facelatch.adapters.cameras.picamera2 import Picamera2Camera
 
         return Picamera2Camera(config, clock)
     if config.source == "v4l2":
-        from facelatch.adapters.camera_v4l2 import V4l2Camera
+        from facelatch.adapters.cameras.v4l2 import V4l2Camera
 
         return V4l2Camera(config, clock)
-    from facelatch.adapters.camera_files import FilesCamera
+    from facelatch.adapters.cameras.files import FilesCamera
 
     return FilesCamera(config, clock)
 
 
 def build_audit() -> AuditSink:
     """The journal when there is one, otherwise stderr."""
-    from facelatch.adapters.journal import open_audit
+    from facelatch.adapters.system.journal import open_audit
 
     return open_audit()
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
     """Claims the lock at its safe level first, then the rest. Raises GpioError."""
-    from facelatch.adapters import gpio
+    from facelatch.adapters.pins.indicator import GpioIndicator
+    from facelatch.adapters.pins.inputs import GpioButtons
+    from facelatch.adapters.pins.lock import GpioLock
 
-    lock = gpio.GpioLock(config.gpio, max_unlock_seconds=config.door.max_unlock_seconds)
+    lock = GpioLock(config.gpio, max_unlock_seconds=config.door.max_unlock_seconds)
     try:
-        return lock, gpio.GpioIndicator(config.gpio), gpio.GpioButtons(config.gpio)
+        return lock, GpioIndicator(config.gpio), GpioButtons(config.gpio)
     except BaseException:
         lock.close()
         raise
@@ -138,15 +140,15 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
     `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
     every way out of this function leaves it locked.
     """
-    from facelatch.adapters import pin_factory
-    from facelatch.adapters.clock import MonotonicClock
     from facelatch.adapters.control import ControlServer
-    from facelatch.adapters.systemd import SystemdService
+    from facelatch.adapters.pins import factory
+    from facelatch.adapters.system.clock import MonotonicClock
+    from facelatch.adapters.system.systemd import SystemdService
 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
     if not dry_run:
-        pin_factory.remember(config.gpio)
+        factory.remember(config.gpio)
     clock, audit = MonotonicClock(), build_audit()
     service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
     with ExitStack() as opened:
@@ -184,8 +186,8 @@ def replay(
     `pace` is the speed relative to the recording, None as fast as possible.
     """
     from facelatch.adapters import fakes
-    from facelatch.adapters.camera_files import FilesCamera
-    from facelatch.adapters.systemd import SystemdService
+    from facelatch.adapters.cameras.files import FilesCamera
+    from facelatch.adapters.system.systemd import SystemdService
 
     clock, audit = fakes.FakeClock(), fakes.FakeAudit()
     line = build_line(config)

@@ -91,7 +91,7 @@ def _finder(config: Config) -> str:
 
 
 def _camera(config: Config) -> str:
-    from facelatch.adapters.clock import MonotonicClock
+    from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.capture import NewestFrame
 
     clock = MonotonicClock()

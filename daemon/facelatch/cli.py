@@ -186,9 +186,9 @@ def relock(settings: Settings) -> None:
 
     systemd calls it after the daemon has ended, however it ended.
     """
-    from facelatch.adapters import gpio, pin_factory
+    from facelatch.adapters.pins import factory, lock
 
-    gpio.relock(pin_factory.remembered() or settings.config().gpio)
+    lock.relock(factory.remembered() or settings.config().gpio)
 
 
 def main() -> None:

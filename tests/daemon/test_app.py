@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from facelatch import app
-from facelatch.adapters import fakes, gpio, pin_factory
+from facelatch.adapters import fakes
+from facelatch.adapters.pins import factory, lock
 from facelatch.audit.events import EventKind
 from facelatch.cli import main
 from facelatch.config.file import Config, parse
@@ -101,7 +102,7 @@ def test_relock_drives_what_the_daemon_drove_whatever_became_of_the_file(
 ) -> None:
     """Killed while unlocked, after somebody broke the configuration: the pin is still driven to its safe level."""
     driven: list[GpioConfig] = []
-    monkeypatch.setattr(gpio, "relock", driven.append)
+    monkeypatch.setattr(lock, "relock", driven.append)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     broken = tmp_path / "facelatch.toml"
     broken.write_text("lock_pin = = 4")
@@ -122,7 +123,7 @@ def test_a_damaged_record_of_the_pins_leaves_the_configuration(
     """Half written is as good as none."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / "pins.json").write_text('{"lock_pin": ')
-    assert pin_factory.remembered() is None
+    assert factory.remembered() is None
 
 
 def test_a_scratch_gallery_is_private_and_in_memory() -> None:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.adapters.finder_cascade import CascadeFinder
-from facelatch.adapters.verifier_tflite import TfliteVerifier
+from facelatch.adapters.models.finder_cascade import CascadeFinder
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.config.line import QualityConfig
 from facelatch.pipeline import Line
 from facelatch.search import Pace

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.adapters.camera_files import FilesCamera
+from facelatch.adapters.cameras.files import FilesCamera
 from facelatch.adapters.fakes import FakeClock
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError

@@ -15,7 +15,7 @@ from facelatch.adapters.fakes import FakeClock
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 
-ADAPTER = "facelatch.adapters.camera_picamera2"
+ADAPTER = "facelatch.adapters.cameras.picamera2"
 
 
 class Request:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.adapters import camera_v4l2
-from facelatch.adapters.camera_v4l2 import V4l2Camera
+from facelatch.adapters.cameras import v4l2
+from facelatch.adapters.cameras.v4l2 import V4l2Camera
 from facelatch.adapters.fakes import FakeClock
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
@@ -62,7 +62,7 @@ class Device:
 def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     simulated = Device()
     monkeypatch.setattr(cv2, "VideoCapture", simulated)
-    monkeypatch.setattr(camera_v4l2, "_CLOSE_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(v4l2, "_CLOSE_WAIT_SECONDS", 0.02)
     return simulated
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facelatch import capture
-from facelatch.adapters.clock import MonotonicClock
 from facelatch.adapters.fakes import FakeCamera, FakeClock
+from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.errors import CameraError
 from facelatch.ports import EndOfFrames

@@ -8,10 +8,12 @@ from gpiozero.pins.mock import MockFactory
 
 from facelatch import ports
 from facelatch.adapters import fakes
-from facelatch.adapters.clock import MonotonicClock
-from facelatch.adapters.gpio import GpioButtons, GpioIndicator, GpioLock
-from facelatch.adapters.journal import open_audit
-from facelatch.adapters.systemd import SystemdService
+from facelatch.adapters.pins.indicator import GpioIndicator
+from facelatch.adapters.pins.inputs import GpioButtons
+from facelatch.adapters.pins.lock import GpioLock
+from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.adapters.system.journal import open_audit
+from facelatch.adapters.system.systemd import SystemdService
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.wires import GpioConfig
 from facelatch.values.pictures import Box, Face

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.adapters import finder_cascade
-from facelatch.adapters.finder_cascade import CascadeFinder
+from facelatch.adapters.models import finder_cascade
+from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.errors import ModelError
 from facelatch.values.pictures import Box, Face, Image
 

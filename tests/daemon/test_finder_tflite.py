@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from facelatch.adapters.finder_tflite import TfliteFinder, load_finder_manifest
+from facelatch.adapters.models.finder_tflite import TfliteFinder, load_finder_manifest
 from facelatch.errors import ModelError
 from facelatch.letterbox import letterbox
 from facelatch.values.pictures import Box

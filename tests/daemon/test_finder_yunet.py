@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.adapters.finder_yunet import YuNetFinder
+from facelatch.adapters.models.finder_yunet import YuNetFinder
 from facelatch.errors import ModelError
 from facelatch.values.pictures import Box, Face, Image
 

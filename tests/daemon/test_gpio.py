@@ -14,8 +14,10 @@ import gpiozero.pins.local
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from facelatch.adapters import pin_factory
-from facelatch.adapters.gpio import LOCKED_IS_HIGH, GpioButtons, GpioIndicator, GpioLock, relock
+from facelatch.adapters.pins import factory as pin_factory
+from facelatch.adapters.pins.indicator import GpioIndicator
+from facelatch.adapters.pins.inputs import GpioButtons
+from facelatch.adapters.pins.lock import LOCKED_IS_HIGH, GpioLock, relock
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError
 from facelatch.values.wires import EdgeKind, Lamp, LockLevel

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from facelatch.adapters import journal
-from facelatch.adapters.journal import JournalAudit, StderrAudit, open_audit
+from facelatch.adapters.system import journal
+from facelatch.adapters.system.journal import JournalAudit, StderrAudit, open_audit
 from facelatch.audit.events import Event, EventKind
 
 FAULT = Event(EventKind.FAULT, {"REASON": "camera_stale", "FRAME_AGE_MS": 2100})
@@ -198,5 +198,5 @@ def test_without_any_stderr_nothing_is_raised(monkeypatch: pytest.MonkeyPatch) -
         raise OSError("full")
 
     JournalAudit(refuse).write(Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"}))
-    monkeypatch.setattr("facelatch.adapters.journal._somebody_listens", lambda _path: False)
+    monkeypatch.setattr("facelatch.adapters.system.journal._somebody_listens", lambda _path: False)
     open_audit().write(Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"}))

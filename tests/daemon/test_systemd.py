@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facelatch.adapters.systemd import SystemdService
+from facelatch.adapters.system.systemd import SystemdService
 
 
 @pytest.fixture

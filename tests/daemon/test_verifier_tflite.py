@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch.adapters import tflite
-from facelatch.adapters.verifier_tflite import TfliteVerifier
+from facelatch.adapters.models import tflite
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.errors import ModelError
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_siamese.tflite"

@@ -30,8 +30,10 @@ from gpiozero.pins.mock import MockFactory
 from facelatch import app, loop
 from facelatch.adapters.control import ControlClient, ControlServer
 from facelatch.adapters.fakes import FakeCamera, FakeClock
-from facelatch.adapters.gpio import GpioButtons, GpioIndicator, GpioLock
-from facelatch.adapters.systemd import SystemdService
+from facelatch.adapters.pins.indicator import GpioIndicator
+from facelatch.adapters.pins.inputs import GpioButtons
+from facelatch.adapters.pins.lock import GpioLock
+from facelatch.adapters.system.systemd import SystemdService
 from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame
 from facelatch.config.file import Config, parse

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facelatch import app, still_images
-from facelatch.adapters.finder_cascade import CascadeFinder
+from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.config.file import Config
 from facelatch.match import match
 from facelatch.pipeline import Line

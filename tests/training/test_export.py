@@ -16,7 +16,7 @@ pytest.importorskip("tflite_runtime")
 
 import keras
 
-from facelatch.adapters.verifier_tflite import TfliteVerifier
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.align import ALIGN_VERSION
 from facelatch.errors import FacelatchError, InputError, ModelError
 from facelatch.manifest import load_manifest

@@ -16,7 +16,7 @@ from facelatch_training.finder.recipe import Recipe, load_recipe, refuse_other_d
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
-from facelatch.adapters.finder_tflite import TfliteFinder  # noqa: E402
+from facelatch.adapters.models.finder_tflite import TfliteFinder  # noqa: E402
 from facelatch_training.finder.batches import Batches  # noqa: E402
 from facelatch_training.finder.export import export  # noqa: E402
 from facelatch_training.finder.fit import FINAL, FinderLoss, fit  # noqa: E402

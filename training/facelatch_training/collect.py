@@ -231,20 +231,20 @@ def write_preview(frame: Frame, faces: Sequence[Face], sentence: str, path: Path
 @contextmanager
 def open_camera(source: str, device: str) -> Iterator[Camera]:
     """The daemon's own adapter for a camera. Raises CameraError."""
-    from facelatch.adapters.clock import MonotonicClock
+    from facelatch.adapters.system.clock import MonotonicClock
 
     config = CameraConfig.model_validate({"source": source, "device": device})
     camera: Camera
     if source == "picamera2":
-        from facelatch.adapters.camera_picamera2 import Picamera2Camera
+        from facelatch.adapters.cameras.picamera2 import Picamera2Camera
 
         camera = Picamera2Camera(config, MonotonicClock())
     elif source == "v4l2":
-        from facelatch.adapters.camera_v4l2 import V4l2Camera
+        from facelatch.adapters.cameras.v4l2 import V4l2Camera
 
         camera = V4l2Camera(config, MonotonicClock())
     else:
-        from facelatch.adapters.camera_files import FilesCamera
+        from facelatch.adapters.cameras.files import FilesCamera
 
         camera = FilesCamera(config, MonotonicClock())
     try:

@@ -42,11 +42,11 @@ _NEARLY = 0.8
 def open_finder(kind: str, model: Path | None = None, score_threshold: float = PORTRAIT_SCORE) -> Finder:
     """One of `FINDERS`: the daemon's adapter for it. Raises ModelError or InputError."""
     if kind == "cascade":
-        from facelatch.adapters.finder_cascade import CascadeFinder
+        from facelatch.adapters.models.finder_cascade import CascadeFinder
 
         return CascadeFinder(score_threshold=score_threshold)
     if kind == "yunet":
-        from facelatch.adapters.finder_yunet import YuNetFinder
+        from facelatch.adapters.models.finder_yunet import YuNetFinder
 
         if model is None:
             raise InputError(
@@ -54,7 +54,7 @@ def open_finder(kind: str, model: Path | None = None, score_threshold: float = P
             )
         return YuNetFinder(model, score_threshold=score_threshold)
     if kind == "network":
-        from facelatch.adapters.finder_tflite import TfliteFinder
+        from facelatch.adapters.models.finder_tflite import TfliteFinder
 
         return TfliteFinder(model or shipped_file("models", "finder.tflite"), score_threshold)
     raise InputError(f"finder {kind!r} is not known", hint=f"one of: {', '.join(FINDERS)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facelatch.adapters.verifier_tflite import TfliteVerifier
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 
 
 def main(runtime: str, model: str, crops_file: str, answer: str) -> None:

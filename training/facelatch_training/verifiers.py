@@ -30,7 +30,7 @@ def open_verifier(model: Path) -> Verifier:
     if model.is_dir():
         return PeerVerifier(model)
     if model.suffix == ".tflite":
-        from facelatch.adapters.verifier_tflite import TfliteVerifier
+        from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 
         return TfliteVerifier(model)
     if model.suffix == ".keras":

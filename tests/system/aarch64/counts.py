@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 from results import MODELS, RUNTIMES, SCORE, align, read_image
 
-from facelatch.adapters import tflite
-from facelatch.adapters.finder_cascade import CascadeFinder
-from facelatch.adapters.finder_tflite import FULL, TfliteFinder
-from facelatch.adapters.verifier_tflite import TfliteVerifier
+from facelatch.adapters.models import tflite
+from facelatch.adapters.models.finder_cascade import CascadeFinder
+from facelatch.adapters.models.finder_tflite import FULL, TfliteFinder
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 
 WARM_UP, CALLS = 2, 3
 QUESTION = -4242

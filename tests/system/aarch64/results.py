@@ -17,9 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facelatch.adapters import tflite
-from facelatch.adapters.finder_tflite import TfliteFinder
-from facelatch.adapters.verifier_tflite import TfliteVerifier
+from facelatch.adapters.models import tflite
+from facelatch.adapters.models.finder_tflite import TfliteFinder
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.align import align
 from facelatch.images import read_image
 

@@ -16,8 +16,8 @@ import pytest
 import virtual_camera
 
 from facelatch import app
-from facelatch.adapters.camera_picamera2 import Picamera2Camera
-from facelatch.adapters.clock import MonotonicClock
+from facelatch.adapters.cameras.picamera2 import Picamera2Camera
+from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 
@@ -200,7 +200,7 @@ def test_the_default_configuration_opens_this_camera():
 
 def test_this_is_the_platform_of_trixie():
     """Python 3.13, apt's numpy 2, LiteRT: the other half of the table of supported versions."""
-    from facelatch.adapters.tflite import load_runtime
+    from facelatch.adapters.models.tflite import load_runtime
 
     assert sys.version_info[:2] == (3, 13)
     assert np.__file__.startswith("/usr/lib/python3")

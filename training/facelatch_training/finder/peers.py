@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facelatch.adapters.finder_tflite import TfliteFinder
+from facelatch.adapters.models.finder_tflite import TfliteFinder
 from facelatch_training.finder.faces import Image, Teacher
 from facelatch_training.finder.labels import Labels
 

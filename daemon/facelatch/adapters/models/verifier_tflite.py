@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.adapters.tflite import load_runtime
+from facelatch.adapters.models.tflite import load_runtime
 from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import ModelError
 from facelatch.manifest import SIGNATURES, load_manifest

@@ -1,4 +1,4 @@
-"""gpiozero's pin factories, chosen by name. The only file that knows lgpio; the other half of gpio.py."""
+"""gpiozero's pin factories, chosen by name. The only file that knows lgpio."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facelatch.adapters.tflite import load_runtime
+from facelatch.adapters.models.tflite import load_runtime
 from facelatch.errors import ModelError
 from facelatch.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
 from facelatch.finder_refine import refine

@@ -1,0 +1,1 @@
+"""What runs networks: finders, the verifier, and the TFLite runtime below them."""

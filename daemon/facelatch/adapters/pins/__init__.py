@@ -1,0 +1,1 @@
+"""The Pi's pins through gpiozero: lock, indicator, inputs."""
