@@ -140,10 +140,10 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
     `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
     every way out of this function leaves it locked.
     """
-    from facelatch.adapters.control import ControlServer
     from facelatch.adapters.pins import factory
     from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.adapters.system.systemd import SystemdService
+    from facelatch.control.server import ControlServer
 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()

@@ -115,7 +115,7 @@ def _pins(config: Config) -> str:
 
 
 def _gallery(config: Config) -> str:
-    from facelatch.adapters.control import ControlClient, NobodyThereError
+    from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
         served = ControlClient(Path(config.control.socket)).ask({"action": "list"})

@@ -160,7 +160,7 @@ def status(settings: Settings) -> None:
 
     Needs its control socket: be a member of control.group, usually facelatch.
     """
-    from facelatch.adapters.control import ControlClient
+    from facelatch.control.client import ControlClient
 
     answer = ControlClient(Path(settings.config().control.socket)).ask({"action": "status"})
     settings.show(answer, _status_text(answer))

@@ -28,7 +28,7 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
     Then `audited` says whether it is worth an audit event: not when a command looks for its own use.
     """
     from facelatch import app, people
-    from facelatch.adapters.control import ControlClient, NobodyThereError
+    from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.store import GalleryStore
 
     try:
@@ -237,7 +237,7 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
 
 
 def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
-    from facelatch.adapters.control import ControlClient
+    from facelatch.control.client import ControlClient
 
     client = ControlClient(Path(settings.config().control.socket))
     client.ask({"action": "enroll", "name": name, "admin": as_admin})

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facelatch import people
+from facelatch.control.wire import failure
 from facelatch.controller import AbortEnrolment, Command, StartEnrolment
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery.names import clean_name, name_key
 from facelatch.gallery.store import GalleryStore
 from facelatch.situation import EnrolmentView
-from facelatch.wire import failure
 
 ACTIONS = frozenset({"status", "enroll", "abort"}) | people.ACTIONS
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from facelatch import check as checks
-from facelatch.adapters.control import ControlServer
 from facelatch.check import Finding
 from facelatch.config.file import Config, parse
+from facelatch.control.server import ControlServer
 from facelatch.gallery.store import GalleryStore
 
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]

@@ -18,15 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facelatch import errors, wire
-from facelatch.adapters import control
-from facelatch.adapters.control import (
-    MAX_CLIENTS,
-    ControlClient,
-    ControlRequest,
-    ControlServer,
-    NobodyThereError,
-)
+from facelatch import errors
+from facelatch.control import wire
+from facelatch.control.client import ControlClient, NobodyThereError
+from facelatch.control.server import MAX_CLIENTS, ControlRequest, ControlServer
 from facelatch.errors import AlreadyRunningError, ControlError, FacelatchError, GalleryError, InputError
 
 AS_ROOT = os.geteuid() == 0
@@ -266,7 +261,7 @@ def test_without_a_thread_to_spare_a_client_is_dropped_and_the_next_one_served(
     started = elsewhere.submit(lambda: None)  # its thread is there already
     started.result()
     with monkeypatch.context() as exhausted:
-        exhausted.setattr(control.threading, "Thread", _no_thread)
+        exhausted.setattr(threading, "Thread", _no_thread)
         for _ in range(MAX_CLIENTS + 1):
             with connected(path) as client:
                 assert client.recv(10) == b""
@@ -452,7 +447,7 @@ def test_a_daemon_that_keeps_silent_is_not_waited_for_for_ever(path: Path) -> No
 
 
 def test_a_request_too_large_to_send_is_not_sent(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "MAX_MESSAGE_BYTES", 2**20)
+    monkeypatch.setattr(wire, "MAX_MESSAGE_BYTES", 2**20)
     with pytest.raises(InputError, match="larger than 1 MiB") as caught:
         ControlClient(path).ask({"payload": "x" * 2**20})
     assert "stop the daemon" in caught.value.hint

@@ -28,7 +28,6 @@ from demo_bust import LOOKS, Bust, load_face, make_bust
 from gpiozero.pins.mock import MockFactory
 
 from facelatch import app, loop
-from facelatch.adapters.control import ControlClient, ControlServer
 from facelatch.adapters.fakes import FakeCamera, FakeClock
 from facelatch.adapters.pins.indicator import GpioIndicator
 from facelatch.adapters.pins.inputs import GpioButtons
@@ -37,6 +36,8 @@ from facelatch.adapters.system.systemd import SystemdService
 from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame
 from facelatch.config.file import Config, parse
+from facelatch.control.client import ControlClient
+from facelatch.control.server import ControlServer
 from facelatch.errors import FacelatchError
 from facelatch.gallery.store import GalleryStore
 from facelatch.search_picture import search_picture

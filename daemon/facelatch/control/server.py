@@ -1,4 +1,4 @@
-"""The control socket: one JSON object on a line, one on a line back, over a UNIX socket."""
+"""The daemon's end of the control socket: one JSON object on a line, one on a line back, over a UNIX socket."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facelatch import wire
+from facelatch.control import wire
 from facelatch.errors import AlreadyRunningError, ControlError, FacelatchError, InputError
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Of a request or a reply: an export of about 300 people."""
 MAX_CLIENTS = 4
+
 CLIENT_SECONDS = 5.0
 """A client has this long to send its request, and again to take the reply."""
-ANSWER_SECONDS = 60.0
-"""The loop has this long to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,8 @@ class ControlServer:
         group: str,
         *,
         client_seconds: float = CLIENT_SECONDS,
-        answer_seconds: float = ANSWER_SECONDS,
-        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        answer_seconds: float = wire.ANSWER_SECONDS,
+        max_message_bytes: int = wire.MAX_MESSAGE_BYTES,
     ) -> None:
         """Makes the socket at `path`, for members of `group` (empty or unknown: for this user alone).
 
@@ -180,61 +177,6 @@ class ControlServer:
             self._open.discard(request)
 
 
-class NobodyThereError(ControlError):
-    """No daemon listens: whoever asks may use the gallery directly."""
-
-
-class ControlClient:
-    """Asks the running daemon."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def ask(self, request: dict[str, Any], timeout_seconds: float = ANSWER_SECONDS + 10.0) -> dict[str, Any]:
-        """The daemon's reply to one request.
-
-        Raises what the daemon raised, as the same class with the same hint. Raises NobodyThereError when none
-        runs, ControlError when this user may not, or no answer came; InputError for a request too large.
-        """
-        data = wire.encode(request)
-        if len(data) > MAX_MESSAGE_BYTES:
-            raise wire.too_large("the request", MAX_MESSAGE_BYTES)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(timeout_seconds)
-                connection.connect(str(self._path))
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    # A daemon that refuses answers before it has read everything; its reason is read below.
-                    connection.sendall(data)
-                line = wire.read_line(connection, timeout_seconds, MAX_MESSAGE_BYTES)
-        except OSError as error:
-            raise self._explained(error, timeout_seconds) from error
-        if not line:
-            raise ControlError(f"{self._path}: closed without an answer", hint="`systemctl status facelatch`")
-        reply = wire.decode(line)
-        wire.raise_failure(reply)
-        return reply
-
-    def _explained(self, error: OSError, timeout_seconds: float) -> ControlError:
-        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return NobodyThereError(
-                f"{self._path}: the daemon is not running",
-                hint="`systemctl status facelatch` says why, `systemctl start facelatch` starts it",
-            )
-        if isinstance(error, PermissionError):
-            group = _group_of(self._path)
-            return ControlError(
-                f"{self._path}: permission denied",
-                hint=f"members of group {group} may ask: `sudo usermod -aG {group} $USER`, then log in again",
-            )
-        if isinstance(error, TimeoutError):
-            return ControlError(
-                f"{self._path}: no answer within {timeout_seconds:g} s",
-                hint="the daemon may still do what was asked; `systemctl status facelatch`",
-            )
-        return ControlError(f"{self._path}: {error.strerror or error}", hint="`systemctl status facelatch`")
-
-
 def _peer(client: socket.socket) -> Peer:
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return Peer(*struct.unpack("3i", credentials))
@@ -251,13 +193,6 @@ def _restrict(path: Path, group: str) -> str | None:
         return None
     path.chmod(0o660)
     return group
-
-
-def _group_of(path: Path) -> str:
-    try:
-        return grp.getgrgid(path.stat().st_gid).gr_name
-    except (OSError, KeyError):
-        return "facelatch"
 
 
 def _remove_stale(path: Path) -> None:

@@ -10,6 +10,12 @@ from typing import Any
 from facelatch import errors
 from facelatch.errors import ControlError, FacelatchError, InputError
 
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Of a request or a reply: an export of about 300 people."""
+
+ANSWER_SECONDS = 60.0
+"""The loop has this long to answer."""
+
 _CHUNK_BYTES = 256 * 1024
 
 

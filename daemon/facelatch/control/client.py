@@ -1,0 +1,74 @@
+"""The other end of the control socket: asks the running daemon."""
+
+from __future__ import annotations
+
+import grp
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from facelatch.control import wire
+from facelatch.errors import ControlError
+
+
+class NobodyThereError(ControlError):
+    """No daemon listens: whoever asks may use the gallery directly."""
+
+
+class ControlClient:
+    """Asks the running daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, request: dict[str, Any], timeout_seconds: float = wire.ANSWER_SECONDS + 10.0) -> dict[str, Any]:
+        """The daemon's reply to one request.
+
+        Raises what the daemon raised, as the same class with the same hint. Raises NobodyThereError when none
+        runs, ControlError when this user may not, or no answer came; InputError for a request too large.
+        """
+        data = wire.encode(request)
+        if len(data) > wire.MAX_MESSAGE_BYTES:
+            raise wire.too_large("the request", wire.MAX_MESSAGE_BYTES)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(timeout_seconds)
+                connection.connect(str(self._path))
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    # A daemon that refuses answers before it has read everything; its reason is read below.
+                    connection.sendall(data)
+                line = wire.read_line(connection, timeout_seconds, wire.MAX_MESSAGE_BYTES)
+        except OSError as error:
+            raise self._explained(error, timeout_seconds) from error
+        if not line:
+            raise ControlError(f"{self._path}: closed without an answer", hint="`systemctl status facelatch`")
+        reply = wire.decode(line)
+        wire.raise_failure(reply)
+        return reply
+
+    def _explained(self, error: OSError, timeout_seconds: float) -> ControlError:
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return NobodyThereError(
+                f"{self._path}: the daemon is not running",
+                hint="`systemctl status facelatch` says why, `systemctl start facelatch` starts it",
+            )
+        if isinstance(error, PermissionError):
+            group = _group_of(self._path)
+            return ControlError(
+                f"{self._path}: permission denied",
+                hint=f"members of group {group} may ask: `sudo usermod -aG {group} $USER`, then log in again",
+            )
+        if isinstance(error, TimeoutError):
+            return ControlError(
+                f"{self._path}: no answer within {timeout_seconds:g} s",
+                hint="the daemon may still do what was asked; `systemctl status facelatch`",
+            )
+        return ControlError(f"{self._path}: {error.strerror or error}", hint="`systemctl status facelatch`")
+
+
+def _group_of(path: Path) -> str:
+    try:
+        return grp.getgrgid(path.stat().st_gid).gr_name
+    except (OSError, KeyError):
+        return "facelatch"
