@@ -27,7 +27,8 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
 
     Then `audited` says whether it is worth an audit event: not when a command looks for its own use.
     """
-    from facelatch import app, people
+    from facelatch import app
+    from facelatch.api import people
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.store import GalleryStore
 

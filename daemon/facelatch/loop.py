@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import controller, pipeline, remote
+from facelatch import controller, pipeline
+from facelatch.api import answer as remote
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed

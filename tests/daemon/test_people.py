@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facelatch import people
+from facelatch.api import people
 from facelatch.audit.events import EventKind
 from facelatch.crop_png import decode_png, encode_png
 from facelatch.errors import FacelatchError, InputError

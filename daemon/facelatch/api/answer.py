@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facelatch import people
+from facelatch.api import people
 from facelatch.control.wire import failure
 from facelatch.controller import AbortEnrolment, Command, StartEnrolment
 from facelatch.errors import FacelatchError, InputError
