@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from facelatch.align import ALIGN_VERSION
+from facelatch.vision.align import ALIGN_VERSION
 
 # A deadline measures the machine, not the code: the first example pays for imports, a busy runner for the rest.
 # CI tries the same examples every time: a new counterexample is found at a desk, not in somebody else's change.

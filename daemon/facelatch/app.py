@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facelatch import loop
-from facelatch.align import CROP_SIZE_PX
 from facelatch.audit.events import Event, EventKind
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config.file import Config
@@ -22,11 +21,12 @@ from facelatch.config.shipped import shipped_file
 from facelatch.errors import FacelatchError, ModelError
 from facelatch.gallery.place import scratch_directory
 from facelatch.gallery.store import GalleryStore
-from facelatch.manifest import Manifest
 from facelatch.pipeline import Line
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
 from facelatch.search import Pace
 from facelatch.values.observations import Thresholds
+from facelatch.vision.align import CROP_SIZE_PX
+from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from facelatch import pipeline
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, align
 from facelatch.config.file import Config
 from facelatch.pipeline import Line
 from facelatch.search import Search
 from facelatch.values.pictures import Box, Frame, Image
+from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 
 GALLERY_SIZES = (10, 1_000, 10_000)
 IDLE_FRAMES = 150

@@ -13,7 +13,7 @@ from facelatch import app
 from facelatch.config.file import Config
 from facelatch.errors import CameraError, FacelatchError, GalleryError
 from facelatch.gallery.store import GalleryStore
-from facelatch.manifest import Manifest
+from facelatch.vision.manifest import Manifest
 
 PLAUSIBLE_TIME = 1_750_000_000
 """Unix seconds; a clock behind this year has not been set since power-up."""

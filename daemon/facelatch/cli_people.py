@@ -211,7 +211,7 @@ def enroll(
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch import app, still_images
     from facelatch.gallery.export import pack
-    from facelatch.images import image_files
+    from facelatch.vision.images import image_files
 
     config = settings.config()
     paths = [source] if source.is_file() else image_files(source)

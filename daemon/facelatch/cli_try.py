@@ -31,7 +31,7 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     """
     from facelatch import app, still_images
     from facelatch.cli_people import everybody
-    from facelatch.images import read_image
+    from facelatch.vision.images import read_image
 
     config = settings.config()
     picture = read_image(image)

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import match, quality, select_face
+from facelatch import match
 from facelatch import search as tracking
-from facelatch.align import align
 from facelatch.config.line import QualityConfig
 from facelatch.ports import FaceFinder, Verifier
 from facelatch.search import Pace, Search, Where
 from facelatch.values.observations import Judged, Observation, Reason, SeveralFaces, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery
+from facelatch.vision import quality, select_face
+from facelatch.vision.align import align
 
 CLOSE_UP_SIDES = 1.6
 """Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""

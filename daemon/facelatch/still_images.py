@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import images, pipeline
-from facelatch.crop_png import encode_png
+from facelatch import pipeline
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredPerson, StoredReference
 from facelatch.pipeline import Line
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame, Image
 from facelatch.values.records import Gallery, Person
+from facelatch.vision import images
+from facelatch.vision.png import encode_png
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.finder_decode import (
+from facelatch.vision.finder_decode import (
     BASE_CELLS,
     STRIDES,
     agreed,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.align import TEMPLATE, halved
-from facelatch.finder_refine import INPUT_PX, UNIT_PX, mirrored_points, points_of, refine
+from facelatch.vision.align import TEMPLATE, halved
+from facelatch.vision.finder_refine import INPUT_PX, UNIT_PX, mirrored_points, points_of, refine
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255))
 FACE = (TEMPLATE - TEMPLATE.mean(axis=0)) / 35

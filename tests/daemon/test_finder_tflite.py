@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from facelatch.adapters.models.finder_tflite import TfliteFinder, load_finder_manifest
 from facelatch.errors import ModelError
-from facelatch.letterbox import letterbox
 from facelatch.values.pictures import Box
+from facelatch.vision.letterbox import letterbox
 
 REPO = Path(__file__).resolve().parents[2]
 MODEL = REPO / "models" / "finder.tflite"

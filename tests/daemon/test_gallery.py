@@ -21,9 +21,9 @@ from facelatch.errors import AlreadyRunningError, GalleryError, InputError
 from facelatch.gallery import embeddings, schema
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
 from facelatch.gallery.store import FILE_NAME, Clash, GalleryStore
-from facelatch.references import embed_reference
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
+from facelatch.vision.references import embed_reference
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 AS_ROOT = os.geteuid() == 0

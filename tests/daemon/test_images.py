@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.errors import InputError
-from facelatch.images import image_files, read_image
+from facelatch.vision.images import image_files, read_image
 
 RED_LEFT = np.zeros((24, 40, 3), np.uint8)
 """RGB: red on the left, blue on the right, so that swapped channels and turned pictures show."""

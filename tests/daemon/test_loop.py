@@ -15,7 +15,6 @@ import pytest
 
 from facelatch import loop
 from facelatch.adapters import fakes
-from facelatch.align import TEMPLATE
 from facelatch.audit.events import EventKind
 from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config.file import Config, parse
@@ -27,6 +26,7 @@ from facelatch.values.observations import Reason, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
 from facelatch.values.wires import LockLevel
+from facelatch.vision.align import TEMPLATE
 
 RATE = 10.0
 LANDMARKS = (TEMPLATE + np.array([100, 60])).astype(np.float32)

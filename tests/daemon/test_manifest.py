@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import ModelError
-from facelatch.manifest import load_manifest
+from facelatch.vision.align import ALIGN_VERSION
+from facelatch.vision.manifest import load_manifest
 
 
 @pytest.fixture

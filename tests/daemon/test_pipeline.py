@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from facelatch import pipeline
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
-from facelatch.align import TEMPLATE
 from facelatch.config.line import QualityConfig
 from facelatch.pipeline import Line
 from facelatch.search import Pace, Search
 from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery, Person
+from facelatch.vision.align import TEMPLATE
 
 FACE = Face(Box(100, 60, 112, 112), (TEMPLATE + np.array([100, 60])).astype(np.float32), 0.9)
 ALICE, BOB = (200, 90, 60), (60, 110, 190)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from facelatch import quality
-from facelatch.align import TEMPLATE, align
 from facelatch.config.line import QualityConfig
-from facelatch.quality import Measures
 from facelatch.values.observations import Reason
 from facelatch.values.pictures import Box, Face, Image, Pose
+from facelatch.vision import quality
+from facelatch.vision.align import TEMPLATE, align
+from facelatch.vision.quality import Measures
 
 LIMITS = QualityConfig()
 STRAIGHT = Pose(0.0, 0.0, 0.0)

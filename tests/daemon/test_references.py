@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from facelatch.references import embed_reference, mean_of_sides
+from facelatch.vision.references import embed_reference, mean_of_sides
 
 ROWS = arrays(np.float32, (3, 5), elements=st.floats(-10, 10, width=32))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.config.line import CameraConfig
-from facelatch.search_picture import search_picture, search_size
+from facelatch.vision.reduce import search_picture, search_size
 
 CONFIG = CameraConfig()
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.select_face import select
 from facelatch.values.observations import NoFace, SeveralFaces
 from facelatch.values.pictures import Box, Face
+from facelatch.vision.select_face import select
 
 
 def face(size: float, height: float | None = None) -> Face:

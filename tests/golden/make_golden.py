@@ -1,4 +1,4 @@
-"""Draws the golden picture of a face and writes what `facelatch.align` makes of it.
+"""Draws the golden picture of a face and writes what `facelatch.vision.align` makes of it.
 
     python tests/golden/make_golden.py
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facelatch.align import ALIGN_VERSION, TEMPLATE, align
+from facelatch.vision.align import ALIGN_VERSION, TEMPLATE, align
 
 FOLDER = Path(__file__).parent
 SIZE = (480, 360)

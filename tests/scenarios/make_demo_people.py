@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import TEMPLATE
+from facelatch.vision.align import TEMPLATE
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]

@@ -40,8 +40,8 @@ from facelatch.control.client import ControlClient
 from facelatch.control.server import ControlServer
 from facelatch.errors import FacelatchError
 from facelatch.gallery.store import GalleryStore
-from facelatch.search_picture import search_picture
 from facelatch.values.pictures import Frame, Image
+from facelatch.vision.reduce import search_picture
 
 RATE_FPS = demo_clip.RATE_FPS
 PERSON, STRANGER = "nobody-5", "nobody-2"

@@ -16,10 +16,10 @@ from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.config.file import Config
 from facelatch.match import match
 from facelatch.pipeline import Line
-from facelatch.references import embed_reference
 from facelatch.values.observations import Judged, Verdict
 from facelatch.values.pictures import Face, Image
 from facelatch.values.records import Gallery, Person
+from facelatch.vision.references import embed_reference
 
 NAMES = tuple(demo_bust.LOOKS)
 SEED = 11

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from facelatch import session as machine
-from facelatch.align import ALIGN_VERSION
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
-from facelatch.manifest import SIGNATURES, load_manifest
 from facelatch.match import match
 from facelatch.values.observations import Judged, Thresholds
 from facelatch.values.pictures import Box, Face, Image, Pose
 from facelatch.values.records import Gallery, Person
+from facelatch.vision.align import ALIGN_VERSION
+from facelatch.vision.manifest import SIGNATURES, load_manifest
 from facelatch_training.attempts import (
     VERSIONS,
     VISIT_FRAMES,

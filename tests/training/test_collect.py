@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from facelatch.adapters.fakes import FakeCamera
-from facelatch.align import TEMPLATE
 from facelatch.config.line import QualityConfig
 from facelatch.errors import CameraError, InputError
-from facelatch.quality import Measures
 from facelatch.values.pictures import Box, Face, Frame, Image, Pose
+from facelatch.vision.align import TEMPLATE
+from facelatch.vision.quality import Measures
 from facelatch_training.cli import commands
 from facelatch_training.collect import (
     ROUNDS,

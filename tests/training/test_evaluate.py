@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.align import align
 from facelatch.errors import InputError, ModelError
-from facelatch.references import embed_reference
 from facelatch.values.pictures import Box, Face, Image
+from facelatch.vision.align import align
+from facelatch.vision.references import embed_reference
 from facelatch_training import made_faces, protocols
 from facelatch_training.cropping import Cropper, open_finder, subject
 from facelatch_training.dataset import read_index

@@ -17,9 +17,9 @@ pytest.importorskip("tflite_runtime")
 import keras
 
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import FacelatchError, InputError, ModelError
-from facelatch.manifest import load_manifest
+from facelatch.vision.align import ALIGN_VERSION
+from facelatch.vision.manifest import load_manifest
 from facelatch_training import export as exporter
 from facelatch_training.dataset import iterate_shard, read_index
 from facelatch_training.made_faces import draw_person

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.align import TEMPLATE
 from facelatch.errors import ConfigError, InputError
-from facelatch.finder_decode import cells, decode, merge
+from facelatch.vision.align import TEMPLATE
+from facelatch.vision.finder_decode import cells, decode, merge
 from facelatch_training.finder.degrade import degrade, occlude
 from facelatch_training.finder.faces import Photo, read_tar, split
 from facelatch_training.finder.labels import iou, mirror, move, plausible, visible_share

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facelatch.errors import InputError
-from facelatch.finder_decode import cells
+from facelatch.vision.finder_decode import cells
 from facelatch_training.finder.prepare import Prepared, compose_all, load
 from facelatch_training.finder.recipe import Recipe, load_recipe, refuse_other_data
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.align import TEMPLATE, similarity_transform
 from facelatch.errors import InputError
+from facelatch.vision.align import TEMPLATE, similarity_transform
 from facelatch_training.finder.faces import Photo
 from facelatch_training.finder.labels import move
 from facelatch_training.finder.landmark_figures import agreement

@@ -21,8 +21,8 @@ tf = pytest.importorskip("tensorflow")
 
 import keras  # noqa: E402
 
-from facelatch.align import ALIGN_VERSION  # noqa: E402
 from facelatch.errors import InputError, ModelError  # noqa: E402
+from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
 from facelatch_training import fit, workflow  # noqa: E402
 from facelatch_training.dataset import RowsOf  # noqa: E402
 from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch.align import align
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
+from facelatch.vision.align import align
 from facelatch_training.dataset import read_index
 from facelatch_training.plots import ContactSheet
 from facelatch_training.prepare import IN_VALIDATION, Options, prepare, split_families

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from facelatch.adapters.fakes import FakeFinder
-from facelatch.align import TEMPLATE
 from facelatch.errors import InputError
-from facelatch.manifest import SIGNATURES, Manifest, Rate
 from facelatch.values.pictures import Box, Face, Image
+from facelatch.vision.align import TEMPLATE
+from facelatch.vision.manifest import SIGNATURES, Manifest, Rate
 from facelatch_training import protocols
 from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import evaluate

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch.align import TEMPLATE
+from facelatch.vision.align import TEMPLATE
 from facelatch_training.dataset import CROP_SIZE, CropArray
 from facelatch_training.recipe import AugmentRecipe
 

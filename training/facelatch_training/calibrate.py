@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from facelatch.config.file import Config
 from facelatch.errors import InputError
-from facelatch.manifest import CalibratedDoor, Manifest, Rate, load_manifest
 from facelatch.ports import Verifier
+from facelatch.vision.manifest import CalibratedDoor, Manifest, Rate, load_manifest
 from facelatch_training import metrics
 from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_frames, sample_visits
 from facelatch_training.dataset import family_of, fingerprint, read_index

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from facelatch.errors import InputError
-from facelatch.manifest import load_manifest
+from facelatch.vision.manifest import load_manifest
 from facelatch_training.calibrate import calibrate_on, refuse_too_few, write
 from facelatch_training.cropping import Finder
 from facelatch_training.evaluate import evaluate, table

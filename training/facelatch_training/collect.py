@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch.align import align
 from facelatch.config.line import CameraConfig, FinderConfig, QualityConfig
 from facelatch.errors import CameraError
-from facelatch.images import read_image
 from facelatch.ports import Camera
-from facelatch.quality import Measures, judge, measure
-from facelatch.select_face import select
 from facelatch.values.observations import SeveralFaces
 from facelatch.values.pictures import Face, Frame, Image
+from facelatch.vision.align import align
+from facelatch.vision.images import read_image
+from facelatch.vision.quality import Measures, judge, measure
+from facelatch.vision.select_face import select
 from facelatch_training.cropping import Finder
 from facelatch_training.plots import keep_out_of_git
 from facelatch_training.shards import write_png

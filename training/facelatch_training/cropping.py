@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from facelatch.align import CROP_SIZE_PX, align
 from facelatch.config.shipped import shipped_file
 from facelatch.errors import InputError
-from facelatch.images import read_image
 from facelatch.values.pictures import Face, Image
+from facelatch.vision.align import CROP_SIZE_PX, align
+from facelatch.vision.images import read_image
 
 
 class Finder(Protocol):

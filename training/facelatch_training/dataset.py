@@ -1,7 +1,7 @@
 """Prepared face crops: one table, one big array, and a fingerprint of both.
 
 A *crop set* is a folder with `faces.csv` (columns path, identity, split and shard; more are allowed) and
-the tar shards it names, each holding 112x112 crops made by `facelatch.align`. A column `family` says who is
+the tar shards it names, each holding 112x112 crops made by `facelatch.vision.align`. A column `family` says who is
 related; where it is missing or empty, the identity's name may say so; a column `align_version` must be this
 program's. The split is by identity and by family,
 and this module refuses a set in which it is not.
@@ -27,8 +27,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch.align import ALIGN_VERSION, CROP_SIZE_PX
 from facelatch.errors import InputError
+from facelatch.vision.align import ALIGN_VERSION, CROP_SIZE_PX
 
 CROP_SIZE = CROP_SIZE_PX
 CropArray = npt.NDArray[np.uint8]

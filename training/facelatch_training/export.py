@@ -22,9 +22,9 @@ import keras
 import numpy as np
 from pydantic import ValidationError
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError, ModelError
-from facelatch.manifest import SIGNATURES, Manifest
+from facelatch.vision.align import ALIGN_VERSION
+from facelatch.vision.manifest import SIGNATURES, Manifest
 from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
 from facelatch_training.fit import embed as embed_crops
 from facelatch_training.network import core_of, refuse_other_alignment

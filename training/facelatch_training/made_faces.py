@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facelatch.align import TEMPLATE
+from facelatch.vision.align import TEMPLATE
 from facelatch_training.dataset import CROP_SIZE, CropArray
 
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import ModelError
+from facelatch.vision.align import ALIGN_VERSION
 from facelatch_training.dataset import CROP_SIZE
 from facelatch_training.recipe import TowerRecipe
 

@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from facelatch.errors import InputError
-from facelatch.images import SUFFIXES
 from facelatch.values.pictures import Image
+from facelatch.vision.images import SUFFIXES
 from facelatch_training.cropping import Cropper, Finder
 from facelatch_training.dataset import decode_crop, family_of, fingerprint, iterate_files, read_index
 from facelatch_training.duplicates import Duplicates, across_splits
@@ -274,7 +274,7 @@ def _files(person: Path) -> list[Path]:
 
 
 def _thumbnail(file: Path) -> Image:
-    from facelatch.images import read_image
+    from facelatch.vision.images import read_image
 
     return np.asarray(cv2.resize(read_image(file), (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from facelatch.errors import InputError
-from facelatch.manifest import Manifest, load_manifest
 from facelatch.ports import Verifier
+from facelatch.vision.manifest import Manifest, load_manifest
 from facelatch_training.cropping import open_finder
 from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import Evaluation, evaluate

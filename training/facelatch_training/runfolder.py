@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import FacelatchError
+from facelatch.vision.align import ALIGN_VERSION
 from facelatch_training.recipe import Recipe, recipe_hash
 
 

@@ -12,9 +12,9 @@ from types import TracebackType
 
 import cv2
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
 from facelatch.values.pictures import Image
+from facelatch.vision.align import ALIGN_VERSION
 
 COLUMNS = ("path", "identity", "split", "source", "shard", "family", "align_version")
 

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facelatch.align import CROP_SIZE_PX
-from facelatch.quality import pose
 from facelatch.values.pictures import Image
+from facelatch.vision.align import CROP_SIZE_PX
+from facelatch.vision.quality import pose
 from facelatch_training.cropping import Finder, subject
 
 Spoil = Callable[[Image, np.random.Generator], Image]

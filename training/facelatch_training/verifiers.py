@@ -11,10 +11,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from facelatch.errors import InputError, ModelError
-from facelatch.manifest import load_manifest
 from facelatch.ports import Verifier
-from facelatch.references import mean_of_sides
 from facelatch.values.pictures import Image
+from facelatch.vision.manifest import load_manifest
+from facelatch.vision.references import mean_of_sides
 from facelatch_training.protocols import Protocol
 
 Embeddings = npt.NDArray[np.float32]

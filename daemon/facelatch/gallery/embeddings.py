@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import ALIGN_VERSION
-from facelatch.crop_png import decode_png
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import VECTOR, insert_embedding
-from facelatch.references import Embed, embed_reference
+from facelatch.vision.align import ALIGN_VERSION
+from facelatch.vision.png import decode_png
+from facelatch.vision.references import Embed, embed_reference
 
 BATCH = 64
 """Embeddings saved in one transaction: whoever is interrupted does not begin again from the first."""

@@ -14,12 +14,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facelatch.align import ALIGN_VERSION
-from facelatch.crop_png import MAX_BYTES, decode_png
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name, name_key
 from facelatch.gallery.place import create_private, sync_directory
 from facelatch.values.pictures import Pose
+from facelatch.vision.align import ALIGN_VERSION
+from facelatch.vision.png import MAX_BYTES, decode_png
 
 MANIFEST = "people.json"
 MAX_MANIFEST_BYTES = 32 * 1024 * 1024

@@ -8,12 +8,12 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredReference
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
+from facelatch.vision.align import ALIGN_VERSION
 
 VECTOR = np.dtype("<f4")
 """How an embedding is stored."""

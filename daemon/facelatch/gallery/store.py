@@ -10,15 +10,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from facelatch.crop_png import encode_png
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery import embeddings, rows
 from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
 from facelatch.gallery.place import Ownership, explained, prepare_directory
 from facelatch.gallery.schema import open_database
-from facelatch.references import Embed, with_other_side
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Gallery, NewPerson, Person, Throttle
+from facelatch.vision.png import encode_png
+from facelatch.vision.references import Embed, with_other_side
 
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"

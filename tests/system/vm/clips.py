@@ -14,8 +14,8 @@ import cv2
 import demo_clip
 import numpy as np
 
-from facelatch.letterbox import letterbox
 from facelatch.values.pictures import Image
+from facelatch.vision.letterbox import letterbox
 
 ROBIN, STRANGER, NEWCOMER = "nobody-1", "nobody-2", "nobody-5"
 SIZE, LARGE = (320, 240), (640, 480)

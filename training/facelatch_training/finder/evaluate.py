@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from facelatch.letterbox import letterbox
+from facelatch.vision.letterbox import letterbox
 from facelatch_training.finder.faces import SURE, Image, Photo, Teacher, read_tar, refine
 from facelatch_training.finder.labels import Labels, iou, move, move_boxes
 from facelatch_training.finder.landmark_figures import SIZE_BINS, agreement, landmark_error, matched

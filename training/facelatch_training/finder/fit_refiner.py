@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, halved
-from facelatch.finder_refine import UNIT_PX, mirrored_points
+from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, halved
+from facelatch.vision.finder_refine import UNIT_PX, mirrored_points
 from facelatch_training.finder import runs
 from facelatch_training.finder.patches import SPARE, Patches
 from facelatch_training.finder.recipe import Recipe

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facelatch.quality import pose
+from facelatch.vision.quality import pose
 from facelatch_training.finder.faces import Photo, Teacher
 from facelatch_training.finder.labels import Labels, iou
 

@@ -8,7 +8,7 @@
       stage 5 H/32 x 64 -- 1x1 --'`---------------- head -> (H/32 * W/32, 15)
 
 Per cell: a score (logit), four numbers of a box, ten of the landmarks, all in units of the cell's stride
-(`facelatch.finder_decode` is the reading of them). Plain 3x3 convolutions: they train several times faster
+(`facelatch.vision.finder_decode` is the reading of them). Plain 3x3 convolutions: they train several times faster
 on a CPU than depthwise ones and quantize better.
 """
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import trange
 
-from facelatch.align import CROP_SIZE_PX, similarity_transform
 from facelatch.errors import InputError
+from facelatch.vision.align import CROP_SIZE_PX, similarity_transform
 from facelatch_training.finder.degrade import degrade, occlude
 from facelatch_training.finder.faces import Image, Photo
 from facelatch_training.finder.labels import Labels, move

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, align
+from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 from facelatch_training.finder.faces import Image, read_tar
 from facelatch_training.finder.labels import Labels
 from facelatch_training.finder.peers import FindRows

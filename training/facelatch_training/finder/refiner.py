@@ -3,7 +3,7 @@
     crop (56, 56, 3), 0..255
       stem 28 x 12 - 14 x 24 (twice) - 7 x 32 (twice) - 1x1 7 x 16 - dense 10
 
-It sees every face upright and centred, so a dense layer may know the places: `facelatch.finder_refine` is
+It sees every face upright and centred, so a dense layer may know the places: `facelatch.vision.finder_refine` is
 the reading of its numbers.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from facelatch.finder_refine import INPUT_PX
+from facelatch.vision.finder_refine import INPUT_PX
 
 WIDTHS = (12, 24, 32)
 THIN = 16

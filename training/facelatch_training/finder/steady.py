@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import similarity_transform
-from facelatch.finder_refine import mirrored_points
+from facelatch.vision.align import similarity_transform
+from facelatch.vision.finder_refine import mirrored_points
 from facelatch_training.finder.faces import SOFT_BORDER, Image, Photo, Teacher, on_soft_border
 from facelatch_training.finder.labels import Labels, iou, move
 from facelatch_training.finder.scenes import reduced

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.finder_decode import BASE_CELLS, cells
+from facelatch.vision.finder_decode import BASE_CELLS, cells
 from facelatch_training.finder.labels import Labels
 
 WIDTH = 17

@@ -12,10 +12,10 @@ import numpy as np
 
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError, InputError
-from facelatch.images import image_files, read_image
 from facelatch.ports import Clock
-from facelatch.search_picture import search_picture
 from facelatch.values.pictures import Frame, Image
+from facelatch.vision.images import image_files, read_image
+from facelatch.vision.reduce import search_picture
 
 _FASTEST_FPS = 240.0
 

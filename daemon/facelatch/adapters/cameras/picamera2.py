@@ -11,8 +11,8 @@ import numpy as np
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
-from facelatch.search_picture import search_size
 from facelatch.values.pictures import Frame, Image
+from facelatch.vision.reduce import search_size
 
 try:
     from libcamera import ColorSpace, Transform

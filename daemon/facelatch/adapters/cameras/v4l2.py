@@ -10,8 +10,8 @@ import numpy as np
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
-from facelatch.search_picture import search_picture
 from facelatch.values.pictures import Frame
+from facelatch.vision.reduce import search_picture
 
 _CLOSE_WAIT_SECONDS = 0.5
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from facelatch.errors import ModelError
-from facelatch.letterbox import input_size, letterbox
 from facelatch.values.pictures import Box, Face, Image
+from facelatch.vision.letterbox import input_size, letterbox
 
 _FILE = "haarcascade_frontalface_alt2.xml"
 

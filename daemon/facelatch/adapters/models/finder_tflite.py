@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facelatch.adapters.models.tflite import load_runtime
 from facelatch.errors import ModelError
-from facelatch.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
-from facelatch.finder_refine import refine
-from facelatch.letterbox import letterbox
-from facelatch.manifest import check_hash
 from facelatch.values.pictures import Box, Face, Image
+from facelatch.vision.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
+from facelatch.vision.finder_refine import refine
+from facelatch.vision.letterbox import letterbox
+from facelatch.vision.manifest import check_hash
 
 FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""

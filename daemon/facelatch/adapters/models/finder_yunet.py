@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import ModelError
-from facelatch.letterbox import Letterbox, input_size, letterbox
 from facelatch.values.pictures import Box, Face, Image
+from facelatch.vision.letterbox import Letterbox, input_size, letterbox
 
 _LARGEST_SIDE_PX = 640
 """A larger picture is reduced first: YuNet knows faces up to 300 px, and its time grows with the area."""

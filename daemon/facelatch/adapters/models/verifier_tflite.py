@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.adapters.models.tflite import load_runtime
-from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import ModelError
-from facelatch.manifest import SIGNATURES, load_manifest
 from facelatch.values.pictures import Image
+from facelatch.vision.align import CROP_SIZE_PX
+from facelatch.vision.manifest import SIGNATURES, load_manifest
 
 _AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facelatch.align import ALIGN_VERSION
 from facelatch.errors import ModelError
+from facelatch.vision.align import ALIGN_VERSION
 
 SIGNATURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "embed": (("image",), ("embedding",)),

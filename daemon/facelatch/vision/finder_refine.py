@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, cut, halved, similarity_transform
 from facelatch.values.pictures import Image
+from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, cut, halved, similarity_transform
 
 Floats = NDArray[np.float32]
 

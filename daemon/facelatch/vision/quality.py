@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.align import CROP_SIZE_PX, TEMPLATE, similarity_transform
 from facelatch.config.line import QualityConfig
 from facelatch.values.observations import Reason
 from facelatch.values.pictures import Face, Image, Pose
+from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, similarity_transform
 
 _SHARPNESS_SIZE_PX = 40
 """Side to which a crop is reduced before its sharpness is measured: the detail a face 13 px between the

@@ -8,9 +8,9 @@ import zlib
 import cv2
 import numpy as np
 
-from facelatch.align import CROP_SIZE_PX
 from facelatch.errors import InputError
 from facelatch.values.pictures import Image
+from facelatch.vision.align import CROP_SIZE_PX
 
 MAX_BYTES = 64 * 1024
 """More than any crop can need: 112 x 112 x 3 bytes are 37,632 before compression."""

@@ -1,0 +1,1 @@
+"""Pure work on pixels, the same in the daemon and in training."""
