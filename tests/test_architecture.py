@@ -109,7 +109,7 @@ def imports(source: str) -> Iterator[str]:
 
 
 def house_module(name: str) -> str | None:
-    """`facelatch.session.advance` -> `session`; `facelatch.adapters.pins.lock.GpioLock` -> `adapters.gpio`."""
+    """`facelatch.machines.session.advance` -> `session`; `facelatch.adapters.pins.lock.GpioLock` -> `adapters.gpio`."""
     parts = name.split(".")
     if parts[0] != "facelatch" or len(parts) < 2:
         return None

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from facelatch import indicator
 from facelatch.audit.events import SPECS
 from facelatch.cli import facelatch
+from facelatch.machines import indicator
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facelatch import door, enrolment_states, session
 from facelatch.audit.events import Event, EventKind, Value
+from facelatch.machines import door, enrolment_states, session
 from facelatch.values.observations import Verdict
 from facelatch.values.records import Person
 

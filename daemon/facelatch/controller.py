@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import button, changes, door, enrolment, freshness, indicator, session, situation
+from facelatch import changes, situation
 from facelatch.audit.events import Event, EventKind
-from facelatch.button import Gesture
 from facelatch.config.file import Config
-from facelatch.door import Order
-from facelatch.enrolment_states import (
+from facelatch.machines import button, door, enrolment, freshness, indicator, session
+from facelatch.machines.button import Gesture
+from facelatch.machines.door import Order
+from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Authorising,
     Capturing,
@@ -28,8 +29,8 @@ from facelatch.enrolment_states import (
     Saving,
     StartEnrolment,
 )
-from facelatch.indicator import Pattern
-from facelatch.session import Ending
+from facelatch.machines.indicator import Pattern
+from facelatch.machines.session import Ending
 from facelatch.situation import EnrolmentView
 from facelatch.values.observations import Observation
 from facelatch.values.records import NewPerson, Person, Throttle

@@ -16,7 +16,7 @@ from facelatch.config.file import Config
 from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
-from facelatch.indicator import lamp
+from facelatch.machines.indicator import lamp
 from facelatch.ports import (
     AuditSink,
     Buttons,

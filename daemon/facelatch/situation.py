@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facelatch import enrolment_states as enrolment
-from facelatch import session
-from facelatch.button import Position
-from facelatch.door import Door, Unlocked
-from facelatch.enrolment_states import Enrolment, Failure
-from facelatch.indicator import Pattern
+from facelatch.machines import enrolment_states as enrolment
+from facelatch.machines import session
+from facelatch.machines.button import Position
+from facelatch.machines.door import Door, Unlocked
+from facelatch.machines.enrolment_states import Enrolment, Failure
+from facelatch.machines.indicator import Pattern
 from facelatch.values.observations import Reason
 
 KEPT_SECONDS = 0.25

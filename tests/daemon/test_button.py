@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from facelatch import button
-from facelatch.button import Button, Gesture, Position, advance
 from facelatch.config.machines import EnrolmentConfig
+from facelatch.machines import button
+from facelatch.machines.button import Button, Gesture, Position, advance
 from facelatch.values.wires import Edge, EdgeKind
 
 SETTINGS = EnrolmentConfig(hold_seconds=3.0, stuck_after_seconds=20.0)

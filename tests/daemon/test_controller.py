@@ -23,7 +23,7 @@ from facelatch.controller import (
     State,
     step,
 )
-from facelatch.indicator import Pattern
+from facelatch.machines.indicator import Pattern
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle

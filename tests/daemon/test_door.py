@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from facelatch import door
 from facelatch.config.machines import DoorConfig
-from facelatch.door import Door, Locked, Order, Unlocked, advance
+from facelatch.machines import door
+from facelatch.machines.door import Door, Locked, Order, Unlocked, advance
 from facelatch.values.wires import LockLevel
 
 SETTINGS = DoorConfig(unlock_seconds=5.0, max_unlock_seconds=8.0)

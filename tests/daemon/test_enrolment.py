@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facelatch import enrolment
 from facelatch.config.machines import EnrolmentConfig
-from facelatch.enrolment import Setting, advance
-from facelatch.enrolment_states import (
+from facelatch.machines import enrolment
+from facelatch.machines.enrolment import Setting, advance
+from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Armed,
     Authorising,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from facelatch import freshness
 from facelatch.config.line import CameraConfig
-from facelatch.freshness import Freshness, advance
+from facelatch.machines import freshness
+from facelatch.machines.freshness import Freshness, advance
 
 SETTINGS = CameraConfig(frozen_after_seconds=10.0)
 SEEN = Freshness(7, 100.0, fresh=True)

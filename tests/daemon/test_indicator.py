@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.indicator import ROWS, Led, Pattern, card, choose, lamp
+from facelatch.machines.indicator import ROWS, Led, Pattern, card, choose, lamp
 from facelatch.values.wires import Lamp
 
 

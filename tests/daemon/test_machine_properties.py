@@ -28,7 +28,7 @@ from facelatch.controller import (
     State,
     step,
 )
-from facelatch.enrolment_states import Idle
+from facelatch.machines.enrolment_states import Idle
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facelatch import session
 from facelatch.config.machines import SessionConfig
-from facelatch.session import (
+from facelatch.machines import session
+from facelatch.machines.session import (
     Cooling,
     Ending,
     Gathering,

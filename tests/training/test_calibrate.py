@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch import session as machine
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
+from facelatch.machines import session as machine
 from facelatch.match import match
 from facelatch.values.observations import Judged, Thresholds
 from facelatch.values.pictures import Box, Face, Image, Pose

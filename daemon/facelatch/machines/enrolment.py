@@ -34,7 +34,7 @@ from dataclasses import dataclass, replace
 from math import hypot
 from typing import TYPE_CHECKING
 
-from facelatch.enrolment_states import (
+from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Armed,
     Authorising,
