@@ -21,9 +21,9 @@ from facelatch.config.shipped import shipped_file
 from facelatch.errors import FacelatchError, ModelError
 from facelatch.gallery.place import scratch_directory
 from facelatch.gallery.store import GalleryStore
-from facelatch.pipeline import Line
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
-from facelatch.search import Pace
 from facelatch.values.observations import Thresholds
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.manifest import Manifest

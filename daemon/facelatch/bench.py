@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from facelatch import pipeline
 from facelatch.config.file import Config
-from facelatch.pipeline import Line
-from facelatch.search import Search
+from facelatch.line import pipeline
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Search
 from facelatch.values.pictures import Box, Frame, Image
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 

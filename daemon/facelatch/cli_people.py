@@ -209,8 +209,9 @@ def enroll(
 
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
-    from facelatch import app, still_images
+    from facelatch import app
     from facelatch.gallery.export import pack
+    from facelatch.line import stills as still_images
     from facelatch.vision.images import image_files
 
     config = settings.config()

@@ -13,7 +13,7 @@ from facelatch.cli import Settings, as_json
 from facelatch.errors import InputError
 
 if TYPE_CHECKING:
-    from facelatch.pipeline import Line
+    from facelatch.line.pipeline import Line
     from facelatch.values.observations import Observation
     from facelatch.values.records import Gallery
 
@@ -29,8 +29,9 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     Shows the face found, its quality, the similarity to every reference, both thresholds and the
     verdict. Exit code 0 when it matches, 1 when it does not.
     """
-    from facelatch import app, still_images
+    from facelatch import app
     from facelatch.cli_people import everybody
+    from facelatch.line import stills
     from facelatch.vision.images import read_image
 
     config = settings.config()
@@ -39,7 +40,7 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     gallery = everybody(config, line.verifier)
     if person is not None:
         gallery = _only(gallery, person)
-    observation = still_images.observe_image(line, picture, gallery)
+    observation = stills.observe_image(line, picture, gallery)
     record = _explained(line, gallery, observation)
     settings.show(record, _as_text(record))
     sys.exit(0 if record["matched"] else 1)

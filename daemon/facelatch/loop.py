@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import controller, pipeline
+from facelatch import controller
 from facelatch.api import answer as remote
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
+from facelatch.line import pipeline
+from facelatch.line.search import Search
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
     AuditSink,
@@ -28,7 +30,6 @@ from facelatch.ports import (
     Lock,
     ServiceManager,
 )
-from facelatch.search import Search
 from facelatch.values.observations import Observation
 from facelatch.values.pictures import Frame, Image
 from facelatch.values.records import Gallery, NewPerson, Throttle

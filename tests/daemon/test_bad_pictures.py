@@ -12,9 +12,9 @@ import pytest
 from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.config.line import QualityConfig
-from facelatch.pipeline import Line
-from facelatch.search import Pace
-from facelatch.still_images import observe_still
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace
+from facelatch.line.stills import observe_still
 from facelatch.values.observations import Judged, Reason, Thresholds
 from facelatch.values.pictures import Image
 from facelatch.values.records import Gallery, Person

@@ -20,8 +20,8 @@ from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config.file import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery.store import GalleryStore
-from facelatch.pipeline import Line
-from facelatch.search import Pace
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace
 from facelatch.values.observations import Reason, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Pose
 from facelatch.values.records import NewPerson, Reference, Throttle

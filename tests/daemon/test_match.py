@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.match import match
+from facelatch.line.match import match
 from facelatch.values.observations import Reason, Thresholds, Verdict
 from facelatch.values.records import Gallery, Person
 

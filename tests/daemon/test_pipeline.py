@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch import pipeline
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
 from facelatch.config.line import QualityConfig
-from facelatch.pipeline import Line
-from facelatch.search import Pace, Search
+from facelatch.line import pipeline
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace, Search
 from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery, Person

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.search import Pace, Plan, Search, Where, found, plan, region_about, thumbnail
+from facelatch.line.search import Pace, Plan, Search, Where, found, plan, region_about, thumbnail
 from facelatch.values.pictures import Box, Face
 
 PACE = Pace(busy_seconds=0.2, idle_seconds=1.0)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch import still_images
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
 from facelatch.config.line import QualityConfig
 from facelatch.errors import InputError
-from facelatch.pipeline import Line
-from facelatch.search import Pace
-from facelatch.still_images import Still
+from facelatch.line import stills as still_images
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace
+from facelatch.line.stills import Still
 from facelatch.values.observations import Judged, Reason, Thresholds, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person

@@ -11,11 +11,12 @@ import demo_clip
 import numpy as np
 import pytest
 
-from facelatch import app, still_images
+from facelatch import app
 from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.config.file import Config
-from facelatch.match import match
-from facelatch.pipeline import Line
+from facelatch.line import stills
+from facelatch.line.match import match
+from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Verdict
 from facelatch.values.pictures import Face, Image
 from facelatch.values.records import Gallery, Person
@@ -78,7 +79,7 @@ def _judged(line: Line, pictures: list[Image]) -> list[Judged]:
     nobody = Gallery(
         {}, (), np.zeros((0, line.verifier.embed(np.zeros((112, 112, 3), np.uint8)).size), np.float32)
     )
-    seen = [still_images.observe_image(line, picture, nobody) for picture in pictures]
+    seen = [stills.observe_image(line, picture, nobody) for picture in pictures]
     return [one for one in seen if isinstance(one, Judged)]
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
+from facelatch.line.match import match
 from facelatch.machines import session as machine
-from facelatch.match import match
 from facelatch.values.observations import Judged, Thresholds
 from facelatch.values.pictures import Box, Face, Image, Pose
 from facelatch.values.records import Gallery, Person

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import pipeline
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredPerson, StoredReference
-from facelatch.pipeline import Line
+from facelatch.line import pipeline
+from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame, Image
 from facelatch.values.records import Gallery, Person

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import match
-from facelatch import search as tracking
 from facelatch.config.line import QualityConfig
+from facelatch.line import match
+from facelatch.line import search as tracking
+from facelatch.line.search import Pace, Search, Where
 from facelatch.ports import FaceFinder, Verifier
-from facelatch.search import Pace, Search, Where
 from facelatch.values.observations import Judged, Observation, Reason, SeveralFaces, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery
