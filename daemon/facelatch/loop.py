@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import controller
 from facelatch.api import answer as remote
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import Command, Inputs, Outputs, Saved, SaveFailed
+from facelatch.controller import step
+from facelatch.controller.step import Command, Inputs, Outputs, Saved, SaveFailed
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import pipeline
@@ -127,7 +127,7 @@ class _Loop:
             told: dict[str, str | int | float] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, told))
         self.seen_at = world.clock.now()
-        self.state = controller.initial(world.store.throttle(), self.model)
+        self.state = step.initial(world.store.throttle(), self.model)
         self.search = Search()
         self.saved: Saved | SaveFailed | None = None
         self.ceiling_reported = False
@@ -172,7 +172,7 @@ class _Loop:
             people_enrolled=len(self.gallery.people),
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
         )
-        self.state, outputs = controller.step(self.state, inputs, self.config)
+        self.state, outputs = step.step(self.state, inputs, self.config)
         self._apply(now, outputs)
         self.watch(Turn(now, frame, observation, outputs))
         if outputs.fault is not None and fault is None:
@@ -182,7 +182,7 @@ class _Loop:
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
-        draft = controller.draft_embeddings(self.state)
+        draft = step.draft_embeddings(self.state)
         faces, self.search = pipeline.look(self.world.line, frame, self.search)
         return pipeline.observe(self.world.line, frame, faces, self.gallery, draft)
 
@@ -228,7 +228,7 @@ class _Loop:
             return ()
         commands: list[Command] = []
         for request in self.world.control.requests():
-            view = controller.enrolment_view(self.state, self.config)
+            view = step.enrolment_view(self.state, self.config)
             status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
             answer = remote.answer(request.message, self.world.store, view, status)
             for event in answer.people.events:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facelatch import controller
 from facelatch.audit.events import Event
 from facelatch.config.file import Config, parse
-from facelatch.controller import (
+from facelatch.controller import step as controller
+from facelatch.controller.step import (
     AbortEnrolment,
     Inputs,
     Outputs,

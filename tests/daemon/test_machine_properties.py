@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from facelatch import controller
 from facelatch.config.file import Config, parse
-from facelatch.controller import (
+from facelatch.controller import step as controller
+from facelatch.controller.step import (
     AbortEnrolment,
     Inputs,
     Outputs,

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch import changes, situation
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
+from facelatch.controller import changes, situation
+from facelatch.controller.situation import EnrolmentView
 from facelatch.machines import button, door, enrolment, freshness, indicator, session
 from facelatch.machines.button import Gesture
 from facelatch.machines.door import Order
@@ -31,7 +32,6 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.indicator import Pattern
 from facelatch.machines.session import Ending
-from facelatch.situation import EnrolmentView
 from facelatch.values.observations import Observation
 from facelatch.values.records import NewPerson, Person, Throttle
 from facelatch.values.wires import Edge, LockLevel

@@ -1,0 +1,1 @@
+"""Joins the machines into one state and one step."""
