@@ -201,7 +201,7 @@ def test_the_table_names_no_module_that_is_gone():
     ("module", "source", "sentence"),
     [
         ("session", "import facelatch.adapters.gpio", "session.py (layer 1) imports adapters.gpio (layer 4)"),
-        ("session", "def f():\n    import facelatch.loop", "session.py (layer 1) imports loop (layer 5)"),
+        ("session", "def f():\n    import facelatch.app.loop", "session.py (layer 1) imports loop (layer 5)"),
         ("pipeline", "from facelatch import controller", "pipeline.py (layer 3) imports controller (layer 3)"),
         ("door", "import numpy", "door.py imports numpy, but a machine uses the standard library only"),
         ("match", "import cv2", "match.py imports cv2; only align, quality"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facelatch import app
+from facelatch.app import build
 from facelatch.config.file import Config
 from facelatch.errors import CameraError, FacelatchError, GalleryError
 from facelatch.gallery.store import GalleryStore
@@ -56,8 +56,8 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
 
 
 def _model(config: Config) -> str:
-    verifier = app.build_verifier(config.model)
-    limits = app.thresholds(config.model, verifier.manifest)
+    verifier = build.build_verifier(config.model)
+    limits = build.thresholds(config.model, verifier.manifest)
     speed = "accelerated" if verifier.accelerated else "not accelerated"
     changed = _overrides(config, verifier.manifest)
     return (
@@ -86,16 +86,16 @@ def _overrides(config: Config, manifest: Manifest) -> str:
 
 
 def _finder(config: Config) -> str:
-    app.build_finder(config.finder)
+    build.build_finder(config.finder)
     return config.finder.kind
 
 
 def _camera(config: Config) -> str:
     from facelatch.adapters.system.clock import MonotonicClock
-    from facelatch.capture import NewestFrame
+    from facelatch.app.capture import NewestFrame
 
     clock = MonotonicClock()
-    frames = NewestFrame(app.build_camera(config.camera, clock), clock)
+    frames = NewestFrame(build.build_camera(config.camera, clock), clock)
     try:
         frame = frames.next(5.0)
     finally:
@@ -109,7 +109,7 @@ def _camera(config: Config) -> str:
 
 
 def _pins(config: Config) -> str:
-    for part in app.build_pins(config):
+    for part in build.build_pins(config):
         part.close()
     return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
 

@@ -121,9 +121,9 @@ def run(settings: Settings, dry_run: bool) -> None:
     The lock is locked on every way out. With --dry-run and camera.source = "files" in the configuration it
     runs on a desk, at the pace of the recording.
     """
-    from facelatch import app
+    from facelatch.app import run
 
-    app.run(settings.config(), origin=settings.origin(), dry_run=dry_run)
+    run.run(settings.config(), origin=settings.origin(), dry_run=dry_run)
 
 
 @facelatch.command()
@@ -140,7 +140,8 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
     The real loop, finder, model and a copy of the gallery, with fake pins and a virtual clock.
     Nothing it does is kept. Prints what the journal would say; with --json one event a line.
     """
-    from facelatch import app, replay_lines
+    from facelatch import replay_lines
+    from facelatch.app import replay
     from facelatch.cli_people import exported_people
 
     config = settings.config()
@@ -149,7 +150,7 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
         for line in replay_lines.lines(turn, frames=frames, as_json=settings.as_json):
             click.echo(line)
 
-    app.replay(config, source, exported_people(config), pace=speed, watch=watch)
+    replay.replay(config, source, exported_people(config), pace=speed, watch=watch)
 
 
 @facelatch.command()

@@ -27,8 +27,8 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
 
     Then `audited` says whether it is worth an audit event: not when a command looks for its own use.
     """
-    from facelatch import app
     from facelatch.api import people
+    from facelatch.app import build
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.store import GalleryStore
 
@@ -38,7 +38,7 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
             answer = people.execute(store, request)
         if audited:
-            audit = app.build_audit()
+            audit = build.build_audit()
             for event in answer.events:
                 audit.write(event)
         return answer.reply
@@ -209,14 +209,14 @@ def enroll(
 
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
-    from facelatch import app
+    from facelatch.app import build
     from facelatch.gallery.export import pack
     from facelatch.line import stills as still_images
     from facelatch.vision.images import image_files
 
     config = settings.config()
     paths = [source] if source.is_file() else image_files(source)
-    line = app.build_line(config)
+    line = build.build_line(config)
     gallery = everybody(config, line.verifier)
     with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
         stills = [still_images.observe_still(line, path, gallery) for path in shown]

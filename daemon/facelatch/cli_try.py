@@ -29,14 +29,14 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     Shows the face found, its quality, the similarity to every reference, both thresholds and the
     verdict. Exit code 0 when it matches, 1 when it does not.
     """
-    from facelatch import app
+    from facelatch.app import build
     from facelatch.cli_people import everybody
     from facelatch.line import stills
     from facelatch.vision.images import read_image
 
     config = settings.config()
     picture = read_image(image)
-    line = app.build_line(config)
+    line = build.build_line(config)
     gallery = everybody(config, line.verifier)
     if person is not None:
         gallery = _only(gallery, person)
@@ -147,12 +147,12 @@ def bench(settings: Settings, peer: Path | None, repeats: int) -> None:
     Median and 95th percentile of finding, aligning, embedding and comparing; frames per second, CPU while
     nobody is there, memory, start-up time.
     """
-    from facelatch import app
     from facelatch import bench as benchmark
+    from facelatch.app import build
 
     config = settings.config()
     ready = benchmark.ready_seconds(config)
-    line = app.build_line(config)
+    line = build.build_line(config)
     rows = list(benchmark.stages(config, line, repeats))
     peers = list(benchmark.peer_stages(config, peer, repeats)) if peer is not None else []
     against = {row.stage: row.median_ms for row in peers}

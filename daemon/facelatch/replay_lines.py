@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from facelatch.values.observations import Judged, NoFace, SeveralFaces, Unusable
 
 if TYPE_CHECKING:
-    from facelatch.loop import Turn
+    from facelatch.app.loop import Turn
 
 
 def lines(turn: Turn, *, frames: bool, as_json: bool) -> Iterator[str]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from facelatch import app
 from facelatch.adapters import fakes
 from facelatch.adapters.pins import factory, lock
+from facelatch.app import run
 from facelatch.audit.events import EventKind
 from facelatch.cli import main
 from facelatch.config.file import Config, parse
@@ -40,7 +40,7 @@ def restored() -> Iterator[None]:
 @pytest.fixture
 def audit(monkeypatch: pytest.MonkeyPatch) -> fakes.FakeAudit:
     kept = fakes.FakeAudit()
-    monkeypatch.setattr(app, "build_audit", lambda: kept)
+    monkeypatch.setattr(run, "build_audit", lambda: kept)
     return kept
 
 
@@ -58,7 +58,7 @@ def without_model(tmp_path: Path, **pins: object) -> Config:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_noted_and_nothing_else(number: int) -> None:
     """Whoever closes the terminal must not leave the door unlocked either; a second signal changes nothing."""
-    stop = app._stop_on_signals()
+    stop = run._stop_on_signals()
     assert not stop()
     os.kill(os.getpid(), number)
     os.kill(os.getpid(), number)
@@ -68,7 +68,7 @@ def test_a_signal_is_noted_and_nothing_else(number: int) -> None:
 def test_a_start_that_fails_is_told(tmp_path: Path, audit: fakes.FakeAudit) -> None:
     """Model or pins: the audit has one event with a code."""
     with pytest.raises(ModelError):
-        app.run(without_model(tmp_path))
+        run.run(without_model(tmp_path))
     loaded, fault = audit.events
     assert (loaded.kind, loaded.fields["FILE"]) == (EventKind.CONFIG_LOADED, "the defaults")
     assert (fault.kind, fault.fields["REASON"]) == (EventKind.FAULT, "start_model")
@@ -82,9 +82,9 @@ def test_pins_that_cannot_be_claimed_are_told(
     def busy(_config: Config) -> None:
         raise GpioError("GPIO17: busy", hint="who has it?")
 
-    monkeypatch.setattr(app, "build_pins", busy)
+    monkeypatch.setattr(run, "build_pins", busy)
     with pytest.raises(GpioError):
-        app.run(without_model(tmp_path))
+        run.run(without_model(tmp_path))
     assert [event.fields["REASON"] for event in audit.events] == ["start_gpio"]
 
 
@@ -92,7 +92,7 @@ def test_pins_that_cannot_be_claimed_are_told(
 def test_a_core_dump_holds_no_face(tmp_path: Path) -> None:
     """There is none."""
     with pytest.raises(ModelError):
-        app.run(without_model(tmp_path))
+        run.run(without_model(tmp_path))
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
@@ -112,7 +112,7 @@ def test_relock_drives_what_the_daemon_drove_whatever_became_of_the_file(
     assert nothing_known.value.code == 3
     config = without_model(tmp_path, lock_pin=5, lock_active="low", buzzer_pin=6)
     with pytest.raises(ModelError):
-        app.run(config)
+        run.run(config)
     main()
     assert driven == [config.gpio]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from facelatch import capture
 from facelatch.adapters.fakes import FakeCamera, FakeClock
 from facelatch.adapters.system.clock import MonotonicClock
-from facelatch.capture import EachFrame, NewestFrame
+from facelatch.app import capture
+from facelatch.app.capture import EachFrame, NewestFrame
 from facelatch.errors import CameraError
 from facelatch.ports import EndOfFrames
 from facelatch.values.pictures import Frame

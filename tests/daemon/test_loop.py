@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch import loop
 from facelatch.adapters import fakes
+from facelatch.app import loop
+from facelatch.app.capture import EachFrame, NewestFrame
 from facelatch.audit.events import EventKind
-from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config.file import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery.store import GalleryStore

@@ -27,14 +27,14 @@ import numpy as np
 from demo_bust import LOOKS, Bust, load_face, make_bust
 from gpiozero.pins.mock import MockFactory
 
-from facelatch import app, loop
 from facelatch.adapters.fakes import FakeCamera, FakeClock
 from facelatch.adapters.pins.indicator import GpioIndicator
 from facelatch.adapters.pins.inputs import GpioButtons
 from facelatch.adapters.pins.lock import GpioLock
 from facelatch.adapters.system.systemd import SystemdService
+from facelatch.app import build, loop
+from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event, EventKind
-from facelatch.capture import EachFrame
 from facelatch.config.file import Config, parse
 from facelatch.control.client import ControlClient
 from facelatch.control.server import ControlServer
@@ -214,7 +214,7 @@ class Soak:
             self.record.outcomes.append(Outcome(self.clock.now(), event.kind, person and int(person)))
 
     def _world(self) -> loop.World:
-        gpio, line = self.config.gpio, app.build_line(self.config)
+        gpio, line = self.config.gpio, build.build_line(self.config)
         lock = GpioLock(gpio, max_unlock_seconds=self.config.door.max_unlock_seconds, factory=self.factory)
         return loop.World(
             clock=self.clock,

@@ -11,9 +11,10 @@ import demo_clip
 import numpy as np
 import pytest
 
-from facelatch import app
 from facelatch.adapters.models.finder_cascade import CascadeFinder
+from facelatch.app import build
 from facelatch.config.file import Config
+from facelatch.config.shipped import shipped_file
 from facelatch.line import stills
 from facelatch.line.match import match
 from facelatch.line.pipeline import Line
@@ -28,7 +29,7 @@ PICTURES = 8
 
 needs_models = pytest.mark.skipif(
     not (
-        app.siamese_path(Config().model).is_file() and app.shipped_file("models", "finder.tflite").is_file()
+        build.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()
     ),
     reason="models/siamese.tflite or models/finder.tflite is not there",
 )
@@ -63,7 +64,7 @@ def _drawn(name: str, seed: int) -> Drawn:
 @pytest.fixture(scope="module")
 def line() -> Line:
     """The line as shipped."""
-    return app.build_line(Config())
+    return build.build_line(Config())
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from typing import Any
 import demo_clip
 import pytest
 
-from facelatch import app
+from facelatch.app import build
 from facelatch.config.file import Config
+from facelatch.config.shipped import shipped_file
 
 NEWCOMER, STRANGER = "nobody-5", "nobody-2"
 PATIENCE_SECONDS = 60.0
@@ -25,8 +26,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not (
-            app.siamese_path(Config().model).is_file()
-            and app.shipped_file("models", "finder.tflite").is_file()
+            build.siamese_path(Config().model).is_file()
+            and shipped_file("models", "finder.tflite").is_file()
         ),
         reason="models/siamese.tflite or models/finder.tflite is not there",
     ),

@@ -17,8 +17,9 @@ import demo_story
 import numpy as np
 import pytest
 
-from facelatch import app
+from facelatch.app import build
 from facelatch.config.file import Config
+from facelatch.config.shipped import shipped_file
 from facelatch.values.pictures import Image
 
 ROBIN, STRANGER, BYSTANDER = "nobody-1", "nobody-2", "nobody-3"
@@ -28,8 +29,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not (
-            app.siamese_path(Config().model).is_file()
-            and app.shipped_file("models", "finder.tflite").is_file()
+            build.siamese_path(Config().model).is_file()
+            and shipped_file("models", "finder.tflite").is_file()
         ),
         reason="models/siamese.tflite or models/finder.tflite is not there",
     ),

@@ -14,8 +14,9 @@ import pytest
 import soak
 from soak import Outcome, Sample, Visit
 
-from facelatch import app
+from facelatch.app import build
 from facelatch.config.file import Config
+from facelatch.config.shipped import shipped_file
 
 MINUTES = 60
 SECONDS = 1500
@@ -69,7 +70,7 @@ def test_one_handle_that_stays_open_is_seen(what: str):
 @pytest.mark.slow
 @pytest.mark.skipif(
     not (
-        app.siamese_path(Config().model).is_file() and app.shipped_file("models", "finder.tflite").is_file()
+        build.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()
     ),
     reason="models/siamese.tflite or models/finder.tflite is not there",
 )

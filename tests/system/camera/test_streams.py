@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import virtual_camera
 
-from facelatch import app
 from facelatch.adapters.cameras.picamera2 import Picamera2Camera
 from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.app import build
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 
@@ -190,7 +190,7 @@ def test_a_camera_that_is_not_there_is_refused():
 
 def test_the_default_configuration_opens_this_camera():
     """Nothing but the camera is configured on a new Pi."""
-    camera = app.build_camera(CameraConfig(), MonotonicClock())
+    camera = build.build_camera(CameraConfig(), MonotonicClock())
     frame = camera.read()
     camera.close()
     assert isinstance(camera, Picamera2Camera)

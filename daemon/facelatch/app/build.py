@@ -1,26 +1,16 @@
-"""The composition root: configuration -> adapters -> loop. Nothing else builds adapters."""
+"""The composition root: configuration -> adapters. Nothing else builds adapters."""
 
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facelatch import loop
-from facelatch.audit.events import Event, EventKind
-from facelatch.capture import EachFrame, NewestFrame
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
 from facelatch.config.shipped import shipped_file
-from facelatch.errors import FacelatchError, ModelError
-from facelatch.gallery.place import scratch_directory
-from facelatch.gallery.store import GalleryStore
+from facelatch.errors import ModelError
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
@@ -30,6 +20,7 @@ from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+
 
 
 def siamese_path(config: ModelConfig) -> Path:
@@ -134,104 +125,8 @@ def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
         raise
 
 
-def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) -> None:
-    """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
-
-    `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
-    every way out of this function leaves it locked.
-    """
-    from facelatch.adapters.pins import factory
-    from facelatch.adapters.system.clock import MonotonicClock
-    from facelatch.adapters.system.systemd import SystemdService
-    from facelatch.control.server import ControlServer
-
-    stop = _stop_on_signals()
-    _keep_faces_out_of_core_dumps()
-    if not dry_run:
-        factory.remember(config.gpio)
-    clock, audit = MonotonicClock(), build_audit()
-    service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
-    with ExitStack() as opened:
-        try:
-            lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
-            for part in (buttons, indicator, lock):
-                opened.callback(part.close)
-            audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
-            line = build_line(config)
-            _announce(audit, config, line)
-            store = GalleryStore.open(Path(config.storage.state_directory))
-            opened.callback(store.close)
-            control = ControlServer(Path(config.control.socket), config.control.group)
-            opened.callback(control.close)
-            frames = NewestFrame(build_camera(config.camera, clock), clock)
-        except FacelatchError as error:
-            audit.write(loop.fault_event("start_", error))
-            raise
-        opened.pop_all()  # from here the loop closes everything
-    world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, service, control)
-    loop.run(world, config, stop=stop)
-
-
-def replay(
-    config: Config,
-    source: Path,
-    people: bytes | None,
-    *,
-    pace: float | None,
-    watch: Callable[[loop.Turn], None],
-) -> list[Event]:
-    """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
-
-    `people` is a gallery export; the replay works on a throw-away copy, so nothing it does is kept.
-    `pace` is the speed relative to the recording, None as fast as possible.
-    """
-    from facelatch.adapters import fakes
-    from facelatch.adapters.cameras.files import FilesCamera
-    from facelatch.adapters.system.systemd import SystemdService
-
-    clock, audit = fakes.FakeClock(), fakes.FakeAudit()
-    line = build_line(config)
-    camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
-    lock, indicator, buttons = fake_pins(clock)
-    with scratch_directory() as scratch:
-        store = GalleryStore.open(Path(scratch) / "state")
-        if people is not None:
-            store.import_from(people)
-        frames = EachFrame(camera, clock, pace=pace)
-        world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, SystemdService(None))
-        loop.run(world, config, watch=watch)
-    return audit.events
-
-
 def fake_pins(clock: Clock) -> tuple[Lock, Indicator, Buttons]:
     """Pins that drive nothing, for replays and dry runs."""
     from facelatch.adapters import fakes
 
     return fakes.FakeLock(clock), fakes.FakeIndicator(), fakes.FakeButtons(clock)
-
-
-def _stop_on_signals() -> Callable[[], bool]:
-    """SIGTERM, SIGINT and a closed terminal become an input of the loop; the handler only takes a note."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, note)
-    return lambda: bool(asked)
-
-
-def _keep_faces_out_of_core_dumps() -> None:
-    """The watchdog ends a hung daemon by SIGABRT; its memory must not end up on the card."""
-    with suppress(OSError, ValueError):  # forbidden by a sandbox
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-def _announce(audit: AuditSink, config: Config, line: Line) -> None:
-    """Says which model judges, and that thresholds were overridden if they were."""
-    audit.write(Event(EventKind.MODEL_LOADED, {"MODEL": line.verifier.model_sha256[:12]}))
-    for key in ("detection_threshold", "verification_threshold"):
-        value = getattr(config.model, key)
-        if value is not None:
-            audit.write(Event(EventKind.THRESHOLDS_OVERRIDDEN, {"KEY": f"model.{key}", "VALUE": value}))

@@ -1,0 +1,1 @@
+"""The running door: what is built from the configuration, and the loop that serves it."""

@@ -1,0 +1,45 @@
+"""The same loop on recorded frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from facelatch.app import loop
+from facelatch.app.build import build_line, fake_pins
+from facelatch.app.capture import EachFrame
+from facelatch.audit.events import Event
+from facelatch.config.file import Config
+from facelatch.gallery.place import scratch_directory
+from facelatch.gallery.store import GalleryStore
+
+
+def replay(
+    config: Config,
+    source: Path,
+    people: bytes | None,
+    *,
+    pace: float | None,
+    watch: Callable[[loop.Turn], None],
+) -> list[Event]:
+    """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
+
+    `people` is a gallery export; the replay works on a throw-away copy, so nothing it does is kept.
+    `pace` is the speed relative to the recording, None as fast as possible.
+    """
+    from facelatch.adapters import fakes
+    from facelatch.adapters.cameras.files import FilesCamera
+    from facelatch.adapters.system.systemd import SystemdService
+
+    clock, audit = fakes.FakeClock(), fakes.FakeAudit()
+    line = build_line(config)
+    camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
+    lock, indicator, buttons = fake_pins(clock)
+    with scratch_directory() as scratch:
+        store = GalleryStore.open(Path(scratch) / "state")
+        if people is not None:
+            store.import_from(people)
+        frames = EachFrame(camera, clock, pace=pace)
+        world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, SystemdService(None))
+        loop.run(world, config, watch=watch)
+    return audit.events

@@ -1,0 +1,85 @@
+"""The daemon: everything is opened in the order that keeps the lock safe, then the loop runs."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import FrameType
+
+from facelatch.app import loop
+from facelatch.app.build import build_audit, build_camera, build_line, build_pins, fake_pins
+from facelatch.app.capture import NewestFrame
+from facelatch.audit.events import Event, EventKind
+from facelatch.config.file import Config
+from facelatch.errors import FacelatchError
+from facelatch.gallery.store import GalleryStore
+from facelatch.line.pipeline import Line
+from facelatch.ports import AuditSink
+
+
+def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) -> None:
+    """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
+
+    `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
+    every way out of this function leaves it locked.
+    """
+    from facelatch.adapters.pins import factory
+    from facelatch.adapters.system.clock import MonotonicClock
+    from facelatch.adapters.system.systemd import SystemdService
+    from facelatch.control.server import ControlServer
+
+    stop = _stop_on_signals()
+    _keep_faces_out_of_core_dumps()
+    if not dry_run:
+        factory.remember(config.gpio)
+    clock, audit = MonotonicClock(), build_audit()
+    service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
+    with ExitStack() as opened:
+        try:
+            lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
+            for part in (buttons, indicator, lock):
+                opened.callback(part.close)
+            audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
+            line = build_line(config)
+            _announce(audit, config, line)
+            store = GalleryStore.open(Path(config.storage.state_directory))
+            opened.callback(store.close)
+            control = ControlServer(Path(config.control.socket), config.control.group)
+            opened.callback(control.close)
+            frames = NewestFrame(build_camera(config.camera, clock), clock)
+        except FacelatchError as error:
+            audit.write(loop.fault_event("start_", error))
+            raise
+        opened.pop_all()  # from here the loop closes everything
+    world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, service, control)
+    loop.run(world, config, stop=stop)
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """SIGTERM, SIGINT and a closed terminal become an input of the loop; the handler only takes a note."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, note)
+    return lambda: bool(asked)
+
+
+def _keep_faces_out_of_core_dumps() -> None:
+    """The watchdog ends a hung daemon by SIGABRT; its memory must not end up on the card."""
+    with suppress(OSError, ValueError):  # forbidden by a sandbox
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _announce(audit: AuditSink, config: Config, line: Line) -> None:
+    """Says which model judges, and that thresholds were overridden if they were."""
+    audit.write(Event(EventKind.MODEL_LOADED, {"MODEL": line.verifier.model_sha256[:12]}))
+    for key in ("detection_threshold", "verification_threshold"):
+        value = getattr(config.model, key)
+        if value is not None:
+            audit.write(Event(EventKind.THRESHOLDS_OVERRIDDEN, {"KEY": f"model.{key}", "VALUE": value}))
