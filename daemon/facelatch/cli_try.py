@@ -118,7 +118,7 @@ def check(settings: Settings, no_hardware: bool) -> None:
 
     Model, finder, camera, pins, gallery, permissions, clock, journal. Exit code 1 when one is at fault.
     """
-    from facelatch import check as checks
+    from facelatch.diagnosis import check as checks
 
     config = settings.config()
     settings.show(
@@ -147,8 +147,8 @@ def bench(settings: Settings, peer: Path | None, repeats: int) -> None:
     Median and 95th percentile of finding, aligning, embedding and comparing; frames per second, CPU while
     nobody is there, memory, start-up time.
     """
-    from facelatch import bench as benchmark
     from facelatch.app import build
+    from facelatch.diagnosis import bench as benchmark
 
     config = settings.config()
     ready = benchmark.ready_seconds(config)

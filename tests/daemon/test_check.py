@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facelatch import check as checks
-from facelatch.check import Finding
 from facelatch.config.file import Config, parse
 from facelatch.control.server import ControlServer
+from facelatch.diagnosis import check as checks
+from facelatch.diagnosis.check import Finding
 from facelatch.gallery.store import GalleryStore
 
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
