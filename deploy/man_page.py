@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError:  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
     from facelatch import __version__
-from facelatch.cli import EXIT_CODES, facelatch
+from facelatch.cli.root import EXIT_CODES, facelatch
 
 FILES = [
     ("/etc/facelatch/facelatch.toml", "The configuration; every key is explained in it."),

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from facelatch.audit.events import SPECS, EventKind
-from facelatch.cli import facelatch
+from facelatch.cli.root import facelatch
 from facelatch.config.file import Config
 from facelatch.errors import ConfigError, ModelError
 

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from facelatch.audit.events import SPECS
-from facelatch.cli import facelatch
+from facelatch.cli.root import facelatch
 from facelatch.machines import indicator
 
 REPO = Path(__file__).resolve().parents[1]

@@ -1,6 +1,6 @@
 """`python -m facelatch` and the `facelatch` command."""
 
-from facelatch.cli import main
+from facelatch.cli.root import main
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ from facelatch.adapters import fakes
 from facelatch.adapters.pins import factory, lock
 from facelatch.app import run
 from facelatch.audit.events import EventKind
-from facelatch.cli import main
+from facelatch.cli.root import main
 from facelatch.config.file import Config, parse
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError, ModelError

@@ -2,6 +2,6 @@
 
 import virtual_camera  # noqa: F401  (before anything opens a camera)
 
-from facelatch.cli import main
+from facelatch.cli.root import main
 
 main()

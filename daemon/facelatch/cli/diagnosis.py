@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facelatch.cli import Settings, as_json
+from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     verdict. Exit code 0 when it matches, 1 when it does not.
     """
     from facelatch.app import build
-    from facelatch.cli_people import everybody
+    from facelatch.cli.asking import everybody
     from facelatch.line import stills
     from facelatch.vision.images import read_image
 

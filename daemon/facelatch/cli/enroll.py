@@ -1,0 +1,97 @@
+"""`facelatch enroll`: from pictures, or by the running daemon's camera."""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facelatch.cli.settings import Settings, as_json
+from facelatch.errors import InputError
+from facelatch.gallery.names import clean_name
+
+if TYPE_CHECKING:
+    pass
+from facelatch.cli.asking import ask, everybody
+
+POLL_SECONDS = 0.3
+
+
+@click.command()
+@click.argument("name")
+@click.option("--images", type=click.Path(path_type=Path), help="A folder of pictures, or one picture.")
+@click.option("--camera", is_flag=True, help="Look into the running daemon's camera instead.")
+@click.option("--admin", "as_admin", is_flag=True, help="This face may authorise enrolments.")
+@click.option("--force", is_flag=True, help="Even if the face is already enrolled under another name.")
+@as_json
+@click.pass_obj
+def enroll(
+    settings: Settings, name: str, images: Path | None, camera: bool, as_admin: bool, force: bool
+) -> None:
+    """Enrol NAME from pictures or from the camera.
+
+    Pictures that show nobody, two people, somebody else or a bad view are skipped and named.
+    """
+    if camera == (images is not None):
+        raise click.UsageError("give either --images DIR or --camera")
+    if camera and force:
+        raise click.UsageError("--force goes with --images only")
+    name = clean_name(name)
+    if images is None:
+        _enroll_by_camera(settings, name, as_admin)
+    else:
+        _enroll_by_images(settings, name, images, as_admin, force)
+
+
+def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
+    from facelatch.app import build
+    from facelatch.gallery.export import pack
+    from facelatch.line import stills as still_images
+    from facelatch.vision.images import image_files
+
+    config = settings.config()
+    paths = [source] if source.is_file() else image_files(source)
+    line = build.build_line(config)
+    gallery = everybody(config, line.verifier)
+    with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
+        stills = [still_images.observe_still(line, path, gallery) for path in shown]
+    stills = still_images.without_strangers(line, stills)
+    for still in stills:
+        if still.problem:
+            click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
+    kept = still_images.spread(still_images.usable(source, stills), config.enrolment.references)
+    double = still_images.already_enrolled(kept)
+    if double is not None and not force:
+        raise InputError(
+            f"{name}: this face is already enrolled as {double.name}",
+            hint=f"`facelatch people remove {double.name}` first, or --force for twins",
+        )
+    newcomer = still_images.new_person(name, kept, admin=as_admin)
+    payload = base64.b64encode(pack([newcomer])).decode()
+    ask(config, {"action": "import", "payload": payload, "file": str(source)})
+    result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
+    settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")
+
+
+def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
+    from facelatch.control.client import ControlClient
+
+    client = ControlClient(Path(settings.config().control.socket))
+    client.ask({"action": "enroll", "name": name, "admin": as_admin})
+    click.echo("look at the camera and move your head a little ...", err=True)
+    kept = 0
+    while True:
+        answer = client.ask({"action": "status"})["enrolment"]
+        if answer["state"] == "done":
+            settings.show(answer, f"{answer['person']} enrolled")
+            return
+        if answer["state"] in ("failed", "idle"):
+            raise InputError(f"{name} not enrolled: {answer['reason'] or 'aborted'}", hint=answer["hint"])
+        if answer["kept"] != kept:
+            kept = answer["kept"]
+            click.echo(f"  {kept} of {answer['wanted']} images kept", err=True)
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,135 @@
+"""`facelatch people`: shows and changes who may come in."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facelatch.cli.settings import Settings, as_json
+from facelatch.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+from facelatch.cli.asking import ask
+
+
+@click.group()
+def people() -> None:
+    """Show and change who may come in.
+
+    \b
+    A copy of everybody:  facelatch people export people.facelatch
+    On another door:      facelatch people import people.facelatch
+    """
+
+
+@people.command("list")
+@as_json
+@click.pass_obj
+def list_(settings: Settings) -> None:
+    """Everybody enrolled."""
+    found = ask(settings.config(), {"action": "list"})["people"]
+    rows = [
+        f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip()
+        for p in found
+    ]
+    settings.show(found, "\n".join(rows) or "nobody is enrolled")
+
+
+@people.command()
+@click.argument("name")
+@as_json
+@click.pass_obj
+def show(settings: Settings, name: str) -> None:
+    """One person: since when, how many images, in which poses.
+
+    Yaw is 0 straight ahead and 1 with the nose under an eye, positive towards image right; pitch likewise
+    between eyes and mouth, positive down.
+    """
+    person = ask(settings.config(), {"action": "show", "name": name})["person"]
+    rows = [f"{key:<12} {person[key]}" for key in ("name", "id", "created")]
+    rows.append(f"{'admin':<12} {'yes' if person['admin'] else 'no'}")
+    rows += [
+        f"{f'image {number}':<12} "
+        f"yaw {pose['yaw']:+.2f}, pitch {pose['pitch']:+.2f}, roll {pose['roll']:+.0f}\N{DEGREE SIGN}"
+        for number, pose in enumerate(person["poses"], 1)
+    ]
+    settings.show(person, "\n".join(rows))
+
+
+@people.command()
+@click.argument("name")
+@click.argument("new_name")
+@as_json
+@click.pass_obj
+def rename(settings: Settings, name: str, new_name: str) -> None:
+    """Give a person another name."""
+    answer = ask(settings.config(), {"action": "rename", "name": name, "new_name": new_name})
+    settings.show(answer, f"{name} is now {new_name}")
+
+
+@people.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@click.pass_obj
+def remove(settings: Settings, name: str, yes: bool) -> None:
+    """Forget a person: images, embeddings, name. Cannot be undone."""
+    if not yes:
+        click.confirm(f"Remove {name} and every image of this person?", abort=True, err=True)
+    settings.show(ask(settings.config(), {"action": "remove", "name": name}), f"{name} removed")
+
+
+@people.command()
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Take the right away.")
+@as_json
+@click.pass_obj
+def admin(settings: Settings, name: str, off: bool) -> None:
+    """Let a person authorise enrolments by face.
+
+    Asked for where enrolment.authorisation = "admin" in the configuration.
+    """
+    answer = ask(settings.config(), {"action": "admin", "name": name, "admin": not off})
+    settings.show(answer, f"{name} is {'no longer ' if off else ''}admin")
+
+
+@people.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@as_json
+@click.pass_obj
+def export(settings: Settings, file: Path, overwrite: bool) -> None:
+    """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
+    from facelatch.gallery.export import write_private_file
+
+    if file.exists() and not overwrite:
+        raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
+    answer = ask(settings.config(), {"action": "export", "file": str(file)})
+    write_private_file(file, base64.b64decode(answer.pop("payload")))
+    settings.show(answer, f"{_people(answer['count'])} written to {file}")
+
+
+@people.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="People of the same name are replaced instead of refused.")
+@as_json
+@click.pass_obj
+def import_(settings: Settings, file: Path, replace: bool) -> None:
+    """Add everybody from an export file."""
+    payload = base64.b64encode(file.read_bytes()).decode()
+    try:
+        answer = ask(
+            settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)}
+        )
+    except InputError as error:
+        taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
+        raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
+    settings.show(answer, f"{_people(answer['count'])} imported: {', '.join(answer['names'])}")
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"

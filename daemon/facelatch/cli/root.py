@@ -1,0 +1,107 @@
+"""The `facelatch` command: finds the command that was asked for, and turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facelatch import __version__
+from facelatch.errors import FacelatchError
+
+if TYPE_CHECKING:
+    pass
+from facelatch.cli.settings import DEFAULT_CONFIG, Settings
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0  done; for verify: matched
+  1  refused: no match, or a check failed
+  2  wrong usage of the command
+  3  configuration   4  model     5  camera    6  pins
+  7  gallery         8  already running        9  unusable input
+  10 daemon not reachable                     70  internal error
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose larger commands live in modules of their own, imported when used."""
+
+    elsewhere = {  # noqa: RUF012  (a constant)
+        "people": "facelatch.cli_people",
+        "enroll": "facelatch.cli_people",
+        "verify": "facelatch.cli.diagnosis",
+        "check": "facelatch.cli.diagnosis",
+        "bench": "facelatch.cli.diagnosis",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self.elsewhere})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.elsewhere:
+            return super().get_command(ctx, name)
+        import importlib
+
+        command: click.Command = getattr(importlib.import_module(self.elsewhere[name]), name)
+        return command
+
+
+@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="FACELATCH_CONFIG",
+    help=f"Configuration file. Without it {DEFAULT_CONFIG}, or the defaults when that does not exist.",
+)
+@click.pass_context
+def facelatch(ctx: click.Context, path: Path | None) -> None:
+    """A door that knows its people.
+
+    \b
+    First steps:
+      facelatch check                      is everything connected?
+      facelatch enroll alice --images DIR  let somebody in
+      facelatch verify photo.jpg           why would the door open, or not?
+      facelatch replay CLIP                the whole door on recorded frames
+      facelatch run                        the door itself (systemd does this)
+    """
+    ctx.obj = Settings(path, as_json=False)
+
+
+def main() -> None:
+    """Runs the command line; errors become one line, a hint and their exit code. DEBUG=1 shows the traceback."""
+    try:
+        facelatch.main(prog_name="facelatch", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FacelatchError as error:
+        _complain(str(error), error.hint)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; quiet the interpreter's own flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _complain(f"internal error: {type(error).__name__}: {error}", "DEBUG=1 shows where; please report it")
+        sys.exit(FacelatchError.exit_code)
+
+
+def _complain(message: str, hint: str) -> None:
+    if os.environ.get("DEBUG"):
+        traceback.print_exc()
+    click.echo(f"facelatch: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)

@@ -1,0 +1,49 @@
+"""What every command shares: where the configuration is, and how an answer is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facelatch.config.file import Config
+
+
+DEFAULT_CONFIG = Path("/etc/facelatch/facelatch.toml")
+
+
+class Settings:
+    """What every command shares: where the configuration is, loaded when first asked for."""
+
+    def __init__(self, path: Path | None, *, as_json: bool) -> None:
+        self.path, self.as_json = path, as_json
+
+    def config(self) -> Config:
+        """The configuration: --config, else the installed file, else the defaults. Raises ConfigError."""
+        from facelatch.config.file import Config, load
+
+        if self.path is not None:
+            return load(self.path)
+        return load(DEFAULT_CONFIG) if DEFAULT_CONFIG.exists() else Config()
+
+    def origin(self) -> str:
+        """Where `config` reads from, for people."""
+        return str(self.path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else "built-in defaults"))
+
+    def show(self, value: Any, text: str) -> None:
+        """Prints `value` as one line of JSON with --json, else `text`."""
+        click.echo(json.dumps(value, ensure_ascii=False) if self.as_json else text)
+
+
+def as_json(command: Any) -> Any:
+    """The --json option, wherever a program might read."""
+
+    def note(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        ctx.find_root().obj.as_json |= value
+
+    return click.option(
+        "--json", is_flag=True, expose_value=False, callback=note, help="Print JSON, one object a line."
+    )(command)
