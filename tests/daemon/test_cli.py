@@ -59,7 +59,8 @@ def alice(tmp_path: Path) -> None:
 
 def test_importing_the_command_line_pulls_in_nothing_heavy() -> None:
     """`facelatch --help` must answer at once, also on a Pi Zero."""
-    code = "import sys, facelatch.cli; print([m for m in ('numpy', 'cv2', 'pydantic', 'sqlite3') if m in sys.modules])"
+    heavy = ("numpy", "cv2", "pydantic", "sqlite3")
+    code = f"import sys, facelatch.cli.root; print([m for m in {heavy} if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     out = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
@@ -216,7 +217,7 @@ def test_verify_says_what_is_wrong_with_a_picture(run: Run, tmp_path: Path, cont
 
 def test_an_internal_error_is_exit_70_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line and how to see more; the traceback only with DEBUG=1."""
-    monkeypatch.setattr("facelatch.cli.asking.ask", lambda *_: 1 // 0)
+    monkeypatch.setattr("facelatch.cli.people.ask", lambda *_: 1 // 0)
     code, _, err = run("people", "list")
     assert code == 70
     assert "DEBUG=1" in err

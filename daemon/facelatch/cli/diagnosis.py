@@ -5,17 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from facelatch.cli.settings import Settings, as_json
-from facelatch.errors import InputError
-
-if TYPE_CHECKING:
-    from facelatch.line.pipeline import Line
-    from facelatch.values.observations import Observation
-    from facelatch.values.records import Gallery
 
 
 @click.command()
@@ -31,6 +25,7 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     """
     from facelatch.app import build
     from facelatch.cli.asking import everybody
+    from facelatch.diagnosis import explain
     from facelatch.line import stills
     from facelatch.vision.images import read_image
 
@@ -39,46 +34,11 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     line = build.build_line(config)
     gallery = everybody(config, line.verifier)
     if person is not None:
-        gallery = _only(gallery, person)
+        gallery = explain.only(gallery, person)
     observation = stills.observe_image(line, picture, gallery)
-    record = _explained(line, gallery, observation)
+    record = explain.explained(line, gallery, observation)
     settings.show(record, _as_text(record))
     sys.exit(0 if record["matched"] else 1)
-
-
-def _only(gallery: Gallery, name: str) -> Gallery:
-    from facelatch.values.records import Gallery as Chosen
-
-    wanted = {key: one for key, one in gallery.people.items() if one.name.casefold() == name.casefold()}
-    if not wanted:
-        raise InputError(f"{name}: not enrolled", hint="`facelatch people list` shows who is")
-    rows = [index for index, owner in enumerate(gallery.owners) if owner in wanted]
-    return Chosen(wanted, tuple(gallery.owners[index] for index in rows), gallery.embeddings[rows])
-
-
-def _explained(line: Line, gallery: Gallery, observation: Observation) -> dict[str, Any]:
-    from facelatch.values.observations import Judged, Unusable
-
-    record: dict[str, Any] = {
-        "matched": False,
-        "reason": observation.verdict.reason if isinstance(observation, Judged) else observation.reason,
-        "detection_threshold": line.thresholds.detection,
-        "verification_threshold": line.thresholds.verification,
-    }
-    record["hint"] = record["reason"].hint
-    if isinstance(observation, Judged | Unusable):
-        record["face"] = {**asdict(observation.face.box), "score": round(observation.face.score, 3)}
-    if isinstance(observation, Judged):
-        verdict = observation.verdict
-        record["matched"] = verdict.matched
-        record["pose"] = asdict(observation.pose)
-        record["person"] = verdict.person.name if verdict.person is not None else None
-        record["share"] = verdict.share
-        per_person: dict[str, list[float]] = {}
-        for owner, similarity in zip(gallery.owners, observation.similarities, strict=True):
-            per_person.setdefault(gallery.people[owner].name, []).append(round(float(similarity), 4))
-        record["similarities"] = per_person
-    return record
 
 
 def _as_text(record: dict[str, Any]) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    pass
-from facelatch.cli.root import facelatch
 from facelatch.cli.settings import Settings, as_json
 
 
-@facelatch.command()
+@click.command()
 @click.option("--dry-run", is_flag=True, help="Fake pins: everything but the wires.")
 @click.pass_obj
 def run(settings: Settings, dry_run: bool) -> None:
@@ -22,12 +19,12 @@ def run(settings: Settings, dry_run: bool) -> None:
     The lock is locked on every way out. With --dry-run and camera.source = "files" in the configuration it
     runs on a desk, at the pace of the recording.
     """
-    from facelatch.app import run
+    from facelatch.app.run import run as serve
 
-    run.run(settings.config(), origin=settings.origin(), dry_run=dry_run)
+    serve(settings.config(), origin=settings.origin(), dry_run=dry_run)
 
 
-@facelatch.command()
+@click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @as_json
 @click.option(
@@ -41,7 +38,7 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
     The real loop, finder, model and a copy of the gallery, with fake pins and a virtual clock.
     Nothing it does is kept. Prints what the journal would say; with --json one event a line.
     """
-    from facelatch.app import replay
+    from facelatch.app.replay import replay as replay_frames
     from facelatch.cli import replay_lines
     from facelatch.cli.asking import exported_people
 
@@ -51,10 +48,10 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
         for line in replay_lines.lines(turn, frames=frames, as_json=settings.as_json):
             click.echo(line)
 
-    replay.replay(config, source, exported_people(config), pace=speed, watch=watch)
+    replay_frames(config, source, exported_people(config), pace=speed, watch=watch)
 
 
-@facelatch.command()
+@click.command()
 @as_json
 @click.pass_obj
 def status(settings: Settings) -> None:
@@ -81,7 +78,7 @@ def _status_text(answer: dict[str, Any]) -> str:
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
 
 
-@facelatch.command()
+@click.command()
 @click.pass_obj
 def relock(settings: Settings) -> None:
     """Drive the lock to its safe level and exit.

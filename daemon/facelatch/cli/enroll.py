@@ -6,17 +6,13 @@ import base64
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from facelatch.cli.asking import ask, everybody
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
-
-if TYPE_CHECKING:
-    pass
-from facelatch.cli.asking import ask, everybody
 
 POLL_SECONDS = 0.3
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from facelatch.cli.asking import ask
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
-
-if TYPE_CHECKING:
-    pass
-from facelatch.cli.asking import ask
 
 
 @click.group()

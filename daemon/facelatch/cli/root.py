@@ -1,4 +1,4 @@
-"""The `facelatch` command: finds the command that was asked for, and turns errors into words and exit codes."""
+"""The `facelatch` command. Finds the command that was asked for, and turns errors into words and exit codes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from facelatch import __version__
-from facelatch.errors import FacelatchError
-
-if TYPE_CHECKING:
-    pass
 from facelatch.cli.settings import DEFAULT_CONFIG, Settings
+from facelatch.errors import FacelatchError
 
 EXIT_CODES = """
 \b
@@ -29,12 +25,16 @@ Exit codes:
 """
 
 
-class LazyGroup(click.Group):
-    """A group whose larger commands live in modules of their own, imported when used."""
+class _Lazy(click.Group):
+    """A group whose commands live in modules of their own, imported when used."""
 
     elsewhere = {  # noqa: RUF012  (a constant)
-        "people": "facelatch.cli_people",
-        "enroll": "facelatch.cli_people",
+        "run": "facelatch.cli.door",
+        "replay": "facelatch.cli.door",
+        "status": "facelatch.cli.door",
+        "relock": "facelatch.cli.door",
+        "people": "facelatch.cli.people",
+        "enroll": "facelatch.cli.enroll",
         "verify": "facelatch.cli.diagnosis",
         "check": "facelatch.cli.diagnosis",
         "bench": "facelatch.cli.diagnosis",
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option(
     "--config",
