@@ -412,7 +412,7 @@ def test_a_database_that_another_program_has_is_said_to_be_locked(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     GalleryStore.open(home).close()
-    monkeypatch.setattr("facelatch.gallery.store.schema.BUSY_SECONDS", 0.001)
+    monkeypatch.setattr("facelatch.gallery.schema.BUSY_SECONDS", 0.001)
     shell = sqlite3.connect(home / FILE_NAME, isolation_level=None)
     shell.execute("BEGIN IMMEDIATE")
     with pytest.raises(GalleryError, match="locked") as caught:
