@@ -320,7 +320,7 @@ def test_the_package_holds_program_models_and_files(tmp_path: Path):
     assert "usr/share/facelatch/deploy/install.sh" in held
     (wheel,) = (tmp_path / "x" / "usr" / "share" / "facelatch").glob("*.whl")
     names = run(sys.executable, "-m", "zipfile", "-l", wheel).stdout
-    for name in ("facelatch/app.py", "models/siamese.tflite", "models/siamese.json", "config/facelatch.toml"):
+    for name in ("facelatch/app/run.py", "models/siamese.tflite", "models/siamese.json", "config/facelatch.toml"):
         assert name in names
 
 

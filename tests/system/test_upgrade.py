@@ -66,7 +66,7 @@ def _broken_wheel(door: Any) -> str:
     broken.parent.mkdir()
     with zipfile.ZipFile(door.wheel) as old, zipfile.ZipFile(broken, "w") as new:
         for item in old.infolist():
-            extra = BROKEN if item.filename == "facelatch/loop.py" else b""
+            extra = BROKEN if item.filename == "facelatch/app/loop.py" else b""
             new.writestr(item, old.read(item) + extra)
     return f"/mnt/shared/broken/{door.wheel.name}"
 

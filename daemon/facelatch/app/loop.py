@@ -44,7 +44,7 @@ TURN_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything the loop touches, made by app.py and closed by the loop."""
+    """Everything the loop touches, made by the room app and closed by the loop."""
 
     clock: Clock
     frames: FrameSource

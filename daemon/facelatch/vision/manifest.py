@@ -62,7 +62,7 @@ class Manifest(_Strict):
     detection_threshold: float = Field(gt=0, lt=1)
     verification_threshold: float = Field(gt=0, le=1)
     opens_doors: bool = False
-    """False for models trained on toy data, and where nothing is said: app.py refuses to serve a door with them."""
+    """False for models trained on toy data, and where nothing is said: app.build refuses to serve a door with them."""
     rates: dict[str, Rate]
     """Empty until the model is calibrated; without `far_per_attempt` it serves no door."""
     calibrated_for: CalibratedDoor | None = None
