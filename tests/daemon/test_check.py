@@ -150,4 +150,4 @@ def test_a_running_daemon_answers_for_the_gallery_it_holds(
         over.set()
         daemon.join()
         server.close()
-    assert found == Finding("gallery", True, "1 people, says the running daemon")
+    assert found == Finding(item="gallery", ok=True, detail="1 people, says the running daemon")

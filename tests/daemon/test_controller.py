@@ -40,14 +40,22 @@ def settings(**sections: Any) -> Config:
 
 def judged(verdict: Verdict, yaw: float = 0.0, share: float | None = None) -> Judged:
     crop, nothing = np.zeros((112, 112, 3), np.uint8), np.full(4, yaw, np.float32)
-    return Judged(FACE, Pose(yaw, 0.0, 0.0), verdict, crop, nothing, nothing, share)
+    return Judged(
+        face=FACE,
+        pose=Pose(yaw, 0.0, 0.0),
+        verdict=verdict,
+        crop=crop,
+        embedding=nothing,
+        similarities=nothing,
+        draft_share=share,
+    )
 
 
 def match(person: Person) -> Judged:
-    return judged(Verdict(Reason.MATCHED, person, 0.875, 7, 8))
+    return judged(Verdict(reason=Reason.MATCHED, person=person, share=0.875, detections=7, references=8))
 
 
-STRANGER = judged(Verdict(Reason.NOT_RECOGNISED))
+STRANGER = judged(Verdict(reason=Reason.NOT_RECOGNISED))
 
 
 class Door:
@@ -111,7 +119,7 @@ class Door:
 
 def new_face(number: int) -> Sequence[Observation]:
     """Enough time, then a good crop in a new pose."""
-    return [*[NoFace()] * 4, judged(Verdict(Reason.NOT_RECOGNISED), yaw=0.1 * number, share=1.0)]
+    return [*[NoFace()] * 4, judged(Verdict(reason=Reason.NOT_RECOGNISED), yaw=0.1 * number, share=1.0)]
 
 
 def test_three_matches_unlock_and_the_time_locks() -> None:
@@ -351,7 +359,9 @@ def test_a_press_or_a_command_aborts_and_the_draft_is_gone() -> None:
 
 def test_a_look_alike_is_warned_of_once() -> None:
     """The event names whom the new face is alike to; enrolment goes on."""
-    alike = judged(Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.5, 4, 8))
+    alike = judged(
+        Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=0.5, detections=4, references=8)
+    )
     door = Door()
     door.turn(NoFace(), commands=(StartEnrolment(),))
     door.see(alike, *[NoFace()] * 4, judged(alike.verdict, yaw=0.5, share=1.0))

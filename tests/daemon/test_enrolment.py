@@ -31,7 +31,7 @@ from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import NewPerson, Person, Reference
 
 ADMIN, BEN = Person(1, "ada", admin=True), Person(2, "ben")
-STRANGER = Verdict(Reason.NOT_RECOGNISED)
+STRANGER = Verdict(reason=Reason.NOT_RECOGNISED)
 FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 CROP = np.zeros((112, 112, 3), np.uint8)
 LONG_PRESS = StartEnrolment(origin=Origin.BUTTON)
@@ -53,11 +53,19 @@ def setting(authorisation: str = "button", people: int = 2, references: int = 3)
 
 def seen(verdict: Verdict = STRANGER, yaw: float = 0.0, share: float | None = None) -> Judged:
     nothing = np.zeros(0, np.float32)
-    return Judged(FACE, Pose(yaw, 0.0, 0.0), verdict, CROP, nothing, nothing, share)
+    return Judged(
+        face=FACE,
+        pose=Pose(yaw, 0.0, 0.0),
+        verdict=verdict,
+        crop=CROP,
+        embedding=nothing,
+        similarities=nothing,
+        draft_share=share,
+    )
 
 
 def matched(person: Person) -> Judged:
-    return seen(Verdict(Reason.MATCHED, person, 1.0, 8, 8))
+    return seen(Verdict(reason=Reason.MATCHED, person=person, share=1.0, detections=8, references=8))
 
 
 def reference(yaw: float) -> Reference:
@@ -65,11 +73,13 @@ def reference(yaw: float) -> Reference:
 
 
 def armed(authoriser: Person | None = None) -> Armed:
-    return Armed(LONG_PRESS, 160.0, authoriser)
+    return Armed(request=LONG_PRESS, until=160.0, authoriser=authoriser)
 
 
 def capturing(*yaws: float) -> Capturing:
-    return Capturing(LONG_PRESS, 160.0, tuple(reference(yaw) for yaw in yaws or (0.0,)), 100.0)
+    return Capturing(
+        request=LONG_PRESS, until=160.0, kept=tuple(reference(yaw) for yaw in yaws or (0.0,)), kept_at=100.0
+    )
 
 
 UNDER_WAY: list[Authorising | Armed | Capturing] = [Authorising(LONG_PRESS, 160.0), armed(), capturing()]
@@ -96,9 +106,9 @@ def kept(state: Enrolment) -> list[float]:
 
 
 def _press_allowed() -> None:
-    assert run(Idle(), LONG_PRESS) == Armed(LONG_PRESS, 161.0)
+    assert run(Idle(), LONG_PRESS) == Armed(request=LONG_PRESS, until=161.0)
     first = run(Idle(), LONG_PRESS, where=setting("admin", people=0))
-    assert first == Armed(StartEnrolment(None, True, Origin.BUTTON), 161.0)
+    assert first == Armed(request=StartEnrolment(None, True, Origin.BUTTON), until=161.0)
 
 
 def _press_admin() -> None:
@@ -113,14 +123,14 @@ def _press_no_admin() -> None:
 def _command() -> None:
     asked = StartEnrolment("cleo", admin=True)
     for state in (Idle(), *OVER):
-        assert run(state, asked, where=setting("admin")) == Armed(asked, 161.0)
+        assert run(state, asked, where=setting("admin")) == Armed(request=asked, until=161.0)
     for busy in (*UNDER_WAY, Saving(NewPerson(None, False, ()))):
         assert run(busy, asked) is busy
 
 
 def _admin_granted() -> None:
     state = run(UNDER_WAY[0], Granted(ADMIN), where=setting("admin"))
-    assert state == Armed(LONG_PRESS, 161.0, authoriser=ADMIN)
+    assert state == Armed(request=LONG_PRESS, until=161.0, authoriser=ADMIN)
 
 
 def _other_granted() -> None:
@@ -128,7 +138,9 @@ def _other_granted() -> None:
 
 
 def _admin_in_view() -> None:
-    alike = seen(Verdict(Reason.TOO_FEW_DETECTIONS, ADMIN, 0.4, 3, 8))
+    alike = seen(
+        Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=ADMIN, share=0.4, detections=3, references=8)
+    )
     assert run(armed(ADMIN), *[matched(ADMIN)] * 20, seen(), seen(), alike) == armed(ADMIN)
 
 
@@ -157,7 +169,7 @@ def _last_crop() -> None:
 
 
 def _duplicate() -> None:
-    tie = seen(Verdict(Reason.AMBIGUOUS, BEN, 1.0, 8, 8))
+    tie = seen(Verdict(reason=Reason.AMBIGUOUS, person=BEN, share=1.0, detections=8, references=8))
     for state in (armed(), capturing()):
         once = run(state, matched(BEN))
         assert type(once) is type(state)
@@ -260,8 +272,8 @@ def test_row(row: tuple[str, str]) -> None:
 
 def test_the_first_look_alike_is_remembered_and_enrolment_goes_on() -> None:
     """A quarter of somebody else's references is close enough for a warning, not for a refusal."""
-    close = Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.25, 2, 8)
-    far = Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.24, 2, 8)
+    close = Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=0.25, detections=2, references=8)
+    far = Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=0.24, detections=2, references=8)
     state = run(armed(), seen(far))
     assert isinstance(state, Capturing)
     assert state.lookalike is None

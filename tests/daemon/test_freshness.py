@@ -9,14 +9,24 @@ from facelatch.machines import freshness
 from facelatch.machines.freshness import Freshness, advance
 
 SETTINGS = CameraConfig(frozen_after_seconds=10.0)
-SEEN = Freshness(7, 100.0, fresh=True)
+SEEN = Freshness(fingerprint=7, since=100.0, fresh=True)
 
 ROWS = {
-    ("any", "no new frame on this turn"): (SEEN, None, 200.0, Freshness(7, 100.0)),
-    ("nothing seen yet", "a picture"): (Freshness(), 7, 100.0, Freshness(7, 100.0, fresh=True)),
-    ("seen", "another picture"): (SEEN, 8, 100.1, Freshness(8, 100.1, fresh=True)),
-    ("seen", "the same picture again"): (SEEN, 7, 109.9, Freshness(7, 100.0)),
-    ("seen", "the same one after `frozen_after_seconds`"): (SEEN, 7, 110.0, Freshness(7, 100.0, frozen=True)),
+    ("any", "no new frame on this turn"): (SEEN, None, 200.0, Freshness(fingerprint=7, since=100.0)),
+    ("nothing seen yet", "a picture"): (
+        Freshness(),
+        7,
+        100.0,
+        Freshness(fingerprint=7, since=100.0, fresh=True),
+    ),
+    ("seen", "another picture"): (SEEN, 8, 100.1, Freshness(fingerprint=8, since=100.1, fresh=True)),
+    ("seen", "the same picture again"): (SEEN, 7, 109.9, Freshness(fingerprint=7, since=100.0)),
+    ("seen", "the same one after `frozen_after_seconds`"): (
+        SEEN,
+        7,
+        110.0,
+        Freshness(fingerprint=7, since=100.0, frozen=True),
+    ),
 }
 
 
@@ -41,4 +51,4 @@ def test_a_picture_that_thaws_is_fresh_again() -> None:
     """The machine itself forgives; that a fault is final is the controller's business."""
     frozen = advance(SEEN, 7, 200.0, SETTINGS)
     assert frozen.frozen
-    assert advance(frozen, 8, 200.1, SETTINGS) == Freshness(8, 200.1, fresh=True)
+    assert advance(frozen, 8, 200.1, SETTINGS) == Freshness(fingerprint=8, since=200.1, fresh=True)

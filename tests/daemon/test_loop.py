@@ -60,18 +60,23 @@ class Door:
         self.verifier, self.finder = fakes.FakeVerifier(), fakes.FakeFinder((FACE,))
         self.store = GalleryStore.open(folder / "state")
         line = Line(
-            self.finder, self.verifier, self.config.quality, Thresholds(0.5, 0.6, 0.2), 0.6, Pace(0.2, 1.0)
+            finder=self.finder,
+            verifier=self.verifier,
+            quality=self.config.quality,
+            thresholds=Thresholds(0.5, 0.6, 0.2),
+            similar_size_ratio=0.6,
+            pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
         )
         self.world = loop.World(
-            self.clock,
-            EachFrame(fakes.FakeCamera([*frames, None]), self.clock),
-            line,
-            self.store,
-            self.lock,
-            self.indicator,
-            self.buttons,
-            self.audit,
-            self.service,
+            clock=self.clock,
+            frames=EachFrame(fakes.FakeCamera([*frames, None]), self.clock),
+            line=line,
+            store=self.store,
+            lock=self.lock,
+            indicator=self.indicator,
+            buttons=self.buttons,
+            audit=self.audit,
+            service=self.service,
         )
 
     def enrol(self, name: str, colour: tuple[int, int, int], *, admin: bool = False) -> None:

@@ -41,18 +41,29 @@ FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 CROP, VECTOR = np.zeros((112, 112, 3), np.uint8), np.zeros(4, np.float32)
 
 VERDICTS = [
-    *[Verdict(Reason.MATCHED, person, 1.0, 8, 8) for person in (ADA, ADA, ADA, BEN, CLEO)],
-    Verdict(Reason.MATCHED),  # cannot happen: nobody matched
-    Verdict(Reason.NOT_RECOGNISED),
-    Verdict(Reason.NOT_RECOGNISED),
-    Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.4, 3, 8),
-    Verdict(Reason.AMBIGUOUS, ADA, 0.9, 7, 8),
-    Verdict(Reason.NOBODY_ENROLLED),
+    *[
+        Verdict(reason=Reason.MATCHED, person=person, share=1.0, detections=8, references=8)
+        for person in (ADA, ADA, ADA, BEN, CLEO)
+    ],
+    Verdict(reason=Reason.MATCHED),  # cannot happen: nobody matched
+    Verdict(reason=Reason.NOT_RECOGNISED),
+    Verdict(reason=Reason.NOT_RECOGNISED),
+    Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=0.4, detections=3, references=8),
+    Verdict(reason=Reason.AMBIGUOUS, person=ADA, share=0.9, detections=7, references=8),
+    Verdict(reason=Reason.NOBODY_ENROLLED),
 ]
 
 
 def _judged(verdict: Verdict, yaw: float, share: float | None) -> Observation:
-    return Judged(FACE, Pose(yaw, 0.0, 0.0), verdict, CROP, VECTOR, VECTOR, share)
+    return Judged(
+        face=FACE,
+        pose=Pose(yaw, 0.0, 0.0),
+        verdict=verdict,
+        crop=CROP,
+        embedding=VECTOR,
+        similarities=VECTOR,
+        draft_share=share,
+    )
 
 
 OBSERVATIONS: st.SearchStrategy[Observation | None] = st.one_of(
@@ -118,13 +129,15 @@ _HOLD = [
     Stretch(NoFace(), 7, 0.1, once=(("edge", EdgeKind.PRESSED),)),
     Stretch(NoFace(), 1, 0.1, once=(("edge", EdgeKind.RELEASED),)),
 ]
-_NEW_FACE = [Stretch(_judged(Verdict(Reason.NOT_RECOGNISED), yaw, 1.0), 1, 0.4) for yaw in (0.0, 0.2, 0.4)]
+_NEW_FACE = [
+    Stretch(_judged(Verdict(reason=Reason.NOT_RECOGNISED), yaw, 1.0), 1, 0.4) for yaw in (0.0, 0.2, 0.4)
+]
 EPISODES = st.sampled_from(
     [
         [Stretch(_judged(VERDICTS[0], 0.0, None), 4, 0.1)],  # ada comes
         [Stretch(_judged(VERDICTS[0], 0.0, None), 9, 1.0)],  # ada stays
         [Stretch(_judged(VERDICTS[3], 0.0, None), 4, 0.1)],  # ben comes
-        [Stretch(_judged(Verdict(Reason.NOT_RECOGNISED), 0.0, None), 8, 0.1)],  # a stranger comes
+        [Stretch(_judged(Verdict(reason=Reason.NOT_RECOGNISED), 0.0, None), 8, 0.1)],  # a stranger comes
         [Stretch(_judged(VERDICTS[0], 0.0, None), 5, 1.0, repeats=True)],  # the camera freezes on ada
         _HOLD,
         _NEW_FACE,

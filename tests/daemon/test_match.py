@@ -27,11 +27,11 @@ def verdict(similarities: list[float], *owners: Person, limits: Thresholds = LIM
 
 
 def test_an_empty_gallery_says_that_nobody_is_enrolled():
-    assert verdict([]) == Verdict(Reason.NOBODY_ENROLLED)
+    assert verdict([]) == Verdict(reason=Reason.NOBODY_ENROLLED)
 
 
 def test_somebody_alike_to_no_reference_is_not_recognised_and_nobody_is_named():
-    assert verdict([0.89, 0.1, 0.5], ANNA, ANNA, BEN) == Verdict(Reason.NOT_RECOGNISED)
+    assert verdict([0.89, 0.1, 0.5], ANNA, ANNA, BEN) == Verdict(reason=Reason.NOT_RECOGNISED)
 
 
 def test_the_share_of_detections_decides_not_the_best_similarity():
@@ -40,11 +40,15 @@ def test_the_share_of_detections_decides_not_the_best_similarity():
 
 def test_too_few_detections_names_whoever_came_closest():
     found = verdict([1.0, 0, 0, 0, 1.0, 0, 0], *[ANNA] * 4, *[BEN] * 3)
-    assert found == Verdict(Reason.TOO_FEW_DETECTIONS, BEN, pytest.approx(1 / 3), 1, 3)
+    assert found == Verdict(
+        reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=pytest.approx(1 / 3), detections=1, references=3
+    )
 
 
 def test_a_person_whose_share_reaches_the_threshold_is_matched():
-    assert verdict([0.95, 0.95, 0, 0, 0], *[ANNA] * 4, BEN) == Verdict(Reason.MATCHED, ANNA, 0.5, 2, 4)
+    assert verdict([0.95, 0.95, 0, 0, 0], *[ANNA] * 4, BEN) == Verdict(
+        reason=Reason.MATCHED, person=ANNA, share=0.5, detections=2, references=4
+    )
 
 
 def test_both_thresholds_are_reached_when_equalled():
@@ -63,7 +67,7 @@ def test_two_people_who_both_pass_within_the_margin_are_ambiguous():
 
 def test_a_lead_of_exactly_the_margin_is_enough():
     found = verdict([1] * 9 + [0], *[ANNA] * 5, *[BEN] * 5)
-    assert found == Verdict(Reason.MATCHED, ANNA, 1.0, 5, 5)
+    assert found == Verdict(reason=Reason.MATCHED, person=ANNA, share=1.0, detections=5, references=5)
 
 
 def test_a_tie_is_a_no_even_without_a_margin():

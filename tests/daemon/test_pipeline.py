@@ -26,7 +26,12 @@ NOBODY = Gallery({}, (), np.zeros((0, 3), np.float32))
 
 def line(*script: tuple[Face, ...]) -> Line:
     return Line(
-        FakeFinder(*script), FakeVerifier(), QualityConfig(), Thresholds(0.5, 0.6, 0.2), 0.6, Pace(0.2, 1.0)
+        finder=FakeFinder(*script),
+        verifier=FakeVerifier(),
+        quality=QualityConfig(),
+        thresholds=Thresholds(0.5, 0.6, 0.2),
+        similar_size_ratio=0.6,
+        pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
     )
 
 

@@ -20,7 +20,7 @@ from facelatch.vision.quality import Measures
 
 LIMITS = QualityConfig()
 STRAIGHT = Pose(0.0, 0.0, 0.0)
-GOOD = Measures(35.0, 120.0, 35.0, 18.0, STRAIGHT, cut_off=False)
+GOOD = Measures(eye_distance_px=35.0, brightness=120.0, contrast=35.0, sharpness=18.0, pose=STRAIGHT, cut_off=False)
 
 
 @pytest.fixture(scope="module")

@@ -40,25 +40,32 @@ FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 
 def judged(verdict: Verdict) -> Judged:
     nothing = np.zeros(0, np.float32)
-    return Judged(FACE, Pose(0, 0, 0), verdict, np.zeros((112, 112, 3), np.uint8), nothing, nothing)
+    return Judged(
+        face=FACE,
+        pose=Pose(0, 0, 0),
+        verdict=verdict,
+        crop=np.zeros((112, 112, 3), np.uint8),
+        embedding=nothing,
+        similarities=nothing,
+    )
 
 
 def match(person: Person) -> Judged:
-    return judged(Verdict(Reason.MATCHED, person, 1.0, 8, 8))
+    return judged(Verdict(reason=Reason.MATCHED, person=person, share=1.0, detections=8, references=8))
 
 
-NO_MATCH = judged(Verdict(Reason.NOT_RECOGNISED))
-ALIKE = judged(Verdict(Reason.TOO_FEW_DETECTIONS, BEN, 0.25, 2, 8))
-NOBODY = judged(Verdict(Reason.NOBODY_ENROLLED))
+NO_MATCH = judged(Verdict(reason=Reason.NOT_RECOGNISED))
+ALIKE = judged(Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=0.25, detections=2, references=8))
+NOBODY = judged(Verdict(reason=Reason.NOBODY_ENROLLED))
 DARK = Unusable(Reason.TOO_DARK, FACE)
-TWO = Gathering(100.0, ADA, 2)
+TWO = Gathering(seen=100.0, person=ADA, count=2)
 NO_REFUSALS = Throttle()
 
 
 def after(
     phase: Phase, observation: Observation | None, now: float = 100.1, throttle: Throttle = NO_REFUSALS
 ) -> Session:
-    return advance(Session(phase, throttle), observation, now, SETTINGS)
+    return advance(Session(phase=phase, throttle=throttle), observation, now, SETTINGS)
 
 
 def counts(state: Session) -> tuple[str | None, int, int]:
@@ -93,14 +100,14 @@ def _idle_face() -> None:
 
 
 def _stepped_aside() -> None:
-    left = after(Gathering(100.0, None, 0, 3), None, 102.1)
+    left = after(Gathering(seen=100.0, person=None, count=0, unmatched=3), None, 102.1)
     again = advance(left, NO_MATCH, 125.0, SETTINGS)
     assert endings(again) == [(Ending.REFUSED, "not_recognised")]
     assert counts(advance(left, NO_MATCH, 130.1, SETTINGS)) == (None, 0, 1)
 
 
 def _same_person() -> None:
-    assert counts(after(Gathering(100.0, ADA, 1), match(ADA))) == ("ada", 2, 0)
+    assert counts(after(Gathering(seen=100.0, person=ADA, count=1), match(ADA))) == ("ada", 2, 0)
 
 
 def _another_person() -> None:
@@ -111,12 +118,16 @@ def _another_person() -> None:
 
 
 def _no_match() -> None:
-    for seen in (NO_MATCH, ALIKE, judged(Verdict(Reason.AMBIGUOUS, ADA, 0.9, 7, 8))):
+    for seen in (
+        NO_MATCH,
+        ALIKE,
+        judged(Verdict(reason=Reason.AMBIGUOUS, person=ADA, share=0.9, detections=7, references=8)),
+    ):
         assert counts(after(TWO, seen)) == (None, 0, 1)
 
 
 def _nobody_enrolled() -> None:
-    state = Session(Idle())
+    state = Session(phase=Idle())
     for frame in range(100):
         state = advance(state, NOBODY, 100 + frame / 10, SETTINGS)
     assert counts(state) == (None, 0, 0)
@@ -137,31 +148,35 @@ def _grant() -> None:
 
 def _refusal() -> None:
     tally = {Reason.NOT_RECOGNISED: 2, Reason.TOO_DARK: 9, Reason.TOO_FEW_DETECTIONS: 1}
-    state = after(Gathering(100.0, None, 0, 3, tally), ALIKE)
+    state = after(Gathering(seen=100.0, person=None, count=0, unmatched=3, tally=tally), ALIKE)
     assert (state.phase, state.throttle) == (Refused(103.1), Throttle(1, 0.0))
     assert endings(state) == [(Ending.REFUSED, "not_recognised")]
     assert state.outcomes[0].verdict is ALIKE.verdict
 
 
 def _lockout() -> None:
-    state = after(Gathering(100.0, None, 0, 3), NO_MATCH, throttle=Throttle(1, 0.0))
+    state = after(
+        Gathering(seen=100.0, person=None, count=0, unmatched=3), NO_MATCH, throttle=Throttle(1, 0.0)
+    )
     assert (state.phase, state.throttle) == (LockedOut(130.1), Throttle(2, 30.0))
     assert endings(state) == [(Ending.REFUSED, "not_recognised")]
 
 
 def _silence() -> None:
     assert after(TWO, None, 102.0).phase == TWO
-    state = after(Gathering(100.0, None, 0, 1, {Reason.TOO_DARK: 3}), NoFace(), 102.1)
+    state = after(
+        Gathering(seen=100.0, person=None, count=0, unmatched=1, tally={Reason.TOO_DARK: 3}), NoFace(), 102.1
+    )
     assert (state.phase, state.throttle) == (Idle(), Throttle())
     assert endings(state) == [(Ending.ABANDONED, "too_dark")]
 
 
 def _interrupted() -> None:
-    state = session.interrupt(Session(TWO), "enrolment", "the button was pressed")
+    state = session.interrupt(Session(phase=TWO), "enrolment", "the button was pressed")
     assert state.phase == Idle()
     assert endings(state) == [(Ending.ABANDONED, "enrolment")]
     for phase in (Idle(), Cooling(ADA, 105.0), LockedOut(130.0)):
-        assert session.interrupt(Session(phase), "enrolment", "") == Session(phase)
+        assert session.interrupt(Session(phase=phase), "enrolment", "") == Session(phase=phase)
 
 
 def _cooling() -> None:
@@ -234,14 +249,18 @@ def test_lockouts_grow_up_to_their_maximum_and_never_overflow() -> None:
     """Every further refusal is dearer, until the longest; a million refusals are no arithmetic trouble."""
     seconds = []
     for refusals in (0, 1, 2, 3, 4, 1_000_000):
-        state = after(Gathering(100.0, None, 0, 3), NO_MATCH, throttle=Throttle(refusals, 0.0))
+        state = after(
+            Gathering(seen=100.0, person=None, count=0, unmatched=3),
+            NO_MATCH,
+            throttle=Throttle(refusals, 0.0),
+        )
         seconds.append(state.throttle.lockout_seconds)
     assert seconds == [0.0, 30.0, 60.0, 100.0, 100.0, 100.0]
 
 
 def test_two_people_in_turn_are_refused_not_granted() -> None:
     """A face that is now one person and now another is evidence for neither."""
-    state, now = Session(Idle()), 100.0
+    state, now = Session(phase=Idle()), 100.0
     while not state.outcomes:
         now += 0.1
         state = advance(state, match(ADA if round(now * 10) % 2 else BEN), now, SETTINGS)
@@ -250,7 +269,7 @@ def test_two_people_in_turn_are_refused_not_granted() -> None:
 
 def test_someone_who_stays_after_a_refusal_begins_another_attempt() -> None:
     """Standing still is enough for the second refusal and the lock-out, but not without a pause between."""
-    state, ended = Session(Idle()), []
+    state, ended = Session(phase=Idle()), []
     for frame in range(8):
         state = advance(state, NO_MATCH, 100 + frame / 10, SETTINGS)
         ended += endings(state)
@@ -265,5 +284,10 @@ def test_someone_who_stays_after_a_refusal_begins_another_attempt() -> None:
 def test_one_turn_can_end_one_visit_and_decide_the_next() -> None:
     """A slow camera loses no outcome: the old visit fell silent, the new one is granted by its only frame."""
     at_once = SETTINGS.model_copy(update={"required_matches": 1})
-    state = advance(Session(Gathering(100.0, None, 0, 1, {Reason.BLURRED: 1})), match(ADA), 110.0, at_once)
+    state = advance(
+        Session(phase=Gathering(seen=100.0, person=None, count=0, unmatched=1, tally={Reason.BLURRED: 1})),
+        match(ADA),
+        110.0,
+        at_once,
+    )
     assert endings(state) == [(Ending.ABANDONED, "blurred"), (Ending.GRANTED, "matched")]

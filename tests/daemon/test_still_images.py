@@ -19,14 +19,28 @@ from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person
 
 FACE = Face(Box(0, 0, 100, 100), np.zeros((5, 2), np.float32), 0.9)
-LINE = Line(FakeFinder(), FakeVerifier(), QualityConfig(), Thresholds(0.5, 0.6, 0.2), 0.6, Pace())
-NO_MATCH = Verdict(Reason.NOT_RECOGNISED)
+LINE = Line(
+    finder=FakeFinder(),
+    verifier=FakeVerifier(),
+    quality=QualityConfig(),
+    thresholds=Thresholds(0.5, 0.6, 0.2),
+    similar_size_ratio=0.6,
+    pace=Pace(),
+)
+NO_MATCH = Verdict(reason=Reason.NOT_RECOGNISED)
 
 
 def judged(colour: int, yaw: float = 0.0, verdict: Verdict = NO_MATCH) -> Judged:
     crop = np.full((112, 112, 3), colour, np.uint8)
     embedding = FakeVerifier().embed(crop)
-    return Judged(FACE, Pose(yaw, 0, 0), verdict, crop, embedding, np.zeros(0, np.float32))
+    return Judged(
+        face=FACE,
+        pose=Pose(yaw, 0, 0),
+        verdict=verdict,
+        crop=crop,
+        embedding=embedding,
+        similarities=np.zeros(0, np.float32),
+    )
 
 
 def problems(*colours: int) -> list[str]:
@@ -70,7 +84,9 @@ def test_the_kept_pictures_are_spread_over_the_poses() -> None:
 def test_a_face_that_is_enrolled_already_is_named() -> None:
     """By whoever it matches."""
     ada = Person(1, "ada")
-    match = judged(100, verdict=Verdict(Reason.MATCHED, ada, 1.0, 3, 3))
+    match = judged(
+        100, verdict=Verdict(reason=Reason.MATCHED, person=ada, share=1.0, detections=3, references=3)
+    )
     assert still_images.already_enrolled([judged(100), match]) == ada
     assert still_images.already_enrolled([judged(100)]) is None
 

@@ -37,7 +37,14 @@ EASY = QualityConfig(min_sharpness=0.0)
 
 
 def looks(yaw: float = 0.0, pitch: float = 0.0, eyes: float = 50.0) -> Measures:
-    return Measures(eyes, 120.0, 40.0, 50.0, Pose(yaw, pitch, 0.0), False)
+    return Measures(
+        eye_distance_px=eyes,
+        brightness=120.0,
+        contrast=40.0,
+        sharpness=50.0,
+        pose=Pose(yaw, pitch, 0.0),
+        cut_off=False,
+    )
 
 
 def test_the_guide_asks_in_order_until_nothing_is_missing() -> None:

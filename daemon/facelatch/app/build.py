@@ -85,7 +85,10 @@ def build_line(config: Config) -> Line:
         quality=config.quality,
         thresholds=thresholds(config.model, verifier.manifest),
         similar_size_ratio=config.finder.similar_size_ratio,
-        pace=Pace(1 / config.finder.full_search_rate_fps, 1 / config.finder.idle_search_rate_fps),
+        pace=Pace(
+            busy_seconds=1 / config.finder.full_search_rate_fps,
+            idle_seconds=1 / config.finder.idle_search_rate_fps,
+        ),
     )
 
 

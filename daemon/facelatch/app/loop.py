@@ -174,7 +174,7 @@ class _Loop:
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
         self._apply(now, outputs)
-        self.watch(Turn(now, frame, observation, outputs))
+        self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None and fault is None:
             raise CameraError(f"camera fault: {outputs.fault}", hint="`facelatch check` tries the camera")
         if frame is not None:

@@ -40,6 +40,16 @@ def replay(
         if people is not None:
             store.import_from(people)
         frames = EachFrame(camera, clock, pace=pace)
-        world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, SystemdService(None))
+        world = loop.World(
+            clock=clock,
+            frames=frames,
+            line=line,
+            store=store,
+            lock=lock,
+            indicator=indicator,
+            buttons=buttons,
+            audit=audit,
+            service=SystemdService(None),
+        )
         loop.run(world, config, watch=watch)
     return audit.events

@@ -54,7 +54,18 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
             audit.write(loop.fault_event("start_", error))
             raise
         opened.pop_all()  # from here the loop closes everything
-    world = loop.World(clock, frames, line, store, lock, indicator, buttons, audit, service, control)
+    world = loop.World(
+        clock=clock,
+        frames=frames,
+        line=line,
+        store=store,
+        lock=lock,
+        indicator=indicator,
+        buttons=buttons,
+        audit=audit,
+        service=service,
+        control=control,
+    )
     loop.run(world, config, stop=stop)
 
 

@@ -130,15 +130,17 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
     name = type(state).__name__.lower()
     match state:
         case enrolment.Authorising(request=request) | enrolment.Armed(request=request):
-            return EnrolmentView(name, 0, wanted, request.name)
+            return EnrolmentView(state=name, kept=0, wanted=wanted, person=request.name)
         case enrolment.Capturing(request=request, kept=kept):
-            return EnrolmentView(name, len(kept), wanted, request.name)
+            return EnrolmentView(state=name, kept=len(kept), wanted=wanted, person=request.name)
         case enrolment.Saving(person=new):
-            return EnrolmentView(name, len(new.references), wanted, new.name)
+            return EnrolmentView(state=name, kept=len(new.references), wanted=wanted, person=new.name)
         case enrolment.Done(person=person, references=count):
-            return EnrolmentView(name, count, wanted, person.name)
+            return EnrolmentView(state=name, kept=count, wanted=wanted, person=person.name)
         case enrolment.Failed(failure=failure, detail=detail):
             already = detail if failure is Failure.DUPLICATE else None
             hint = f"{detail}: {failure.hint}" if failure is Failure.SAVE_FAILED else failure.hint
-            return EnrolmentView(name, 0, wanted, already, failure.value, hint)
-    return EnrolmentView(name, 0, wanted)
+            return EnrolmentView(
+                state=name, kept=0, wanted=wanted, person=already, reason=failure.value, hint=hint
+            )
+    return EnrolmentView(state=name, kept=0, wanted=wanted)

@@ -107,7 +107,7 @@ class State:
 
 def initial(throttle: Throttle, model: str = "") -> State:
     """The state before the first turn, with the refusals remembered from before the restart."""
-    return State(session.Session(throttle=throttle), model)
+    return State(session=session.Session(throttle=throttle), model=model)
 
 
 def draft_embeddings(state: State) -> tuple[NDArray[np.float32], ...]:

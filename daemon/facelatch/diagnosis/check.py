@@ -48,11 +48,16 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
     for item, step in steps:
         try:
-            yield Finding(item, True, step())
+            yield Finding(item=item, ok=True, detail=step())
         except FacelatchError as error:
-            yield Finding(item, False, str(error), error.hint)
+            yield Finding(item=item, ok=False, detail=str(error), hint=error.hint)
         except (OSError, ImportError) as error:
-            yield Finding(item, False, f"{type(error).__name__}: {error}", "is the package or device there?")
+            yield Finding(
+                item=item,
+                ok=False,
+                detail=f"{type(error).__name__}: {error}",
+                hint="is the package or device there?",
+            )
 
 
 def _model(config: Config) -> str:

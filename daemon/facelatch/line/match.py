@@ -23,7 +23,7 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
     if similarities.shape != gallery.codes.shape:
         raise ValueError(f"{similarities.shape} similarities for {gallery.codes.shape} references")
     if not gallery.ids:
-        return Verdict(Reason.NOBODY_ENROLLED)
+        return Verdict(reason=Reason.NOBODY_ENROLLED)
     detected = np.asarray(similarities, np.float32) >= np.float32(thresholds.detection)
     references = np.bincount(gallery.codes, minlength=len(gallery.ids))
     detections = np.bincount(gallery.codes[detected], minlength=len(gallery.ids))
@@ -33,7 +33,7 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
     best = int(ranking[0])
     runner_up = int(ranking[1]) if len(ranking) > 1 else None
     if detections[best] == 0:
-        return Verdict(Reason.NOT_RECOGNISED)
+        return Verdict(reason=Reason.NOT_RECOGNISED)
 
     def passes(code: int) -> bool:
         return bool(shares[code] >= thresholds.verification)
@@ -46,7 +46,7 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
         if lead <= 0 or lead < thresholds.ambiguity_margin - _ROUNDING:
             reason = Reason.AMBIGUOUS
     return Verdict(
-        reason,
+        reason=reason,
         person=gallery.people[gallery.ids[best]],
         share=float(shares[best]),
         detections=int(detections[best]),

@@ -77,7 +77,15 @@ def judge(
     if draft:
         detections = line.verifier.compare(probe, np.stack(draft)) >= line.thresholds.detection
         draft_share = float(np.mean(detections))
-    return Judged(face, measures.pose, verdict, crop, probe, similarities, draft_share)
+    return Judged(
+        face=face,
+        pose=measures.pose,
+        verdict=verdict,
+        crop=crop,
+        embedding=probe,
+        similarities=similarities,
+        draft_share=draft_share,
+    )
 
 
 def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:

@@ -101,7 +101,7 @@ def _begin(request: StartEnrolment, now: float, setting: Setting) -> Enrolment:
     request = replace(request, admin=request.admin or first)
     until = now + setting.config.timeout_seconds
     if request.origin is Origin.COMMAND or first or setting.config.authorisation == "button":
-        return Armed(request, until)
+        return Armed(request=request, until=until)
     if not setting.admins:
         return _failed(Failure.NO_ADMIN, now)
     return Authorising(request, until)
@@ -116,7 +116,7 @@ def _under_way(
         case Authorising(request=request), Granted(person=person):
             if person.id not in setting.admins:
                 return _failed(Failure.NOT_ADMIN, now)
-            return Armed(request, now + setting.config.timeout_seconds, authoriser=person)
+            return Armed(request=request, until=now + setting.config.timeout_seconds, authoriser=person)
     if now >= state.until:
         still = isinstance(state, Capturing) and state.held_still
         return _failed(Failure.TOO_LITTLE_MOVEMENT if still else Failure.TIMEOUT, now)
@@ -146,7 +146,9 @@ def _wait_for_face(state: Armed, seen: Judged, now: float, setting: Setting) -> 
     state = replace(state, strangers=state.strangers + 1, duplicates=0)
     if state.authoriser is not None and state.strangers < STRANGER_FRAMES:
         return state
-    return _keep(Capturing(state.request, state.until, (), now), seen, now, setting)
+    return _keep(
+        Capturing(request=state.request, until=state.until, kept=(), kept_at=now), seen, now, setting
+    )
 
 
 def _look_again(state: Capturing, seen: Judged, now: float, setting: Setting) -> Enrolment:

@@ -36,7 +36,9 @@ class Freshness:
 def advance(state: Freshness, fingerprint: int | None, now: float, settings: CameraConfig) -> Freshness:
     """The state after this turn; `fingerprint` of the whole picture, None when no new frame came."""
     if fingerprint is None:
-        return Freshness(state.fingerprint, state.since, frozen=state.frozen)
+        return Freshness(fingerprint=state.fingerprint, since=state.since, frozen=state.frozen)
     if fingerprint != state.fingerprint:
-        return Freshness(fingerprint, now, fresh=True)
-    return Freshness(fingerprint, state.since, frozen=now - state.since >= settings.frozen_after_seconds)
+        return Freshness(fingerprint=fingerprint, since=now, fresh=True)
+    return Freshness(
+        fingerprint=fingerprint, since=state.since, frozen=now - state.since >= settings.frozen_after_seconds
+    )

@@ -169,7 +169,7 @@ def interrupt(session: Session, reason: str, hint: str) -> Session:
 def _begin(session: Session, now: float, settings: SessionConfig) -> Gathering:
     left = session.unfinished
     soon = left is not None and now - left.seen <= settings.lockout_seconds
-    return Gathering(now, unmatched=left.unmatched if left is not None and soon else 0)
+    return Gathering(seen=now, unmatched=left.unmatched if left is not None and soon else 0)
 
 
 def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session:
@@ -207,7 +207,15 @@ def _doubt(visit: Gathering, reason: Reason, against: Verdict | None = None) -> 
     closest = max((v for v in (visit.closest, against) if v), key=lambda v: v.share, default=None)
     tally = {**visit.tally, reason: visit.tally.get(reason, 0) + 1}
     unmatched = visit.unmatched + (against is not None)
-    return Gathering(visit.seen, None, 0, unmatched, tally, closest, reason)
+    return Gathering(
+        seen=visit.seen,
+        person=None,
+        count=0,
+        unmatched=unmatched,
+        tally=tally,
+        closest=closest,
+        advice=reason,
+    )
 
 
 def _decide(
@@ -215,7 +223,13 @@ def _decide(
 ) -> Session:
     if visit.person is not None and visit.count >= settings.required_matches:
         verdict = observation.verdict if isinstance(observation, Judged) else None
-        granted = Outcome(Ending.GRANTED, Reason.MATCHED, Reason.MATCHED.hint, verdict, visit.count)
+        granted = Outcome(
+            ending=Ending.GRANTED,
+            reason=Reason.MATCHED,
+            hint=Reason.MATCHED.hint,
+            verdict=verdict,
+            frames=visit.count,
+        )
         cooling = Cooling(visit.person, now + settings.cooldown_seconds)
         return replace(_end(session, cooling, granted), throttle=Throttle())
     if visit.unmatched < settings.refusal_frames:
@@ -241,7 +255,13 @@ def _abandoned(visit: Gathering) -> Outcome:
     judged = {Reason.NOT_RECOGNISED, Reason.TOO_FEW_DETECTIONS, Reason.AMBIGUOUS}
     decisive = {reason: n for reason, n in visit.tally.items() if reason in judged} or visit.tally
     reason = max(decisive, key=lambda reason: decisive[reason], default=Reason.NO_FACE)
-    return Outcome(Ending.ABANDONED, reason, reason.hint, visit.closest, sum(visit.tally.values()))
+    return Outcome(
+        ending=Ending.ABANDONED,
+        reason=reason,
+        hint=reason.hint,
+        verdict=visit.closest,
+        frames=sum(visit.tally.values()),
+    )
 
 
 def _abandon(session: Session, visit: Gathering, outcome: Outcome) -> Session:
