@@ -12,17 +12,10 @@ import pytest
 
 from facelatch.audit.events import Event
 from facelatch.config.file import Config, parse
-from facelatch.controller import step as controller
-from facelatch.controller.step import (
-    AbortEnrolment,
-    Inputs,
-    Outputs,
-    Saved,
-    SaveFailed,
-    StartEnrolment,
-    State,
-    step,
-)
+from facelatch.controller import state
+from facelatch.controller.state import Inputs, Outputs, State
+from facelatch.controller.step import step
+from facelatch.machines.enrolment_states import AbortEnrolment, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import Pattern
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
@@ -65,7 +58,7 @@ class Door:
         self, config: Config | None = None, throttle: Throttle | None = None, people: int = 2
     ) -> None:
         self.config, self.people = config or settings(), people
-        self.state: State = controller.initial(throttle or Throttle(), model="0123456789ab")
+        self.state: State = state.initial(throttle or Throttle(), model="0123456789ab")
         self.now, self.picture = 1000.0, 0
         self.events: list[Event] = []
         self.outputs: Outputs | None = None
@@ -239,7 +232,7 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
     assert door.press().pattern is Pattern.READY
     assert door.wait(3.0).pattern is Pattern.ARMED
     door.see(STRANGER)  # still holding the button: not looked at
-    assert controller.draft_embeddings(door.state) == ()
+    assert state.draft_embeddings(door.state) == ()
     door.release()
     saves = []
     for number in range(8):
@@ -247,7 +240,7 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
             outputs = door.turn(observation)
             assert outputs.lock is LockLevel.LOCKED
             saves += [outputs.save] if outputs.save else []
-        assert len(controller.draft_embeddings(door.state)) == (number + 1) % 8
+        assert len(state.draft_embeddings(door.state)) == (number + 1) % 8
     (new,) = saves
     assert (new.name, new.admin, len(new.references)) == (None, False, 8)
     assert door.told() == ["enrolment.armed"] + ["enrolment.progress"] * 8
@@ -255,7 +248,7 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
     outputs = door.turn(NoFace(), saved=Saved(Person(3, "person-003")))
     assert (outputs.save, outputs.pattern) == (None, Pattern.ENROLLED)
     assert outputs.events[0].fields == {"PERSON": "person-003", "PERSON_ID": 3, "COUNT": 8}
-    assert controller.enrolment_view(door.state, door.config).state == "done"
+    assert state.enrolment_view(door.state, door.config).state == "done"
     assert door.wait(3.1).pattern is Pattern.READY
 
 
@@ -290,7 +283,7 @@ def test_a_save_that_fails_is_said_in_every_way() -> None:
     assert outputs.pattern is Pattern.NOT_SAVED
     assert outputs.events[0].fields["REASON"] == "disk full"
     assert door.told() == ["enrolment.save_failed"]
-    view = controller.enrolment_view(door.state, door.config)
+    view = state.enrolment_view(door.state, door.config)
     assert (view.state, view.person, view.reason) == ("failed", None, "save_failed")
     assert view.hint.startswith("disk full: ")
 
@@ -350,11 +343,11 @@ def test_a_press_or_a_command_aborts_and_the_draft_is_gone() -> None:
         door = Door()
         door.turn(NoFace(), commands=(StartEnrolment(),))
         door.see(*new_face(0), *new_face(1))
-        assert len(controller.draft_embeddings(door.state)) == 2
+        assert len(state.draft_embeddings(door.state)) == 2
         outputs = door.press() if abort == "press" else door.turn(NoFace(), commands=(AbortEnrolment(),))
         assert outputs.events[0].fields["REASON"] == "aborted"
         assert outputs.events[0].fields["COUNT"] == 2
-        assert (outputs.save, controller.draft_embeddings(door.state)) == (None, ())
+        assert (outputs.save, state.draft_embeddings(door.state)) == (None, ())
 
 
 def test_a_look_alike_is_warned_of_once() -> None:

@@ -17,18 +17,9 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from facelatch.config.file import Config, parse
-from facelatch.controller import step as controller
-from facelatch.controller.step import (
-    AbortEnrolment,
-    Inputs,
-    Outputs,
-    Saved,
-    SaveFailed,
-    StartEnrolment,
-    State,
-    step,
-)
-from facelatch.machines.enrolment_states import Idle
+from facelatch.controller.state import Inputs, Outputs, State, initial
+from facelatch.controller.step import step
+from facelatch.machines.enrolment_states import AbortEnrolment, Idle, Saved, SaveFailed, StartEnrolment
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
@@ -247,7 +238,7 @@ def inputs_of(script: list[Stretch]) -> Iterator[Inputs]:
 
 
 def play(config: Config, turns: Iterator[Inputs], throttle: Throttle = Throttle()) -> list[Turn]:  # noqa: B008
-    state, played = controller.initial(throttle), []
+    state, played = initial(throttle), []
     for inputs in turns:
         after, outputs = step(state, inputs, config)
         played.append(Turn(state, inputs, after, outputs))

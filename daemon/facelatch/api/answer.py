@@ -9,10 +9,11 @@ from typing import Any
 from facelatch.api import people
 from facelatch.control.wire import failure
 from facelatch.controller.situation import EnrolmentView
-from facelatch.controller.step import AbortEnrolment, Command, StartEnrolment
+from facelatch.controller.state import Command
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery.names import clean_name, name_key
 from facelatch.gallery.store import GalleryStore
+from facelatch.machines.enrolment_states import AbortEnrolment, StartEnrolment
 
 ACTIONS = frozenset({"status", "enroll", "abort"}) | people.ACTIONS
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from facelatch.api import answer as remote
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import step
-from facelatch.controller.step import Command, Inputs, Outputs, Saved, SaveFailed
+from facelatch.controller import state, step
+from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import pipeline
 from facelatch.line.search import Search
+from facelatch.machines.enrolment_states import Saved, SaveFailed
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
     AuditSink,
@@ -127,7 +128,7 @@ class _Loop:
             told: dict[str, str | int | float] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, told))
         self.seen_at = world.clock.now()
-        self.state = step.initial(world.store.throttle(), self.model)
+        self.state = state.initial(world.store.throttle(), self.model)
         self.search = Search()
         self.saved: Saved | SaveFailed | None = None
         self.ceiling_reported = False
@@ -182,7 +183,7 @@ class _Loop:
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
-        draft = step.draft_embeddings(self.state)
+        draft = state.draft_embeddings(self.state)
         faces, self.search = pipeline.look(self.world.line, frame, self.search)
         return pipeline.observe(self.world.line, frame, faces, self.gallery, draft)
 
@@ -228,7 +229,7 @@ class _Loop:
             return ()
         commands: list[Command] = []
         for request in self.world.control.requests():
-            view = step.enrolment_view(self.state, self.config)
+            view = state.enrolment_view(self.state, self.config)
             status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
             answer = remote.answer(request.message, self.world.store, view, status)
             for event in answer.people.events:

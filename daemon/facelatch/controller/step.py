@@ -3,122 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.controller import changes, situation
-from facelatch.controller.situation import EnrolmentView
-from facelatch.machines import button, door, enrolment, freshness, indicator, session
+from facelatch.controller.enrolling import advance_enrolment, enrolment_inputs, takes_over
+from facelatch.controller.state import Inputs, Outputs, State, granted_person
+from facelatch.machines import button, door, freshness, indicator, session
 from facelatch.machines.button import Gesture
 from facelatch.machines.door import Order
 from facelatch.machines.enrolment_states import (
-    AbortEnrolment,
     Authorising,
-    Capturing,
-    Enrolment,
     Failure,
-    Granted,
     Idle,
-    Input,
-    Origin,
-    Saved,
-    SaveFailed,
     Saving,
-    StartEnrolment,
 )
-from facelatch.machines.indicator import Pattern
 from facelatch.machines.session import Ending
-from facelatch.values.observations import Observation
-from facelatch.values.records import NewPerson, Person, Throttle
-from facelatch.values.wires import Edge, LockLevel
-
-__all__ = ["AbortEnrolment", "Command", "Inputs", "Outputs", "SaveFailed", "Saved", "StartEnrolment", "State"]
-
-Command = StartEnrolment | AbortEnrolment
-"""What the control socket may ask of the machines."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Inputs:
-    """All that one turn of the loop brought in."""
-
-    now: float
-    """Monotonic seconds; never smaller than on the turn before."""
-    observation: Observation | None
-    """What the line says about the new frame; None when none came."""
-    fingerprint: int | None
-    """Of the new frame's whole picture; None when none came. Without it an observation is no evidence."""
-    frame_age_seconds: float
-    """Age of the newest frame, whether new on this turn or not; since the start when none has come yet."""
-    edges: tuple[Edge, ...] = ()
-    commands: tuple[Command, ...] = ()
-    saved: Saved | SaveFailed | None = None
-    """The answer to `Outputs.save` of the turn before."""
-    fault: str | None = None
-    """A stable code when something broke outside (camera_failed, internal)."""
-    stopping: bool = False
-    people_enrolled: int = 0
-    admins: frozenset[int] = frozenset()
-    """Ids of the enrolled people who may authorise an enrolment."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
-    """All that the loop has to do about it."""
-
-    lock: LockLevel
-    pattern: Pattern
-    pattern_since: float
-    """When the pattern began, for `indicator.lamp`."""
-    events: tuple[Event, ...]
-    save: NewPerson | None
-    """To be saved in one transaction; the answer goes into the next `Inputs.saved`."""
-    throttle: Throttle | None
-    """To be persisted, because it changed."""
-    fault: str | None
-    """Fatal: the door is locked and the event written; the process should end and be restarted."""
-    status: str
-    """One line on what the door is doing."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class State:
-    """Everything that is remembered from turn to turn."""
-
-    session: session.Session
-    model: str = ""
-    """First digits of the model's hash, for events."""
-    door: door.Door = door.Locked()  # noqa: RUF009  (frozen and empty, as the others)
-    enrolment: Enrolment = Idle()  # noqa: RUF009
-    button: button.Button = button.Button()  # noqa: RUF009
-    freshness: freshness.Freshness = freshness.Freshness()  # noqa: RUF009
-    fault: str | None = None
-    """Once set it stays."""
-    stopping: bool = False
-    refused_until: float = 0.0
-    """Until when the indicator shows the last refusal."""
-    pattern: Pattern = Pattern.NOBODY_ENROLLED
-    pattern_since: float = 0.0
-
-
-def initial(throttle: Throttle, model: str = "") -> State:
-    """The state before the first turn, with the refusals remembered from before the restart."""
-    return State(session=session.Session(throttle=throttle), model=model)
-
-
-def draft_embeddings(state: State) -> tuple[NDArray[np.float32], ...]:
-    """Embeddings (D,) of the crops an enrolment has kept so far, for the line's `draft_share`."""
-    kept = state.enrolment.kept if isinstance(state.enrolment, Capturing) else ()
-    return tuple(reference.embedding for reference in kept)
-
-
-def enrolment_view(state: State, settings: Config) -> EnrolmentView:
-    """The enrolment, for the control socket."""
-    return situation.enrolment_view(state.enrolment, settings.enrolment.references)
 
 
 def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs]:
@@ -134,8 +35,9 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     visit = session.advance(
         state.session, observation if _may_decide(state, inputs, pressed) else None, now, settings.session
     )
-    enrolled, steps = _enrol(state, inputs, settings, _heard(inputs, pressed, halt, visit, observation))
-    if halt is not None or _takes_over(state.enrolment, enrolled):
+    asked = enrolment_inputs(inputs, pressed, halt, visit, observation)
+    enrolled, steps = advance_enrolment(state, inputs, settings, asked)
+    if halt is not None or takes_over(state.enrolment, enrolled):
         reason = halt.value if halt is not None else "enrolment"
         visit = session.interrupt(visit, reason, "the visit was cut short")
     at_rest = halt is None and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
@@ -151,7 +53,7 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
         stopping=stopping,
         refused_until=_refused_until(state, visit, now),
     )
-    return _told(state, after, inputs, settings, steps)
+    return _outputs(state, after, inputs, settings, steps)
 
 
 def _fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str | None:
@@ -173,59 +75,12 @@ def _may_decide(state: State, inputs: Inputs, pressed: button.Button) -> bool:
     return watching and not (pressed.gestures or inputs.commands or door.is_over(state.door, inputs.now))
 
 
-def _heard(
-    inputs: Inputs,
-    pressed: button.Button,
-    halt: Failure | None,
-    visit: session.Session,
-    observation: Observation | None,
-) -> Iterator[Input | None]:
-    """What the enrolment hears on this turn, one after the other."""
-    yield inputs.saved
-    if halt is not None:
-        yield AbortEnrolment(halt)
-        return
-    for gesture in pressed.gestures:
-        if gesture is Gesture.HOLD:
-            yield StartEnrolment(origin=Origin.BUTTON)
-        else:
-            yield AbortEnrolment(Failure.ABORTED if gesture is Gesture.PRESS else Failure.BUTTON_STUCK)
-    yield from inputs.commands
-    person = _granted_person(visit)
-    if person is not None:
-        yield Granted(person)
-    yield None if pressed.is_down else observation
-
-
-def _enrol(
-    state: State, inputs: Inputs, settings: Config, heard: Iterator[Input | None]
-) -> tuple[Enrolment, list[Event]]:
-    setting = enrolment.Setting(settings.enrolment, inputs.people_enrolled, inputs.admins)
-    before = state.enrolment
-    events: list[Event] = []
-    for given in heard:
-        after = enrolment.advance(before, given, inputs.now, setting)
-        events += changes.of_enrolment(before, after, settings.enrolment.references, inputs.now)
-        before = after
-    return before, events
-
-
-def _takes_over(before: Enrolment, after: Enrolment) -> bool:
-    """Whether the enrolment ends a visit: visits go on only while idle, or while an admin is awaited."""
-    return type(before) is not type(after) or not isinstance(after, Idle | Authorising)
-
-
-def _granted_person(visit: session.Session) -> Person | None:
-    verdict = visit.granted.verdict if visit.granted is not None else None
-    return verdict.person if verdict is not None else None
-
-
 def _refused_until(state: State, visit: session.Session, now: float) -> float:
     refused = any(outcome.ending is Ending.REFUSED for outcome in visit.outcomes)
     return now + situation.REFUSED_SECONDS if refused else state.refused_until
 
 
-def _told(
+def _outputs(
     before: State, after: State, inputs: Inputs, settings: Config, steps: list[Event]
 ) -> tuple[State, Outputs]:
     """The new state with what the world is told of it."""
@@ -274,4 +129,4 @@ def _events(before: State, after: State, inputs: Inputs, steps: list[Event]) -> 
         reason = "fault" if after.fault is not None else "stopping"
     else:
         reason = "time" if isinstance(after.enrolment, Idle) else "enrolment"
-    yield from changes.of_door(before.door, after.door, now, _granted_person(after.session), reason)
+    yield from changes.of_door(before.door, after.door, now, granted_person(after.session), reason)

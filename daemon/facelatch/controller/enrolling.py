@@ -1,0 +1,67 @@
+"""How the inputs of a turn reach the enrolment, one after the other, and when it ends a visit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from facelatch.audit.events import Event
+from facelatch.config.file import Config
+from facelatch.controller import changes
+from facelatch.controller.state import Inputs, State, granted_person
+from facelatch.machines import button, enrolment, session
+from facelatch.machines.button import Gesture
+from facelatch.machines.enrolment_states import (
+    AbortEnrolment,
+    Authorising,
+    Enrolment,
+    Failure,
+    Granted,
+    Idle,
+    Input,
+    Origin,
+    StartEnrolment,
+)
+from facelatch.values.observations import Observation
+
+
+def enrolment_inputs(
+    inputs: Inputs,
+    pressed: button.Button,
+    halt: Failure | None,
+    visit: session.Session,
+    observation: Observation | None,
+) -> Iterator[Input | None]:
+    """The inputs of the enrolment on this turn, one after the other."""
+    yield inputs.saved
+    if halt is not None:
+        yield AbortEnrolment(halt)
+        return
+    for gesture in pressed.gestures:
+        if gesture is Gesture.HOLD:
+            yield StartEnrolment(origin=Origin.BUTTON)
+        else:
+            yield AbortEnrolment(Failure.ABORTED if gesture is Gesture.PRESS else Failure.BUTTON_STUCK)
+    yield from inputs.commands
+    person = granted_person(visit)
+    if person is not None:
+        yield Granted(person)
+    yield None if pressed.is_down else observation
+
+
+def advance_enrolment(
+    state: State, inputs: Inputs, settings: Config, asked: Iterator[Input | None]
+) -> tuple[Enrolment, list[Event]]:
+    """The enrolment after everything in `asked`, and an event for each step it took."""
+    setting = enrolment.Setting(settings.enrolment, inputs.people_enrolled, inputs.admins)
+    before = state.enrolment
+    events: list[Event] = []
+    for one in asked:
+        after = enrolment.advance(before, one, inputs.now, setting)
+        events += changes.of_enrolment(before, after, settings.enrolment.references, inputs.now)
+        before = after
+    return before, events
+
+
+def takes_over(before: Enrolment, after: Enrolment) -> bool:
+    """Whether the enrolment ends a visit: visits go on only while idle, or while an admin is awaited."""
+    return type(before) is not type(after) or not isinstance(after, Idle | Authorising)

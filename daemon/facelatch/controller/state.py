@@ -1,0 +1,115 @@
+"""What a turn of the loop brings in, what it is answered, and what is remembered between turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.audit.events import Event
+from facelatch.config.file import Config
+from facelatch.controller import situation
+from facelatch.controller.situation import EnrolmentView
+from facelatch.machines import button, door, freshness, session
+from facelatch.machines.enrolment_states import (
+    AbortEnrolment,
+    Capturing,
+    Enrolment,
+    Idle,
+    Saved,
+    SaveFailed,
+    StartEnrolment,
+)
+from facelatch.machines.indicator import Pattern
+from facelatch.values.observations import Observation
+from facelatch.values.records import NewPerson, Person, Throttle
+from facelatch.values.wires import Edge, LockLevel
+
+Command = StartEnrolment | AbortEnrolment
+"""What the control socket may ask of the machines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """All that one turn of the loop brought in."""
+
+    now: float
+    """Monotonic seconds; never smaller than on the turn before."""
+    observation: Observation | None
+    """What the line says about the new frame; None when none came."""
+    fingerprint: int | None
+    """Of the new frame's whole picture; None when none came. Without it an observation is no evidence."""
+    frame_age_seconds: float
+    """Age of the newest frame, whether new on this turn or not; since the start when none has come yet."""
+    edges: tuple[Edge, ...] = ()
+    commands: tuple[Command, ...] = ()
+    saved: Saved | SaveFailed | None = None
+    """The answer to `Outputs.save` of the turn before."""
+    fault: str | None = None
+    """A stable code when something broke outside (camera_failed, internal)."""
+    stopping: bool = False
+    people_enrolled: int = 0
+    admins: frozenset[int] = frozenset()
+    """Ids of the enrolled people who may authorise an enrolment."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """All that the loop has to do about it."""
+
+    lock: LockLevel
+    pattern: Pattern
+    pattern_since: float
+    """When the pattern began, for `indicator.lamp`."""
+    events: tuple[Event, ...]
+    save: NewPerson | None
+    """To be saved in one transaction; the answer goes into the next `Inputs.saved`."""
+    throttle: Throttle | None
+    """To be persisted, because it changed."""
+    fault: str | None
+    """Fatal: the door is locked and the event written; the process should end and be restarted."""
+    status: str
+    """One line on what the door is doing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Everything that is remembered from turn to turn."""
+
+    session: session.Session
+    model: str = ""
+    """First digits of the model's hash, for events."""
+    door: door.Door = door.Locked()  # noqa: RUF009  (frozen and empty, as the others)
+    enrolment: Enrolment = Idle()  # noqa: RUF009
+    button: button.Button = button.Button()  # noqa: RUF009
+    freshness: freshness.Freshness = freshness.Freshness()  # noqa: RUF009
+    fault: str | None = None
+    """Once set it stays."""
+    stopping: bool = False
+    refused_until: float = 0.0
+    """Until when the indicator shows the last refusal."""
+    pattern: Pattern = Pattern.NOBODY_ENROLLED
+    pattern_since: float = 0.0
+
+
+def initial(throttle: Throttle, model: str = "") -> State:
+    """The state before the first turn, with the refusals remembered from before the restart."""
+    return State(session=session.Session(throttle=throttle), model=model)
+
+
+def draft_embeddings(state: State) -> tuple[NDArray[np.float32], ...]:
+    """Embeddings (D,) of the crops an enrolment has kept so far, for the line's `draft_share`."""
+    kept = state.enrolment.kept if isinstance(state.enrolment, Capturing) else ()
+    return tuple(reference.embedding for reference in kept)
+
+
+def enrolment_view(state: State, settings: Config) -> EnrolmentView:
+    """The enrolment, for the control socket."""
+    return situation.enrolment_view(state.enrolment, settings.enrolment.references)
+
+
+def granted_person(visit: session.Session) -> Person | None:
+    """Whoever the session granted on this turn."""
+    verdict = visit.granted.verdict if visit.granted is not None else None
+    return verdict.person if verdict is not None else None
