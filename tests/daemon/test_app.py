@@ -19,7 +19,7 @@ from facelatch.cli.root import main
 from facelatch.config.file import Config, parse
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError, ModelError
-from facelatch.gallery.place import scratch_directory
+from facelatch.private_files import scratch_directory
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from facelatch.api import people
 from facelatch.audit.events import EventKind
 from facelatch.errors import FacelatchError, InputError
-from facelatch.gallery.export import MANIFEST, unpack, write_private_file
+from facelatch.gallery.export import MANIFEST, unpack
 from facelatch.gallery.store import GalleryStore
+from facelatch.private_files import write_private_file
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference
 from facelatch.vision.png import decode_png, encode_png

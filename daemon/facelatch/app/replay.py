@@ -10,8 +10,8 @@ from facelatch.app.build import build_line, fake_pins
 from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
-from facelatch.gallery.place import scratch_directory
 from facelatch.gallery.store import GalleryStore
+from facelatch.private_files import scratch_directory
 
 
 def replay(

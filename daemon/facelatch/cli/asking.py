@@ -44,8 +44,8 @@ def exported_people(config: Config) -> bytes | None:
 
 def everybody(config: Config, verifier: Verifier) -> Gallery:
     """All people enrolled as `verifier` sees them: in a gallery of our own, as a running daemon holds the real one."""
-    from facelatch.gallery.place import scratch_directory
     from facelatch.gallery.store import GalleryStore
+    from facelatch.private_files import scratch_directory
 
     with scratch_directory() as scratch, GalleryStore.open(Path(scratch) / "state") as store:
         export = exported_people(config)

@@ -100,7 +100,7 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 @click.pass_obj
 def export(settings: Settings, file: Path, overwrite: bool) -> None:
     """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
-    from facelatch.gallery.export import write_private_file
+    from facelatch.private_files import write_private_file
 
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")

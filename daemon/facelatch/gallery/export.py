@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name, name_key
-from facelatch.gallery.place import create_private, sync_directory
 from facelatch.values.pictures import Pose
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.png import MAX_BYTES, decode_png
 
 MANIFEST = "people.json"
+
 MAX_MANIFEST_BYTES = 32 * 1024 * 1024
+
 MAX_REFERENCES = 64
 """Per person, as in `enrolment.references`."""
 
 _HINT = "export it again with `facelatch people export FILE` on the device it comes from"
+
 _Angle = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
 
 
@@ -165,23 +165,3 @@ def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     if len(data) > limit:
         raise InputError(f"{name!a} in the export file: larger than {limit} bytes", hint=_HINT)
     return data
-
-
-def write_private_file(path: Path, data: bytes) -> None:
-    """Writes `path` 0600, whole or not at all; replaces what is there. Raises InputError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with os.fdopen(create_private(draft), "wb") as stream:
-            try:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-                draft.replace(path)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
-        sync_directory(path.parent)
-    except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror or error}", hint="name a file in a folder you may write to"
-        ) from error

@@ -7,23 +7,23 @@ import fcntl
 import os
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facelatch.errors import AlreadyRunningError, GalleryError
 
-_MEMORY = Path("/dev/shm")
-
 RESTORE = (
     "keep the damaged file, move it away, then restore from an export: `facelatch people import FILE`;"
     " without an export everybody enrols again"
 )
+
 _WRITABLE = (
     "the state directory must be writable: check the mount, and storage.state_directory in facelatch.toml"
 )
+
 _SPACE = "free some space, then try again; nothing was changed"
+
 _HARDWARE = "the storage may be failing: look at `dmesg`, replace the card, restore from an export"
 
 _SQLITE_FAULTS = {
@@ -39,6 +39,7 @@ _SQLITE_FAULTS = {
     sqlite3.SQLITE_NOTADB: ("damaged: not a database", RESTORE),
     sqlite3.SQLITE_IOERR: ("reading or writing failed", _HARDWARE),
 }
+
 _SYSTEM_FAULTS = {
     errno.ENOSPC: ("the disk is full", _SPACE),
     errno.EDQUOT: ("the disk quota is used up", _SPACE),
@@ -99,32 +100,6 @@ def _require_ours(path: Path, found: os.stat_result) -> None:
             f"{path}: belongs to user {found.st_uid}, this process is user {os.geteuid()}",
             hint="run it as that user, usually `sudo -u facelatch facelatch ...`",
         )
-
-
-def scratch_directory() -> tempfile.TemporaryDirectory[str]:
-    """A private directory for a gallery that is thrown away, in memory where it can be.
-
-    What was deleted from a card can be read again, and a process that is killed deletes nothing.
-    """
-    return tempfile.TemporaryDirectory(
-        prefix="facelatch-", dir=_MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
-    )
-
-
-def create_private(path: Path) -> int:
-    """Opens a new file 0600, whatever the umask; returns its descriptor. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return descriptor
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes a rename in `directory` survive a power cut. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Ownership:

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from facelatch.errors import GalleryError
-from facelatch.gallery.place import RESTORE, create_private, explained, sync_directory
+from facelatch.gallery.place import RESTORE, explained
+from facelatch.private_files import create_private, sync_directory
 
 APPLICATION_ID = 0x466C6174
 """Marks the file as ours: "Flat" in ASCII."""

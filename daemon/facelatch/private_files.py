@@ -1,0 +1,57 @@
+"""Files that nobody else may read: 0600 whatever the umask, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from facelatch.errors import InputError
+
+_MEMORY = Path("/dev/shm")
+
+
+def scratch_directory() -> tempfile.TemporaryDirectory[str]:
+    """A private directory for a gallery that is thrown away, in memory where it can be.
+
+    What was deleted from a card can be read again, and a process that is killed deletes nothing.
+    """
+    return tempfile.TemporaryDirectory(
+        prefix="facelatch-", dir=_MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
+    )
+
+
+def create_private(path: Path) -> int:
+    """Opens a new file 0600, whatever the umask; returns its descriptor. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes a rename in `directory` survive a power cut. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_private_file(path: Path, data: bytes) -> None:
+    """Writes `path` 0600, whole or not at all; replaces what is there. Raises InputError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(create_private(draft), "wb") as stream:
+            try:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+                draft.replace(path)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
+        sync_directory(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror or error}", hint="name a file in a folder you may write to"
+        ) from error
