@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from facelatch.adapters.models.finder_tflite import TfliteFinder, load_finder_manifest
+from facelatch.adapters.models.finder_tflite import TfliteFinder
 from facelatch.errors import ModelError
 from facelatch.values.pictures import Box
+from facelatch.vision.finder_manifest import load_finder_manifest
 from facelatch.vision.letterbox import letterbox
 
 REPO = Path(__file__).resolve().parents[2]

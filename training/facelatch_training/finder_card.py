@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from facelatch.adapters.models.finder_tflite import FinderManifest, load_finder_manifest
+from facelatch.vision.finder_manifest import FinderManifest, load_finder_manifest
 
 _RATE = "0.1"
 """False faces per picture at which recall is told."""

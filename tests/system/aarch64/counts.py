@@ -22,8 +22,9 @@ from results import MODELS, RUNTIMES, SCORE, align, read_image
 
 from facelatch.adapters.models import tflite
 from facelatch.adapters.models.finder_cascade import CascadeFinder
-from facelatch.adapters.models.finder_tflite import FULL, TfliteFinder
+from facelatch.adapters.models.finder_tflite import TfliteFinder
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+from facelatch.vision.finder_manifest import FULL
 
 WARM_UP, CALLS = 2, 3
 QUESTION = -4242

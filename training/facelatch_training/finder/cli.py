@@ -116,7 +116,7 @@ def evaluate(
     recipe: Path, data: Path, teacher: Path, model: Path, reference: Path | None, pairs: int, write: bool
 ) -> None:
     """Measure the exported file against YuNet and OpenCV's cascade, in one run on one thread."""
-    from facelatch.adapters.models.finder_tflite import load_finder_manifest
+    from facelatch.vision.finder_manifest import load_finder_manifest
     from facelatch_training.finder.export import write_manifest
     from facelatch_training.finder.report import measure
 

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facelatch.adapters.models.finder_tflite import REFINE, FinderManifest, signature_name
 from facelatch.vision.align import CROP_SIZE_PX, halved
+from facelatch.vision.finder_manifest import REFINE, FinderManifest, signature_name
 from facelatch_training.finder import fit, fit_refiner
 from facelatch_training.finder.network import build_network, parts_of
 from facelatch_training.finder.patches import SPARE, Patches

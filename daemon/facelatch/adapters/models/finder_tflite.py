@@ -4,76 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facelatch.adapters.models.tflite import load_runtime
 from facelatch.errors import ModelError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.finder_decode import Floats, agreed, cells, decode, merge, mirrored, moved, to_faces
+from facelatch.vision.finder_manifest import (
+    FULL,
+    REFINE,
+    RETRAIN,
+    SMALL,
+    load_finder_manifest,
+    signature_name,
+)
 from facelatch.vision.finder_refine import refine
 from facelatch.vision.letterbox import letterbox
-from facelatch.vision.manifest import check_hash
-
-FULL, SMALL = (320, 240), (160, 120)
-"""Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
-
-REFINE = "refine_56x56"
-"""The signature that sharpens the landmarks of one face."""
 
 _NEAR_PX, _CLOSE_PX = 56.0, 72.0
+
 _MOST_LOOKED_AT = 4  # in a crowd the rest keeps its first score and landmarks
+
 _SURE = 0.7  # a score from which a find needs no further look
+
 _OUTPUTS = {"score", "box", "landmarks"}
-_RETRAIN = "fetch the model and its manifest again together, or export both (facelatch-train finder export)"
-
-
-class FinderManifest(BaseModel):
-    """`models/finder.json`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    format: Literal[1]
-    kind: Literal["finder"]
-    model_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    signatures: list[str]
-    """`find_WxH` for each input size, and the refining one."""
-    score_threshold: float = Field(gt=0, lt=1)
-    """The score at which one in ten validation pictures holds a false face."""
-    data: str
-    recipe_sha256: str
-    commit: str
-    created: str
-    figures: dict[str, Any]
-    """What `facelatch-train finder evaluate` measured with this very file."""
-
-
-def load_finder_manifest(model: Path) -> FinderManifest:
-    """The manifest of `model` (`finder.tflite` -> `finder.json`), checked against the file.
-
-    Raises ModelError: file missing, manifest missing or malformed, wrong hash, missing input size.
-    """
-    path = model.with_suffix(".json")
-    for needed in (model, path):
-        if not needed.is_file():
-            raise ModelError(f"{needed}: no such file", hint=_RETRAIN)
-    try:
-        manifest = FinderManifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{path}: not a face finder's manifest ({faults})", hint=_RETRAIN) from error
-    check_hash(model, manifest.model_sha256)
-    for name in (signature_name(FULL), signature_name(SMALL), REFINE):
-        if name not in manifest.signatures:
-            raise ModelError(f"{path}: signature {name!r} is missing", hint=_RETRAIN)
-    return manifest
-
-
-def signature_name(size: tuple[int, int]) -> str:
-    """The name of the signature for an input size (width, height)."""
-    return f"find_{size[0]}x{size[1]}"
 
 
 class TfliteFinder:
@@ -90,15 +45,15 @@ class TfliteFinder:
             }
             self._refiner = interpreter.get_signature_runner(REFINE)
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{model}: cannot be loaded: {error}", hint=_RETRAIN) from error
+            raise ModelError(f"{model}: cannot be loaded: {error}", hint=RETRAIN) from error
         for size, runner in self._runners.items():
             missing = _OUTPUTS - set(runner.get_output_details())
             if missing:
                 raise ModelError(
-                    f"{model}: {signature_name(size)} lacks {', '.join(sorted(missing))}", hint=_RETRAIN
+                    f"{model}: {signature_name(size)} lacks {', '.join(sorted(missing))}", hint=RETRAIN
                 )
         if "landmarks" not in self._refiner.get_output_details():
-            raise ModelError(f"{model}: {REFINE} lacks landmarks", hint=_RETRAIN)
+            raise ModelError(f"{model}: {REFINE} lacks landmarks", hint=RETRAIN)
         self._grids = {size: cells(*size) for size in self._runners}
 
     def find(self, image: Image) -> Sequence[Face]:
