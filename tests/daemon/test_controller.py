@@ -34,6 +34,7 @@ def settings(**sections: Any) -> Config:
 def judged(verdict: Verdict, yaw: float = 0.0, share: float | None = None) -> Judged:
     crop, nothing = np.zeros((112, 112, 3), np.uint8), np.full(4, yaw, np.float32)
     return Judged(
+        frame=0,
         face=FACE,
         pose=Pose(yaw, 0.0, 0.0),
         verdict=verdict,
@@ -232,7 +233,7 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
     assert door.press().pattern is Pattern.READY
     assert door.wait(3.0).pattern is Pattern.ARMED
     door.see(STRANGER)  # still holding the button: not looked at
-    assert state.draft_embeddings(door.state) == ()
+    assert state.kept_frames(door.state) == ()
     door.release()
     saves = []
     for number in range(8):
@@ -240,14 +241,19 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
             outputs = door.turn(observation)
             assert outputs.lock is LockLevel.LOCKED
             saves += [outputs.save] if outputs.save else []
-        assert len(state.draft_embeddings(door.state)) == (number + 1) % 8
+        assert len(outputs.kept) == number + 1
     (new,) = saves
-    assert (new.name, new.admin, len(new.references)) == (None, False, 8)
+    assert (new.name, new.admin) == (None, False)
     assert door.told() == ["enrolment.armed"] + ["enrolment.progress"] * 8
     assert door.turn(NoFace()).pattern is Pattern.SAVING
     outputs = door.turn(NoFace(), saved=Saved(Person(3, "person-003")))
     assert (outputs.save, outputs.pattern) == (None, Pattern.ENROLLED)
-    assert outputs.events[0].fields == {"PERSON": "person-003", "PERSON_ID": 3, "COUNT": 8}
+    assert outputs.events[0].fields == {
+        "PERSON": "person-003",
+        "PERSON_ID": 3,
+        "COUNT": 8,
+        "ORIGIN": "button",
+    }
     assert state.enrolment_view(door.state, door.config).state == "done"
     assert door.wait(3.1).pattern is Pattern.READY
 
@@ -343,11 +349,11 @@ def test_a_press_or_a_command_aborts_and_the_draft_is_gone() -> None:
         door = Door()
         door.turn(NoFace(), commands=(StartEnrolment(),))
         door.see(*new_face(0), *new_face(1))
-        assert len(state.draft_embeddings(door.state)) == 2
+        assert len(state.kept_frames(door.state)) == 2
         outputs = door.press() if abort == "press" else door.turn(NoFace(), commands=(AbortEnrolment(),))
         assert outputs.events[0].fields["REASON"] == "aborted"
         assert outputs.events[0].fields["COUNT"] == 2
-        assert (outputs.save, state.draft_embeddings(door.state)) == (None, ())
+        assert (outputs.save, outputs.kept) == (None, ())
 
 
 def test_a_look_alike_is_warned_of_once() -> None:

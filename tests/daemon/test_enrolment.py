@@ -20,6 +20,7 @@ from facelatch.machines.enrolment_states import (
     Granted,
     Idle,
     Input,
+    KeptImage,
     Origin,
     Saved,
     SaveFailed,
@@ -28,7 +29,7 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
-from facelatch.values.records import NewPerson, Person, Reference
+from facelatch.values.records import Person
 
 ADMIN, BEN = Person(1, "ada", admin=True), Person(2, "ben")
 STRANGER = Verdict(reason=Reason.NOT_RECOGNISED)
@@ -54,6 +55,7 @@ def setting(authorisation: str = "button", people: int = 2, references: int = 3)
 def seen(verdict: Verdict = STRANGER, yaw: float = 0.0, share: float | None = None) -> Judged:
     nothing = np.zeros(0, np.float32)
     return Judged(
+        frame=0,
         face=FACE,
         pose=Pose(yaw, 0.0, 0.0),
         verdict=verdict,
@@ -68,8 +70,8 @@ def matched(person: Person) -> Judged:
     return seen(Verdict(reason=Reason.MATCHED, person=person, share=1.0, detections=8, references=8))
 
 
-def reference(yaw: float) -> Reference:
-    return Reference(CROP, np.zeros(0, np.float32), Pose(yaw, 0.0, 0.0))
+def image(yaw: float) -> KeptImage:
+    return KeptImage(frame=0, pose=Pose(yaw, 0.0, 0.0))
 
 
 def armed(authoriser: Person | None = None) -> Armed:
@@ -78,7 +80,7 @@ def armed(authoriser: Person | None = None) -> Armed:
 
 def capturing(*yaws: float) -> Capturing:
     return Capturing(
-        request=LONG_PRESS, until=160.0, kept=tuple(reference(yaw) for yaw in yaws or (0.0,)), kept_at=100.0
+        request=LONG_PRESS, until=160.0, kept=tuple(image(yaw) for yaw in yaws or (0.0,)), kept_at=100.0
     )
 
 
@@ -102,7 +104,7 @@ def failure(state: Enrolment) -> Failure:
 
 def kept(state: Enrolment) -> list[float]:
     assert isinstance(state, Capturing), state
-    return [reference.pose.yaw for reference in state.kept]
+    return [image.pose.yaw for image in state.kept]
 
 
 def _press_allowed() -> None:
@@ -124,7 +126,7 @@ def _command() -> None:
     asked = StartEnrolment("cleo", admin=True)
     for state in (Idle(), *OVER):
         assert run(state, asked, where=setting("admin")) == Armed(request=asked, until=161.0)
-    for busy in (*UNDER_WAY, Saving(NewPerson(None, False, ()))):
+    for busy in (*UNDER_WAY, Saving(LONG_PRESS, ())):
         assert run(busy, asked) is busy
 
 
@@ -163,8 +165,8 @@ def _next_crop() -> None:
 def _last_crop() -> None:
     state = run(capturing(0.0, 0.2), seen(yaw=0.4, share=0.125))
     assert isinstance(state, Saving)
-    assert [reference.pose.yaw for reference in state.person.references] == [0.0, 0.2, 0.4]
-    assert (state.person.name, state.person.admin) == (None, False)
+    assert [image.pose.yaw for image in state.kept] == [0.0, 0.2, 0.4]
+    assert (state.request.name, state.request.admin) == (None, False)
     assert isinstance(run(armed(), seen(), where=setting(references=1)), Saving)
 
 
@@ -195,7 +197,7 @@ def _another_person() -> None:
 
 
 def _answer() -> None:
-    saving = Saving(NewPerson("ben", False, (reference(0.0), reference(0.2))))
+    saving = Saving(StartEnrolment("ben"), (image(0.0), image(0.2)))
     assert run(saving, Saved(BEN)) == Done(BEN, 2, 104.0)
     assert run(saving, SaveFailed("disk full")) == Failed(Failure.SAVE_FAILED, 109.0, "disk full")
     for given in (None, AbortEnrolment(), AbortEnrolment(Failure.FAULT), matched(BEN)):

@@ -76,7 +76,7 @@ def migrate(store):
         "UPDATE people SET nickname = name",
         "CREATE INDEX nicknames ON people (nickname)",
     ))
-    gallery_schema._migrate(store._connection)
+    gallery_schema._migrate(store._connection, gallery_schema.Context(home))
 
 job = {
     "add": lambda store: store.add(new_person("Ben"), MODEL, embed),

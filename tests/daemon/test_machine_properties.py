@@ -47,7 +47,7 @@ VERDICTS = [
 
 def _judged(verdict: Verdict, yaw: float, share: float | None) -> Observation:
     return Judged(
-        face=FACE,
+        frame=0, face=FACE,
         pose=Pose(yaw, 0.0, 0.0),
         verdict=verdict,
         crop=CROP,
@@ -419,7 +419,7 @@ def test_step_never_raises(
     [
         lambda turn: turn.unlocks,
         lambda turn: any(event.kind.value == "visit.lockout_ended" for event in turn.outputs.events),
-        lambda turn: turn.outputs.save is not None and len(turn.outputs.save.references) > 1,
+        lambda turn: turn.outputs.save is not None and len(turn.outputs.kept) > 1,
         lambda turn: any(event.kind.value == "enrolment.authorised" for event in turn.outputs.events),
         lambda turn: any(event.kind.value == "enrolment.saved" for event in turn.outputs.events),
         lambda turn: turn.outputs.fault == "picture_frozen",

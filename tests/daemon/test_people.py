@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facelatch.api import people
+from facelatch.api.answer import Answer
+from facelatch.api.requests import ACTIONS, people_request
 from facelatch.audit.events import EventKind
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery.export import MANIFEST, unpack
@@ -60,9 +62,9 @@ def other(tmp_path: Path) -> Iterator[GalleryStore]:
         yield opened
 
 
-def ask(store: GalleryStore, action: str, **fields: Any) -> people.Answer:
+def ask(store: GalleryStore, action: str, **fields: Any) -> Answer:
     """Executes a request as it arrives from a client: through JSON and back."""
-    answer = people.execute(store, json.loads(json.dumps({"action": action, **fields})))
+    answer = people.execute(store, people_request(json.loads(json.dumps({"action": action, **fields}))))
     json.dumps(answer.reply)
     return answer
 
@@ -134,13 +136,13 @@ def test_a_request_that_cannot_be_is_refused_and_changes_nothing(
 ) -> None:
     before = store.export()
     with pytest.raises(InputError):
-        people.execute(store, request_)
+        people.execute(store, people_request(request_))
     assert store.export() == before
 
 
 def test_a_refused_import_does_not_repeat_its_payload(store: GalleryStore) -> None:
     with pytest.raises(InputError) as caught:
-        people.execute(store, {"action": "import", "payload": "c2VjcmV0", "extra": "c2VjcmV0"})
+        people_request({"action": "import", "payload": "c2VjcmV0", "extra": "c2VjcmV0"})
     assert "c2VjcmV0" not in str(caught.value)
 
 
@@ -156,7 +158,7 @@ REQUESTS = st.dictionaries(
     max_size=4,
 ).flatmap(
     lambda fields: st.builds(
-        lambda action: {"action": action, **fields}, st.sampled_from(sorted(people.ACTIONS)) | JSON
+        lambda action: {"action": action, **fields}, st.sampled_from(ACTIONS) | JSON
     )
 )
 
@@ -165,7 +167,7 @@ REQUESTS = st.dictionaries(
 @given(request_=REQUESTS)
 def test_any_request_is_answered_or_refused(store: GalleryStore, request_: dict[str, Any]) -> None:
     try:
-        answer = people.execute(store, request_)
+        answer = people.execute(store, people_request(request_))
     except FacelatchError:
         return
     json.dumps(answer.reply)

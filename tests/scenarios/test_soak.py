@@ -26,9 +26,9 @@ MOST_MB_PER_HOUR = 4.0
 
 VISITS = [Visit("person", 10.0, 12.0), Visit("stranger", 20.0, 22.0), Visit("two at once", 30.0, 31.0)]
 OUTCOMES = [
-    Outcome(ending=11.0, reason="visit.granted", hint=1),
-    Outcome(ending=21.0, reason="visit.refused", hint=None),
-    Outcome(ending=33.0, reason="visit.abandoned", hint=None),
+    Outcome(11.0, "visit.granted", 1),
+    Outcome(21.0, "visit.refused", None),
+    Outcome(33.0, "visit.abandoned", None),
 ]
 SAMPLES = [Sample(20.0 * n, 200.0 + n % 3, 16 + n % 2, 6 + n % 4) for n in range(180)]
 
@@ -42,10 +42,10 @@ def test_an_hour_that_went_well_is_judged_so():
 @pytest.mark.parametrize(
     "outcomes",
     [
-        [*OUTCOMES, Outcome(ending=11.1, reason="visit.granted", hint=1)],
+        [*OUTCOMES, Outcome(11.1, "visit.granted", 1)],
         OUTCOMES[:2],
-        [Outcome(ending=1.0, reason="visit.abandoned", hint=None), *OUTCOMES],
-        [OUTCOMES[0], Outcome(ending=21.0, reason="visit.granted", hint=1), OUTCOMES[2]],
+        [Outcome(1.0, "visit.abandoned", None), *OUTCOMES],
+        [OUTCOMES[0], Outcome(21.0, "visit.granted", 1), OUTCOMES[2]],
     ],
     ids=["told twice", "not told", "told of nobody", "a stranger let in"],
 )

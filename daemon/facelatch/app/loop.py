@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.api import answer as remote
-from facelatch.audit.events import Event, EventKind
+from facelatch.api import door
+from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
-from facelatch.line import pipeline
+from facelatch.line import drafts, pipeline
+from facelatch.line.drafts import Drafts
 from facelatch.line.search import Search
-from facelatch.machines.enrolment_states import Saved, SaveFailed
+from facelatch.machines.enrolment_states import Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
     AuditSink,
@@ -94,7 +95,7 @@ def run(
         raise
     except Exception as error:
         # An unforeseen error is a fault like any other. Its text may hold anything, so only its type is audited.
-        world.audit.write(Event(EventKind.FAULT, {"REASON": "internal", "HINT": type(error).__name__}))
+        world.audit.write(fault("internal", type(error).__name__))
         raise
     finally:
         _shut(world)
@@ -114,7 +115,7 @@ def _shut(world: World) -> None:
 def fault_event(stage: str, error: FacelatchError) -> Event:
     """What the audit says of an error that ends the daemon: a code by its class, its words as the hint."""
     code = stage + type(error).__name__.removesuffix("Error").lower()
-    return Event(EventKind.FAULT, {"REASON": code, "HINT": f"{error}; {error.hint}"})
+    return fault(code, f"{error}; {error.hint}")
 
 
 class _Loop:
@@ -125,11 +126,12 @@ class _Loop:
         self.model = world.line.verifier.model_sha256[:MODEL_DIGITS]
         self.gallery = self._load_gallery()
         if world.store.reembedded:
-            told: dict[str, str | int | float] = {"COUNT": world.store.reembedded, "MODEL": self.model}
-            world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, told))
+            fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
+            world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
         self.state = state.initial(world.store.throttle(), self.model)
         self.search = Search()
+        self.drafts = Drafts()
         self.saved: Saved | SaveFailed | None = None
         self.ceiling_reported = False
         self.status = "starting"
@@ -174,6 +176,7 @@ class _Loop:
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
+        self.drafts = drafts.keep(self.drafts, observation, outputs.kept)
         self._apply(now, outputs)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None and fault is None:
@@ -183,9 +186,8 @@ class _Loop:
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
-        draft = state.draft_embeddings(self.state)
         faces, self.search = pipeline.look(self.world.line, frame, self.search)
-        return pipeline.observe(self.world.line, frame, faces, self.gallery, draft)
+        return pipeline.observe(self.world.line, frame, faces, self.gallery, self.drafts.embeddings)
 
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world
@@ -202,7 +204,8 @@ class _Loop:
         if outputs.throttle is not None:
             self._save_throttle(outputs.throttle)
 
-    def _save(self, person: NewPerson) -> Saved | SaveFailed:
+    def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
+        person = NewPerson(request.name, request.admin, self.drafts.references)
         try:
             saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed)
         except (GalleryError, InputError) as error:
@@ -220,9 +223,7 @@ class _Loop:
             self.world.store.save_throttle(throttle)
         except GalleryError as error:
             # The lock-out itself stays in force; only a restart would forget it. Said, not hidden.
-            self.world.audit.write(
-                Event(EventKind.FAULT, {"REASON": "throttle_not_saved", "HINT": str(error)})
-            )
+            self.world.audit.write(fault("throttle_not_saved", str(error)))
 
     def _answer_requests(self) -> tuple[Command, ...]:
         if self.world.control is None:
@@ -231,12 +232,12 @@ class _Loop:
         for request in self.world.control.requests():
             view = state.enrolment_view(self.state, self.config)
             status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
-            answer = remote.answer(request.message, self.world.store, view, status)
-            for event in answer.people.events:
+            answer = door.answer(request.message, self.world.store, view, status)
+            for event in answer.events:
                 self.world.audit.write(event)
             # Saved already; the client need not wait until many new images are embedded.
-            request.reply(answer.people.reply)
-            if answer.people.gallery_changed:
+            request.reply(answer.reply)
+            if answer.gallery_changed:
                 self.gallery = self._load_gallery()
             if answer.command is not None:
                 commands.append(answer.command)

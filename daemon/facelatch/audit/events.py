@@ -27,6 +27,7 @@ FIELDS: Mapping[str, str] = {
     "PERSON": "name of the person the event is about",
     "PERSON_ID": "number of that person in the gallery; never reused",
     "NEAREST": "name of the enrolled person who came closest without matching",
+    "ORIGIN": "where the images of an enrolment came from: button, command (by the camera) or images",
     "PURPOSE": "what a granted visit was for: door or enrolment",
     "REASON": "stable code of the cause",
     "HINT": "what a person can do about it",
@@ -42,7 +43,6 @@ FIELDS: Mapping[str, str] = {
     "DETECTION_THRESHOLD": "the detection threshold in force",
     "VERIFICATION_THRESHOLD": "the verification threshold in force",
     "FILE": "path of a file",
-    "REQUEST": "a request on the control socket",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
 
@@ -73,14 +73,12 @@ class EventKind(StrEnum):
     ENROLMENT_SAVE_FAILED = "enrolment.save_failed"
     ENROLMENT_ABORTED = "enrolment.aborted"
     BUTTON_STUCK = "button.stuck"
-    PERSON_ADDED = "gallery.person_added"
     PERSON_RENAMED = "gallery.person_renamed"
     PERSON_REMOVED = "gallery.person_removed"
     ADMIN_CHANGED = "gallery.admin_changed"
     GALLERY_IMPORTED = "gallery.imported"
     GALLERY_EXPORTED = "gallery.exported"
     GALLERY_REEMBEDDED = "gallery.reembedded"
-    CONTROL_REQUEST = "control.request"
 
     @property
     def spec(self) -> Spec:
@@ -150,15 +148,13 @@ SPECS: Mapping[EventKind, Spec] = {
         "The face being enrolled is alike to {NEAREST}",
         frozenset({"DETECTIONS", "REFERENCES", "SIMILARITY_SHARE"})),
     EventKind.ENROLMENT_SAVED: Spec("a01110d23eba4da1ab74eb6f5143a1dc", Priority.NOTICE,
-        "{PERSON} enrolled with {COUNT} images", frozenset({"MODEL", "PERSON_ID"})),
+        "{PERSON} enrolled with {COUNT} images", frozenset({"MODEL", "ORIGIN", "PERSON_ID"})),
     EventKind.ENROLMENT_SAVE_FAILED: Spec("512b93f513264c029d7e021583455bec", Priority.ERROR,
         "Enrolment not saved: {REASON}", frozenset({"HINT"})),
     EventKind.ENROLMENT_ABORTED: Spec("201e7dd73e47408f969124b369dbbf87", Priority.NOTICE,
         "Enrolment aborted, nothing written ({REASON}): {HINT}", frozenset({"COUNT", "NEAREST"})),
     EventKind.BUTTON_STUCK: Spec("1a31fc2b186e4e20947373dc20ddd4be", Priority.WARNING,
         "The button has been down for {SECONDS} s: ignored until released"),
-    EventKind.PERSON_ADDED: Spec("f4da69db3ac2419699188bd9cdff4d7c", Priority.NOTICE,
-        "{PERSON} added with {COUNT} images", frozenset({"MODEL", "PERSON_ID"})),
     EventKind.PERSON_RENAMED: Spec("756afaae8640478883f6c8a56fcd57b3", Priority.NOTICE,
         "Person {PERSON_ID} is now called {PERSON}"),
     EventKind.PERSON_REMOVED: Spec("2419b2de12ce400b821c47a2335fe9a3", Priority.NOTICE,
@@ -171,11 +167,12 @@ SPECS: Mapping[EventKind, Spec] = {
         "{COUNT} people exported to {FILE}"),
     EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
         "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
-    EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
-        "Control socket: {REQUEST}", frozenset({"PERSON", "REASON"})),
 }
 # fmt: on
 """The vocabulary."""
+
+RESERVED_MESSAGE_IDS = frozenset({"f4da69db3ac2419699188bd9cdff4d7c", "7f43092d09844088a7503623993aa920"})
+"""Of kinds that earlier versions knew and never wrote (gallery.person_added, control.request): not for other kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +193,11 @@ class Event:
     def message(self) -> str:
         """The event as one sentence."""
         return self.kind.spec.template.format_map(self.fields)
+
+
+def fault(code: str, hint: str = "", **fields: Value) -> Event:
+    """The one event of everything that breaks: a stable code, and what a person can do about it."""
+    return Event(EventKind.FAULT, {"REASON": code, **({"HINT": hint} if hint else {}), **fields})
 
 
 def table() -> list[tuple[str, str, str, str]]:

@@ -18,7 +18,7 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
 
     Then `audited` says whether it is worth an audit event: not when a command looks for its own use.
     """
-    from facelatch.api import people
+    from facelatch.api import people, requests
     from facelatch.app import build
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.store import GalleryStore
@@ -26,8 +26,9 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
     try:
         return ControlClient(Path(config.control.socket)).ask(request)
     except NobodyThereError:
+        parsed = requests.people_request(request)
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            answer = people.execute(store, request)
+            answer = people.execute(store, parsed)
         if audited:
             audit = build.build_audit()
             for event in answer.events:

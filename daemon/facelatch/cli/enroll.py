@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +16,9 @@ from facelatch.cli.asking import ask, everybody
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
+
+if TYPE_CHECKING:
+    from facelatch.values.observations import Judged
 
 POLL_SECONDS = 0.3
 
@@ -45,8 +51,7 @@ def enroll(
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch.app import build
-    from facelatch.gallery.export import pack
-    from facelatch.line import stills as still_images
+    from facelatch.line import stills
     from facelatch.vision.images import image_files
 
     config = settings.config()
@@ -54,23 +59,31 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
     line = build.build_line(config)
     gallery = everybody(config, line.verifier)
     with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
-        stills = [still_images.observe_still(line, path, gallery) for path in shown]
-    stills = still_images.without_strangers(line, stills)
-    for still in stills:
+        looked_at = [stills.observe_still(line, path, gallery) for path in shown]
+    looked_at = stills.without_strangers(line, looked_at)
+    for still in looked_at:
         if still.problem:
             click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
-    kept = still_images.spread(still_images.usable(source, stills), config.enrolment.references)
-    double = still_images.already_enrolled(kept)
+    kept = stills.spread(stills.usable(source, looked_at), config.enrolment.references)
+    double = stills.already_enrolled(kept)
     if double is not None and not force:
         raise InputError(
             f"{name}: this face is already enrolled as {double.name}",
             hint=f"`facelatch people remove {double.name}` first, or --force for twins",
         )
-    newcomer = still_images.new_person(name, kept, admin=as_admin)
-    payload = base64.b64encode(pack([newcomer])).decode()
-    ask(config, {"action": "import", "payload": payload, "file": str(source)})
+    ask(config, _request(name, kept, as_admin))
     result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
     settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")
+
+
+def _request(name: str, kept: Sequence[Judged], as_admin: bool) -> dict[str, Any]:
+    """The crops as they travel: the door that gets them embeds them itself."""
+    from facelatch.vision.png import encode_png
+
+    pictures = [
+        {"crop": base64.b64encode(encode_png(one.crop)).decode("ascii"), **asdict(one.pose)} for one in kept
+    ]
+    return {"action": "enroll_pictures", "name": name, "admin": as_admin, "pictures": pictures}
 
 
 def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:

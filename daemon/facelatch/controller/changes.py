@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facelatch.audit.events import Event, EventKind, Value
+from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.machines import door, enrolment_states, session
 from facelatch.values.observations import Verdict
 from facelatch.values.records import Person
@@ -40,9 +40,8 @@ class Context:
 
 def of_fault(code: str, context: Context) -> Event:
     """The fault that has just come up."""
-    hint = _FAULT_HINTS.get(code)
-    fields: dict[str, Value] = {"REASON": code} if hint is None else {"REASON": code, "HINT": hint}
-    return Event(EventKind.FAULT, fields | {k: v for k, v in context.fields.items() if k != "MODEL"})
+    age = {key: value for key, value in context.fields.items() if key != "MODEL"}
+    return fault(code, _FAULT_HINTS.get(code, ""), **age)
 
 
 def of_session(
@@ -99,10 +98,11 @@ def of_enrolment(
         case enrolment_states.Authorising(), enrolment_states.Armed(authoriser=admin):
             yield Event(EventKind.ENROLMENT_AUTHORISED, _names(admin))
             yield from _begun(after, now)
-        case enrolment_states.Saving(), enrolment_states.Done(person=person, references=count):
-            yield Event(EventKind.ENROLMENT_SAVED, {**_names(person), "COUNT": count})
+        case enrolment_states.Saving(request=request), enrolment_states.Done(person=person, references=count):
+            fields: dict[str, Value] = {"COUNT": count, "ORIGIN": request.origin.value}
+            yield Event(EventKind.ENROLMENT_SAVED, _names(person) | fields)
         case enrolment_states.Saving(), enrolment_states.Failed(failure=failure, detail=detail):
-            fields: dict[str, Value] = {"REASON": detail or failure.value, "HINT": failure.hint}
+            fields = {"REASON": detail or failure.value, "HINT": failure.hint}
             yield Event(EventKind.ENROLMENT_SAVE_FAILED, fields)
         case _, enrolment_states.Failed():
             yield _aborted(before, after)
@@ -139,7 +139,7 @@ def _progress(
 ) -> Iterator[Event]:
     known = before.lookalike if isinstance(before, enrolment_states.Capturing) else None
     had = len(before.kept) if isinstance(before, enrolment_states.Capturing) else 0
-    has = len(after.kept if isinstance(after, enrolment_states.Capturing) else after.person.references)
+    has = len(after.kept)
     if has > had:
         yield Event(EventKind.ENROLMENT_PROGRESS, {"COUNT": has, "REFERENCES": wanted})
     close = after.lookalike

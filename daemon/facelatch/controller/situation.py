@@ -131,10 +131,8 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
     match state:
         case enrolment.Authorising(request=request) | enrolment.Armed(request=request):
             return EnrolmentView(state=name, kept=0, wanted=wanted, person=request.name)
-        case enrolment.Capturing(request=request, kept=kept):
+        case enrolment.Capturing(request=request, kept=kept) | enrolment.Saving(request=request, kept=kept):
             return EnrolmentView(state=name, kept=len(kept), wanted=wanted, person=request.name)
-        case enrolment.Saving(person=new):
-            return EnrolmentView(state=name, kept=len(new.references), wanted=wanted, person=new.name)
         case enrolment.Done(person=person, references=count):
             return EnrolmentView(state=name, kept=count, wanted=wanted, person=person.name)
         case enrolment.Failed(failure=failure, detail=detail):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import situation
@@ -19,11 +16,12 @@ from facelatch.machines.enrolment_states import (
     Idle,
     Saved,
     SaveFailed,
+    Saving,
     StartEnrolment,
 )
 from facelatch.machines.indicator import Pattern
 from facelatch.values.observations import Observation
-from facelatch.values.records import NewPerson, Person, Throttle
+from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, LockLevel
 
 Command = StartEnrolment | AbortEnrolment
@@ -63,8 +61,10 @@ class Outputs:
     pattern_since: float
     """When the pattern began, for `indicator.lamp`."""
     events: tuple[Event, ...]
-    save: NewPerson | None
-    """To be saved in one transaction; the answer goes into the next `Inputs.saved`."""
+    save: StartEnrolment | None
+    """Whoever asked for this is to be saved with the frames of `kept`; the answer goes into the next `Inputs.saved`."""
+    kept: tuple[int, ...]
+    """Numbers of the frames whose crops and embeddings an enrolment still needs."""
     throttle: Throttle | None
     """To be persisted, because it changed."""
     fault: str | None
@@ -98,10 +98,10 @@ def initial(throttle: Throttle, model: str = "") -> State:
     return State(session=session.Session(throttle=throttle), model=model)
 
 
-def draft_embeddings(state: State) -> tuple[NDArray[np.float32], ...]:
-    """Embeddings (D,) of the crops an enrolment has kept so far, for the line's `draft_share`."""
-    kept = state.enrolment.kept if isinstance(state.enrolment, Capturing) else ()
-    return tuple(reference.embedding for reference in kept)
+def kept_frames(state: State) -> tuple[int, ...]:
+    """Numbers of the frames an enrolment under way has chosen so far: the line keeps crops and embeddings of these."""
+    kept = state.enrolment.kept if isinstance(state.enrolment, Capturing | Saving) else ()
+    return tuple(image.frame for image in kept)
 
 
 def enrolment_view(state: State, settings: Config) -> EnrolmentView:

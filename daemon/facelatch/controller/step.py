@@ -9,7 +9,7 @@ from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.controller import changes, situation
 from facelatch.controller.enrolling import advance_enrolment, enrolment_inputs, takes_over
-from facelatch.controller.state import Inputs, Outputs, State, granted_person
+from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
 from facelatch.machines import button, door, freshness, indicator, session
 from facelatch.machines.button import Gesture
 from facelatch.machines.door import Order
@@ -106,7 +106,8 @@ def _outputs(
         pattern=pattern,
         pattern_since=after.pattern_since,
         events=tuple(_events(before, after, inputs, steps)),
-        save=after.enrolment.person if isinstance(after.enrolment, Saving) and saving else None,
+        save=after.enrolment.request if isinstance(after.enrolment, Saving) and saving else None,
+        kept=kept_frames(after),
         throttle=throttle if throttle != before.session.throttle else None,
         fault=after.fault,
         status=situation.status(seen),

@@ -27,7 +27,8 @@ MAX_REFERENCES = 64
 
 _HINT = "export it again with `facelatch people export FILE` on the device it comes from"
 
-_Angle = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
+Angle = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
+"""Of a pose; far wider than any real one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ class _Strict(BaseModel):
 
 class _Reference(_Strict):
     file: str
-    yaw: _Angle
-    pitch: _Angle
-    roll: _Angle
+    yaw: Angle
+    pitch: Angle
+    roll: Angle
 
 
 class _Person(_Strict):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +22,18 @@ BUSY_SECONDS = 1.0
 _WITH_LOG = "PRAGMA journal_mode = WAL"
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"
 
-MIGRATIONS: Sequence[Sequence[str]] = (
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a migration that is a function may need besides the connection."""
+
+    path: Path
+    """Of the database, beside which other files lie."""
+
+
+Migration = Sequence[str] | Callable[[sqlite3.Connection, Context], None]
+"""SQL statements, or a function that runs inside the transaction of its step and neither commits nor rolls back."""
+
+MIGRATIONS: Sequence[Migration] = (
     (
         # AUTOINCREMENT: the id of a removed person is never given to another.
         f"""CREATE TABLE people (
@@ -78,7 +90,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             connection.execute(_WITH_LOG)
-            _migrate(connection)
+            _migrate(connection, Context(path))
             # Only now: a migration may have to rebuild a table that others refer to.
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -150,7 +162,7 @@ def _create(path: Path) -> None:
     os.close(create_private(draft))
     connection = _connect(draft)
     try:
-        _migrate(connection)
+        _migrate(connection, Context(draft))
         connection.execute(_WITH_LOG)  # last: closing does not tell when a log could not be moved into the file
     finally:
         connection.close()
@@ -158,14 +170,17 @@ def _create(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, context: Context) -> None:
     """Each missing step in a transaction of its own that also raises the version number."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for statement in statements:
-                connection.execute(statement)
+            if callable(migration):
+                migration(connection, context)
+            else:
+                for statement in migration:
+                    connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")
         except BaseException:

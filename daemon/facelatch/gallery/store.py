@@ -181,6 +181,14 @@ class GalleryStore:
                 rows.insert_embedding(connection, id_, made_by, vector)
         return saved
 
+    def add_stored(self, person: StoredPerson) -> Person:
+        """Saves somebody enrolled from pictures, all or nothing; the embeddings are made by the next `load`.
+
+        Raises InputError: name taken or no name. Raises GalleryError.
+        """
+        with self._transaction() as connection:
+            return self._insert(connection, rows.free_name(connection, person.name), person)
+
     def rename(self, name: str, new_name: str) -> Person:
         """Gives a person another name. Raises InputError: unknown, taken or no name. Raises GalleryError."""
         with self._transaction() as connection:
@@ -219,10 +227,7 @@ class GalleryStore:
                     replaced.append(holder)
                 elif holder and clash is Clash.RENAME:
                     name = rows.numbered_name(connection, name)
-                person = rows.insert_person(connection, rows.free_name(connection, name), newcomer.admin)
-                for reference in newcomer.references:
-                    rows.insert_reference(connection, person, reference)
-                added.append(person)
+                added.append(self._insert(connection, rows.free_name(connection, name), newcomer))
         self._wipe_if_due()
         return Imported(tuple(added), tuple(replaced))
 
@@ -235,6 +240,13 @@ class GalleryStore:
             )
 
     # Steps
+
+    @staticmethod
+    def _insert(connection: sqlite3.Connection, name: str, person: StoredPerson) -> Person:
+        saved = rows.insert_person(connection, name, person.admin)
+        for reference in person.references:
+            rows.insert_reference(connection, saved, reference)
+        return saved
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

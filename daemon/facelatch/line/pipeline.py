@@ -56,17 +56,17 @@ def observe(
     chosen = select_face.select(faces, line.similar_size_ratio)
     if not isinstance(chosen, Face):
         return chosen
-    return judge(line, frame.image, chosen, gallery, draft)
+    return judge(line, frame, chosen, gallery, draft)
 
 
 def judge(
-    line: Line, image: Image, face: Face, gallery: Gallery, draft: Sequence[NDArray[np.float32]] = ()
+    line: Line, frame: Frame, face: Face, gallery: Gallery, draft: Sequence[NDArray[np.float32]] = ()
 ) -> Unusable | Judged:
-    """The rest of the line for one chosen face of `image`."""
-    crop = align(image, face.landmarks)
+    """The rest of the line for one chosen face of `frame`."""
+    crop = align(frame.image, face.landmarks)
     if crop is None:
         return Unusable(Reason.TURNED_AWAY, face)
-    measures = quality.measure(image.shape, face, crop)
+    measures = quality.measure(frame.image.shape, face, crop)
     fault = quality.judge(measures, line.quality)
     if fault is not None:
         return Unusable(fault, face)
@@ -78,6 +78,7 @@ def judge(
         detections = line.verifier.compare(probe, np.stack(draft)) >= line.thresholds.detection
         draft_share = float(np.mean(detections))
     return Judged(
+        frame=frame.number,
         face=face,
         pose=measures.pose,
         verdict=verdict,

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import InputError
-from facelatch.gallery.export import StoredPerson, StoredReference
 from facelatch.line import pipeline
 from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame, Image
 from facelatch.values.records import Gallery, Person
 from facelatch.vision import images
-from facelatch.vision.png import encode_png
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,10 +96,3 @@ def spread(judged: Sequence[Judged], count: int) -> list[Judged]:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.linalg.norm(poses - poses[chosen[-1]], axis=1))
     return [judged[index] for index in sorted(chosen)]
-
-
-def new_person(name: str, judged: Sequence[Judged], *, admin: bool) -> StoredPerson:
-    """The enrolment these pictures make, as it travels: the door that gets it embeds them itself."""
-    return StoredPerson(
-        name, admin, tuple(StoredReference(encode_png(one.crop), one.pose) for one in judged)
-    )

@@ -46,6 +46,7 @@ from facelatch.machines.enrolment_states import (
     Granted,
     Idle,
     Input,
+    KeptImage,
     Origin,
     Saved,
     SaveFailed,
@@ -54,7 +55,6 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.values.observations import Judged, Reason, SeveralFaces, Verdict
 from facelatch.values.pictures import Pose
-from facelatch.values.records import NewPerson, Reference
 
 if TYPE_CHECKING:
     from facelatch.config.machines import EnrolmentConfig
@@ -80,8 +80,8 @@ class Setting:
 def advance(state: Enrolment, given: Input | None, now: float, setting: Setting) -> Enrolment:
     """The enrolment after one input; None lets only the time pass."""
     match state, given:
-        case Saving(person=new), Saved(person=person):
-            return Done(person, len(new.references), now + DONE_SECONDS)
+        case Saving(kept=kept), Saved(person=person):
+            return Done(person, len(kept), now + DONE_SECONDS)
         case Saving(), SaveFailed(reason=reason):
             return _failed(Failure.SAVE_FAILED, now, reason)
         case Saving(), _:
@@ -164,19 +164,19 @@ def _look_again(state: Capturing, seen: Judged, now: float, setting: Setting) ->
     state = replace(state, duplicates=0, several=0, others=0)
     if now - state.kept_at < setting.config.min_interval_seconds:
         return state
-    step = min(_pose_step(seen.pose, reference.pose) for reference in state.kept)
+    step = min(_pose_step(seen.pose, image.pose) for image in state.kept)
     if step < setting.config.min_pose_step:
         return replace(state, held_still=True)
     return _keep(state, seen, now, setting)
 
 
 def _keep(state: Capturing, seen: Judged, now: float, setting: Setting) -> Capturing | Saving:
-    kept = (*state.kept, Reference(seen.crop, seen.embedding, seen.pose))
+    kept = (*state.kept, KeptImage(seen.frame, seen.pose))
     lookalike = state.lookalike
     if lookalike is None and _comes_close(seen.verdict, setting.config.lookalike_share):
         lookalike = seen.verdict
     if len(kept) >= setting.config.references:
-        return Saving(NewPerson(state.request.name, state.request.admin, kept), lookalike)
+        return Saving(state.request, kept, lookalike)
     return replace(state, kept=kept, kept_at=now, lookalike=lookalike, held_still=False)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from facelatch.values.observations import Observation, Verdict
-from facelatch.values.records import NewPerson, Person, Reference
+from facelatch.values.pictures import Pose
+from facelatch.values.records import Person
 
 
 class Origin(StrEnum):
@@ -96,6 +97,14 @@ Input = StartEnrolment | AbortEnrolment | Granted | Saved | SaveFailed | Observa
 
 
 @dataclass(frozen=True, slots=True)
+class KeptImage:
+    """A picture chosen for the new person. Crop and embedding stay on the line, which finds them by the number."""
+
+    frame: int
+    pose: Pose
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """The normal case."""
 
@@ -119,13 +128,13 @@ class Armed:
     duplicates: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Capturing:
     """Keeping good and different crops of one person."""
 
     request: StartEnrolment
     until: float
-    kept: tuple[Reference, ...]
+    kept: tuple[KeptImage, ...]
     kept_at: float
     lookalike: Verdict | None = None
     """The first verdict that came close to an enrolled person."""
@@ -136,11 +145,12 @@ class Capturing:
     """Whether the last good crop was too like those kept."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Saving:
-    """Handed to the gallery."""
+    """Handed to the gallery, which has not answered yet."""
 
-    person: NewPerson
+    request: StartEnrolment
+    kept: tuple[KeptImage, ...]
     lookalike: Verdict | None = None
 
 

@@ -112,6 +112,8 @@ class Unusable:
 class Judged:
     """One good face, compared with everybody enrolled."""
 
+    frame: int
+    """Number of the frame: by it the machines name this picture, of which they see neither crop nor embedding."""
     face: Face
     pose: Pose
     verdict: Verdict
