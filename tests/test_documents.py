@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -64,3 +66,15 @@ def led_card() -> str:
     rows = ["| it says | one LED | RGB LED |", "|---|---|---|"]
     rows += [f"| {meaning} | {rhythm} | {colour} |" for meaning, rhythm, colour in indicator.card()]
     return "\n".join(rows)
+
+
+def test_the_walk_to_a_new_machine_can_be_walked(tmp_path: Path) -> None:
+    """The files that the page spells out are written as it says, and their tests pass."""
+    page = (REPO / "daemon" / "docs" / "adding-a-machine.md").read_text(encoding="utf-8")
+    files = re.findall(r"^```python (\S+)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["lingering.py", "test_lingering.py"]
+    for name, text in files:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    done = subprocess.run(tests, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr

@@ -1,3 +1,3 @@
 """Facelatch: a door that knows its people."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

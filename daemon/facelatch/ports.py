@@ -126,7 +126,7 @@ class Buttons(Protocol):
 
 
 class AuditSink(Protocol):
-    """Where audit events go."""
+    """Where audit events are written: the journal, or standard error."""
 
     def write(self, event: Event) -> None:
         """Writes one event; never raises, because a full journal must not stop the door from locking."""
@@ -134,10 +134,10 @@ class AuditSink(Protocol):
 
 
 class ServiceManager(Protocol):
-    """systemd, or nobody."""
+    """Whoever started the daemon and restarts it: systemd, or nobody on a desk."""
 
     def ready(self) -> None:
-        """The daemon serves."""
+        """Everything is open and the first turn begins."""
         ...
 
     def status(self, text: str) -> None:
@@ -153,7 +153,7 @@ class ServiceManager(Protocol):
         ...
 
     def stopping(self) -> None:
-        """The daemon is on its way out."""
+        """The daemon has locked and ends now."""
         ...
 
 

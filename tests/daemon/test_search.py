@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch.line.search import Pace, Plan, Search, Where, found, plan, region_about, thumbnail
+from facelatch.line.search import Pace, Plan, Search, Where, after_search, plan, region_about, thumbnail
 from facelatch.values.pictures import Box, Face
 
 PACE = Pace(busy_seconds=0.2, idle_seconds=1.0)
@@ -25,13 +25,13 @@ def settled() -> Search:
     state = Search()
     for step in range(100):
         state, what = plan(state, STILL, step / 10, PACE)
-        state = found(state, what, [], step / 10)
+        state = after_search(state, what, [], step / 10)
     return state
 
 
 def following(now: float) -> Search:
     state, what = plan(Search(), STILL, now, PACE)
-    return found(state, what, [FACE], now)
+    return after_search(state, what, [FACE], now)
 
 
 def test_the_first_frame_is_searched_whole():
@@ -42,7 +42,7 @@ def test_an_unmoving_empty_scene_is_searched_at_the_idle_rate_only():
     state, searches = settled(), 0
     for step in range(100, 400):
         state, what = plan(state, STILL, step / 10, PACE)
-        state = found(state, what, [], step / 10)
+        state = after_search(state, what, [], step / 10)
         searches += what.where is Where.WHOLE
     assert 27 <= searches <= 31  # thirty seconds
 
@@ -91,12 +91,12 @@ def test_while_following_the_whole_picture_is_searched_at_the_busy_rate():
 def test_a_lost_face_is_looked_for_in_the_whole_picture_with_the_next_frame():
     state = following(10.0)
     state, what = plan(state, STILL, 10.1, PACE)
-    state = found(state, what, [], 10.1)
+    state = after_search(state, what, [], 10.1)
     for step in range(2, 10):
         now = 10.0 + step / 10
         state, what = plan(state, STILL, now, PACE)
         assert what.where is Where.WHOLE
-        state = found(state, what, [], now)
+        state = after_search(state, what, [], now)
 
 
 def test_a_face_gone_for_long_is_forgotten():
@@ -107,7 +107,7 @@ def test_a_face_gone_for_long_is_forgotten():
 
 def test_of_several_faces_the_largest_is_followed():
     small = Face(Box(10, 10, 20, 25), FACE.landmarks, 0.99)
-    assert found(Search(), Plan(Where.WHOLE), [small, FACE], 1.0).last_face == FACE.box
+    assert after_search(Search(), Plan(Where.WHOLE), [small, FACE], 1.0).last_face == FACE.box
 
 
 sizes = st.integers(1, 60)
@@ -133,7 +133,7 @@ def test_no_sequence_leaves_a_picture_unsearched_for_longer_than_the_idle_interv
             assert what.region is not None
             assert what.region.width > 0
             assert what.region.height > 0
-        state = found(state, what, [FACE] if seen else [], now)
+        state = after_search(state, what, [FACE] if seen else [], now)
 
 
 finite = st.floats(-1e4, 1e4)

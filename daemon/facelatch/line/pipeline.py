@@ -98,7 +98,7 @@ def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:
         found = list(line.finder.find_near(frame.image, plan.region))
     else:
         found = to_image(frame, line.finder.find(frame.search))
-    search = tracking.found(search, plan, found, frame.captured)
+    search = tracking.after_search(search, plan, found, frame.captured)
     faces = [close_up(line, frame.image, face) for face in found]
     if isinstance(select_face.select(faces, line.similar_size_ratio), SeveralFaces):
         search = tracking.look_around(search)

@@ -46,7 +46,7 @@ class Pace:
 
 
 class Where(StrEnum):
-    """What to search."""
+    """Which part of the picture the next frame is searched in."""
 
     WHOLE = "whole"
     REGION = "region"
@@ -91,8 +91,8 @@ def plan(state: Search, image: Image, now: float, pace: Pace) -> tuple[Search, P
     return state, Plan(Where.WHOLE if due else Where.NOWHERE)
 
 
-def found(state: Search, plan: Plan, faces: Sequence[Face], now: float) -> Search:
-    """What the search of `plan` brought; the largest face is the one to follow."""
+def after_search(state: Search, plan: Plan, faces: Sequence[Face], now: float) -> Search:
+    """What is remembered once the search of `plan` brought `faces`; the largest face is the one to follow."""
     if plan.where is Where.NOWHERE:
         return state
     if plan.where is Where.WHOLE:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Position(StrEnum):
-    """What the button is taken for."""
+    """What the debounced line is taken for: up, down, or stuck and therefore ignored."""
 
     UP = "up"
     EARLY = "early"
@@ -36,7 +36,7 @@ class Position(StrEnum):
 
 
 class Gesture(StrEnum):
-    """What the person did."""
+    """What pressing and releasing amounted to, once it can be told apart."""
 
     PRESS = "press"
     HOLD = "hold"
@@ -45,7 +45,7 @@ class Gesture(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """The button now."""
+    """The button's position, since when, and what was recognised on this turn."""
 
     position: Position = Position.UP
     since: float = 0.0
@@ -60,7 +60,7 @@ class Button:
 
 
 def advance(button: Button, edges: Sequence[Edge], now: float, settings: EnrolmentConfig) -> Button:
-    """The button after this turn."""
+    """The button after this turn's edges and the time that has passed."""
     button = Button(button.position, button.since)
     for edge in edges:
         button = _edge(_held(button, edge.at, settings), edge)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Order(StrEnum):
-    """What the door is told on a turn."""
+    """What the controller asks of the door on one turn."""
 
     WAIT = "wait"
     GRANT = "grant"
@@ -35,14 +35,14 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The normal case."""
+    """The bolt holds; only a grant changes that."""
 
     level = LockLevel.LOCKED
 
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """Somebody was granted."""
+    """A grant holds the door unlocked until its time is over."""
 
     first: float
     """When it was first unlocked, monotonic seconds."""
@@ -61,7 +61,7 @@ def is_over(door: Door, now: float) -> bool:
 
 
 def advance(door: Door, order: Order, now: float, settings: DoorConfig) -> Door:
-    """The door after this turn."""
+    """The door's state after this turn's order and the time that has passed."""
     if order is Order.LOCK or is_over(door, now):
         return Locked()
     if order is Order.WAIT:

@@ -46,17 +46,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """Before the first turn."""
+    """Before the first turn: whether a lock-out was in force before the restart is not looked at yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nobody is there."""
+    """No visit is under way; the next face that is seen begins one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """Somebody is there."""
+    """A visit is under way: frames are counted for one person, or against the visit."""
 
     seen: float
     """When a face was last seen, monotonic seconds."""
@@ -75,7 +75,7 @@ class Gathering:
 
 @dataclass(frozen=True, slots=True)
 class Cooling:
-    """Somebody was granted; no new visit yet."""
+    """A visit was granted; until `until` no new one begins."""
 
     person: Person
     until: float
@@ -83,14 +83,14 @@ class Cooling:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Somebody was refused; a moment until the next attempt."""
+    """A visit was refused; until `until` no new one begins."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class LockedOut:
-    """Too many refusals in a row."""
+    """Too many visits in a row were refused: until `until` nobody is judged."""
 
     until: float
 
@@ -121,7 +121,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What an abandoned visit leaves behind."""
+    """What is remembered of a visit that was abandoned, so that leaving early gains nothing."""
 
     unmatched: int
     seen: float
@@ -167,9 +167,9 @@ def interrupt(session: Session, reason: str, hint: str) -> Session:
 
 
 def _begin(session: Session, now: float, settings: SessionConfig) -> Gathering:
-    left = session.unfinished
-    soon = left is not None and now - left.seen <= settings.lockout_seconds
-    return Gathering(seen=now, unmatched=left.unmatched if left is not None and soon else 0)
+    last = session.unfinished
+    soon = last is not None and now - last.seen <= settings.lockout_seconds
+    return Gathering(seen=now, unmatched=last.unmatched if last is not None and soon else 0)
 
 
 def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session:
@@ -189,7 +189,7 @@ def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session
 
 
 def _collect(visit: Gathering, observation: SeveralFaces | Unusable | Judged) -> Gathering:
-    """Adds one frame to the evidence."""
+    """The visit with one more frame counted for or against it."""
     if not isinstance(observation, Judged):
         return _doubt(visit, observation.reason)
     verdict = observation.verdict

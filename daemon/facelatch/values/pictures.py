@@ -37,7 +37,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """A face in a picture."""
+    """One face that the finder saw in a picture: where, its landmarks, and how sure the finder is."""
 
     box: Box
     landmarks: NDArray[np.float32] = field(repr=False)

@@ -13,7 +13,7 @@ from facelatch.values.pictures import Image, Pose
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in the gallery."""
+    """An enrolled person as the door knows them: number, name, and whether they may authorise enrolments."""
 
     id: int
     """Never reused, so a removed person's key opens nothing later."""

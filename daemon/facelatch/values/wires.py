@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class LockLevel(StrEnum):
-    """The level the lock is told on every turn of the loop."""
+    """What the lock is to hold, written anew on every turn of the loop so that a missed write is repaired."""
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"
@@ -24,12 +24,12 @@ class Lamp:
 
     @property
     def lit(self) -> bool:
-        """For a single plain LED."""
+        """Whether a single plain LED, which knows no colours, is on."""
         return self.red or self.green or self.blue
 
 
 class EdgeKind(StrEnum):
-    """What happened to the button."""
+    """The kinds of change of the button's line."""
 
     FOUND_DOWN = "found_down"
     """It was down already when its line was claimed."""

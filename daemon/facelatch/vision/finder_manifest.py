@@ -21,7 +21,7 @@ RETRAIN = "fetch the model and its manifest again together, or export both (face
 
 
 class FinderManifest(BaseModel):
-    """`models/finder.json`."""
+    """The content of `models/finder.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

@@ -50,7 +50,7 @@ class CalibratedDoor(_Strict):
 
 
 class Manifest(_Strict):
-    """`models/siamese.json`."""
+    """The content of `models/siamese.json`."""
 
     format: Literal[1]
     kind: Literal["siamese"]
