@@ -29,9 +29,9 @@ from facelatch_training.collect import (
 )
 from facelatch_training.cropping import Cropper
 from facelatch_training.dataset import iterate_shard, read_index
+from facelatch_training.files import write_png
 from facelatch_training.prepare import Options, prepare
 from facelatch_training.protocols import gather, people
-from facelatch_training.shards import write_png
 
 EASY = QualityConfig(min_sharpness=0.0)
 

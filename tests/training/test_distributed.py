@@ -15,9 +15,9 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from facelatch_training.files import TrainingError
 from facelatch_training.made_faces import write_crop_set
 from facelatch_training.network import load_siamese
-from facelatch_training.runfolder import TrainingError
 
 REPO = Path(__file__).resolve().parents[2]
 RECIPE = """

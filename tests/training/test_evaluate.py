@@ -17,8 +17,9 @@ from facelatch_training import made_faces, protocols
 from facelatch_training.cropping import Cropper, open_finder, subject
 from facelatch_training.dataset import read_index
 from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
+from facelatch_training.files import keep_out_of_git
 from facelatch_training.metrics import FAILED
-from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
+from facelatch_training.plots import write_hardest, write_plots
 from facelatch_training.verifiers import Embedded, embed_both
 
 RESAMPLES = 20

@@ -22,6 +22,7 @@ from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import load_manifest
 from facelatch_training import export as exporter
 from facelatch_training.dataset import iterate_shard, read_index
+from facelatch_training.files import TrainingError
 from facelatch_training.made_faces import draw_person
 from facelatch_training.network import (
     before_lengths,
@@ -34,7 +35,7 @@ from facelatch_training.network import (
     widen_tower,
 )
 from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
-from facelatch_training.runfolder import RunFolder, TrainingError
+from facelatch_training.runfolder import RunFolder
 from facelatch_training.validation import Yardstick, make_yardstick
 
 MODELS = Path(__file__).resolve().parents[2] / "models"

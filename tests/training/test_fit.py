@@ -26,6 +26,7 @@ from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
 from facelatch_training import fit, workflow  # noqa: E402
 from facelatch_training.dataset import RowsOf  # noqa: E402
 from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
+from facelatch_training.files import TrainingError  # noqa: E402
 from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
 from facelatch_training.made_faces import write_crop_set  # noqa: E402
 from facelatch_training.metric import MetricBatches  # noqa: E402
@@ -37,7 +38,7 @@ from facelatch_training.network import (  # noqa: E402
     widen_tower,
 )
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
-from facelatch_training.runfolder import RunFolder, TrainingError  # noqa: E402
+from facelatch_training.runfolder import RunFolder  # noqa: E402
 from facelatch_training.samples import MetricData, Samples  # noqa: E402
 from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402
 

@@ -15,7 +15,7 @@ from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import align
 from facelatch_training.dataset import read_index
-from facelatch_training.plots import ContactSheet
+from facelatch_training.montage import ContactSheet
 from facelatch_training.prepare import IN_VALIDATION, Options, prepare, split_families
 
 HALF = Options(validation_share=0.5)

@@ -27,10 +27,10 @@ from facelatch_training import metrics
 from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_frames, sample_visits
 from facelatch_training.dataset import family_of, fingerprint, read_index
 from facelatch_training.evaluate import compare_all
+from facelatch_training.files import replacing
 from facelatch_training.metrics import Comparisons, Ranked
 from facelatch_training.protocols import gather, prepared
 from facelatch_training.recipe import Targets
-from facelatch_training.runfolder import replacing
 from facelatch_training.verifiers import embed_both, open_verifier
 
 _FMR_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)

@@ -86,7 +86,8 @@ def evaluate(
     from facelatch_training.cropping import PORTRAIT_SCORE, Cropper, open_finder
     from facelatch_training.evaluate import evaluate as judge
     from facelatch_training.evaluate import table
-    from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
+    from facelatch_training.files import keep_out_of_git
+    from facelatch_training.plots import write_hardest, write_plots
     from facelatch_training.verifiers import default_threshold, open_verifier
 
     if out is not None:
@@ -193,7 +194,7 @@ def targets(recipe: Recipe, asked: Mapping[str, object]) -> Targets:
 
 def refuse_unmet(found: Calibration, model: Path, accept: bool) -> None:
     """Raises TrainingError when the targets are not met, unless they are accepted so."""
-    from facelatch_training.runfolder import TrainingError
+    from facelatch_training.files import TrainingError
 
     if found.unmet and not accept:
         click.echo(calibration_table(found), err=True)

@@ -23,8 +23,7 @@ from facelatch.vision.images import read_image
 from facelatch.vision.quality import Measures, judge, measure
 from facelatch.vision.select_face import select
 from facelatch_training.cropping import Finder
-from facelatch_training.plots import keep_out_of_git
-from facelatch_training.shards import write_png
+from facelatch_training.files import keep_out_of_git, write_png
 
 ROUNDS = ("as you are", "with the glasses changed (on or off)", "in other light (a lamp on or off)")
 """One capture each; only a person can change glasses and lamps."""

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from facelatch.errors import FacelatchError
-from facelatch_training.runfolder import TrainingError
+from facelatch_training.files import TrainingError
 
 
 def cluster_scope() -> AbstractContextManager[Any]:

@@ -19,7 +19,8 @@ from facelatch.vision.images import SUFFIXES
 from facelatch_training.cropping import Cropper, Finder
 from facelatch_training.dataset import decode_crop, family_of, fingerprint, iterate_files, read_index
 from facelatch_training.duplicates import Duplicates, across_splits
-from facelatch_training.plots import ContactSheet, keep_out_of_git
+from facelatch_training.files import keep_out_of_git
+from facelatch_training.montage import ContactSheet
 from facelatch_training.shards import ShardWriter
 
 IN_VALIDATION = "in validation under another name"

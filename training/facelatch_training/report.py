@@ -14,10 +14,10 @@ from facelatch.vision.manifest import Manifest, load_manifest
 from facelatch_training.cropping import open_finder
 from facelatch_training.dataset import fingerprint, read_index
 from facelatch_training.evaluate import Evaluation, evaluate
+from facelatch_training.files import replacing
 from facelatch_training.finder_card import finder_card
 from facelatch_training.metrics import reliability
 from facelatch_training.protocols import gather, prepared
-from facelatch_training.runfolder import replacing
 from facelatch_training.slice_rates import SliceRates, measure_slices
 from facelatch_training.slices import is_turned
 from facelatch_training.verifiers import open_verifier

@@ -7,9 +7,9 @@ import html
 import tempfile
 from pathlib import Path
 
+from facelatch_training.files import replacing
 from facelatch_training.plots import write_plots
 from facelatch_training.report import Findings, model_card
-from facelatch_training.runfolder import replacing
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }

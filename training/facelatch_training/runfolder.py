@@ -9,27 +9,18 @@ recipe.json       recipe, hash, seed, versions, data fingerprint, how it began: 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facelatch.errors import FacelatchError
 from facelatch.vision.align import ALIGN_VERSION
+from facelatch_training.files import TrainingError, file_sha256, replacing
 from facelatch_training.recipe import Recipe, recipe_hash
-
-
-class TrainingError(FacelatchError):
-    """A training run cannot start, go on or be saved; what was saved before is still there."""
-
-    exit_code = 11
 
 
 class RunFolder:
@@ -174,40 +165,11 @@ def versions() -> dict[str, str]:
     }
 
 
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A file to fill beside `target`, which takes its place in one step when the block ends well.
-
-    Raises TrainingError, the old `target` intact, when there is no space or no right to write.
-    """
-    partial = target.with_name(f"partial-{target.name}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with partial.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise TrainingError(
-            f"{target}: cannot be written ({error.strerror or error})",
-            hint="what was saved before is untouched; free some space, then run the same command again",
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
 def _file_mark(file: Path | None) -> dict[str, str] | None:
     """What tells a file from another that may carry its name later."""
     if file is None:
         return None
     return {"file": file.name, "sha256": file_sha256(file)}
-
-
-def file_sha256(file: Path) -> str:
-    """What a file is known by, wherever it lies and whatever it is called."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _content(value: Any) -> str:

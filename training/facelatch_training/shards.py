@@ -126,18 +126,3 @@ def encode(crop: Image) -> bytes:
             "a crop cannot be encoded as WebP", hint="this OpenCV has no WebP; install it from PyPI"
         )
     return data.tobytes()
-
-
-def write_png(path: Path, picture: Image) -> None:
-    """An RGB picture as PNG, complete or not at all. Raises InputError when it cannot be written."""
-    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))  # of such pictures it always can
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data.tobytes())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: {error.strerror}", hint="is the disk full, or the folder read-only?"
-        ) from error

@@ -25,6 +25,7 @@ from facelatch_training.dataset import (
     read_index,
 )
 from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
+from facelatch_training.files import TrainingError, file_sha256, keep_out_of_git, replacing
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
 from facelatch_training.network import (
     before_lengths,
@@ -39,9 +40,8 @@ from facelatch_training.network import (
     widen_tower,
 )
 from facelatch_training.pairs import PairSampler
-from facelatch_training.plots import keep_out_of_git
 from facelatch_training.recipe import Recipe
-from facelatch_training.runfolder import RunFolder, TrainingError, file_sha256, replacing
+from facelatch_training.runfolder import RunFolder
 from facelatch_training.samples import MetricData
 from facelatch_training.teacher import EMBEDDING_SIZE, Embeddings, Teacher, make_morphs, teacher_weights
 from facelatch_training.validation import Yardstick, make_yardstick

@@ -14,6 +14,7 @@ import numpy as np
 
 from facelatch.vision.align import CROP_SIZE_PX, halved
 from facelatch.vision.finder_manifest import REFINE, FinderManifest, signature_name
+from facelatch_training.files import file_sha256, replacing
 from facelatch_training.finder import fit, fit_refiner
 from facelatch_training.finder.network import build_network, parts_of
 from facelatch_training.finder.patches import SPARE, Patches
@@ -21,7 +22,6 @@ from facelatch_training.finder.prepare import Prepared
 from facelatch_training.finder.recipe import SIZES, Recipe
 from facelatch_training.finder.refiner import build_refiner
 from facelatch_training.finder.runs import save
-from facelatch_training.runfolder import file_sha256, replacing
 
 DATA_STATEMENT = (
     "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in "

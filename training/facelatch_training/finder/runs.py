@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from facelatch.errors import InputError
+from facelatch_training.files import file_sha256, replacing
 from facelatch_training.finder.recipe import Fit, Recipe, Refine
-from facelatch_training.runfolder import file_sha256, replacing
 
 _CORNER = 0.01
 LAST = "last.keras"
