@@ -10,9 +10,9 @@ import pytest
 
 from facelatch.errors import InputError
 from facelatch_training.chain import Chain, _recipe, _refuse_hopeless, _trained, run_all
+from facelatch_training.data.made_faces import draw_person, write_crop_set
+from facelatch_training.data.prepare import Options
 from facelatch_training.files import TrainingError, write_png
-from facelatch_training.made_faces import draw_person, write_crop_set
-from facelatch_training.prepare import Options
 from facelatch_training.recipe import TOY_NAME, load_recipe, shipped_recipe, tiny_recipe
 
 

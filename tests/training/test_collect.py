@@ -18,7 +18,7 @@ from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.quality import Measures
 from facelatch_training.cli import commands
-from facelatch_training.collect import (
+from facelatch_training.data.collect import (
     ROUNDS,
     WANTED,
     Collected,
@@ -27,10 +27,11 @@ from facelatch_training.collect import (
     open_camera,
     still_missing,
 )
-from facelatch_training.cropping import Cropper
-from facelatch_training.dataset import iterate_shard, read_index
+from facelatch_training.data.cropping import Cropper
+from facelatch_training.data.crops import iterate_shard
+from facelatch_training.data.dataset import read_index
+from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.files import write_png
-from facelatch_training.prepare import Options, prepare
 from facelatch_training.protocols import gather, people
 
 EASY = QualityConfig(min_sharpness=0.0)
@@ -249,8 +250,8 @@ def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
         opened.append(FakeCamera(frames(3)))
         yield opened[-1]
 
-    monkeypatch.setattr("facelatch_training.collect.open_camera", fresh)
-    monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
+    monkeypatch.setattr("facelatch_training.data.collect.open_camera", fresh)
+    monkeypatch.setattr("facelatch_training.data.cropping.open_finder", lambda *_: CentredFace())
     command = ["collect", "ann", "--out", str(tmp_path / "people")]
     outcome = CliRunner().invoke(commands, command, input="n\ny\n")
     assert len(opened) == 2
@@ -267,9 +268,9 @@ def test_a_folder_is_the_round_it_is_said_to_be(
         straight_look(tmp_path / "people" / "ann", ROUNDS.index(round_name), picture(1))
         return Collected(1, "")
 
-    monkeypatch.setattr("facelatch_training.collect.open_camera", lambda *_: nullcontext(None))
-    monkeypatch.setattr("facelatch_training.collect.collect_round", given)
-    monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
+    monkeypatch.setattr("facelatch_training.data.collect.open_camera", lambda *_: nullcontext(None))
+    monkeypatch.setattr("facelatch_training.data.collect.collect_round", given)
+    monkeypatch.setattr("facelatch_training.data.cropping.open_finder", lambda *_: CentredFace())
     command = ["collect", "ann", "--out", str(tmp_path / "people"), "--source", "files", "--round", str(number)]
     outcome = CliRunner().invoke(commands, command)
     assert outcome.exit_code == 0, outcome.output

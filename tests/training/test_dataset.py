@@ -18,19 +18,11 @@ from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.images import read_image
-from facelatch_training.cropping import Cropper
-from facelatch_training.dataset import (
-    RowsOf,
-    ShardedCrops,
-    decode_crop,
-    family_of,
-    fingerprint,
-    iterate_shard,
-    load_crops,
-    read_index,
-)
-from facelatch_training.made_faces import write_crop_set
-from facelatch_training.shards import encode
+from facelatch_training.data.cropping import Cropper
+from facelatch_training.data.crops import RowsOf, ShardedCrops, decode_crop, iterate_shard, load_crops
+from facelatch_training.data.dataset import family_of, fingerprint, read_index
+from facelatch_training.data.made_faces import write_crop_set
+from facelatch_training.data.shards import encode
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 Row = dict[str, str]
@@ -236,7 +228,7 @@ def test_shards_are_read_by_one_thread_at_a_time(crop_set: Path, monkeypatch: py
         held.append(crops._one_at_a_time.locked())
         return iterate_shard(*arguments)
 
-    monkeypatch.setattr("facelatch_training.dataset.iterate_shard", watched)
+    monkeypatch.setattr("facelatch_training.data.crops.iterate_shard", watched)
     assert crops[0].shape == crops[1].shape == (112, 112, 3)
     assert held == [True]
 

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from facelatch_training.data.made_faces import write_crop_set
 from facelatch_training.files import TrainingError
-from facelatch_training.made_faces import write_crop_set
 from facelatch_training.network import load_siamese
 
 REPO = Path(__file__).resolve().parents[2]

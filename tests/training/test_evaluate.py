@@ -13,9 +13,10 @@ from facelatch.errors import InputError, ModelError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import align
 from facelatch.vision.references import embed_reference
-from facelatch_training import made_faces, protocols
-from facelatch_training.cropping import Cropper, open_finder, subject
-from facelatch_training.dataset import read_index
+from facelatch_training import protocols
+from facelatch_training.data import made_faces
+from facelatch_training.data.cropping import Cropper, open_finder, subject
+from facelatch_training.data.dataset import read_index
 from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
 from facelatch_training.files import keep_out_of_git
 from facelatch_training.metrics import FAILED

@@ -21,9 +21,10 @@ from facelatch.errors import FacelatchError, InputError, ModelError
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import load_manifest
 from facelatch_training import export as exporter
-from facelatch_training.dataset import iterate_shard, read_index
+from facelatch_training.data.crops import iterate_shard
+from facelatch_training.data.dataset import read_index
+from facelatch_training.data.made_faces import draw_person
 from facelatch_training.files import TrainingError
-from facelatch_training.made_faces import draw_person
 from facelatch_training.network import (
     before_lengths,
     build_core,

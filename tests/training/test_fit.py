@@ -24,11 +24,11 @@ import keras  # noqa: E402
 from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
 from facelatch_training import fit, workflow  # noqa: E402
-from facelatch_training.dataset import RowsOf  # noqa: E402
+from facelatch_training.data.crops import RowsOf  # noqa: E402
+from facelatch_training.data.made_faces import write_crop_set  # noqa: E402
 from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
 from facelatch_training.files import TrainingError  # noqa: E402
 from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
-from facelatch_training.made_faces import write_crop_set  # noqa: E402
 from facelatch_training.metric import MetricBatches  # noqa: E402
 from facelatch_training.network import (  # noqa: E402
     build_core,

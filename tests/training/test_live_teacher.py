@@ -10,8 +10,8 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from facelatch.errors import InputError  # noqa: E402
+from facelatch_training.data.made_faces import draw_person, write_crop_set  # noqa: E402
 from facelatch_training.live_teacher import LiveTeacher  # noqa: E402
-from facelatch_training.made_faces import draw_person, write_crop_set  # noqa: E402
 from facelatch_training.metric import build_metric_model  # noqa: E402
 from facelatch_training.network import build_core  # noqa: E402
 from facelatch_training.recipe import tiny_recipe  # noqa: E402

@@ -14,9 +14,9 @@ import pytest
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import align
-from facelatch_training.dataset import read_index
+from facelatch_training.data.dataset import read_index
+from facelatch_training.data.prepare import IN_VALIDATION, Options, prepare, split_families
 from facelatch_training.montage import ContactSheet
-from facelatch_training.prepare import IN_VALIDATION, Options, prepare, split_families
 
 HALF = Options(validation_share=0.5)
 
@@ -318,7 +318,7 @@ def test_a_set_larger_than_a_shard_is_cut(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "facelatch_training.shards.ShardWriter.__init__.__kwdefaults__", {"shard_bytes": 60_000}
+        "facelatch_training.data.shards.ShardWriter.__init__.__kwdefaults__", {"shard_bytes": 60_000}
     )
     prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
     index = read_index(tmp_path / "set")

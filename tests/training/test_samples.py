@@ -16,9 +16,9 @@ import pytest
 
 from facelatch.errors import ConfigError
 from facelatch_training.batch_makers import BatchMakers
-from facelatch_training.dataset import CROP_SIZE, MappedCrops
+from facelatch_training.data.crops import CROP_SIZE, MappedCrops
+from facelatch_training.data.made_faces import draw_person
 from facelatch_training.files import TrainingError
-from facelatch_training.made_faces import draw_person
 from facelatch_training.recipe import Recipe, load_recipe, tiny_recipe
 from facelatch_training.samples import Batch, MetricData, Samples
 from facelatch_training.teacher import graft, morph

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.vision.align import TEMPLATE
-from facelatch_training.dataset import CROP_SIZE, CropArray
+from facelatch_training.data.crops import CROP_SIZE, CropArray
 from facelatch_training.recipe import AugmentRecipe
 
 Rng = np.random.Generator

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facelatch_training.dataset import CROP_SIZE
+from facelatch_training.data.crops import CROP_SIZE
 from facelatch_training.files import TrainingError
 from facelatch_training.samples import Batch, Samples
 from facelatch_training.teacher import Embeddings

@@ -25,7 +25,7 @@ from facelatch.ports import Verifier
 from facelatch.vision.manifest import CalibratedDoor, Manifest, Rate, load_manifest
 from facelatch_training import metrics
 from facelatch_training.attempts import FrameSet, Ints, Visits, granted, make_frames, sample_visits
-from facelatch_training.dataset import family_of, fingerprint, read_index
+from facelatch_training.data.dataset import family_of, fingerprint, read_index
 from facelatch_training.evaluate import compare_all
 from facelatch_training.files import replacing
 from facelatch_training.metrics import Comparisons, Ranked

@@ -12,12 +12,12 @@ import cv2
 from facelatch.errors import InputError
 from facelatch.vision.manifest import load_manifest
 from facelatch_training.calibrate import calibrate_on, refuse_too_few, write
-from facelatch_training.cropping import Finder
+from facelatch_training.data.cropping import Finder
+from facelatch_training.data.made_faces import draw_person
+from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.evaluate import evaluate, table
 from facelatch_training.files import TrainingError, keep_out_of_git, write_png
-from facelatch_training.made_faces import draw_person
 from facelatch_training.plots import write_plots
-from facelatch_training.prepare import Options, prepare
 from facelatch_training.protocols import prepared
 from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
 from facelatch_training.report import Findings, gather_findings, write_card
@@ -171,7 +171,7 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
         if asked != recipe.calibration.model_dump(mode="json"):
             _calibrated(chain, target, data, recipe.calibration, say)
         return target
-    from facelatch_training.dataset import RowsOf
+    from facelatch_training.data.crops import RowsOf
     from facelatch_training.export import about_model, export, origin_of
     from facelatch_training.network import load_siamese
     from facelatch_training.workflow import load_material, make_material_yardstick, train

@@ -112,7 +112,7 @@ def export(
     asked for are not met.
     """
     from facelatch_training.calibrate import calibrate_on, write
-    from facelatch_training.dataset import RowsOf
+    from facelatch_training.data.crops import RowsOf
     from facelatch_training.export import about_model, origin_of
     from facelatch_training.export import export as export_model
     from facelatch_training.network import load_siamese

@@ -42,9 +42,9 @@ def prepare(
     training and validation by family, never by picture. Crops that `collect` made are taken as they are. What
     was thrown away is shown in OUT-thrown-away.png.
     """
-    from facelatch_training.cropping import PREPARE_SCORE, open_finder
-    from facelatch_training.prepare import Options
-    from facelatch_training.prepare import prepare as work
+    from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
+    from facelatch_training.data.prepare import Options
+    from facelatch_training.data.prepare import prepare as work
 
     raw = not aligned and any(not (source / "faces.csv").is_file() for source in sources)
     score = PREPARE_SCORE if finder_score is None else finder_score
@@ -116,8 +116,8 @@ def collect(
     earlier time counts, and only the rest is asked for.
     """
     from facelatch.gallery.names import clean_name
-    from facelatch_training import collect as work
-    from facelatch_training.cropping import open_finder
+    from facelatch_training.data import collect as work
+    from facelatch_training.data.cropping import open_finder
 
     folder = out / clean_name(name)
     finder = open_finder(kind, finder_model, 0.6 if finder_score is None else finder_score)

@@ -83,7 +83,7 @@ def evaluate(
     Give one of --data, --pairs with --images, or --people. In pictures with several faces the largest and
     most central one is meant. Pictures without a found face count as refused.
     """
-    from facelatch_training.cropping import PORTRAIT_SCORE, Cropper, open_finder
+    from facelatch_training.data.cropping import PORTRAIT_SCORE, Cropper, open_finder
     from facelatch_training.evaluate import evaluate as judge
     from facelatch_training.evaluate import table
     from facelatch_training.files import keep_out_of_git
@@ -214,7 +214,7 @@ def _protocol(
     cropper: object,
 ) -> Protocol:
     from facelatch_training import protocols
-    from facelatch_training.cropping import Cropper
+    from facelatch_training.data.cropping import Cropper
 
     assert isinstance(cropper, Cropper)
     if sum(source is not None for source in (data, pairs, people)) != 1 or (pairs is None) != (

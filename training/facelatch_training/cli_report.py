@@ -78,8 +78,8 @@ def all_(
     it opens no door.
     """
     from facelatch_training.chain import TOY, Chain, run_all
-    from facelatch_training.cropping import PREPARE_SCORE, open_finder
-    from facelatch_training.prepare import Options
+    from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
+    from facelatch_training.data.prepare import Options
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
     if sources and about_data is None:

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from facelatch.errors import InputError, ModelError
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import SIGNATURES, Manifest
-from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 from facelatch_training.fit import embed as embed_crops
 from facelatch_training.network import core_of, refuse_other_alignment
 from facelatch_training.pairs import Rows

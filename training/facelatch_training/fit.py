@@ -22,7 +22,7 @@ from keras import ops
 from tqdm import tqdm
 
 from facelatch_training.batch_makers import BatchMakers
-from facelatch_training.dataset import Crops
+from facelatch_training.data.crops import Crops
 from facelatch_training.distributed import Batches, fit_round, forget_step, mean_over_workers
 from facelatch_training.files import TrainingError
 from facelatch_training.live_teacher import LiveTeacher

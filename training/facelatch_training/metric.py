@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from facelatch_training.dataset import CROP_SIZE
+from facelatch_training.data.crops import CROP_SIZE
 from facelatch_training.distributed import Batches
 from facelatch_training.network import REGISTERED
 from facelatch_training.recipe import MetricRecipe, Recipe

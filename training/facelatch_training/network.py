@@ -23,7 +23,7 @@ from keras import layers, ops
 
 from facelatch.errors import ModelError
 from facelatch.vision.align import ALIGN_VERSION
-from facelatch_training.dataset import CROP_SIZE
+from facelatch_training.data.crops import CROP_SIZE
 from facelatch_training.recipe import TowerRecipe
 
 KINDS = 32

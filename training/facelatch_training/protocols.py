@@ -17,7 +17,8 @@ from facelatch.errors import InputError
 from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.images import SUFFIXES
-from facelatch_training.dataset import CropIndex, family_of, iterate_shard, read_index
+from facelatch_training.data.crops import iterate_shard
+from facelatch_training.data.dataset import CropIndex, family_of, read_index
 
 Cropper = Callable[[Path], Image | None]
 """Picture file -> aligned crop (112, 112, 3), or None where no face is found."""

@@ -11,8 +11,8 @@ from typing import Any
 from facelatch.errors import InputError
 from facelatch.ports import Verifier
 from facelatch.vision.manifest import Manifest, load_manifest
-from facelatch_training.cropping import open_finder
-from facelatch_training.dataset import fingerprint, read_index
+from facelatch_training.data.cropping import open_finder
+from facelatch_training.data.dataset import fingerprint, read_index
 from facelatch_training.evaluate import Evaluation, evaluate
 from facelatch_training.files import replacing
 from facelatch_training.finder_card import finder_card

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch_training.augment import augment, augment_and_tell
-from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 from facelatch_training.recipe import Recipe
 from facelatch_training.teacher import Embeddings, graft, morph
 

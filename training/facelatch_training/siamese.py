@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch_training.augment import augment
-from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 from facelatch_training.distributed import Batches
 from facelatch_training.network import REGISTERED, build_siamese, core_of
 from facelatch_training.pairs import Pairs, PairSampler

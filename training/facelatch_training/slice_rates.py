@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facelatch.ports import Verifier
 from facelatch.values.pictures import Image
 from facelatch_training import metrics
-from facelatch_training.dataset import family_of
+from facelatch_training.data.dataset import family_of
 from facelatch_training.slices import SLICES
 from facelatch_training.verifiers import Embeddings, embed_both, embed_crops
 

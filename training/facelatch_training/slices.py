@@ -14,7 +14,7 @@ import numpy as np
 from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.quality import pose
-from facelatch_training.cropping import Finder, subject
+from facelatch_training.data.cropping import Finder, subject
 
 Spoil = Callable[[Image, np.random.Generator], Image]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from facelatch.errors import InputError
-from facelatch_training.dataset import CROP_SIZE, CropArray, Crops
+from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 
 EMBEDDING_SIZE = 128
 ANSWER = "fc1"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from facelatch_training.dataset import CropArray
+from facelatch_training.data.crops import CropArray
 from facelatch_training.evaluate import FALSE_RATES
 from facelatch_training.metrics import Ranked, best_threshold
 from facelatch_training.pairs import Pairs, PairSampler

@@ -13,17 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.errors import InputError
-from facelatch_training.dataset import (
-    CROP_SIZE,
-    CropIndex,
-    Crops,
-    MappedCrops,
-    RowsOf,
-    ShardedCrops,
-    fingerprint,
-    load_crops,
-    read_index,
-)
+from facelatch_training.data.crops import CROP_SIZE, Crops, MappedCrops, RowsOf, ShardedCrops, load_crops
+from facelatch_training.data.dataset import CropIndex, fingerprint, read_index
 from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
 from facelatch_training.files import TrainingError, file_sha256, keep_out_of_git, replacing
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch_training.made_faces import write_crop_set
+from facelatch_training.data.made_faces import write_crop_set
 
 pytestmark = pytest.mark.system
 

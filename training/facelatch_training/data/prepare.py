@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from tqdm import tqdm
 
 from facelatch.errors import InputError
 from facelatch.values.pictures import Image
-from facelatch.vision.images import SUFFIXES
-from facelatch_training.cropping import Cropper, Finder
-from facelatch_training.dataset import decode_crop, family_of, fingerprint, iterate_files, read_index
-from facelatch_training.duplicates import Duplicates, across_splits
+from facelatch_training.data.cropping import Cropper, Finder
+from facelatch_training.data.crops import decode_crop
+from facelatch_training.data.dataset import fingerprint, read_index
+from facelatch_training.data.duplicates import Duplicates, across_splits
+from facelatch_training.data.shards import ShardWriter
+from facelatch_training.data.sources import SourcePicture, known_identities, read_families, source_pictures
 from facelatch_training.files import keep_out_of_git
 from facelatch_training.montage import ContactSheet
-from facelatch_training.shards import ShardWriter
 
 IN_VALIDATION = "in validation under another name"
 """Why a training picture was left out although it is a good one: it would be trained on and judged with."""
@@ -61,17 +61,6 @@ class Report:
     fingerprint: str = ""
 
 
-@dataclass(frozen=True)
-class _Picture:
-    identity: str
-    name: str
-    source: str
-    family: str
-    file: Path | None = None
-    data: bytes = field(default=b"", repr=False)
-    """Where there is no file: the bytes of a finished crop."""
-
-
 def prepare(
     sources: Sequence[Path],
     out: Path,
@@ -104,14 +93,14 @@ def prepare(
 def _prepare(
     sources: Sequence[Path], out: Path, cropper: Cropper, options: Options, sheet: ContactSheet, quiet: bool
 ) -> Report:
-    families = _read_families(options.families)
-    known = _known_identities(sources)
+    families = read_families(options.families)
+    known = known_identities(sources)
     report, duplicates = Report(), Duplicates()
     names: list[str] = []
     seen: set[str] = set()
     with ShardWriter(out) as writer:
         sheet.path.unlink(missing_ok=True)  # of an earlier try
-        for picture in tqdm(_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
+        for picture in tqdm(source_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
             report.pictures += 1
             seen.add(picture.identity)
             crop, reason, shown = _judged(picture, cropper, duplicates)
@@ -179,7 +168,7 @@ def split_families(
 
 
 def _judged(
-    picture: _Picture, cropper: Cropper, duplicates: Duplicates
+    picture: SourcePicture, cropper: Cropper, duplicates: Duplicates
 ) -> tuple[Image | None, str, Image | None]:
     """(crop, "", None), or (None, why not, what to show)."""
     try:
@@ -220,82 +209,7 @@ def _refuse_singles(writer: ShardWriter, options: Options) -> None:
         )
 
 
-def _known_identities(sources: Sequence[Path]) -> dict[str, str | None]:
-    """Everybody in the sources, with the split a crop set put them in. Raises InputError as `prepare` says."""
-    known: dict[str, str | None] = {}
-    home: dict[str, Path] = {}
-    for source in sources:
-        if not source.is_dir():
-            raise InputError(
-                f"{source}: no such folder", hint="give a folder of people, or of faces.csv and shards"
-            )
-        if (source / "faces.csv").is_file():
-            index = read_index(source)
-            people: dict[str, str | None] = dict(zip(index.identities, index.splits, strict=True))
-        else:
-            people = {person.name: None for person in _people(source)}
-        for identity, split in people.items():
-            if home.setdefault(identity, source) != source:
-                raise InputError(
-                    f"{identity}: is in {home[identity].name} and in {source.name}",
-                    hint="put one person's pictures into one folder, or rename one of two people",
-                )
-            known[identity] = split
-    return known
-
-
-def _pictures(sources: Sequence[Path]) -> Iterator[_Picture]:
-    for source in sources:
-        if (source / "faces.csv").is_file():
-            index = read_index(source)
-            for shard in sorted(set(index.shards)):
-                for row, data in iterate_files(index, shard):
-                    yield _Picture(
-                        index.identities[row], index.paths[row], source.name, index.family[row], data=data
-                    )
-        else:
-            for person in _people(source):
-                for file in _files(person):
-                    name = str(file.relative_to(source))
-                    yield _Picture(person.name, name, source.name, family_of(person.name), file)
-
-
-def _people(source: Path) -> list[Path]:
-    folders = sorted(entry for entry in source.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not folders:
-        raise InputError(f"{source}: no folder in it", hint="one folder per person, each with pictures")
-    for person in folders:
-        if not _files(person):
-            raise InputError(f"{person}: no picture in it", hint=f"pictures end in {', '.join(SUFFIXES)}")
-    return folders
-
-
-def _files(person: Path) -> list[Path]:
-    return sorted(file for file in person.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-
-
 def _thumbnail(file: Path) -> Image:
     from facelatch.vision.images import read_image
 
     return np.asarray(cv2.resize(read_image(file), (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _read_families(table: Path | None) -> dict[str, str]:
-    if table is None:
-        return {}
-    if not table.is_file():
-        raise InputError(f"{table}: no such file", hint="a csv with the columns identity and family")
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns, rows = set(reader.fieldnames or []), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: not a csv file in UTF-8: {error}", hint="save it as UTF-8") from error
-    if not {"identity", "family"} <= columns:
-        raise InputError(f"{table}: needs the columns identity and family", hint="name them in the first line")
-    for number, row in enumerate(rows, start=2):
-        if not (row["identity"] and row["family"]):
-            raise InputError(
-                f"{table}: line {number} lacks identity or family", hint="leave out who has no known relatives"
-            )
-    return {row["identity"]: row["family"] for row in rows}

@@ -22,7 +22,7 @@ from facelatch.vision.align import align
 from facelatch.vision.images import read_image
 from facelatch.vision.quality import Measures, judge, measure
 from facelatch.vision.select_face import select
-from facelatch_training.cropping import Finder
+from facelatch_training.data.cropping import Finder
 from facelatch_training.files import keep_out_of_git, write_png
 
 ROUNDS = ("as you are", "with the glasses changed (on or off)", "in other light (a lamp on or off)")

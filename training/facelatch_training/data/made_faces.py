@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facelatch.vision.align import TEMPLATE
-from facelatch_training.dataset import CROP_SIZE, CropArray
+from facelatch_training.data.crops import CROP_SIZE, CropArray
 
 
 def draw_person(person: int, picture: int, seed: int = 0) -> CropArray:
