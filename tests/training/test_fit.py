@@ -24,6 +24,7 @@ import keras  # noqa: E402
 from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
 from facelatch_training import fit, workflow  # noqa: E402
+from facelatch_training.batches.samples import MetricData, Samples  # noqa: E402
 from facelatch_training.data.crops import RowsOf  # noqa: E402
 from facelatch_training.data.made_faces import write_crop_set  # noqa: E402
 from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
@@ -39,7 +40,6 @@ from facelatch_training.network import (  # noqa: E402
 )
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
 from facelatch_training.runfolder import RunFolder  # noqa: E402
-from facelatch_training.samples import MetricData, Samples  # noqa: E402
 from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facelatch_training.pairs import PairSampler
+from facelatch_training.batches.pairs import PairSampler
 from facelatch_training.recipe import tiny_recipe
 
 LABELS = np.repeat(np.arange(12), 3)

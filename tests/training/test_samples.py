@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from facelatch.errors import ConfigError
-from facelatch_training.batch_makers import BatchMakers
+from facelatch_training.batches.makers import BatchMakers
+from facelatch_training.batches.samples import Batch, MetricData, Samples
+from facelatch_training.batches.teacher import graft, morph
 from facelatch_training.data.crops import CROP_SIZE, MappedCrops
 from facelatch_training.data.made_faces import draw_person
 from facelatch_training.files import TrainingError
 from facelatch_training.recipe import Recipe, load_recipe, tiny_recipe
-from facelatch_training.samples import Batch, MetricData, Samples
-from facelatch_training.teacher import graft, morph
 
 PEOPLE, PICTURES = 6, 3
 WIDTH = tiny_recipe().tower.core

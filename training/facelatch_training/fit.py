@@ -21,17 +21,17 @@ import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
-from facelatch_training.batch_makers import BatchMakers
+from facelatch_training.batches.live_teacher import LiveTeacher
+from facelatch_training.batches.makers import BatchMakers
+from facelatch_training.batches.pairs import PairSampler
+from facelatch_training.batches.samples import Batch, MetricData, Samples
 from facelatch_training.data.crops import Crops
 from facelatch_training.distributed import Batches, fit_round, forget_step, mean_over_workers
 from facelatch_training.files import TrainingError
-from facelatch_training.live_teacher import LiveTeacher
 from facelatch_training.metric import MetricBatches, build_metric_model
 from facelatch_training.network import REGISTERED, build_core, core_of, unit_length
-from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder
-from facelatch_training.samples import Batch, MetricData, Samples
 from facelatch_training.siamese import PairBatches, build_siamese_model, thaw
 from facelatch_training.validation import Yardstick
 

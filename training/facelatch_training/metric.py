@@ -12,12 +12,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from facelatch_training.batches.samples import Batch
+from facelatch_training.batches.teacher import Embeddings
 from facelatch_training.data.crops import CROP_SIZE
 from facelatch_training.distributed import Batches
 from facelatch_training.network import REGISTERED
 from facelatch_training.recipe import MetricRecipe, Recipe
-from facelatch_training.samples import Batch
-from facelatch_training.teacher import Embeddings
 
 
 class MetricBatches(Batches):

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from facelatch_training.augment import augment
+from facelatch_training.batches.augment import augment
+from facelatch_training.batches.pairs import Pairs, PairSampler
 from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 from facelatch_training.distributed import Batches
 from facelatch_training.network import REGISTERED, build_siamese, core_of
-from facelatch_training.pairs import Pairs, PairSampler
 from facelatch_training.recipe import Recipe, SiameseRecipe
 
 

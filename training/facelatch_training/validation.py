@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from facelatch_training.batches.pairs import Pairs, PairSampler
 from facelatch_training.data.crops import CropArray
 from facelatch_training.evaluate import FALSE_RATES
 from facelatch_training.metrics import Ranked, best_threshold
-from facelatch_training.pairs import Pairs, PairSampler
 
 PAIR_SEED = 20_240_229
 

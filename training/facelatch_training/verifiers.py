@@ -82,7 +82,7 @@ class PeerVerifier:
 
     def __init__(self, folder: Path) -> None:
         """Raises InputError when the network is not in `folder`."""
-        from facelatch_training.teacher import Teacher
+        from facelatch_training.batches.teacher import Teacher
 
         self._teacher = Teacher(folder)
         self.model_sha256 = hashlib.sha256((folder / "mobilefacenet.bin").read_bytes()).hexdigest()

@@ -13,6 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.errors import InputError
+from facelatch_training.batches.pairs import PairSampler
+from facelatch_training.batches.samples import MetricData
+from facelatch_training.batches.teacher import (
+    EMBEDDING_SIZE,
+    Embeddings,
+    Teacher,
+    make_morphs,
+    teacher_weights,
+)
 from facelatch_training.data.crops import CROP_SIZE, Crops, MappedCrops, RowsOf, ShardedCrops, load_crops
 from facelatch_training.data.dataset import CropIndex, fingerprint, read_index
 from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
@@ -30,11 +39,8 @@ from facelatch_training.network import (
     set_lengths,
     widen_tower,
 )
-from facelatch_training.pairs import PairSampler
 from facelatch_training.recipe import Recipe
 from facelatch_training.runfolder import RunFolder
-from facelatch_training.samples import MetricData
-from facelatch_training.teacher import EMBEDDING_SIZE, Embeddings, Teacher, make_morphs, teacher_weights
 from facelatch_training.validation import Yardstick, make_yardstick
 
 MODEL_NAME = "siamese.keras"

@@ -57,7 +57,7 @@ def measure(
     at_work = {"facelatch": ours(model, 0.5), "yunet": yunet(teacher, 0.6), "cascade": cascade()}
     figures["time"] = timing(at_work, scenes[::8])
     if reference is not None:
-        from facelatch_training.teacher import Teacher as Recogniser
+        from facelatch_training.batches.teacher import Teacher as Recogniser
 
         with_landmarks = {name: finders[name] for name in ("facelatch", "yunet")}
         figures["verification"] = verification(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from facelatch.errors import InputError
-from facelatch_training.teacher import ANSWER, teacher_weights
+from facelatch_training.batches.teacher import ANSWER, teacher_weights
 
 Floats = npt.NDArray[np.float32]
 RAW = 0

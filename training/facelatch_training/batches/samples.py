@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facelatch_training.augment import augment, augment_and_tell
+from facelatch_training.batches.augment import augment, augment_and_tell
+from facelatch_training.batches.teacher import Embeddings, graft, morph
 from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 from facelatch_training.recipe import Recipe
-from facelatch_training.teacher import Embeddings, graft, morph
 
 Batch = tuple[CropArray, npt.NDArray[np.int32], Embeddings]
 """Crops (B, 112, 112, 3), labels (B, 1), and teacher embeddings (B, D), zeros for none."""

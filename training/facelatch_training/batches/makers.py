@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facelatch_training.batches.samples import Batch, Samples
+from facelatch_training.batches.teacher import Embeddings
 from facelatch_training.data.crops import CROP_SIZE
 from facelatch_training.files import TrainingError
-from facelatch_training.samples import Batch, Samples
-from facelatch_training.teacher import Embeddings
 
 SHARED = Path("/dev/shm")
 
