@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow")
 
 from facelatch_training.data.made_faces import write_crop_set
 from facelatch_training.files import TrainingError
-from facelatch_training.network import load_siamese
+from facelatch_training.model.siamese import load_siamese
 
 REPO = Path(__file__).resolve().parents[2]
 RECIPE = """

@@ -31,13 +31,8 @@ from facelatch_training.distributed import Batches, fit_round, forget_step  # no
 from facelatch_training.files import TrainingError  # noqa: E402
 from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
 from facelatch_training.metric import MetricBatches  # noqa: E402
-from facelatch_training.network import (  # noqa: E402
-    build_core,
-    build_head,
-    build_siamese,
-    load_siamese,
-    widen_tower,
-)
+from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
+from facelatch_training.model.tower import build_core, widen_tower  # noqa: E402
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
 from facelatch_training.runfolder import RunFolder  # noqa: E402
 from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402

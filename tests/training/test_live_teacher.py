@@ -14,7 +14,7 @@ from facelatch_training.batches.live_teacher import LiveTeacher  # noqa: E402
 from facelatch_training.batches.teacher import EMBEDDING_SIZE, Teacher  # noqa: E402
 from facelatch_training.data.made_faces import draw_person, write_crop_set  # noqa: E402
 from facelatch_training.metric import build_metric_model  # noqa: E402
-from facelatch_training.network import build_core  # noqa: E402
+from facelatch_training.model.tower import build_core  # noqa: E402
 from facelatch_training.recipe import tiny_recipe  # noqa: E402
 from facelatch_training.workflow import load_material, train  # noqa: E402
 

@@ -13,22 +13,20 @@ tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
 from facelatch.errors import ConfigError  # noqa: E402
-from facelatch_training.network import (  # noqa: E402
+from facelatch_training.model.cost import multiply_adds  # noqa: E402
+from facelatch_training.model.layers import FusedNorm, L1Distance  # noqa: E402
+from facelatch_training.model.siamese import build_head, build_siamese  # noqa: E402
+from facelatch_training.model.tower import (  # noqa: E402
     LIKENESS_STRENGTH,
     LONGEST,
     MAGNITUDE_STRENGTH,
     SHORTEST,
-    FusedNorm,
-    L1Distance,
     before_lengths,
     before_turn,
     begin_core,
     build_core,
-    build_head,
-    build_siamese,
     centre_tower,
     core_of,
-    multiply_adds,
     set_lengths,
     unit_length,
     widen_tower,

@@ -115,7 +115,7 @@ def export(
     from facelatch_training.data.crops import RowsOf
     from facelatch_training.export import about_model, origin_of
     from facelatch_training.export import export as export_model
-    from facelatch_training.network import load_siamese
+    from facelatch_training.model.siamese import load_siamese
     from facelatch_training.workflow import load_material, make_material_yardstick
 
     origin = origin_of(model, recipe_file)

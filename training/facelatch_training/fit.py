@@ -29,7 +29,8 @@ from facelatch_training.data.crops import Crops
 from facelatch_training.distributed import Batches, fit_round, forget_step, mean_over_workers
 from facelatch_training.files import TrainingError
 from facelatch_training.metric import MetricBatches, build_metric_model
-from facelatch_training.network import REGISTERED, build_core, core_of, unit_length
+from facelatch_training.model.layers import REGISTERED
+from facelatch_training.model.tower import build_core, core_of, unit_length
 from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
 from facelatch_training.runfolder import RunFolder
 from facelatch_training.siamese import PairBatches, build_siamese_model, thaw

@@ -52,7 +52,7 @@ class KerasVerifier:
         """Raises ModelError when the file is missing, and as `load_siamese`."""
         if not model.is_file():
             raise ModelError(f"{model}: no such file", hint="train one with `facelatch-train fit`")
-        from facelatch_training.network import load_siamese
+        from facelatch_training.model.siamese import load_siamese
 
         siamese = load_siamese(model)
         self._tower: Any = siamese.get_layer("tower")

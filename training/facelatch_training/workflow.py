@@ -27,15 +27,13 @@ from facelatch_training.data.dataset import CropIndex, fingerprint, read_index
 from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
 from facelatch_training.files import TrainingError, file_sha256, keep_out_of_git, replacing
 from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
-from facelatch_training.network import (
+from facelatch_training.model.siamese import build_head, build_siamese, load_siamese
+from facelatch_training.model.tower import (
     before_lengths,
     before_turn,
     begin_core,
-    build_head,
-    build_siamese,
     centre_tower,
     core_of,
-    load_siamese,
     set_lengths,
     widen_tower,
 )

@@ -52,7 +52,7 @@ EMBED = """
 import sys
 from pathlib import Path
 import numpy as np
-from facelatch_training.network import load_siamese
+from facelatch_training.model.siamese import load_siamese
 crops = np.random.default_rng(1).integers(0, 256, (8, 112, 112, 3), np.uint8)
 tower = load_siamese(Path(sys.argv[1])).get_layer("tower")
 np.save(sys.argv[2], tower.predict(crops, verbose=0))

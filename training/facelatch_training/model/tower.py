@@ -1,18 +1,15 @@
-"""The whole network in one file: embedding tower, L1 distance layer, sigmoid head.
+"""The embedding tower: crops to embeddings.
 
-The tower is a plain residual net of 3x3 convolutions: on two cores it trains seven times, and in int8 at
-the door it runs four times as fast as depthwise designs of the same arithmetic. Batch normalisation follows
-every convolution without a bias, so the exporter folds it away; the only activation is ReLU. Pixels enter
-as uint8, and scaling to -1..1 is the first layer, so nobody can forget it.
+A plain residual net of 3x3 convolutions: on two cores it trains seven times, and in int8 at the door it runs
+four times as fast as depthwise designs of the same arithmetic. Batch normalisation follows every convolution
+without a bias, so the exporter folds it away; the only activation is ReLU. Pixels enter as uint8, and scaling
+to -1..1 is the first layer, so that no caller has to do it.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,19 +18,29 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from facelatch.errors import ModelError
-from facelatch.vision.align import ALIGN_VERSION
 from facelatch_training.data.crops import CROP_SIZE
+from facelatch_training.model.layers import (
+    BothSides,
+    Bounded,
+    FusedNorm,
+    LogSumExp,
+    Magnitude,
+    MeanOfSides,
+    UnitLength,
+)
 from facelatch_training.recipe import TowerRecipe
 
 KINDS = 32
 """Kinds of face that every face is likened to. 16 to 512 did the same."""
+
 KINDS_SHARPNESS = 32.0
 """How much more the kinds count that a face resembles most. 16 and 64 did the same."""
+
 LIKENESS_STRENGTH = 0.025
 """How much longer an embedding gets for one standard deviation more of likeness; 0.02 to 0.03 were best on 6,000
 training people.
 """
+
 MAGNITUDE_STRENGTH = 0.01
 """The same for magnitude. 0.01 to 0.02 were best on those people, but from 0.015 on darkened and half-covered faces of
 validation people were falsely matched more often than without lengths.
@@ -41,109 +48,6 @@ validation people were falsely matched more often than without lengths.
 
 SHORTEST, LONGEST = 0.92, 1.08
 """Three standard deviations: what no training face resembles must not come near to everybody by being short."""
-
-REGISTERED = keras.saving.register_keras_serializable(package="facelatch")
-
-
-@REGISTERED
-class UnitLength(layers.Layer):  # type: ignore[misc]
-    """Scales every row of (B, D) to length one."""
-
-    def call(self, inputs: Any) -> Any:
-        """(B, D) -> (B, D)."""
-        norm = ops.sqrt(ops.sum(ops.square(inputs), axis=-1, keepdims=True) + 1e-12)
-        return inputs / norm
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Same as the input."""
-        return input_shape
-
-
-@REGISTERED
-class Magnitude(layers.Layer):  # type: ignore[misc]
-    """The length of every row: (B, D) -> (B, 1)."""
-
-    def call(self, inputs: Any) -> Any:
-        """Euclidean; with a gradient at nothing, too."""
-        return ops.sqrt(ops.maximum(ops.sum(ops.square(inputs), axis=-1, keepdims=True), 1e-12))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """One number a row."""
-        return (input_shape[0], 1)
-
-
-@REGISTERED
-class LogSumExp(layers.Layer):  # type: ignore[misc]
-    """(B, N) -> (B, 1): the largest of a row, softly. For numbers up to 80, beyond which float32 ends."""
-
-    def call(self, inputs: Any) -> Any:
-        """Without Keras' way around large numbers, whose sum the exporter would make int8."""
-        return ops.log(ops.sum(ops.exp(inputs), axis=-1, keepdims=True))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """One number a row."""
-        return (input_shape[0], 1)
-
-
-@REGISTERED
-class Bounded(layers.Layer):  # type: ignore[misc]
-    """Numbers from `low` to `high`, whatever comes in."""
-
-    def __init__(self, low: float, high: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.low, self.high = low, high
-
-    def call(self, inputs: Any) -> Any:
-        """Same shape."""
-        return ops.clip(inputs, self.low, self.high)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Same as the input."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """What rebuilds this layer."""
-        return {**super().get_config(), "low": self.low, "high": self.high}
-
-
-@REGISTERED
-class L1Distance(layers.Layer):  # type: ignore[misc]
-    """|a - b| per embedding dimension: ((B, D), (N, D)) -> (max(B, N), D); a single row meets every other
-    row.
-    """
-
-    def call(self, anchor: Any, validation: Any) -> Any:
-        """The absolute difference, broadcast over rows."""
-        return ops.abs(anchor - validation)
-
-    def compute_output_shape(self, anchor_shape: Any, validation_shape: Any) -> Any:
-        """The shape of the longer side."""
-        return validation_shape if anchor_shape[0] == 1 else anchor_shape
-
-
-@REGISTERED
-class FusedNorm(layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation; in training under TensorFlow by its one kernel, where Keras' own takes a dozen
-    passes over the features: a step of the metric stage in three quarters of the time.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Features (B, H, W, C) -> the same shape and type."""
-        if keras.backend.backend() != "tensorflow" or not (training and self.trainable):
-            return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
-
-        features, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
-            mean=[],
-            variance=[],
-            epsilon=self.epsilon,
-        )
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + now * (1 - self.momentum))
-        return features
 
 
 def _conv(features: Any, width: int, kernel: int, stride: int, name: str) -> Any:
@@ -213,34 +117,6 @@ def begin_core(recipe: TowerRecipe, saved: keras.Model) -> keras.Model | None:
         elif layer.name.endswith("_b_norm"):
             layer.gamma.assign(ops.zeros_like(layer.gamma))
     return core
-
-
-@REGISTERED
-class BothSides(layers.Layer):  # type: ignore[misc]
-    """Crops (B, H, W, 3) -> the same crops and then their mirror images (2 B, H, W, 3)."""
-
-    def call(self, crops: Any) -> Any:
-        """Stacked along the batch, so that a tower looks at both in one go."""
-        return ops.concatenate([crops, ops.flip(crops, axis=2)], axis=0)
-
-    def compute_output_shape(self, crops_shape: Any) -> Any:
-        """Twice as many."""
-        count = crops_shape[0]
-        return (None if count is None else 2 * count, *crops_shape[1:])
-
-
-@REGISTERED
-class MeanOfSides(layers.Layer):  # type: ignore[misc]
-    """Embeddings (2 B, D) of `BothSides` -> the mean of each crop's two (B, D)."""
-
-    def call(self, both: Any) -> Any:
-        """Undoes the stacking."""
-        return ops.mean(ops.reshape(both, (2, -1, both.shape[-1])), axis=0)
-
-    def compute_output_shape(self, both_shape: Any) -> Any:
-        """Half as many."""
-        count = both_shape[0]
-        return (None if count is None else count // 2, *both_shape[1:])
 
 
 def widen_tower(core: keras.Model, width: int, *, mirror: bool = False) -> keras.Model:
@@ -342,77 +218,3 @@ def core_of(tower: keras.Model) -> keras.Model:
     """The core inside a tower made by `widen_tower`, sharing its weights."""
     inside = tower.get_layer("core_tower")
     return keras.Model(inside.input, inside.get_layer("core").output, name="core_tower")
-
-
-def build_head(embedding: int) -> keras.Model:
-    """(anchor (B, D), validation (N, D)) -> similarity (N, 1): L1 distance, dense, sigmoid."""
-    anchor = keras.Input((embedding,), name="anchor")
-    validation = keras.Input((embedding,), name="validation")
-    distance = L1Distance(name="l1")(anchor, validation)
-    # Unlike from the first step on is what lies further apart than unit vectors of cosine 0.3 do on average.
-    slope = 1.5 * np.sqrt(128 / embedding)
-    similarity = layers.Dense(
-        1,
-        activation="sigmoid",
-        kernel_initializer=keras.initializers.Constant(-slope),
-        bias_initializer=keras.initializers.Constant(slope * 0.94 * np.sqrt(embedding)),
-        name="similarity",
-    )(distance)
-    return keras.Model([anchor, validation], similarity, name="head")
-
-
-def build_siamese(tower: keras.Model, head: keras.Model) -> keras.Model:
-    """Two crops -> similarity (B, 1); both sides share the one tower."""
-    shape = (CROP_SIZE, CROP_SIZE, 3)
-    anchor = keras.Input(shape, dtype="uint8", name="anchor")
-    validation = keras.Input(shape, dtype="uint8", name="validation")
-    return keras.Model([anchor, validation], head([tower(anchor), tower(validation)]), name="siamese")
-
-
-def load_siamese(path: Path) -> keras.Model:
-    """A saved Siamese network. Raises ModelError when the file holds something else, or was trained on crops that
-    this program does not make.
-    """
-    refuse_other_alignment(path)
-    hint = "give the siamese.keras of a run"
-    if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
-        raise ModelError(f"{path}: {'not a saved Keras model' if path.is_file() else 'no such file'}", hint=hint)
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelError(f"{path}: not a Siamese model: {error}", hint=hint) from error
-    if not {"tower", "head"} <= {layer.name for layer in model.layers}:
-        raise ModelError(f"{path}: not a Siamese model: it has no tower and head", hint=hint)
-    return model
-
-
-def refuse_other_alignment(model: Path) -> None:
-    """Raises ModelError when the run folder or the manifest of a saved network tells of another alignment."""
-    for beside in (model.with_name("recipe.json"), model.with_suffix(".json")):
-        if beside.is_file():
-            found = json.loads(beside.read_text(encoding="utf-8")).get("align_version", ALIGN_VERSION)
-            if found != ALIGN_VERSION:
-                raise ModelError(
-                    f"{beside}: trained on crops of align_version {found}, this program aligns by version "
-                    f"{ALIGN_VERSION}",
-                    hint="prepare the crops again and train on them",
-                )
-
-
-def multiply_adds(tower: keras.Model) -> int:
-    """Multiplications of one forward pass through the convolutions and dense layers of a tower made by
-    `widen_tower`.
-    """
-    sides = 2 if any(isinstance(layer, BothSides) for layer in tower.layers) else 1
-    return sides * _multiply_adds(core_of(tower)) + _multiply_adds(tower)
-
-
-def _multiply_adds(model: keras.Model) -> int:
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
-            places = int(layer.output.shape[1]) * int(layer.output.shape[2])
-            total += places * int(layer.count_params())
-        elif isinstance(layer, layers.Dense):
-            total += int(layer.count_params())
-    return total
