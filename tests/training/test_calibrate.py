@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from facelatch_training.calibrate import Targets
 
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
@@ -19,7 +20,7 @@ from facelatch.values.pictures import Box, Face, Image, Pose
 from facelatch.values.records import Gallery, Person
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import SIGNATURES, load_manifest
-from facelatch_training.attempts import (
+from facelatch_training.judge.attempts import (
     VERSIONS,
     VISIT_FRAMES,
     FrameSet,
@@ -28,18 +29,10 @@ from facelatch_training.attempts import (
     make_frames,
     sample_visits,
 )
-from facelatch_training.calibrate import (
-    RELATIVES,
-    Setting,
-    Targets,
-    attempt_errors,
-    calibrate,
-    calibrate_on,
-    calibration_half,
-    choose,
-    try_settings,
-    write,
-)
+from facelatch_training.judge.calibrate import calibrate, calibrate_on, calibration_half, write
+from facelatch_training.judge.rates import RELATIVES
+from facelatch_training.judge.settings import Setting, attempt_errors, choose, try_settings
+from facelatch_training.recipe import Targets
 
 
 class ColourVerifier:

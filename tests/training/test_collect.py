@@ -32,7 +32,7 @@ from facelatch_training.data.crops import iterate_shard
 from facelatch_training.data.dataset import read_index
 from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.files import write_png
-from facelatch_training.protocols import gather, people
+from facelatch_training.judge.protocols import gather, people
 
 EASY = QualityConfig(min_sharpness=0.0)
 

@@ -13,15 +13,17 @@ from facelatch.errors import InputError, ModelError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import align
 from facelatch.vision.references import embed_reference
-from facelatch_training import protocols
 from facelatch_training.data import made_faces
 from facelatch_training.data.cropping import Cropper, open_finder, subject
 from facelatch_training.data.dataset import read_index
-from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
 from facelatch_training.files import keep_out_of_git
-from facelatch_training.metrics import FAILED
+from facelatch_training.judge import protocols
+from facelatch_training.judge.comparisons import compare_all, compare_pairs
+from facelatch_training.judge.evaluate import evaluate, hardest
+from facelatch_training.judge.metrics import FAILED
+from facelatch_training.judge.table import table
+from facelatch_training.judge.verifiers import Embedded, embed_both
 from facelatch_training.plots import write_hardest, write_plots
-from facelatch_training.verifiers import Embedded, embed_both
 
 RESAMPLES = 20
 

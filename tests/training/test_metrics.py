@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch_training.metrics import (
+from facelatch_training.judge.intervals import bootstrap, mean_interval
+from facelatch_training.judge.metrics import (
     FAILED,
     Comparisons,
     Ranked,
     best_threshold,
-    bootstrap,
     fold_correct,
-    mean_interval,
     ranked,
     reliability,
 )

@@ -11,18 +11,19 @@ import cv2
 
 from facelatch.errors import InputError
 from facelatch.vision.manifest import load_manifest
-from facelatch_training.calibrate import calibrate_on, refuse_too_few, write
 from facelatch_training.data.cropping import Finder
 from facelatch_training.data.made_faces import draw_person
 from facelatch_training.data.prepare import Options, prepare
-from facelatch_training.evaluate import evaluate, table
 from facelatch_training.files import TrainingError, keep_out_of_git, write_png
+from facelatch_training.judge.calibrate import calibrate_on, refuse_too_few, write
+from facelatch_training.judge.evaluate import evaluate
+from facelatch_training.judge.protocols import prepared
+from facelatch_training.judge.table import table
+from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.plots import write_plots
-from facelatch_training.protocols import prepared
 from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
 from facelatch_training.report import Findings, gather_findings, write_card
 from facelatch_training.report_html import write_html
-from facelatch_training.verifiers import open_verifier
 
 DRAWN_PEOPLE, DRAWN_PICTURES = 80, 4
 

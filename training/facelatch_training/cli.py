@@ -111,10 +111,10 @@ def export(
     Nothing is written when int8 and float disagree, when a runtime cannot run it, or when the error rates
     asked for are not met.
     """
-    from facelatch_training.calibrate import calibrate_on, write
     from facelatch_training.data.crops import RowsOf
     from facelatch_training.export import about_model, origin_of
     from facelatch_training.export import export as export_model
+    from facelatch_training.judge.calibrate import calibrate_on, write
     from facelatch_training.model.siamese import load_siamese
     from facelatch_training.workflow import load_material, make_material_yardstick
 

@@ -12,9 +12,9 @@ import click
 from facelatch.errors import InputError
 
 if TYPE_CHECKING:
-    from facelatch_training.calibrate import Calibration
-    from facelatch_training.evaluate import Evaluation
-    from facelatch_training.protocols import Protocol
+    from facelatch_training.judge.calibrate import Calibration
+    from facelatch_training.judge.evaluate import Evaluation
+    from facelatch_training.judge.protocols import Protocol
     from facelatch_training.recipe import Recipe, Targets
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -84,11 +84,11 @@ def evaluate(
     most central one is meant. Pictures without a found face count as refused.
     """
     from facelatch_training.data.cropping import PORTRAIT_SCORE, Cropper, open_finder
-    from facelatch_training.evaluate import evaluate as judge
-    from facelatch_training.evaluate import table
     from facelatch_training.files import keep_out_of_git
+    from facelatch_training.judge.evaluate import evaluate as judge
+    from facelatch_training.judge.table import table
+    from facelatch_training.judge.verifiers import default_threshold, open_verifier
     from facelatch_training.plots import write_hardest, write_plots
-    from facelatch_training.verifiers import default_threshold, open_verifier
 
     if out is not None:
         keep_out_of_git(out)
@@ -174,13 +174,13 @@ def calibrate(
     Chosen on one half of the validation people, reported on the other. Options that are not given are the
     recipe's.
     """
-    from facelatch_training import calibrate as work
+    from facelatch_training.judge.calibrate import calibrate_on, write
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
-    found = work.calibrate_on(model, data, targets(load_recipe(recipe_file or shipped_recipe()), asked))
+    found = calibrate_on(model, data, targets(load_recipe(recipe_file or shipped_recipe()), asked))
     if not dry_run:
         refuse_unmet(found, model, accept_unmet)
-    path = None if dry_run else work.write(found, model)
+    path = None if dry_run else write(found, model)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else calibration_table(found))
     if path is not None:
         click.echo(f"wrote {path}", err=True)
@@ -213,8 +213,8 @@ def _protocol(
     people: Path | None,
     cropper: object,
 ) -> Protocol:
-    from facelatch_training import protocols
     from facelatch_training.data.cropping import Cropper
+    from facelatch_training.judge import protocols
 
     assert isinstance(cropper, Cropper)
     if sum(source is not None for source in (data, pairs, people)) != 1 or (pairs is None) != (

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from facelatch_training.evaluate import Evaluation, hardest
 from facelatch_training.files import keep_out_of_git
-from facelatch_training.metrics import FAILED, Floats, ranked, reliability
+from facelatch_training.judge.evaluate import Evaluation, hardest
+from facelatch_training.judge.metrics import FAILED, Floats, ranked, reliability
+from facelatch_training.judge.protocols import Protocol
 from facelatch_training.montage import write_montage
-from facelatch_training.protocols import Protocol
 
 
 def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Path]:

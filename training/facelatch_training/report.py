@@ -13,14 +13,14 @@ from facelatch.ports import Verifier
 from facelatch.vision.manifest import Manifest, load_manifest
 from facelatch_training.data.cropping import open_finder
 from facelatch_training.data.dataset import fingerprint, read_index
-from facelatch_training.evaluate import Evaluation, evaluate
 from facelatch_training.files import replacing
 from facelatch_training.finder_card import finder_card
-from facelatch_training.metrics import reliability
-from facelatch_training.protocols import gather, prepared
-from facelatch_training.slice_rates import SliceRates, measure_slices
-from facelatch_training.slices import is_turned
-from facelatch_training.verifiers import open_verifier
+from facelatch_training.judge.evaluate import Evaluation, evaluate
+from facelatch_training.judge.metrics import reliability
+from facelatch_training.judge.protocols import gather, prepared
+from facelatch_training.judge.slice_rates import SliceRates, measure_slices
+from facelatch_training.judge.slices import is_turned
+from facelatch_training.judge.verifiers import open_verifier
 
 LIMITS = (
     "There is no liveness test: a good photograph or a screen of an enrolled person is that person to it. "

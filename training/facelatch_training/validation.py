@@ -11,8 +11,8 @@ from keras import ops
 
 from facelatch_training.batches.pairs import Pairs, PairSampler
 from facelatch_training.data.crops import CropArray
-from facelatch_training.evaluate import FALSE_RATES
-from facelatch_training.metrics import Ranked, best_threshold
+from facelatch_training.judge.evaluate import FALSE_RATES
+from facelatch_training.judge.metrics import Ranked, best_threshold
 
 PAIR_SEED = 20_240_229
 

@@ -22,7 +22,7 @@ from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 from facelatch_training.finder.faces import Image, read_tar
 from facelatch_training.finder.labels import Labels
 from facelatch_training.finder.peers import FindRows
-from facelatch_training.metrics import best_threshold
+from facelatch_training.judge.metrics import best_threshold
 
 Embed = Callable[[Image], NDArray[np.float32]]
 """A crop (112, 112, 3) -> a unit embedding (D,)."""

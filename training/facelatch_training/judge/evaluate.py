@@ -1,25 +1,23 @@
-"""Judge a verifier: the comparisons of a protocol through the model's own `compare`, and their curve."""
+"""Judges a verifier: all figures of a protocol's comparisons, and what they rest on."""
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facelatch.errors import InputError
 from facelatch.ports import Verifier
-from facelatch_training import metrics
-from facelatch_training.metrics import FAILED, Comparisons, Interval, Ranked, reliability
-from facelatch_training.protocols import PairList, Protocol, balanced_folds
-from facelatch_training.verifiers import Embedded, embed_protocol
+from facelatch_training.judge import intervals, metrics
+from facelatch_training.judge.comparisons import compare_all, compare_pairs, refuse_too_many
+from facelatch_training.judge.intervals import Interval
+from facelatch_training.judge.metrics import Comparisons, Ranked, reliability
+from facelatch_training.judge.protocols import PairList, Protocol, balanced_folds
+from facelatch_training.judge.verifiers import embed_protocol
 
 FALSE_RATES = (1e-2, 1e-3, 1e-4)
-_COMPARISON_BYTES = 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ class Evaluation:
     @property
     def untold_rates(self) -> list[float]:
         """False accept rates too small to be told from so few impostors."""
-        return [rate for rate in FALSE_RATES if rate * self.impostors < metrics.MIN_ERRORS]
+        return [rate for rate in FALSE_RATES if rate * self.impostors < intervals.MIN_ERRORS]
 
     def as_json(self) -> dict[str, Any]:
         """All figures with what they rest on, for programs."""
@@ -89,7 +87,7 @@ def evaluate(
     folds for the accuracy where there are people enough. Raises InputError when one class is missing.
     """
     if protocol.pairs is None:
-        _refuse_too_many(protocol)
+        refuse_too_many(protocol)
     embedded, present = embed_protocol(verifier, protocol, quiet=quiet)
     numbers = protocol.numbers
     if protocol.pairs is None:
@@ -103,10 +101,10 @@ def evaluate(
         raise InputError(
             f"{protocol.name}: no {kind} comparison in it", hint="two pictures of two people at least"
         )
-    figures = metrics.bootstrap(comparisons, _figures(threshold), resamples=resamples)
+    figures = intervals.bootstrap(comparisons, _figures(threshold), resamples=resamples)
     for rate in ("fmr", "fnmr"):
         if rate in figures and not figures[rate].value:
-            figures[rate] = metrics.Interval(0.0, 0.0, metrics.none_seen(comparisons.identities))
+            figures[rate] = intervals.Interval(0.0, 0.0, intervals.none_seen(comparisons.identities))
     in_folds = 0
     if folds is not None:
         judged = (
@@ -117,7 +115,7 @@ def evaluate(
         in_folds = len(judged)
         right = metrics.fold_correct(judged)
         figures = {
-            "accuracy": metrics.mean_interval(judged, right, resamples=resamples),
+            "accuracy": intervals.mean_interval(judged, right, resamples=resamples),
             **figures,
         }
     return Evaluation(
@@ -135,58 +133,6 @@ def evaluate(
         fold_pairs=in_folds,
         comparisons=comparisons,
     )
-
-
-def _refuse_too_many(protocol: Protocol) -> None:
-    """Raises InputError where all comparisons of a protocol would not fit into memory."""
-    count = len(protocol.pictures)
-    needed = 3 * _COMPARISON_BYTES * count * (count - 1) // 2  # sorted and weighed they are there three times
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise InputError(
-            f"{protocol.name}: all comparisons of {count:,} pictures need {needed / 1e9:,.0f} GB of memory, "
-            f"{there / 1e9:,.0f} GB are there",
-            hint="judge on fewer people, or on pairs (--pairs)",
-        )
-
-
-def compare_all(
-    verifier: Verifier, embedded: Embedded, present: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32]
-) -> Comparisons:
-    """Every picture against every later one as reference: N (N - 1) / 2 comparisons."""
-    total = len(present)
-    size = total * (total - 1) // 2
-    similarity, first, second = np.empty(size, np.float32), np.empty(size, np.int32), np.empty(size, np.int32)
-    start = 0
-    for row in range(total - 1):
-        stop = start + total - 1 - row
-        # Against the whole gallery, although half is known: a constant shape is faster than half the work.
-        against = verifier.compare(embedded.probes[row], embedded.references)[row + 1 :]
-        similarity[start:stop] = np.where(present[row + 1 :] & present[row], against, FAILED)
-        first[start:stop], second[start:stop] = numbers[row], numbers[row + 1 :]
-        start = stop
-    return Comparisons(similarity, first == second, first, second)
-
-
-def compare_pairs(
-    verifier: Verifier,
-    embedded: Embedded,
-    present: npt.NDArray[np.bool_],
-    numbers: npt.NDArray[np.int32],
-    pairs: PairList,
-) -> Comparisons:
-    """The pairs of a list, grouped by their first picture."""
-    similarity = np.full(len(pairs.first), FAILED, np.float32)
-    usable = present[pairs.first] & present[pairs.second]
-    order = np.argsort(pairs.first, kind="stable")
-    order = order[usable[order]]
-    starts = np.flatnonzero(np.diff(pairs.first[order], prepend=-1))
-    for group in np.split(order, starts[1:]) if len(order) else []:
-        similarity[group] = verifier.compare(
-            embedded.probes[pairs.first[group[0]]], embedded.references[pairs.second[group]]
-        )
-    first, second = numbers[pairs.first], numbers[pairs.second]
-    return Comparisons(similarity, first == second, first, second, pairs.fold)
 
 
 def hardest(
@@ -213,36 +159,6 @@ def hardest(
                 seen.add(who)
                 worst[kind].append((int(left[row]), int(right[row]), float(found.similarity[row])))
     return worst
-
-
-def table(evaluation: Evaluation) -> str:
-    """The figures as lines of text."""
-    found = evaluation
-    lines = [
-        f"data        {found.protocol}",
-        f"model       sha256 {found.model_sha256[:16]}",
-        f"pictures    {found.pictures} of {found.identities} identities; {len(found.failed)} without a found "
-        "face (their comparisons count as refused, and as wrong in the accuracy)",
-        f"comparisons {found.genuine} genuine, {found.impostors} impostor",
-    ]
-    if found.folds:
-        lines.append(
-            f"folds       {found.folds}, {found.fold_pairs} pairs; threshold chosen on the other folds"
-        )
-    if found.threshold is not None:
-        lines.append(
-            f"threshold   {found.threshold:.4f} ({found.threshold_origin}) for precision, recall, fmr, fnmr"
-        )
-    lines.append(f"{'figure':<16}{'value':>10}   95 % interval over identities")
-    for name, value in found.figures.items():
-        low, high = (f"{100 * side:.3f}" for side in (value.low, value.high))
-        lines.append(f"{name:<16}{100 * value.value:>8.3f} %   {low} to {high}")
-    for rate in found.untold_rates:
-        lines.append(
-            f"far = {rate:g} cannot be told from {found.impostors:,} impostor comparisons: "
-            f"{math.ceil(metrics.MIN_ERRORS / rate):,} are needed"
-        )
-    return "\n".join(lines)
 
 
 def _figures(threshold: float | None) -> dict[str, Callable[[Ranked], float]]:

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from facelatch.ports import Verifier
 from facelatch.values.pictures import Image
-from facelatch_training.slices import frame_noise
-from facelatch_training.verifiers import embed_both
+from facelatch_training.judge.slices import frame_noise
+from facelatch_training.judge.verifiers import embed_both
 
 Ints = npt.NDArray[np.int64]
 

@@ -15,7 +15,7 @@ from facelatch.ports import Verifier
 from facelatch.values.pictures import Image
 from facelatch.vision.manifest import load_manifest
 from facelatch.vision.references import mean_of_sides
-from facelatch_training.protocols import Protocol
+from facelatch_training.judge.protocols import Protocol
 
 Embeddings = npt.NDArray[np.float32]
 

@@ -10,19 +10,19 @@ import numpy.typing as npt
 
 from facelatch.ports import Verifier
 from facelatch.values.pictures import Image
-from facelatch_training import metrics
 from facelatch_training.data.dataset import family_of
-from facelatch_training.slices import SLICES
-from facelatch_training.verifiers import Embeddings, embed_both, embed_crops
+from facelatch_training.judge import intervals, metrics
+from facelatch_training.judge.slices import SLICES
+from facelatch_training.judge.verifiers import Embeddings, embed_both, embed_crops
 
 
 @dataclass(frozen=True)
 class SliceRates:
     """What a model does when probes are spoiled one way, at the threshold calibrated on whole pictures."""
 
-    fmr: metrics.Interval
-    fnmr: metrics.Interval
-    tar_at_1e3: metrics.Interval
+    fmr: intervals.Interval
+    fnmr: intervals.Interval
+    tar_at_1e3: intervals.Interval
     """TAR at FAR 1e-3 with a threshold of the slice's own."""
     identities: int
     genuine: int
@@ -94,7 +94,7 @@ def _crossed(
 
 
 def _rates(comparisons: metrics.Comparisons, threshold: float, resamples: int, seed: int) -> SliceRates:
-    found = metrics.bootstrap(
+    found = intervals.bootstrap(
         comparisons,
         {
             "fmr": lambda table: table.fmr(threshold),
