@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from facelatch_training.calibrate import Targets
 
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError

@@ -25,11 +25,11 @@ from facelatch_training.data.crops import iterate_shard
 from facelatch_training.data.dataset import read_index
 from facelatch_training.data.made_faces import draw_person
 from facelatch_training.files import TrainingError
+from facelatch_training.fitting.runfolder import RunFolder
+from facelatch_training.fitting.validation import Yardstick, make_yardstick
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese
 from facelatch_training.model.tower import before_lengths, build_core, core_of, set_lengths, widen_tower
 from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
-from facelatch_training.runfolder import RunFolder
-from facelatch_training.validation import Yardstick, make_yardstick
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 ABOUT: dict[str, Any] = {"data": "drawn people", "recipe_sha256": "0" * 64, "opens_doors": False}

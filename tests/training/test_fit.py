@@ -23,19 +23,21 @@ import keras  # noqa: E402
 
 from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
-from facelatch_training import fit, workflow  # noqa: E402
 from facelatch_training.batches.samples import MetricData, Samples  # noqa: E402
 from facelatch_training.data.crops import RowsOf  # noqa: E402
 from facelatch_training.data.made_faces import write_crop_set  # noqa: E402
-from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
 from facelatch_training.files import TrainingError  # noqa: E402
-from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
-from facelatch_training.metric import MetricBatches  # noqa: E402
+from facelatch_training.fitting import fit, workflow  # noqa: E402
+from facelatch_training.fitting.distributed import Batches, fit_round, forget_step  # noqa: E402
+from facelatch_training.fitting.fit import fit_metric  # noqa: E402
+from facelatch_training.fitting.material import Material, load_material, make_material_yardstick  # noqa: E402
+from facelatch_training.fitting.metric import MetricBatches  # noqa: E402
+from facelatch_training.fitting.runfolder import RunFolder  # noqa: E402
+from facelatch_training.fitting.stage import GUIDE, WarmStableDecay  # noqa: E402
+from facelatch_training.fitting.workflow import train  # noqa: E402
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
 from facelatch_training.model.tower import build_core, widen_tower  # noqa: E402
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
-from facelatch_training.runfolder import RunFolder  # noqa: E402
-from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +271,7 @@ def test_a_run_folder_of_another_alignment_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     RunFolder(tmp_path, short(6), "data")
-    monkeypatch.setattr("facelatch_training.runfolder.ALIGN_VERSION", ALIGN_VERSION + 1)
+    monkeypatch.setattr("facelatch_training.fitting.runfolder.ALIGN_VERSION", ALIGN_VERSION + 1)
     with pytest.raises(TrainingError, match="align_version is"):
         RunFolder(tmp_path, short(6), "data")
 
@@ -301,7 +303,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
         seen.append((tmp_path / "metric.npz").read_bytes())
         return {"loss": float("nan")}
 
-    monkeypatch.setattr(fit, "fit_round", fake_round)
+    monkeypatch.setattr("facelatch_training.fitting.stage.fit_round", fake_round)
     with pytest.raises(TrainingError, match="no longer a number in the round after step 2"):
         run_metric(material, tmp_path, short(8))
     assert seen == [(tmp_path / "metric.npz").read_bytes()]
@@ -321,7 +323,7 @@ def test_a_stage_out_of_patience_lets_its_rate_fall_to_zero(
         model.optimizer.iterations.assign_add(len(batches))
         return {"loss": 1.0}
 
-    monkeypatch.setattr(fit, "fit_round", fake_round)
+    monkeypatch.setattr("facelatch_training.fitting.stage.fit_round", fake_round)
     monkeypatch.setattr(RunFolder, "draw", lambda *_: None)
     # The figures never change: enough after the second look.
     monkeypatch.setattr(fit, "embed", lambda _, crops: np.ones((len(crops), 16), np.float32))

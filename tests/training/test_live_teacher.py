@@ -13,10 +13,11 @@ from facelatch.errors import InputError  # noqa: E402
 from facelatch_training.batches.live_teacher import LiveTeacher  # noqa: E402
 from facelatch_training.batches.teacher import EMBEDDING_SIZE, Teacher  # noqa: E402
 from facelatch_training.data.made_faces import draw_person, write_crop_set  # noqa: E402
-from facelatch_training.metric import build_metric_model  # noqa: E402
+from facelatch_training.fitting.material import load_material  # noqa: E402
+from facelatch_training.fitting.metric import build_metric_model  # noqa: E402
+from facelatch_training.fitting.workflow import train  # noqa: E402
 from facelatch_training.model.tower import build_core  # noqa: E402
 from facelatch_training.recipe import tiny_recipe  # noqa: E402
-from facelatch_training.workflow import load_material, train  # noqa: E402
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "reference"
 

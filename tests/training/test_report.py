@@ -17,6 +17,7 @@ from facelatch.vision.manifest import SIGNATURES, Manifest, Rate
 from facelatch_training.data.dataset import fingerprint, read_index
 from facelatch_training.data.made_faces import write_crop_set
 from facelatch_training.finder_card import finder_card
+from facelatch_training.fitting.runfolder import RunFolder
 from facelatch_training.judge import protocols
 from facelatch_training.judge.evaluate import evaluate
 from facelatch_training.judge.slice_rates import measure_slices
@@ -24,7 +25,6 @@ from facelatch_training.judge.slices import SLICES, frame_noise, is_turned
 from facelatch_training.recipe import recipe_hash, tiny_recipe
 from facelatch_training.report import LIMITS, Findings, gather_findings, model_card
 from facelatch_training.report_html import write_html
-from facelatch_training.runfolder import RunFolder
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -174,8 +174,9 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
         return target
     from facelatch_training.data.crops import RowsOf
     from facelatch_training.export import about_model, export, origin_of
+    from facelatch_training.fitting.material import load_material, make_material_yardstick
+    from facelatch_training.fitting.workflow import train
     from facelatch_training.model.siamese import load_siamese
-    from facelatch_training.workflow import load_material, make_material_yardstick, train
 
     say("fit")
     cache = chain.out / "cache"

@@ -65,9 +65,10 @@ def fit(
             f"--init together with {', '.join(given)}: fine-tuning has no metric stage",
             hint=f"leave out --init, or {' and '.join(given)}",
         )
-    from facelatch_training.distributed import worker_folder
+    from facelatch_training.fitting.distributed import worker_folder
+    from facelatch_training.fitting.material import load_material
+    from facelatch_training.fitting.workflow import train
     from facelatch_training.recipe import load_recipe, shipped_recipe
-    from facelatch_training.workflow import load_material, train
 
     recipe = load_recipe(recipe_file or shipped_recipe())
     cache = cache or worker_folder(run_folder) / "cache"
@@ -114,9 +115,9 @@ def export(
     from facelatch_training.data.crops import RowsOf
     from facelatch_training.export import about_model, origin_of
     from facelatch_training.export import export as export_model
+    from facelatch_training.fitting.material import load_material, make_material_yardstick
     from facelatch_training.judge.calibrate import calibrate_on, write
     from facelatch_training.model.siamese import load_siamese
-    from facelatch_training.workflow import load_material, make_material_yardstick
 
     origin = origin_of(model, recipe_file)
     target = target or model.with_suffix(".tflite")

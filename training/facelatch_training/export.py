@@ -27,11 +27,11 @@ from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import SIGNATURES, Manifest
 from facelatch_training.batches.pairs import Rows
 from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
-from facelatch_training.fit import embed as embed_crops
+from facelatch_training.fitting.fit import embed as embed_crops
+from facelatch_training.fitting.validation import Yardstick
 from facelatch_training.model.siamese import refuse_other_alignment
 from facelatch_training.model.tower import core_of
 from facelatch_training.recipe import TOY_NAME, Recipe, load_recipe, recipe_hash
-from facelatch_training.validation import Yardstick
 
 CALIBRATION_CROPS = 300
 HEADROOM = 1.3

@@ -15,7 +15,7 @@ from keras import layers, ops
 from facelatch_training.batches.samples import Batch
 from facelatch_training.batches.teacher import Embeddings
 from facelatch_training.data.crops import CROP_SIZE
-from facelatch_training.distributed import Batches
+from facelatch_training.fitting.distributed import Batches
 from facelatch_training.model.layers import REGISTERED
 from facelatch_training.recipe import MetricRecipe, Recipe
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facelatch_training.batches.augment import augment
 from facelatch_training.batches.pairs import Pairs, PairSampler
 from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
-from facelatch_training.distributed import Batches
+from facelatch_training.fitting.distributed import Batches
 from facelatch_training.model.layers import REGISTERED
 from facelatch_training.model.siamese import build_siamese
 from facelatch_training.model.tower import core_of

@@ -1,4 +1,4 @@
-"""The two stages as one resumable run: rounds of steps, a checkpoint after each, a look at the yardstick.
+"""One stage as a resumable run: rounds of steps, a checkpoint after each, figures on the yardstick.
 
 A round is one `model.fit` over a fixed stretch of a stream that depends on the seed alone. Killed at any
 moment, a run started again with the same folder repeats the round it was in and ends where it would have
@@ -7,34 +7,21 @@ ended.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
-from facelatch_training.batches.live_teacher import LiveTeacher
-from facelatch_training.batches.makers import BatchMakers
-from facelatch_training.batches.pairs import PairSampler
-from facelatch_training.batches.samples import Batch, MetricData, Samples
-from facelatch_training.data.crops import Crops
-from facelatch_training.distributed import Batches, fit_round, forget_step, mean_over_workers
 from facelatch_training.files import TrainingError
-from facelatch_training.metric import MetricBatches, build_metric_model
+from facelatch_training.fitting.distributed import Batches, fit_round, forget_step, mean_over_workers
+from facelatch_training.fitting.runfolder import RunFolder
 from facelatch_training.model.layers import REGISTERED
-from facelatch_training.model.tower import build_core, core_of, unit_length
-from facelatch_training.recipe import MetricRecipe, Recipe, SiameseRecipe
-from facelatch_training.runfolder import RunFolder
-from facelatch_training.siamese import PairBatches, build_siamese_model, thaw
-from facelatch_training.validation import Yardstick
+from facelatch_training.recipe import MetricRecipe, SiameseRecipe
 
 GUIDE = "tar@0.001"
 """The figure that decides between two states of a model."""
@@ -162,117 +149,3 @@ class Stage:
         seen = [line[GUIDE] for line in run.history(self.name) if GUIDE in line]
         patience = self.recipe.patience
         return 0 < patience < len(seen) and max(seen[:-patience]) >= max(seen[-patience:])
-
-
-def fit_metric(
-    run: RunFolder,
-    recipe: Recipe,
-    data: MetricData,
-    yardstick: Yardstick,
-    *,
-    finish_in: int | None = None,
-    start: keras.Model | None = None,
-    teacher: Path | None = None,
-) -> keras.Model:
-    """Train the core of the tower, or go on training it, and return it.
-
-    `finish_in`: start the decay now and end after so many more steps; it counts once, however often the run
-    is resumed. `start`: a core of the same shape whose weights a new run begins with. `teacher`: folder of the
-    reference network, for a recipe whose teacher answers live. Raises InputError when it cannot be read, TrainingError
-    as `Stage.fit` and when the processes that make batches cannot begin or were killed.
-    """
-    keras.utils.set_random_seed(recipe.seed)
-    live = None
-    with _precision(recipe.metric.precision):
-        core = build_core(recipe.tower)
-        if recipe.metric.live_teacher and teacher is not None:
-            live = LiveTeacher(teacher, name="live_teacher")
-    if start is not None:
-        core.set_weights(start.get_weights())
-    model = build_metric_model(core, recipe.metric, int(data.labels.max()) + 1, data.centres(), live)
-    with _maker(Samples(data, recipe), recipe) as make:
-        Stage(
-            "metric",
-            model,
-            recipe.metric,
-            batches=lambda first, steps: MetricBatches(make, recipe, first, steps),
-            figures=lambda: yardstick.measure(embed(core, yardstick.crops)),
-            images_per_step=recipe.metric.batch,
-        ).fit(run, finish_in=finish_in)
-    exact = build_core(recipe.tower)
-    exact.set_weights(core.get_weights())
-    return exact
-
-
-@contextmanager
-def _maker(samples: Samples, recipe: Recipe) -> Iterator[Callable[[int], Batch]]:
-    """What makes batches: this process, or others for the time of the stage."""
-    if not recipe.processes:
-        yield samples.make
-        return
-    with closing(BatchMakers(samples, recipe.metric.batch, recipe.workers)) as makers:
-        yield makers.make
-
-
-@contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    """Layers made inside compute in `policy`."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def fit_siamese(
-    run: RunFolder,
-    recipe: Recipe,
-    siamese: keras.Model,
-    crops: Crops,
-    sampler: PairSampler,
-    yardstick: Yardstick,
-) -> keras.Model:
-    """Train the whole network on pairs, or go on training it, and return it.
-
-    It starts anew when the core that `siamese` comes with is no longer the one it started from.
-    """
-    keras.utils.set_random_seed(recipe.seed)
-    tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
-    model = build_siamese_model(tower, head, recipe.siamese)
-    with unit_length(tower):
-        Stage(
-            "siamese",
-            model,
-            recipe.siamese,
-            batches=lambda first, steps: PairBatches(crops, sampler, recipe, first, steps),
-            figures=lambda: judge(model, yardstick),
-            images_per_step=2 * recipe.siamese.batch,
-            origin=weights_mark(core_of(tower)),
-        ).fit(run)
-    thaw(tower)
-    return model
-
-
-def weights_mark(model: keras.Model) -> str:
-    """SHA-256 of a model's weights."""
-    digest = hashlib.sha256()
-    for weights in model.get_weights():
-        digest.update(weights.tobytes())
-    return digest.hexdigest()
-
-
-def judge(siamese: keras.Model, yardstick: Yardstick) -> dict[str, float]:
-    """The yardstick's figures for a Siamese network, by its similarity instead of the angle."""
-    tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
-    return yardstick.judge(embed(tower, yardstick.crops), head)
-
-
-def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDArray[np.float32]:
-    """Crops (N, 112, 112, 3) -> embeddings (N, D)."""
-    parts = []
-    for start in range(0, len(crops), batch):
-        rows = range(start, min(start + batch, len(crops)))
-        found = tower(np.stack([crops[row] for row in rows]), training=False)
-        parts.append(ops.convert_to_numpy(found))  # PyTorch refuses NumPy what a gradient may be asked of
-    return np.asarray(np.concatenate(parts), dtype=np.float32)

@@ -1,6 +1,4 @@
-"""From a crop set to a trained Siamese network: loads the material, runs the stages, keeps the better
-model.
-"""
+"""From a crop set to a trained Siamese network: runs the stages and keeps the better model."""
 
 from __future__ import annotations
 
@@ -10,23 +8,21 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from facelatch.errors import InputError
 from facelatch_training.batches.pairs import PairSampler
-from facelatch_training.batches.samples import MetricData
 from facelatch_training.batches.teacher import (
     EMBEDDING_SIZE,
     Embeddings,
-    Teacher,
-    make_morphs,
     teacher_weights,
 )
-from facelatch_training.data.crops import CROP_SIZE, Crops, MappedCrops, RowsOf, ShardedCrops, load_crops
-from facelatch_training.data.dataset import CropIndex, fingerprint, read_index
-from facelatch_training.distributed import cluster_scope, mean_over_workers, worker_folder
-from facelatch_training.files import TrainingError, file_sha256, keep_out_of_git, replacing
-from facelatch_training.fit import GUIDE, embed, fit_metric, fit_siamese, judge
+from facelatch_training.data.crops import Crops, RowsOf
+from facelatch_training.files import TrainingError, replacing
+from facelatch_training.fitting.distributed import cluster_scope, mean_over_workers, worker_folder
+from facelatch_training.fitting.fit import embed, fit_metric, fit_siamese, judge
+from facelatch_training.fitting.material import Material, make_material_yardstick, metric_data, teach
+from facelatch_training.fitting.runfolder import RunFolder
+from facelatch_training.fitting.stage import GUIDE
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese
 from facelatch_training.model.tower import (
     before_lengths,
@@ -38,23 +34,11 @@ from facelatch_training.model.tower import (
     widen_tower,
 )
 from facelatch_training.recipe import Recipe
-from facelatch_training.runfolder import RunFolder
-from facelatch_training.validation import Yardstick, make_yardstick
 
 MODEL_NAME = "siamese.keras"
+
 SOME_CROPS = 2048
 """Training crops that the tower's centre, its kinds of face and its lengths are taken from."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """A crop set ready for training: its table, its crops, its fingerprint and the rows of both splits."""
-
-    index: CropIndex
-    crops: Crops
-    mark: str
-    train: npt.NDArray[np.int64]
-    validation: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -66,25 +50,6 @@ class Outcome:
     after: dict[str, float]
     judged_on: str
     """How many people and pairs the figures rest on."""
-
-
-def load_material(data: Path, cache: Path, *, stream: bool = False) -> Material:
-    """Read a crop set, its decoded crops kept in `cache`. Raises InputError if it is faulty, if one side of the
-    split has nobody to compare, or if the cache would lie in a git checkout.
-    """
-    keep_out_of_git(cache)
-    index = read_index(data)
-    mark = fingerprint(index)
-    crops: Crops = ShardedCrops(index) if stream else load_crops(index, cache, mark)
-    material = Material(index, crops, mark, index.rows("train"), index.rows("validation"))
-    for split, rows in (("train", material.train), ("validation", material.validation)):
-        labels, names = index.labels(rows) if len(rows) else (rows, [])
-        if len(names) < 2 or np.bincount(labels).max() < 2:
-            raise InputError(
-                f"{data / 'faces.csv'}: the {split} split needs two people, one of them with two images",
-                hint="collect more people or more images each, then run `facelatch-train prepare` again",
-            )
-    return material
 
 
 def train(
@@ -131,7 +96,7 @@ def _train(
     run = RunFolder(
         run_folder, recipe, material.mark, initial=initial, start_from=start_from, teacher=weights
     )
-    taught = None if weights is None else _teach(material, cache, weights)
+    taught = None if weights is None else teach(material, cache, weights)
     yardstick = make_material_yardstick(material, taught)
     crops = RowsOf(material.crops, material.train)
     before: dict[str, float] | None = None
@@ -139,7 +104,7 @@ def _train(
         siamese = begun
         before = judge(siamese, yardstick)
     else:
-        data = _metric_data(material, recipe, taught, cache, weights)
+        data = metric_data(material, recipe, taught, cache, weights)
         folder = None if weights is None else weights.parent
         core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start, teacher=folder)
         width = recipe.tower.embedding
@@ -197,15 +162,6 @@ def _of_some(part: keras.Model, crops: Crops, seed: int) -> Embeddings:
     return np.asarray(mean_over_workers(embed(part, some)))
 
 
-def make_material_yardstick(material: Material, taught: Embeddings | None = None) -> Yardstick:
-    """The validation people as a yardstick; `taught` (of all crops) tells which strangers are alike."""
-    rows = material.validation
-    crops = np.stack([material.crops[int(row)] for row in rows])
-    labels, _ = material.index.labels(rows)
-    hard = None if taught is None else taught[rows]
-    return make_yardstick(crops, labels, material.index.families(rows), hard)
-
-
 def _weights_of(teacher: Path | None, recipe: Recipe) -> Path:
     """The teacher's weights. Raises InputError without a teacher that the recipe's tower can follow."""
     if teacher is None:
@@ -220,47 +176,3 @@ def _weights_of(teacher: Path | None, recipe: Recipe) -> Path:
             hint=f"set tower.core = {EMBEDDING_SIZE} in the recipe, or metric.distill_weight = 0",
         )
     return teacher_weights(teacher)
-
-
-def _teach(material: Material, cache: Path, weights: Path) -> Embeddings:
-    """The teacher's embedding of every crop, from the cache or made now."""
-    path = cache / f"mirrored-teacher-{material.mark[:16]}-{_short(weights)}.npy"
-    if not path.is_file():
-        _save(path, Teacher(weights.parent).teach_all(material.crops))
-    return np.asarray(np.load(path), np.float32)
-
-
-def _short(weights: Path) -> str:
-    """What the answers of a teacher with these weights are kept under."""
-    return file_sha256(weights)[:8]
-
-
-def _metric_data(
-    material: Material, recipe: Recipe, taught: Embeddings | None, cache: Path, weights: Path | None
-) -> MetricData:
-    crops = RowsOf(material.crops, material.train)
-    labels, _ = material.index.labels(material.train)
-    morphs: Crops = np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-    morph_teacher = None
-    kept = recipe.metric.morphs and not recipe.stream and not recipe.metric.live_teacher
-    if weights is not None and kept:
-        name = f"{material.mark[:16]}-{recipe.metric.morph_seed}-{recipe.metric.morphs}"
-        answers = cache / f"mirrored-morph-teacher-{name}-{_short(weights)}.npy"
-        if not answers.is_file():
-            made = make_morphs(crops, recipe.metric.morphs, recipe.metric.morph_seed)
-            _save(cache / f"morphs-{name}.npy", made)
-            _save(answers, Teacher(weights.parent).teach_all(made, "morphs"))
-        morphs = MappedCrops(cache / f"morphs-{name}.npy")
-        morph_teacher = np.load(answers)
-    shards = None
-    if recipe.stream:
-        _, numbers = np.unique([material.index.shards[row] for row in material.train], return_inverse=True)
-        shards = numbers.astype(np.int64)
-    return MetricData(
-        crops, labels, None if taught is None else taught[material.train], morphs, morph_teacher, shards
-    )
-
-
-def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
-    with replacing(path) as partial:
-        np.save(partial, array)
