@@ -23,7 +23,7 @@ from facelatch_training.judge.evaluate import evaluate, hardest
 from facelatch_training.judge.metrics import FAILED
 from facelatch_training.judge.table import table
 from facelatch_training.judge.verifiers import Embedded, embed_both
-from facelatch_training.plots import write_hardest, write_plots
+from facelatch_training.report.plots import write_hardest, write_plots
 
 RESAMPLES = 20
 

@@ -16,15 +16,16 @@ from facelatch.vision.align import TEMPLATE
 from facelatch.vision.manifest import SIGNATURES, Manifest, Rate
 from facelatch_training.data.dataset import fingerprint, read_index
 from facelatch_training.data.made_faces import write_crop_set
-from facelatch_training.finder_card import finder_card
 from facelatch_training.fitting.runfolder import RunFolder
 from facelatch_training.judge import protocols
 from facelatch_training.judge.evaluate import evaluate
 from facelatch_training.judge.slice_rates import measure_slices
 from facelatch_training.judge.slices import SLICES, frame_noise, is_turned
 from facelatch_training.recipe import recipe_hash, tiny_recipe
-from facelatch_training.report import LIMITS, Findings, gather_findings, model_card
-from facelatch_training.report_html import write_html
+from facelatch_training.report.card import LIMITS, model_card
+from facelatch_training.report.finder_card import finder_card
+from facelatch_training.report.gather import Findings, gather_findings
+from facelatch_training.report.html import write_html
 
 REPO = Path(__file__).resolve().parents[2]
 

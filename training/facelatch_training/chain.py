@@ -20,10 +20,11 @@ from facelatch_training.judge.evaluate import evaluate
 from facelatch_training.judge.protocols import prepared
 from facelatch_training.judge.table import table
 from facelatch_training.judge.verifiers import open_verifier
-from facelatch_training.plots import write_plots
 from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
-from facelatch_training.report import Findings, gather_findings, write_card
-from facelatch_training.report_html import write_html
+from facelatch_training.report.card import write_card
+from facelatch_training.report.gather import Findings, gather_findings
+from facelatch_training.report.html import write_html
+from facelatch_training.report.plots import write_plots
 
 DRAWN_PEOPLE, DRAWN_PICTURES = 80, 4
 

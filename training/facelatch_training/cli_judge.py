@@ -88,7 +88,7 @@ def evaluate(
     from facelatch_training.judge.evaluate import evaluate as judge
     from facelatch_training.judge.table import table
     from facelatch_training.judge.verifiers import default_threshold, open_verifier
-    from facelatch_training.plots import write_hardest, write_plots
+    from facelatch_training.report.plots import write_hardest, write_plots
 
     if out is not None:
         keep_out_of_git(out)

@@ -30,8 +30,9 @@ def report(
     model: Path, data: Path, run: Path | None, peer: Path | None, page: Path, card: Path | None
 ) -> None:
     """Measure MODEL whole and by slice; write one HTML page and the model card."""
-    from facelatch_training.report import gather_findings, write_card
-    from facelatch_training.report_html import write_html
+    from facelatch_training.report.card import write_card
+    from facelatch_training.report.gather import gather_findings
+    from facelatch_training.report.html import write_html
 
     findings = gather_findings(model, data, run=run, peer=peer)
     write_html(findings, page)

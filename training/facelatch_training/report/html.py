@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 
 from facelatch_training.files import replacing
-from facelatch_training.plots import write_plots
-from facelatch_training.report import Findings, model_card
+from facelatch_training.report.card import model_card
+from facelatch_training.report.gather import Findings
+from facelatch_training.report.plots import write_plots
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
