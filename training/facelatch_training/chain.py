@@ -174,7 +174,8 @@ def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None
             _calibrated(chain, target, data, recipe.calibration, say)
         return target
     from facelatch_training.data.crops import RowsOf
-    from facelatch_training.export import about_model, export, origin_of
+    from facelatch_training.export.export import export
+    from facelatch_training.export.origin import about_model, origin_of
     from facelatch_training.fitting.material import load_material, make_material_yardstick
     from facelatch_training.fitting.workflow import train
     from facelatch_training.model.siamese import load_siamese

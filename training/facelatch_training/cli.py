@@ -113,8 +113,8 @@ def export(
     asked for are not met.
     """
     from facelatch_training.data.crops import RowsOf
-    from facelatch_training.export import about_model, origin_of
-    from facelatch_training.export import export as export_model
+    from facelatch_training.export.export import export as export_model
+    from facelatch_training.export.origin import about_model, origin_of
     from facelatch_training.fitting.material import load_material, make_material_yardstick
     from facelatch_training.judge.calibrate import calibrate_on, write
     from facelatch_training.model.siamese import load_siamese

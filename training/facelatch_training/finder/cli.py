@@ -82,7 +82,7 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
 @click.option("--out", type=_FOLDER, default=Path("models"), show_default=True)
 def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
     """Write finder.tflite (int8, both networks), its manifest and the float weights."""
-    from facelatch_training.export import code_commit
+    from facelatch_training.export.origin import code_commit
     from facelatch_training.finder import export as stage
     from facelatch_training.finder import fit, fit_refiner
     from facelatch_training.finder.patches import load_patches
