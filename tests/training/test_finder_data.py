@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from facelatch.errors import ConfigError, InputError
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.finder_decode import cells, decode, merge
-from facelatch_training.finder.degrade import degrade, occlude
-from facelatch_training.finder.faces import Photo, read_tar, split
-from facelatch_training.finder.labels import iou, mirror, move, plausible, visible_share
+from facelatch_training.finder.data.degrade import degrade, occlude
+from facelatch_training.finder.data.faces import Photo, read_tar, split
+from facelatch_training.finder.data.labels import iou, mirror, move, plausible, visible_share
+from facelatch_training.finder.data.scenes import CANVAS, Stock, compose
+from facelatch_training.finder.data.targets import targets
 from facelatch_training.finder.recipe import is_validation, load_recipe
-from facelatch_training.finder.scenes import CANVAS, Stock, compose
-from facelatch_training.finder.targets import targets
 
 REPO = Path(__file__).resolve().parents[2]
 RECIPE = load_recipe(REPO / "config" / "finder.toml")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facelatch_training.finder.evaluate import compare, figures, small_views, whole_views
-from facelatch_training.finder.faces import Photo
-from facelatch_training.finder.labels import Labels
-from facelatch_training.finder.landmark_figures import landmark_error
-from facelatch_training.finder.realign import SCENE, render
+from facelatch_training.finder.data.faces import Photo
+from facelatch_training.finder.data.labels import Labels
+from facelatch_training.finder.judge.evaluate import compare, figures, small_views, whole_views
+from facelatch_training.finder.judge.landmark_figures import landmark_error
+from facelatch_training.finder.judge.realign import SCENE, render
 
 NONE = np.zeros((0, 4), np.float32)
 

@@ -10,23 +10,23 @@ import pytest
 
 from facelatch.errors import InputError
 from facelatch.vision.finder_decode import cells
-from facelatch_training.finder.prepare import Prepared, compose_all, load
+from facelatch_training.finder.data.prepare import Prepared, compose_all, load
 from facelatch_training.finder.recipe import Recipe, load_recipe, refuse_other_data
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
 from facelatch.adapters.models.finder_tflite import TfliteFinder  # noqa: E402
-from facelatch_training.finder.batches import Batches  # noqa: E402
-from facelatch_training.finder.export import export  # noqa: E402
-from facelatch_training.finder.fit import FINAL, FinderLoss, fit  # noqa: E402
-from facelatch_training.finder.fit_refiner import FINAL as REFINED  # noqa: E402
-from facelatch_training.finder.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
-from facelatch_training.finder.network import build_network, multiply_adds  # noqa: E402
-from facelatch_training.finder.patches import Patches, compose_patches  # noqa: E402
-from facelatch_training.finder.refiner import build_refiner  # noqa: E402
-from facelatch_training.finder.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
-from facelatch_training.finder.scenes import Stock  # noqa: E402
+from facelatch_training.finder.data.batches import Batches  # noqa: E402
+from facelatch_training.finder.data.patches import Patches, compose_patches  # noqa: E402
+from facelatch_training.finder.data.scenes import Stock  # noqa: E402
+from facelatch_training.finder.model.export import export  # noqa: E402
+from facelatch_training.finder.model.fit import FINAL, FinderLoss, fit  # noqa: E402
+from facelatch_training.finder.model.fit_refiner import FINAL as REFINED  # noqa: E402
+from facelatch_training.finder.model.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
+from facelatch_training.finder.model.network import build_network, multiply_adds  # noqa: E402
+from facelatch_training.finder.model.refiner import build_refiner  # noqa: E402
+from facelatch_training.finder.model.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ def small_recipe(epochs: int = 2) -> Recipe:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    from facelatch_training.finder.faces import Photo
+    from facelatch_training.finder.data.faces import Photo
 
     rng = np.random.default_rng(0)
     face = np.array([[18, 10, 76, 96, 38, 52, 74, 52, 56, 72, 42, 92, 71, 92]], np.float32)
@@ -59,7 +59,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture(scope="module")
 def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
-    from facelatch_training.finder.faces import Photo
+    from facelatch_training.finder.data.faces import Photo
 
     face = np.array([[48, 40, 76, 96, 68, 82, 104, 82, 86, 102, 72, 122, 101, 122]], np.float32)
     image = np.random.default_rng(1).integers(0, 256, (172, 172, 3)).astype(np.uint8)
@@ -145,7 +145,7 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
         raise PowerCutError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facelatch_training.finder.runs._plot", cut)  # the last thing after the first epoch
+        patch.setattr("facelatch_training.finder.model.runs._plot", cut)  # the last thing after the first epoch
         with pytest.raises(PowerCutError):
             fit(recipe, prepared, run)
     assert json.loads((run / "run.json").read_text())["recipe_sha256"] == recipe.sha256
@@ -183,7 +183,7 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(prepared, tmp_path, p
         raise PowerCutError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"facelatch_training.finder.runs.{place}", cut)
+        patch.setattr(f"facelatch_training.finder.model.runs.{place}", cut)
         with pytest.raises(PowerCutError):
             fit(recipe, prepared, tmp_path / "cut")
     resumed = fit(recipe, prepared, tmp_path / "cut")

@@ -11,12 +11,12 @@ import pytest
 
 from facelatch.errors import InputError
 from facelatch.vision.align import TEMPLATE, similarity_transform
-from facelatch_training.finder.faces import Photo
-from facelatch_training.finder.labels import move
-from facelatch_training.finder.landmark_figures import agreement
-from facelatch_training.finder.patches import SIDE, compose_patches, load_patches, on_ground, patch
+from facelatch_training.finder.data.faces import Photo
+from facelatch_training.finder.data.labels import move
+from facelatch_training.finder.data.patches import SIDE, compose_patches, load_patches, on_ground, patch
+from facelatch_training.finder.data.steady import steadied, steady
+from facelatch_training.finder.judge.landmark_figures import agreement
 from facelatch_training.finder.recipe import load_recipe
-from facelatch_training.finder.steady import steadied, steady
 
 REPO = Path(__file__).resolve().parents[2]
 RECIPE = load_recipe(REPO / "config" / "finder.toml")

@@ -11,6 +11,7 @@ import click
 
 from facelatch.errors import FacelatchError, InputError
 from facelatch_training.cli_data import collect, prepare
+from facelatch_training.cli_finder import finder
 from facelatch_training.cli_judge import (
     EXISTING_FILE,
     TARGET_OPTIONS,
@@ -21,7 +22,6 @@ from facelatch_training.cli_judge import (
     targets,
 )
 from facelatch_training.cli_report import all_, report
-from facelatch_training.finder.cli import finder
 
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)

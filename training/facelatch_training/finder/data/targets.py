@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.vision.finder_decode import BASE_CELLS, cells
-from facelatch_training.finder.labels import Labels
+from facelatch_training.finder.data.labels import Labels
 
 WIDTH = 17
 """Numbers per cell: flag (1 face, 0 none, -1 unasked), weight, stride / side, box (4), landmarks (10)."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from facelatch.vision.quality import pose
-from facelatch_training.finder.faces import Photo, Teacher
-from facelatch_training.finder.labels import Labels, iou
+from facelatch_training.finder.data.faces import Photo, Teacher
+from facelatch_training.finder.data.labels import Labels, iou
 
 SIZE_BINS = ((24, 40), (40, 80), (80, 1000))
 """Faces by the geometric mean of their box's sides in the 320x240 picture, px."""

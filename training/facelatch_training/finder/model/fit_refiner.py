@@ -11,10 +11,10 @@ from keras import ops
 
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, halved
 from facelatch.vision.finder_refine import UNIT_PX, mirrored_points
-from facelatch_training.finder import runs
-from facelatch_training.finder.patches import SPARE, Patches
+from facelatch_training.finder.data.patches import SPARE, Patches
+from facelatch_training.finder.model import runs
+from facelatch_training.finder.model.refiner import build_refiner
 from facelatch_training.finder.recipe import Recipe
-from facelatch_training.finder.refiner import build_refiner
 
 FOLDER, FINAL = "refiner", "refiner.keras"
 """The run's folder in the finder's, and its result."""

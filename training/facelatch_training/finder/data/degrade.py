@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from facelatch_training.finder.faces import Image
-from facelatch_training.finder.labels import Labels
+from facelatch_training.finder.data.faces import Image
+from facelatch_training.finder.data.labels import Labels
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facelatch.errors import InputError
-from facelatch_training.finder.labels import Labels, iou, mirror, move, plausible
+from facelatch_training.finder.data.labels import Labels, iou, mirror, move, plausible
 from facelatch_training.finder.recipe import Recipe, is_validation
 
 Image = NDArray[np.uint8]

@@ -15,9 +15,9 @@ from tqdm import trange
 
 from facelatch.errors import InputError
 from facelatch.vision.align import CROP_SIZE_PX, similarity_transform
-from facelatch_training.finder.degrade import degrade, occlude
-from facelatch_training.finder.faces import Image, Photo
-from facelatch_training.finder.labels import Labels, move
+from facelatch_training.finder.data.degrade import degrade, occlude
+from facelatch_training.finder.data.faces import Image, Photo
+from facelatch_training.finder.data.labels import Labels, move
 from facelatch_training.finder.recipe import Recipe, Refine, refuse_other_data
 
 SPARE = 8

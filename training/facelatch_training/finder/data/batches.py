@@ -8,11 +8,11 @@ import cv2
 import keras
 import numpy as np
 
-from facelatch_training.finder.faces import Image
-from facelatch_training.finder.labels import Labels, mirror, visible_share
-from facelatch_training.finder.prepare import Prepared
+from facelatch_training.finder.data.faces import Image
+from facelatch_training.finder.data.labels import Labels, mirror, visible_share
+from facelatch_training.finder.data.prepare import Prepared
+from facelatch_training.finder.data.targets import targets
 from facelatch_training.finder.recipe import SIZES, Recipe
-from facelatch_training.finder.targets import targets
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]

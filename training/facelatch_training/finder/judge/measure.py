@@ -7,7 +7,9 @@ from typing import Any
 
 import cv2
 
-from facelatch_training.finder.evaluate import (
+from facelatch_training.finder.data.faces import Teacher, load_empty, load_photos
+from facelatch_training.finder.data.steady import steadied
+from facelatch_training.finder.judge.evaluate import (
     clip_views,
     compare,
     empty_views,
@@ -15,12 +17,10 @@ from facelatch_training.finder.evaluate import (
     timing,
     whole_views,
 )
-from facelatch_training.finder.faces import Teacher, load_empty, load_photos
-from facelatch_training.finder.landmark_figures import single_answers
-from facelatch_training.finder.peers import FindRows, cascade, ours, yunet
-from facelatch_training.finder.realign import verification
+from facelatch_training.finder.judge.landmark_figures import single_answers
+from facelatch_training.finder.judge.peers import FindRows, cascade, ours, yunet
+from facelatch_training.finder.judge.realign import verification
 from facelatch_training.finder.recipe import Recipe, is_validation
-from facelatch_training.finder.steady import steadied
 
 
 def measure(

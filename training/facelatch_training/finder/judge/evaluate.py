@@ -12,12 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from facelatch.vision.letterbox import letterbox
-from facelatch_training.finder.faces import SURE, Image, Photo, Teacher, read_tar, refine
-from facelatch_training.finder.labels import Labels, iou, move, move_boxes
-from facelatch_training.finder.landmark_figures import SIZE_BINS, agreement, landmark_error, matched
-from facelatch_training.finder.peers import FindRows
+from facelatch_training.finder.data.faces import SURE, Image, Photo, Teacher, read_tar, refine
+from facelatch_training.finder.data.labels import Labels, iou, move, move_boxes
+from facelatch_training.finder.data.steady import steadied
+from facelatch_training.finder.judge.landmark_figures import SIZE_BINS, agreement, landmark_error, matched
+from facelatch_training.finder.judge.peers import FindRows
 from facelatch_training.finder.recipe import SIZES
-from facelatch_training.finder.steady import steadied
 
 FALSE_PER_IMAGE = (0.01, 0.1, 1.0)
 _HIT = 0.5  # intersection over union from which a find is the face

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch_training.finder.degrade import degrade, occlude
-from facelatch_training.finder.faces import Image, Photo
-from facelatch_training.finder.labels import Labels, move, move_boxes
+from facelatch_training.finder.data.degrade import degrade, occlude
+from facelatch_training.finder.data.faces import Image, Photo
+from facelatch_training.finder.data.labels import Labels, move, move_boxes
 from facelatch_training.finder.recipe import Data
 
 CANVAS = (352, 272)

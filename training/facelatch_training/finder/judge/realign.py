@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
-from facelatch_training.finder.faces import Image, read_tar
-from facelatch_training.finder.labels import Labels
-from facelatch_training.finder.peers import FindRows
+from facelatch_training.finder.data.faces import Image, read_tar
+from facelatch_training.finder.data.labels import Labels
+from facelatch_training.finder.judge.peers import FindRows
 from facelatch_training.judge.metrics import best_threshold
 
 Embed = Callable[[Image], NDArray[np.float32]]

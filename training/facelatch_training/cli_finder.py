@@ -36,7 +36,7 @@ def finder() -> None:
 @_prepared
 def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
     """Compose training pictures from photos, aligned crops and empty backgrounds."""
-    from facelatch_training.finder import prepare as stage
+    from facelatch_training.finder.data import prepare as stage
 
     made = stage.prepare(_load(recipe), data, teacher, prepared)
     click.echo(f"{len(made.images)} pictures in {prepared}, fingerprint {made.fingerprint[:12]}")
@@ -49,8 +49,8 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
 @click.option("--start", type=_FILE, help="A finder.keras whose weights to begin with.")
 def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     """Train; run it again to go on where it was cut off."""
-    from facelatch_training.finder import fit as stage
-    from facelatch_training.finder.prepare import VALIDATION, load
+    from facelatch_training.finder.data.prepare import VALIDATION, load
+    from facelatch_training.finder.model import fit as stage
 
     loaded = _load(recipe)
     data, check = (load(prepared / part, loaded) for part in ("", VALIDATION))
@@ -65,9 +65,9 @@ def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
 @click.option("--start", type=_FILE, help="A refiner.keras whose weights to begin with.")
 def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     """Train the network that sharpens landmarks; run it again to go on where it was cut off."""
-    from facelatch_training.finder import fit_refiner as stage
-    from facelatch_training.finder.patches import load_patches
-    from facelatch_training.finder.prepare import PATCHES, VALIDATION
+    from facelatch_training.finder.data.patches import load_patches
+    from facelatch_training.finder.data.prepare import PATCHES, VALIDATION
+    from facelatch_training.finder.model import fit_refiner as stage
 
     loaded = _load(recipe)
     data, check = (load_patches(prepared / PATCHES / part, loaded) for part in ("", VALIDATION))
@@ -83,11 +83,11 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
 def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
     """Write finder.tflite (int8, both networks), its manifest and the float weights."""
     from facelatch_training.export.origin import code_commit
-    from facelatch_training.finder import export as stage
-    from facelatch_training.finder import fit, fit_refiner
-    from facelatch_training.finder.patches import load_patches
-    from facelatch_training.finder.prepare import PATCHES, load
-    from facelatch_training.finder.runs import averaged, refuse_other_recipe
+    from facelatch_training.finder.data.patches import load_patches
+    from facelatch_training.finder.data.prepare import PATCHES, load
+    from facelatch_training.finder.model import export as stage
+    from facelatch_training.finder.model import fit, fit_refiner
+    from facelatch_training.finder.model.runs import averaged, refuse_other_recipe
 
     loaded = _load(recipe)
     for folder in (run, run / fit_refiner.FOLDER):
@@ -117,8 +117,8 @@ def evaluate(
 ) -> None:
     """Measure the exported file against YuNet and OpenCV's cascade, in one run on one thread."""
     from facelatch.vision.finder_manifest import load_finder_manifest
-    from facelatch_training.finder.export import write_manifest
-    from facelatch_training.finder.report import measure
+    from facelatch_training.finder.judge.measure import measure
+    from facelatch_training.finder.model.export import write_manifest
 
     loaded, manifest = _load(recipe), load_finder_manifest(model)
     if manifest.recipe_sha256 != loaded.sha256:

@@ -12,19 +12,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm, trange
 
 from facelatch.errors import InputError
-from facelatch_training.finder.faces import (
-    Image,
-    Teacher,
-    load_empty,
-    load_photos,
-    load_sprites,
-    split,
-)
-from facelatch_training.finder.labels import Labels, visible_share
-from facelatch_training.finder.patches import compose_patches
+from facelatch_training.finder.data.faces import Image, Teacher, load_empty, load_photos, load_sprites, split
+from facelatch_training.finder.data.labels import Labels, visible_share
+from facelatch_training.finder.data.patches import compose_patches
+from facelatch_training.finder.data.scenes import CANVAS, SLOTS, Stock, compose
+from facelatch_training.finder.data.steady import steadied, steadied_crop
 from facelatch_training.finder.recipe import Recipe, is_validation, refuse_other_data
-from facelatch_training.finder.scenes import CANVAS, SLOTS, Stock, compose
-from facelatch_training.finder.steady import steadied, steadied_crop
 
 VALIDATION, PATCHES = "validation", "patches"
 """Folders of the prepared data: what only the curves are drawn of, and what the refining network learns from."""

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from facelatch_training.finder import runs
-from facelatch_training.finder.batches import Batches
-from facelatch_training.finder.network import build_network
-from facelatch_training.finder.prepare import Prepared
+from facelatch_training.finder.data.batches import Batches
+from facelatch_training.finder.data.prepare import Prepared
+from facelatch_training.finder.model import runs
+from facelatch_training.finder.model.network import build_network
 from facelatch_training.finder.recipe import SIZES, Recipe
 
 FINAL = "finder.keras"

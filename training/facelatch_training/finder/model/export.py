@@ -15,13 +15,13 @@ import numpy as np
 from facelatch.vision.align import CROP_SIZE_PX, halved
 from facelatch.vision.finder_manifest import REFINE, FinderManifest, signature_name
 from facelatch_training.files import file_sha256, replacing
-from facelatch_training.finder import fit, fit_refiner
-from facelatch_training.finder.network import build_network, parts_of
-from facelatch_training.finder.patches import SPARE, Patches
-from facelatch_training.finder.prepare import Prepared
+from facelatch_training.finder.data.patches import SPARE, Patches
+from facelatch_training.finder.data.prepare import Prepared
+from facelatch_training.finder.model import fit, fit_refiner
+from facelatch_training.finder.model.network import build_network, parts_of
+from facelatch_training.finder.model.refiner import build_refiner
+from facelatch_training.finder.model.runs import save
 from facelatch_training.finder.recipe import SIZES, Recipe
-from facelatch_training.finder.refiner import build_refiner
-from facelatch_training.finder.runs import save
 
 DATA_STATEMENT = (
     "Photographs with people and aligned crops from CelebA (non-commercial research only) and Families in "

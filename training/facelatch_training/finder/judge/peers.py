@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from facelatch.adapters.models.finder_tflite import TfliteFinder
-from facelatch_training.finder.faces import Image, Teacher
-from facelatch_training.finder.labels import Labels
+from facelatch_training.finder.data.faces import Image, Teacher
+from facelatch_training.finder.data.labels import Labels
 
 FindRows = Callable[[Image], Labels]
 """An RGB picture -> rows (K, 15): box x, y, width, height, landmarks (NaN when it has none), score."""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from facelatch.vision.align import similarity_transform
 from facelatch.vision.finder_refine import mirrored_points
-from facelatch_training.finder.faces import SOFT_BORDER, Image, Photo, Teacher, on_soft_border
-from facelatch_training.finder.labels import Labels, iou, move
-from facelatch_training.finder.scenes import reduced
+from facelatch_training.finder.data.faces import SOFT_BORDER, Image, Photo, Teacher, on_soft_border
+from facelatch_training.finder.data.labels import Labels, iou, move
+from facelatch_training.finder.data.scenes import reduced
 
 _SIDE = 128
 _FACE_PX = 72.0
