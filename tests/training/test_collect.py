@@ -17,7 +17,7 @@ from facelatch.errors import CameraError, InputError
 from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.quality import Measures
-from facelatch_training.cli import commands
+from facelatch_training.cli.root import commands
 from facelatch_training.data.collect import (
     ROUNDS,
     WANTED,

@@ -38,7 +38,7 @@ def start(data: Path, run: Path, index: int, ports: list[int]) -> subprocess.Pop
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
     recipe = data.with_name("training.toml")
     recipe.write_text(RECIPE, encoding="utf-8")
-    command = [sys.executable, "-m", "facelatch_training.cli", "fit", str(data), "--run", str(run)]
+    command = [sys.executable, "-m", "facelatch_training.cli.root", "fit", str(data), "--run", str(run)]
     command += ["--recipe", str(recipe)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 

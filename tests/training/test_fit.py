@@ -170,7 +170,7 @@ siamese = {batch = 16, steps = 2, round_steps = 2}
     )
     repo = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join(str(repo / folder) for folder in ("daemon", "training"))
-    command = [sys.executable, "-m", "facelatch_training.cli", "fit", str(data)]
+    command = [sys.executable, "-m", "facelatch_training.cli.root", "fit", str(data)]
     command += ["--run", str(tmp_path / "run"), "--recipe", str(recipe)]
     environment = {**os.environ, "PYTHONPATH": paths}
     first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

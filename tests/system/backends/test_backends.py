@@ -109,14 +109,14 @@ def test_a_model_trained_there_learns_and_is_the_same_model_under_tensorflow(
     data, recipe, run = write_crop_set(tmp_path / "set"), tmp_path / "training.toml", tmp_path / "run"
     recipe.write_text(RECIPE)
     inputs = (data, "--run", run, "--recipe", recipe, "--teacher", small_teacher, "--cache", tmp_path / "cache")
-    run_there("-m", "facelatch_training.cli", "fit", *inputs)
+    run_there("-m", "facelatch_training.cli.root", "fit", *inputs)
     with (run / "metric.csv").open() as lines:
         rounds = list(csv.DictReader(lines))
     losses, gaps = ([float(line[name]) for line in rounds] for name in ("loss", "distill"))
     assert losses[-1] < 0.9 * losses[0]
     assert gaps[0] > 0.8, "the teacher was not heard where no answer of ncnn's was kept"
     assert gaps[-1] < 0.97 * gaps[0]
-    run_there("-m", "facelatch_training.cli", "evaluate", run / "siamese.keras", "--data", data)
+    run_there("-m", "facelatch_training.cli.root", "evaluate", run / "siamese.keras", "--data", data)
     run_there("-c", EMBED, run / "siamese.keras", tmp_path / "there.npy")
     backend_run(Path(sys.executable), "tensorflow", "-c", EMBED, run / "siamese.keras", tmp_path / "tf.npy")
     there, tensorflow = np.load(tmp_path / "there.npy"), np.load(tmp_path / "tf.npy")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from facelatch.errors import InputError
-from facelatch_training.cli_judge import ANY, FILE, FINDER_OPTIONS, FOLDER
+from facelatch_training.cli.options import ANY, FILE, FINDER_OPTIONS, FOLDER
 
 PREPARE_OPTIONS = (
     click.option(

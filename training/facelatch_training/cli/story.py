@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from facelatch.errors import InputError
-from facelatch_training.cli_data import PREPARE_OPTIONS
-from facelatch_training.cli_judge import (
+from facelatch_training.cli.data import PREPARE_OPTIONS
+from facelatch_training.cli.options import (
     ANY,
     EXISTING_FILE,
     FILE,
