@@ -21,9 +21,14 @@ from facelatch_training.finder.data.batches import Batches  # noqa: E402
 from facelatch_training.finder.data.patches import Patches, compose_patches  # noqa: E402
 from facelatch_training.finder.data.scenes import Stock  # noqa: E402
 from facelatch_training.finder.model.export import export  # noqa: E402
-from facelatch_training.finder.model.fit import FINAL, FinderLoss, fit  # noqa: E402
-from facelatch_training.finder.model.fit_refiner import FINAL as REFINED  # noqa: E402
-from facelatch_training.finder.model.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
+from facelatch_training.finder.model.fit import (  # noqa: E402
+    FINAL,
+    REFINER_FINAL,
+    REFINER_FOLDER,
+    fit,
+    fit_refiner,
+)
+from facelatch_training.finder.model.losses import FinderLoss, landmark_loss  # noqa: E402
 from facelatch_training.finder.model.network import build_network, multiply_adds  # noqa: E402
 from facelatch_training.finder.model.refiner import build_refiner  # noqa: E402
 from facelatch_training.finder.model.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
@@ -158,8 +163,8 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
     with pytest.raises(InputError, match="another recipe"):
         fit(small_recipe(epochs=4), prepared, run)
 
-    refiner = fit_refiner(recipe, patches, run / FOLDER, check=patches)
-    assert (run / FOLDER / REFINED).is_file()
+    refiner = fit_refiner(recipe, patches, run / REFINER_FOLDER, check=patches)
+    assert (run / REFINER_FOLDER / REFINER_FINAL).is_file()
     path = export(model, refiner, recipe, prepared, patches, tmp_path / "models", commit="test")
     assert path.stat().st_size < 250_000
     finder = TfliteFinder(path, 0.01)

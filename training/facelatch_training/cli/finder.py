@@ -67,12 +67,12 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     """Train the network that sharpens landmarks; run it again to go on where it was cut off."""
     from facelatch_training.finder.data.patches import load_patches
     from facelatch_training.finder.data.prepare import PATCHES, VALIDATION
-    from facelatch_training.finder.model import fit_refiner as stage
+    from facelatch_training.finder.model import fit as stage
 
     loaded = _load(recipe)
     data, check = (load_patches(prepared / PATCHES / part, loaded) for part in ("", VALIDATION))
-    stage.fit_refiner(loaded, data, run / stage.FOLDER, check=check, start=start)
-    click.echo(f"trained: {run / stage.FOLDER / stage.FINAL}")
+    stage.fit_refiner(loaded, data, run / stage.REFINER_FOLDER, check=check, start=start)
+    click.echo(f"trained: {run / stage.REFINER_FOLDER / stage.REFINER_FINAL}")
 
 
 @finder.command()
@@ -86,15 +86,15 @@ def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
     from facelatch_training.finder.data.patches import load_patches
     from facelatch_training.finder.data.prepare import PATCHES, load
     from facelatch_training.finder.model import export as stage
-    from facelatch_training.finder.model import fit, fit_refiner
+    from facelatch_training.finder.model.fit import FINAL, REFINER_FINAL, REFINER_FOLDER
     from facelatch_training.finder.model.runs import averaged, refuse_other_recipe
 
     loaded = _load(recipe)
-    for folder in (run, run / fit_refiner.FOLDER):
+    for folder in (run, run / REFINER_FOLDER):
         refuse_other_recipe(folder, loaded)
     path = stage.export(
-        averaged(run, fit.FINAL),
-        averaged(run / fit_refiner.FOLDER, fit_refiner.FINAL),
+        averaged(run, FINAL),
+        averaged(run / REFINER_FOLDER, REFINER_FINAL),
         loaded,
         load(prepared, loaded),
         load_patches(prepared / PATCHES, loaded),

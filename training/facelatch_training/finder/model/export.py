@@ -17,7 +17,7 @@ from facelatch.vision.finder_manifest import REFINE, FinderManifest, signature_n
 from facelatch_training.files import file_sha256, replacing
 from facelatch_training.finder.data.patches import SPARE, Patches
 from facelatch_training.finder.data.prepare import Prepared
-from facelatch_training.finder.model import fit, fit_refiner
+from facelatch_training.finder.model.fit import FINAL, REFINER_FINAL
 from facelatch_training.finder.model.network import build_network, parts_of
 from facelatch_training.finder.model.refiner import build_refiner
 from facelatch_training.finder.model.runs import save
@@ -39,8 +39,8 @@ def export(
             to_tflite(model, refiner, {**calibration(data), REFINE: calibration_patches(patches)})
         )
     for network, plain, name in (
-        (model, build_network(*SIZES[0]), fit.FINAL),
-        (refiner, build_refiner(), fit_refiner.FINAL),
+        (model, build_network(*SIZES[0]), FINAL),
+        (refiner, build_refiner(), REFINER_FINAL),
     ):
         plain.set_weights(network.get_weights())  # without the optimizer's state
         save(plain, out / name)

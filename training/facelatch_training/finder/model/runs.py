@@ -15,7 +15,6 @@ from facelatch.errors import InputError
 from facelatch_training.files import file_sha256, replacing
 from facelatch_training.finder.recipe import Fit, Recipe, Refine
 
-_CORNER = 0.01
 LAST = "last.keras"
 ABOUT = "run.json"
 
@@ -112,11 +111,6 @@ def _optimizer(rate: float, weight_decay: float, steps: int, epochs: int) -> Any
     return keras.optimizers.AdamW(
         schedule, weight_decay=weight_decay, clipnorm=5.0, use_ema=True, ema_momentum=0.998
     )
-
-
-def rounded(square: Any) -> Any:
-    """The length whose square is given, round at zero so that small errors settle."""
-    return keras.ops.sqrt(square + _CORNER**2) - _CORNER
 
 
 def save(model: Any, path: Path) -> None:

@@ -1,23 +1,16 @@
-"""Training of the refining network: batches of patches shifted, mirrored and relit, and its loss."""
+"""Batches of patches for the refining network: shifted, mirrored and relit on the fly; seeded."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, halved
 from facelatch.vision.finder_refine import UNIT_PX, mirrored_points
 from facelatch_training.finder.data.patches import SPARE, Patches
-from facelatch_training.finder.model import runs
-from facelatch_training.finder.model.refiner import build_refiner
 from facelatch_training.finder.recipe import Recipe
-
-FOLDER, FINAL = "refiner", "refiner.keras"
-"""The run's folder in the finder's, and its result."""
 
 _SHIFT_PX = 2.5
 
@@ -64,30 +57,3 @@ class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
     def on_epoch_end(self) -> None:
         """The next epoch has its own order and variations."""
         self._epoch += 1
-
-
-@keras.saving.register_keras_serializable("facelatch")  # type: ignore[untyped-decorator, unused-ignore]
-def landmark_loss(y_true: Any, y_pred: Any) -> Any:
-    """The landmark error as it is reported: the mean distance as a share of the eye distance."""
-    error = ops.reshape(y_pred - y_true[:, :10], (-1, 5, 2)) * y_true[:, 10:, None]
-    return ops.mean(runs.rounded(ops.sum(ops.square(error), axis=2)), axis=1)
-
-
-def fit_refiner(
-    recipe: Recipe, data: Patches, run: Path, *, check: Patches | None = None, start: Path | None = None
-) -> Any:
-    """Trains into the folder `run`, or goes on where it was cut off; returns the model with averaged weights."""
-    return runs.train(
-        run,
-        FINAL,
-        runs.about(recipe, data.fingerprint, start),
-        recipe.refine.epochs,
-        fresh=lambda: _fresh(recipe, data, start),
-        batches=lambda done: PatchBatches(data, recipe, vary=True, first_epoch=done),
-        check=PatchBatches(check, recipe, vary=False) if check else None,
-    )
-
-
-def _fresh(recipe: Recipe, data: Patches, start: Path | None) -> Any:
-    keras.utils.set_random_seed(recipe.seed)
-    return runs.compiled(build_refiner(), landmark_loss, recipe.refine, len(data.images), start)
