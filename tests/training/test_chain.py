@@ -84,7 +84,7 @@ def test_a_finished_model_is_calibrated_anew_for_other_targets_only(
     for file in (model := tiny_model(extra={"calibration": {"asked": asked.model_dump(mode="json")}}),
                  model.with_suffix(".json")):  # fmt: skip
         file.rename(tmp_path / "models" / file.name)
-    monkeypatch.setattr("facelatch_training.chain._calibrated", lambda *given: calibrated.append(given[1]))
+    monkeypatch.setattr("facelatch_training.chain._calibrate", lambda *given: calibrated.append(given[1]))
     target = _trained(Chain(tmp_path), recipe, tmp_path, lambda _: None)
     assert calibrated == ([] if same else [target])
 

@@ -21,7 +21,7 @@ from facelatch_training.judge import protocols
 from facelatch_training.judge.comparisons import compare_all, compare_pairs
 from facelatch_training.judge.evaluate import evaluate, hardest
 from facelatch_training.judge.metrics import FAILED
-from facelatch_training.judge.table import table
+from facelatch_training.judge.table import evaluation_table
 from facelatch_training.judge.verifiers import Embedded, embed_both
 from facelatch_training.report.plots import write_hardest, write_plots
 
@@ -224,7 +224,7 @@ def test_pictures_without_a_face_count_as_refused(lfw: Path) -> None:
     assert judged.pictures == 18
     assert judged.genuine == 18
     assert judged.figures["tar@far=0.01"].value <= 16 / 18
-    assert "1 without a found" in table(judged)
+    assert "1 without a found" in evaluation_table(judged)
 
 
 def test_the_subject_is_the_large_face_in_the_middle() -> None:
@@ -319,14 +319,15 @@ def test_without_a_threshold_there_is_no_figure_at_one(lfw: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
     assert not {"precision", "recall", "fmr", "fnmr"} & judged.figures.keys()
-    assert "threshold " not in table(judged)
+    assert "threshold " not in evaluation_table(judged)
 
 
 def test_rates_that_few_comparisons_cannot_tell_are_named(lfw: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, threshold=0.999, resamples=RESAMPLES, quiet=True)
     assert judged.untold_rates == [1e-2, 1e-3, 1e-4]
-    assert f"cannot be told from {judged.impostors} impostor comparisons: 100,000 are needed" in table(judged)
+    lines = evaluation_table(judged)
+    assert f"cannot be told from {judged.impostors} impostor comparisons: 100,000 are needed" in lines
     assert judged.figures["fmr"].value == 0
     assert judged.figures["fmr"].high == pytest.approx(3 / judged.identities)
 

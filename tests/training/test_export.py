@@ -140,7 +140,9 @@ def test_export_refuses_what_is_not_good_enough_and_writes_nothing(
     if limit:
         monkeypatch.setattr(f"{PARITY}.{limit}", value)
     with pytest.raises(FacelatchError, match=complaint):
-        export(siamese, crops, yardstick, tmp_path / "siamese.tflite", ABOUT, 1, unmet)
+        export(
+            siamese, crops, yardstick, tmp_path / "siamese.tflite", ABOUT, seed=1, calibrate=unmet
+        )
     assert not list(tmp_path.iterdir())
 
 

@@ -2,71 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from facelatch.errors import InputError
-from facelatch_training.cli.options import ANY, FILE, FINDER_OPTIONS, FOLDER
-
-PREPARE_OPTIONS = (
-    click.option(
-        "--validation", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of families."
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the split."),
-    click.option("--families", type=FILE, help="A csv with the columns identity and family."),
-    click.option("--keep-singles", is_flag=True, help="Keep people with one picture, as strangers."),
-    click.option("--skip-unreadable", is_flag=True, help="Leave damaged pictures out instead of stopping."),
+from facelatch_training.cli.options import (
+    ANY,
+    FOLDER,
+    FinderChoice,
+    camera_finder_options,
+    finder_options,
+    prepare_options,
 )
 
+if TYPE_CHECKING:
+    from facelatch_training.data.prepare import Options, Report
+
+_CAMERA_SCORE = 0.6
+"""Least score of a find at a live camera, which shows the same face again in the next frame."""
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
 @click.option("--out", type=ANY, required=True, help="New folder for faces.csv and the shards.")
-def prepare(
-    sources: tuple[Path, ...],
-    out: Path,
-    validation: float,
-    seed: int,
-    families: Path | None,
-    keep_singles: bool,
-    skip_unreadable: bool,
-    kind: str,
-    finder_model: Path | None,
-    finder_score: float | None,
-    aligned: bool,
-) -> None:
+@prepare_options
+@finder_options
+def prepare(sources: tuple[Path, ...], out: Path, options: Options, finder: FinderChoice) -> None:
     """Turn SOURCES into one crop set: folders with one folder per person, or other crop sets.
 
     Faces are found and aligned as at the door, the same picture is kept once, and people are split for
     training and validation by family, never by picture. Crops that `collect` made are taken as they are. What
     was thrown away is shown in OUT-thrown-away.png.
     """
-    from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
-    from facelatch_training.data.prepare import Options
-    from facelatch_training.data.prepare import prepare as work
+    from facelatch_training.data.cropping import PREPARE_SCORE
+    from facelatch_training.data.prepare import prepare as prepare_crops
 
-    raw = not aligned and any(not (source / "faces.csv").is_file() for source in sources)
-    score = PREPARE_SCORE if finder_score is None else finder_score
-    report = work(
-        sources,
-        out,
-        finder=open_finder(kind, finder_model, score) if raw else None,
-        options=Options(validation, seed, keep_singles, skip_unreadable, families),
-    )
-    click.echo(f"{report.kept} crops of {report.identities} people in {out}")
+    report = prepare_crops(sources, out, finder=finder.open_for(sources, PREPARE_SCORE), options=options)
+    click.echo("\n".join(_report_lines(report, out)))
+
+
+def _report_lines(report: Report, out: Path) -> Iterator[str]:
+    yield f"{report.kept} crops of {report.identities} people in {out}"
     for split, people in sorted(report.splits.items()):
-        click.echo(f"  {split}: {people} people")
+        yield f"  {split}: {people} people"
     for reason, names in sorted(report.thrown.items()):
-        click.echo(f"  thrown away: {len(names)}, {reason}")
+        yield f"  thrown away: {len(names)}, {reason}"
     if report.sheet is not None:
         rest = f" ({report.not_shown} more have no room there)" if report.not_shown else ""
-        click.echo(f"  see {report.sheet}{rest}")
+        yield f"  see {report.sheet}{rest}"
     if report.shared:
-        click.echo(f"  {len(report.shared)} pictures stand under two names; look at them:")
+        yield f"  {len(report.shared)} pictures stand under two names; look at them:"
         for left, right, alike in report.shared[:10]:
-            click.echo(f"    {left} = {right} ({alike:.3f})")
-    click.echo(f"fingerprint {report.fingerprint}")
+            yield f"    {left} = {right} ({alike:.3f})"
+    yield f"fingerprint {report.fingerprint}"
 
 
 @click.command()
@@ -97,6 +87,7 @@ def prepare(
     type=click.IntRange(1, 3),
     help="One round only: 1 as you are, 2 with the glasses changed, 3 in other light.  [default for files: 1]",
 )
+@camera_finder_options
 def collect(
     name: str,
     out: Path,
@@ -105,9 +96,7 @@ def collect(
     timeout_seconds: float,
     ask: bool,
     only: int | None,
-    kind: str,
-    finder_model: Path | None,
-    finder_score: float | None,
+    finder: FinderChoice,
 ) -> None:
     """Collect crops of the person NAME: follow what is asked for until nothing is missing.
 
@@ -116,42 +105,40 @@ def collect(
     earlier time counts, and only the rest is asked for.
     """
     from facelatch.gallery.names import clean_name
-    from facelatch_training.data import collect as work
-    from facelatch_training.data.cropping import open_finder
+    from facelatch_training.data import collect as collecting
 
     folder = out / clean_name(name)
-    finder = open_finder(kind, finder_model, 0.6 if finder_score is None else finder_score)
+    camera_finder = finder.open(_CAMERA_SCORE)
     first = (only or 1) - 1
-    rounds = work.ROUNDS[first:] if ask and source != "files" and only is None else work.ROUNDS[first : first + 1]
+    all_rounds = ask and source != "files" and only is None
+    rounds = collecting.ROUNDS[first:] if all_rounds else collecting.ROUNDS[first : first + 1]
     for number, round_name in enumerate(rounds):
         if number and not click.confirm(f"Next: {round_name}. Ready? (n leaves it out)", default=True):
             continue
         # Opened anew: a camera that waited would begin with a picture of before.
-        with work.open_camera(source, device) as camera:
-            done = work.collect_round(
+        with collecting.open_camera(source, device) as camera:
+            done = collecting.collect_round(
                 camera,
-                finder,
+                camera_finder,
                 folder,
                 round_name=round_name,
                 timeout_seconds=timeout_seconds,
-                min_interval_seconds=0.0 if source == "files" else work.MIN_INTERVAL_SECONDS,
+                min_interval_seconds=0.0 if source == "files" else collecting.MIN_INTERVAL_SECONDS,
                 say=lambda line: click.echo(f"\r{line:<78}", nl=False),
             )
-        click.echo(
-            f"\n{round_name}: kept {done.kept} crops" + (f"; missing: {done.missing}" if done.missing else "")
-        )
-    missing = work.still_missing(folder)
-    if len(missing) == len(work.ROUNDS):
+        short = f"; missing: {done.missing}" if done.missing else ""
+        click.echo(f"\n{round_name}: kept {done.kept} crops{short}")
+    _say_what_is_missing(folder, source, device)
+
+
+def _say_what_is_missing(folder: Path, source: str, device: str) -> None:
+    """Raises InputError when not one picture was kept."""
+    from facelatch_training.data.collect import ROUNDS, still_missing
+
+    missing = still_missing(folder)
+    if len(missing) == len(ROUNDS):
         raise InputError(
             f"{device}: no picture that the door would judge", hint="the advice above says why; see the preview"
         )
     for what in missing:
         click.echo(f"missing: {what}" + (" (another folder: --round 2 or 3)" if source == "files" else ""))
-
-
-for _option in PREPARE_OPTIONS:
-    _option(prepare)
-for _option in FINDER_OPTIONS:
-    _option(prepare)
-for _option in FINDER_OPTIONS[:-1]:  # --aligned makes no sense for a camera
-    _option(collect)

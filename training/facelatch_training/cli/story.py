@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from facelatch.errors import InputError
-from facelatch_training.cli.data import PREPARE_OPTIONS
 from facelatch_training.cli.options import (
     ANY,
     EXISTING_FILE,
     FILE,
-    FINDER_OPTIONS,
     FOLDER,
-    TARGET_OPTIONS,
-    targets,
+    FinderChoice,
+    TargetChoice,
+    finder_options,
+    prepare_options,
+    target_options,
 )
+
+if TYPE_CHECKING:
+    from facelatch_training.data.prepare import Options
+    from facelatch_training.recipe import Recipe
 
 
 @click.command()
@@ -54,6 +60,9 @@ def report(
     help="Fine-tune this siamese.keras instead of training anew.",
 )
 @click.option("--about-data", help="One sentence for the manifest: the data and its terms (with SOURCES).")
+@prepare_options
+@finder_options
+@target_options
 def all_(
     sources: tuple[Path, ...],
     out: Path,
@@ -61,17 +70,9 @@ def all_(
     teacher: Path | None,
     initial: Path | None,
     about_data: str | None,
-    validation: float,
-    seed: int,
-    families: Path | None,
-    keep_singles: bool,
-    skip_unreadable: bool,
-    kind: str,
-    finder_model: Path | None,
-    finder_score: float | None,
-    aligned: bool,
-    accept_unmet: bool,
-    **asked: object,
+    options: Options,
+    finder: FinderChoice,
+    asked: TargetChoice,
 ) -> None:
     """Do everything: prepare, fit, export, calibrate, evaluate, report.
 
@@ -79,26 +80,26 @@ def all_(
     it opens no door.
     """
     from facelatch_training.chain import TOY, Chain, run_all
-    from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
-    from facelatch_training.data.prepare import Options
-    from facelatch_training.recipe import load_recipe, shipped_recipe
+    from facelatch_training.data.cropping import PREPARE_SCORE
 
     if sources and about_data is None:
         raise InputError(
             "what are these pictures?", hint="--about-data 'one sentence: the data and its terms'"
         )
-    finder, score = None, PREPARE_SCORE if finder_score is None else finder_score
-    if sources and not aligned and any(not (source / "faces.csv").is_file() for source in sources):
-        finder = open_finder(kind, finder_model, score)
-    recipe = load_recipe(recipe_file or shipped_recipe()) if sources or recipe_file else None
-    if sources and recipe is not None:
-        recipe = recipe.model_copy(update={"calibration": targets(recipe, asked)})
-    elif any(value not in (None, ()) for value in asked.values()):
-        raise click.UsageError("targets go with SOURCES; drawn people have targets of their own")
-    about = about_data if sources and about_data else TOY
-    options = Options(validation, seed, keep_singles, skip_unreadable, families)
-    named = "none" if finder is None else f"{kind} {finder_model or ''} {score}"
-    chain = Chain(out, sources, about, recipe, teacher, initial, finder, named, options, accept_unmet)
+    opened = finder.open_for(sources, PREPARE_SCORE)
+    named = f"{finder.kind} {finder.finder_model or ''} {finder.score(PREPARE_SCORE)}"
+    chain = Chain(
+        out=out,
+        sources=sources,
+        about_data=about_data if sources and about_data else TOY,
+        recipe=_recipe(sources, recipe_file, asked),
+        teacher=teacher,
+        initial=initial,
+        finder=opened,
+        finder_named="none" if opened is None else named,
+        options=options,
+        accept_unmet=asked.accept_unmet,
+    )
     findings = run_all(chain, say=click.echo)
     click.echo(
         f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"
@@ -107,5 +108,15 @@ def all_(
         click.echo("This model opens no door: it was trained on drawn people.")
 
 
-for _option in (*PREPARE_OPTIONS, *FINDER_OPTIONS, *TARGET_OPTIONS):
-    _option(all_)
+def _recipe(sources: tuple[Path, ...], recipe_file: Path | None, asked: TargetChoice) -> Recipe | None:
+    """The recipe with the targets asked for; None for drawn people without a recipe, who have a tiny one."""
+    from facelatch_training.recipe import load_recipe, shipped_recipe
+
+    if not sources and asked.changes:
+        raise click.UsageError("targets go with SOURCES; drawn people have targets of their own")
+    if not sources and recipe_file is None:
+        return None
+    recipe = load_recipe(recipe_file or shipped_recipe())
+    if sources:
+        recipe = recipe.model_copy(update={"calibration": asked.targets(recipe)})
+    return recipe

@@ -15,11 +15,38 @@ import numpy as np
 
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import SIGNATURES, Manifest
-from facelatch_training.data.crops import Crops
-from facelatch_training.export.origin import code_commit
+from facelatch_training.data.crops import Crops, RowsOf
+from facelatch_training.export.origin import Origin, about_model, code_commit
 from facelatch_training.export.parity import Parity, compare_with_float
 from facelatch_training.export.quantize import calibration_crops, even_out_head, quantize_tower, to_tflite
+from facelatch_training.fitting.material import Material, make_material_yardstick
 from facelatch_training.fitting.validation import Yardstick
+from facelatch_training.model.siamese import load_siamese
+
+
+def export_trained(
+    model: Path,
+    origin: Origin,
+    material: Material,
+    target: Path,
+    *,
+    about_data: str,
+    calibrate: Callable[[Path], None],
+) -> Parity:
+    """Writes `target` and its manifest from `model` (siamese.keras), which has this `origin`.
+
+    Training crops of `material` set the ranges, its validation people are the yardstick; `about_data` says in one
+    sentence which pictures these are. Raises as `export` and `load_siamese`.
+    """
+    return export(
+        load_siamese(model),
+        RowsOf(material.crops, material.train),
+        make_material_yardstick(material),
+        target,
+        about_model(origin, about_data),
+        seed=origin.recipe.seed,
+        calibrate=calibrate,
+    )
 
 
 def export(
@@ -28,6 +55,7 @@ def export(
     yardstick: Yardstick,
     target: Path,
     about: dict[str, Any],
+    *,
     seed: int,
     calibrate: Callable[[Path], None] | None = None,
 ) -> Parity:

@@ -1,15 +1,16 @@
-"""The figures of an evaluation as lines of text."""
+"""What was measured, as lines of text."""
 
 from __future__ import annotations
 
 import math
 
 from facelatch_training.judge import intervals
+from facelatch_training.judge.calibrate import Calibration
 from facelatch_training.judge.evaluate import Evaluation
 
 
-def table(evaluation: Evaluation) -> str:
-    """The figures as lines of text."""
+def evaluation_table(evaluation: Evaluation) -> str:
+    """All figures of an evaluation, with what they rest on."""
     found = evaluation
     lines = [
         f"data        {found.protocol}",
@@ -34,5 +35,25 @@ def table(evaluation: Evaluation) -> str:
         lines.append(
             f"far = {rate:g} cannot be told from {found.impostors:,} impostor comparisons: "
             f"{math.ceil(intervals.MIN_ERRORS / rate):,} are needed"
+        )
+    return "\n".join(lines)
+
+
+def calibration_table(calibration: Calibration) -> str:
+    """Thresholds, rates and what to set at the door, for people."""
+    setting = calibration.setting
+    lines = [
+        f"detection threshold     {calibration.detection_threshold:.4f}",
+        f"verification threshold  {setting.verification_threshold:.4f} of {setting.references} references, "
+        f"{setting.frames} consecutive frames",
+        "at the door             "
+        f"enrolment.references = {setting.references}, session.required_matches = {setting.frames}",
+        "targets                 " + ("met" if calibration.met else "NOT MET: " + "; ".join(calibration.unmet)),
+        f"chosen on               {calibration.about['chosen_on']}",
+    ]
+    for name, rate in calibration.rates.items():
+        lines.append(
+            f"{name:<26}{100 * rate.value:>8.4f} %  ({100 * (rate.low or 0):.4f} to {100 * (rate.high or 0):.4f}; "
+            f"{rate.identities} identities, {rate.comparisons} comparisons)"
         )
     return "\n".join(lines)

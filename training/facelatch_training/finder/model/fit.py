@@ -42,7 +42,7 @@ class _Trainee:
 def fit(
     recipe: Recipe, data: Prepared, run: Path, *, check: Prepared | None = None, start: Path | None = None
 ) -> Any:
-    """Trains the finder into the folder `run`, or goes on where it was cut off; returns the model, its weights averaged.
+    """Trains the finder into the folder `run`, or goes on where it was cut off; returns it with averaged weights.
 
     `check` are pictures of which only the curves are drawn, `start` is a model whose weights to begin with, instead of
     random ones. Raises InputError when the folder holds a run of another recipe or other data.
