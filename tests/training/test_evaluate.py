@@ -325,7 +325,7 @@ def test_without_a_threshold_there_is_no_figure_at_one(lfw: Path) -> None:
 def test_rates_that_few_comparisons_cannot_tell_are_named(lfw: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, threshold=0.999, resamples=RESAMPLES, quiet=True)
-    assert judged.untold_rates == [1e-2, 1e-3, 1e-4]
+    assert judged.unmeasurable_rates == [1e-2, 1e-3, 1e-4]
     lines = evaluation_table(judged)
     assert f"cannot be told from {judged.impostors} impostor comparisons: 100,000 are needed" in lines
     assert judged.figures["fmr"].value == 0

@@ -15,7 +15,7 @@ from facelatch_training.data.cropping import Finder
 from facelatch_training.data.made_faces import draw_person
 from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.files import TrainingError, keep_out_of_git, write_png
-from facelatch_training.judge.calibrate import calibrate_on, refuse_too_few, write
+from facelatch_training.judge.calibrate import calibrate_on, unmeasurable_targets, write
 from facelatch_training.judge.evaluate import evaluate
 from facelatch_training.judge.protocols import prepared
 from facelatch_training.judge.table import evaluation_table
@@ -160,7 +160,7 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
 def _refuse_hopeless(chain: Chain, recipe: Recipe, data: Path) -> None:
     """Raises what calibration would after all the training: too few people can be told now."""
     people = prepared(data)
-    untold = refuse_too_few(people.identities, people.families, recipe.calibration, people.name)
+    untold = unmeasurable_targets(people.identities, people.families, recipe.calibration, people.name)
     if untold and not (chain.toy or chain.accept_unmet):
         raise TrainingError(f"{people.name}: {'; '.join(untold)}", hint=_HINT)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from facelatch.vision.manifest import CalibratedDoor, Manifest, Rate, load_manif
 from facelatch_training.data.dataset import family_of, fingerprint, read_index
 from facelatch_training.files import replacing
 from facelatch_training.judge import intervals, metrics
-from facelatch_training.judge.attempts import Ints, make_frames
+from facelatch_training.judge.attempts import FrameSet, Ints, make_frames
 from facelatch_training.judge.comparisons import compare_all
 from facelatch_training.judge.metrics import Comparisons
 from facelatch_training.judge.protocols import gather, prepared
@@ -71,6 +71,25 @@ class Calibration:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """One half of the people: N pictures, the person and the family that each shows as numbers (N,)."""
+
+    crops: npt.NDArray[np.uint8]
+    people: Ints
+    families: Ints
+
+    def comparisons(self, verifier: Verifier) -> Comparisons:
+        """Every picture against every other."""
+        present = np.ones(len(self.crops), dtype=bool)
+        embedded = embed_both(verifier, self.crops)
+        return compare_all(verifier, embedded, present, self.people.astype(np.int32))
+
+    def frames(self, verifier: Verifier, thresholds: Sequence[float], seed: int) -> Iterator[FrameSet]:
+        """What visits are made of, once for each detection threshold."""
+        return make_frames(verifier, self.crops, self.people, self.families, thresholds, seed)
+
+
 def calibrate(
     verifier: Verifier,
     crops: npt.NDArray[np.uint8],
@@ -85,61 +104,97 @@ def calibrate(
     `data` says in words which pictures these are; `families` (N,) None: what the names tell. Raises
     InputError when there are too few people.
     """
-    wanted = targets or Targets()
-    kinship = families or [family_of(name) for name in identities]
-    chosen, names = calibration_half(kinship), np.array(identities)
-    untold = refuse_too_few(identities, kinship, wanted, data)
-    homes = _numbers(np.array(kinship))
-    first = _comparisons(verifier, crops[chosen], names[chosen])
-    ranks = metrics.ranked(first)
-    thresholds = [
-        float(np.clip(ranks.threshold_at(share * wanted.fmr), 1e-6, 1 - 1e-6)) for share in _FMR_SHARES
-    ]
-    graded = make_frames(
-        verifier, crops[chosen], _numbers(names[chosen]), homes[chosen], thresholds, wanted.seed
-    )
-    bar = tqdm(thresholds, desc="visits", unit="threshold", leave=False, disable=None)
-    tried = [
-        setting
-        for threshold, frames in zip(bar, graded, strict=True)
-        for setting in try_settings(frames, threshold, wanted)
-    ]
-    setting, kept = choose(tried, wanted.far_per_attempt)
-    detection = setting.detection_threshold
-    fmr = _FMR_SHARES[thresholds.index(detection)] * wanted.fmr
-    spread = intervals.bootstrap(first, {"t": lambda found: found.threshold_at(fmr)}, seed=wanted.seed)["t"]
-    second = _comparisons(verifier, crops[~chosen], names[~chosen])
-    (judged,) = make_frames(
-        verifier, crops[~chosen], _numbers(names[~chosen]), homes[~chosen], [detection], wanted.seed + 1
-    )
-    rates = {
-        **comparison_rates(second, detection, f"{data}, half B of its families", wanted.seed),
-        **attempt_rates(judged, setting, wanted, f"{data}, half B of its families, simulated visits"),
-    }
-    unmet = [] if kept else [f"no setting tried keeps {wanted.far_per_attempt:g} false grants a visit"]
-    unmet += [*untold, *contradicted(rates, wanted)]
+    targets = targets or Targets()
+    families = families or [family_of(name) for name in identities]
+    unmeasurable = unmeasurable_targets(identities, families, targets, data)
+    half_a, half_b = _halves(crops, identities, families)
+    compared = half_a.comparisons(verifier)
+    detection_thresholds = _detection_thresholds(compared, targets)
+    tried = _try_all(verifier, half_a, detection_thresholds, targets)
+    setting, kept = choose(tried, targets.far_per_attempt)
+    rates = _rates_on(verifier, half_b, setting, targets, f"{data}, half B of its families")
+    unmet = [] if kept else [f"no setting tried keeps {targets.far_per_attempt:g} false grants a visit"]
+    unmet += [*unmeasurable, *contradicted(rates, targets)]
+    share = _FMR_SHARES[detection_thresholds.index(setting.detection_threshold)]
     return Calibration(
-        detection_threshold=detection,
+        detection_threshold=setting.detection_threshold,
         setting=setting,
         unmet=tuple(unmet),
         rates=rates,
         door=CalibratedDoor(
-            enrolled=wanted.enrolled, references=setting.references, required_matches=setting.frames
+            enrolled=targets.enrolled, references=setting.references, required_matches=setting.frames
         ),
         about={
-            "asked": wanted.model_dump(mode="json"),
-            "targets": {
-                "fmr": wanted.fmr,
-                "far_per_attempt": wanted.far_per_attempt,
-                "enrolled": wanted.enrolled,
-            },
+            **_about_targets(targets),
             "unmet": unmet,
-            "chosen_on": f"{data}, half A of its families: {first.identities} identities, "
-            f"{int(first.genuine.sum())} genuine and {int((~first.genuine).sum())} impostor comparisons",
-            "detection_threshold_interval": [spread.low, spread.high],
-            "detection_thresholds_tried": thresholds,
-            "settings_tried": [vars(entry) for entry in tried if entry.detection_threshold == detection],
+            "chosen_on": f"{data}, half A of its families: {_in_words(compared)}",
+            "detection_threshold_interval": _threshold_interval(compared, share * targets.fmr, targets.seed),
+            "detection_thresholds_tried": detection_thresholds,
+            "settings_tried": [
+                vars(entry) for entry in tried if entry.detection_threshold == setting.detection_threshold
+            ],
         },
+    )
+
+
+def _halves(
+    crops: npt.NDArray[np.uint8], identities: Sequence[str], families: Sequence[str]
+) -> tuple[_Half, _Half]:
+    """Half A, on which thresholds are chosen, and half B, on which they are reported."""
+    in_a, names, family_numbers = calibration_half(families), np.array(identities), _numbers(np.array(families))
+    half_a, half_b = (_Half(crops[half], _numbers(names[half]), family_numbers[half]) for half in (in_a, ~in_a))
+    return half_a, half_b
+
+
+def _detection_thresholds(compared: Comparisons, targets: Targets) -> list[float]:
+    """The thresholds to try, one for each of _FMR_SHARES, ascending."""
+    ranks = metrics.ranked(compared)
+    return [float(np.clip(ranks.threshold_at(share * targets.fmr), 1e-6, 1 - 1e-6)) for share in _FMR_SHARES]
+
+
+def _try_all(verifier: Verifier, half: _Half, thresholds: Sequence[float], targets: Targets) -> list[Setting]:
+    """Every allowed setting at every detection threshold, with what it did on this half."""
+    frames_by_threshold = half.frames(verifier, thresholds, targets.seed)
+    bar = tqdm(thresholds, desc="visits", unit="threshold", leave=False, disable=None)
+    return [
+        setting
+        for threshold, frames in zip(bar, frames_by_threshold, strict=True)
+        for setting in try_settings(frames, threshold, targets)
+    ]
+
+
+def _rates_on(
+    verifier: Verifier, half: _Half, setting: Setting, targets: Targets, data: str
+) -> dict[str, Rate]:
+    """What the chosen setting does on the half that had no part in choosing it; `data` are its pictures in words."""
+    threshold = setting.detection_threshold
+    compared = half.comparisons(verifier)
+    (frames,) = half.frames(verifier, [threshold], targets.seed + 1)
+    return {
+        **comparison_rates(compared, threshold, data, targets.seed),
+        **attempt_rates(frames, setting, targets, f"{data}, simulated visits"),
+    }
+
+
+def _threshold_interval(compared: Comparisons, fmr: float, seed: int) -> list[float]:
+    """How far chance could have moved the threshold of this FMR: low and high end."""
+    spread = intervals.bootstrap(compared, {"threshold": lambda ranks: ranks.threshold_at(fmr)}, seed=seed)
+    return [spread["threshold"].low, spread["threshold"].high]
+
+
+def _about_targets(targets: Targets) -> dict[str, Any]:
+    """All that was asked for, and the three that a reader of the manifest looks for first."""
+    first = ("fmr", "far_per_attempt", "enrolled")
+    return {
+        "asked": targets.model_dump(mode="json"),
+        "targets": {name: getattr(targets, name) for name in first},
+    }
+
+
+def _in_words(compared: Comparisons) -> str:
+    genuine = int(compared.genuine.sum())
+    return (
+        f"{compared.identities} identities, {genuine} genuine and {len(compared) - genuine} impostor comparisons"
     )
 
 
@@ -153,7 +208,7 @@ def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
             hint="`facelatch-train export` calibrates what it exports",
         )
     protocol = prepared(data)
-    found = calibrate(
+    calibration = calibrate(
         open_verifier(model),
         gather(protocol),
         protocol.identities,
@@ -161,12 +216,12 @@ def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
         families=protocol.families,
         targets=targets,
     )
-    found.about["data_fingerprint"] = fingerprint(read_index(data))
-    return found
+    calibration.about["data_fingerprint"] = fingerprint(read_index(data))
+    return calibration
 
 
-def refuse_too_few(
-    identities: Sequence[str], families: Sequence[str], wanted: Targets, data: str
+def unmeasurable_targets(
+    identities: Sequence[str], families: Sequence[str], targets: Targets, data: str
 ) -> list[str]:
     """Targets too small for so few pictures (N,), in words: nobody would notice if they were missed.
 
@@ -180,22 +235,22 @@ def refuse_too_few(
             hint="calibrate on more people, none of whom was trained on",
         )
     able = min(int((half > 1).sum()) for half in counts)
-    if able <= wanted.enrolled:
+    if able <= targets.enrolled:
         raise InputError(
-            f"{data}: {able} people with two photographs or more; visits to a door with {wanted.enrolled} enrolled "
-            f"need {wanted.enrolled + 1} in each half",
+            f"{data}: {able} people with two photographs or more; visits to a door with {targets.enrolled} enrolled "
+            f"need {targets.enrolled + 1} in each half",
             hint="calibrate on more people, or for a smaller --enrolled",
         )
     pictures = int(counts[0].sum())
     impostors = pictures * (pictures - 1) // 2 - int((counts[0] * (counts[0] - 1) // 2).sum())
     # However many visits are simulated, so many galleries' worth of different pairs are there to be seen.
     people = len(counts[1])
-    visits = min(wanted.households * (people - wanted.enrolled), people * (people - 1) // wanted.enrolled)
+    visits = min(targets.households * (people - targets.enrolled), people * (people - 1) // targets.enrolled)
     return [
         f"{target:g} cannot be told from {count} {what}: {math.ceil(intervals.MIN_ERRORS / target)} are needed"
         for target, count, what in (
-            (wanted.fmr, impostors, "impostor comparisons"),
-            (wanted.far_per_attempt, visits, "different visits of strangers"),
+            (targets.fmr, impostors, "impostor comparisons"),
+            (targets.far_per_attempt, visits, "different visits of strangers"),
         )
         if target * count < intervals.MIN_ERRORS
     ]
@@ -228,10 +283,3 @@ def write(calibration: Calibration, model: Path) -> Path:
 
 def _numbers(names: npt.NDArray[np.str_]) -> Ints:
     return np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def _comparisons(
-    verifier: Verifier, crops: npt.NDArray[np.uint8], names: npt.NDArray[np.str_]
-) -> Comparisons:
-    present = np.ones(len(crops), dtype=bool)
-    return compare_all(verifier, embed_both(verifier, crops), present, _numbers(names).astype(np.int32))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from facelatch.errors import InputError
 from facelatch.ports import Verifier
@@ -15,7 +16,7 @@ from facelatch_training.judge.comparisons import compare_all, compare_pairs, ref
 from facelatch_training.judge.intervals import Interval
 from facelatch_training.judge.metrics import Comparisons, Ranked, reliability
 from facelatch_training.judge.protocols import PairList, Protocol, balanced_folds
-from facelatch_training.judge.verifiers import embed_protocol
+from facelatch_training.judge.verifiers import Embedded, embed_protocol
 
 FALSE_RATES = (1e-2, 1e-3, 1e-4)
 
@@ -42,7 +43,7 @@ class Evaluation:
     comparisons: Comparisons = field(repr=False)
 
     @property
-    def untold_rates(self) -> list[float]:
+    def unmeasurable_rates(self) -> list[float]:
         """False accept rates too small to be told from so few impostors."""
         return [rate for rate in FALSE_RATES if rate * self.impostors < intervals.MIN_ERRORS]
 
@@ -61,11 +62,11 @@ class Evaluation:
             "fold_pairs": self.fold_pairs,
             "threshold": self.threshold,
             "threshold_origin": self.threshold_origin,
-            "untold_rates": self.untold_rates,
+            "untold_rates": self.unmeasurable_rates,
             "reliability_gap": reliability(self.comparisons).error,
             "figures": {
-                name: {"value": found.value, "low": found.low, "high": found.high}
-                for name, found in self.figures.items()
+                name: {"value": figure.value, "low": figure.low, "high": figure.high}
+                for name, figure in self.figures.items()
             },
         }
 
@@ -89,39 +90,11 @@ def evaluate(
     if protocol.pairs is None:
         refuse_too_many(protocol)
     embedded, present = embed_protocol(verifier, protocol, quiet=quiet)
-    numbers = protocol.numbers
-    if protocol.pairs is None:
-        comparisons = compare_all(verifier, embedded, present, numbers)
-        folds = _own_folds(protocol)
-    else:
-        comparisons = compare_pairs(verifier, embedded, present, numbers, protocol.pairs)
-        folds = protocol.pairs if protocol.pairs.fold is not None else None
-    if comparisons.genuine.all() or not comparisons.genuine.any():
-        kind = "impostor" if comparisons.genuine.all() else "genuine"
-        raise InputError(
-            f"{protocol.name}: no {kind} comparison in it", hint="two pictures of two people at least"
-        )
-    figures = intervals.bootstrap(comparisons, _figures(threshold), resamples=resamples)
-    for rate in ("fmr", "fnmr"):
-        if rate in figures and not figures[rate].value:
-            figures[rate] = intervals.Interval(0.0, 0.0, intervals.none_seen(comparisons.identities))
-    in_folds = 0
-    if folds is not None:
-        judged = (
-            comparisons
-            if folds is protocol.pairs
-            else compare_pairs(verifier, embedded, present, numbers, folds)
-        )
-        in_folds = len(judged)
-        right = metrics.fold_correct(judged)
-        figures = {
-            "accuracy": intervals.mean_interval(judged, right, resamples=resamples),
-            **figures,
-        }
+    comparisons, in_folds = _compare(verifier, protocol, embedded, present)
     return Evaluation(
         protocol=protocol.name,
         model_sha256=verifier.model_sha256,
-        figures=figures,
+        figures=_figures(comparisons, in_folds, threshold, resamples),
         threshold=threshold,
         threshold_origin=threshold_origin,
         pictures=len(protocol.pictures),
@@ -129,10 +102,48 @@ def evaluate(
         identities=comparisons.identities,
         genuine=int(comparisons.genuine.sum()),
         impostors=int((~comparisons.genuine).sum()),
-        folds=0 if folds is None or folds.fold is None else len(np.unique(folds.fold)),
-        fold_pairs=in_folds,
+        folds=0 if in_folds is None else in_folds.folds,
+        fold_pairs=0 if in_folds is None else len(in_folds),
         comparisons=comparisons,
     )
+
+
+def _compare(
+    verifier: Verifier, protocol: Protocol, embedded: Embedded, present: npt.NDArray[np.bool_]
+) -> tuple[Comparisons, Comparisons | None]:
+    """The comparisons for the curve, and those in folds for the accuracy; None where there are no folds.
+
+    Raises InputError when the first are all genuine or all of impostors.
+    """
+    numbers = protocol.numbers
+    if protocol.pairs is None:
+        comparisons = compare_all(verifier, embedded, present, numbers)
+    else:
+        comparisons = compare_pairs(verifier, embedded, present, numbers, protocol.pairs)
+    if comparisons.genuine.all() or not comparisons.genuine.any():
+        kind = "impostor" if comparisons.genuine.all() else "genuine"
+        raise InputError(
+            f"{protocol.name}: no {kind} comparison in it", hint="two pictures of two people at least"
+        )
+    if protocol.pairs is not None:
+        return comparisons, None if comparisons.fold is None else comparisons
+    folds = _own_folds(protocol)
+    in_folds = None if folds is None else compare_pairs(verifier, embedded, present, numbers, folds)
+    return comparisons, in_folds
+
+
+def _figures(
+    comparisons: Comparisons, in_folds: Comparisons | None, threshold: float | None, resamples: int
+) -> dict[str, Interval]:
+    """Every figure with its interval; the accuracy only where there are folds."""
+    figures = intervals.bootstrap(comparisons, _curve_figures(threshold), resamples=resamples)
+    for rate in ("fmr", "fnmr"):
+        if rate in figures and not figures[rate].value:
+            figures[rate] = Interval(0.0, 0.0, intervals.none_seen(comparisons.identities))
+    if in_folds is None:
+        return figures
+    accuracy = intervals.mean_interval(in_folds, metrics.fold_correct(in_folds), resamples=resamples)
+    return {"accuracy": accuracy, **figures}
 
 
 def hardest(
@@ -142,37 +153,37 @@ def hardest(
 
     Each as (picture, picture, similarity), at most one pair of the same two people.
     """
-    found = evaluation.comparisons
+    comparisons = evaluation.comparisons
     if protocol.pairs is None:
         left, right = np.triu_indices(len(protocol.pictures), 1)
     else:
         left, right = protocol.pairs.first, protocol.pairs.second
     worst: dict[str, list[tuple[int, int, float]]] = {}
-    for kind, wanted, sign in (("impostor", ~found.genuine, -1), ("genuine", found.genuine, 1)):
-        rows = np.flatnonzero(wanted & (found.similarity >= 0))
-        few = rows[np.argsort(sign * found.similarity[rows], kind="stable")[: 50 * count]]
+    for kind, of_kind, sign in (("impostor", ~comparisons.genuine, -1), ("genuine", comparisons.genuine, 1)):
+        rows = np.flatnonzero(of_kind & (comparisons.similarity >= 0))
+        few = rows[np.argsort(sign * comparisons.similarity[rows], kind="stable")[: 50 * count]]
         worst[kind] = []
         seen: set[tuple[int, int]] = set()
         for row in few:
-            who = (int(found.first[row]), int(found.second[row]))
+            who = (int(comparisons.first[row]), int(comparisons.second[row]))
             if who not in seen and len(worst[kind]) < count:
                 seen.add(who)
-                worst[kind].append((int(left[row]), int(right[row]), float(found.similarity[row])))
+                worst[kind].append((int(left[row]), int(right[row]), float(comparisons.similarity[row])))
     return worst
 
 
-def _figures(threshold: float | None) -> dict[str, Callable[[Ranked], float]]:
+def _curve_figures(threshold: float | None) -> dict[str, Callable[[Ranked], float]]:
     figures: dict[str, Callable[[Ranked], float]] = {}
     if threshold is not None:
-        figures["precision"] = lambda found: found.precision(threshold)
-        figures["recall"] = lambda found: 1 - found.fnmr(threshold)
+        figures["precision"] = lambda curve: curve.precision(threshold)
+        figures["recall"] = lambda curve: 1 - curve.fnmr(threshold)
     figures |= {"auc": Ranked.auc, "eer": Ranked.eer}
     for rate in FALSE_RATES:
-        figures[f"tar@far={rate:g}"] = lambda found, rate=rate: found.tar_at(rate)  # type: ignore[misc]
-    figures["fnmr@fmr=0.0001"] = lambda found: 1 - found.tar_at(1e-4)
+        figures[f"tar@far={rate:g}"] = lambda curve, rate=rate: curve.tar_at(rate)  # type: ignore[misc]
+    figures["fnmr@fmr=0.0001"] = lambda curve: 1 - curve.tar_at(1e-4)
     if threshold is not None:
-        figures["fmr"] = lambda found: found.fmr(threshold)
-        figures["fnmr"] = lambda found: found.fnmr(threshold)
+        figures["fmr"] = lambda curve: curve.fmr(threshold)
+        figures["fnmr"] = lambda curve: curve.fnmr(threshold)
     return figures
 
 

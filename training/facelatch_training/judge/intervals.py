@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from facelatch_training.judge.metrics import Comparisons, Floats, Ranked, people_in, ranked
 
-_EXACT_TAIL = 200_000
+MIN_ERRORS = 10
+"""Errors that must be expected at a rate before it is called measured."""
 
+_EXACT_TAIL = 200_000
 _SAMPLED_REST = 200_000
 
 
@@ -25,9 +27,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-MIN_ERRORS = 10
-"""Errors that must be expected at a rate before it is called measured."""
 
 
 def none_seen(people: int) -> float:

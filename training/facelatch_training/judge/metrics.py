@@ -43,6 +43,11 @@ class Comparisons:
         """How many people take part."""
         return len(people_in(self))
 
+    @property
+    def folds(self) -> int:
+        """How many folds the comparisons are in; 0 for none."""
+        return 0 if self.fold is None else len(np.unique(self.fold))
+
     def where(self, chosen: npt.NDArray[np.bool_]) -> Comparisons:
         """Only the comparisons for which `chosen` (P,) holds."""
         fold = None if self.fold is None else self.fold[chosen]

@@ -11,29 +11,28 @@ from facelatch_training.judge.evaluate import Evaluation
 
 def evaluation_table(evaluation: Evaluation) -> str:
     """All figures of an evaluation, with what they rest on."""
-    found = evaluation
     lines = [
-        f"data        {found.protocol}",
-        f"model       sha256 {found.model_sha256[:16]}",
-        f"pictures    {found.pictures} of {found.identities} identities; {len(found.failed)} without a found "
-        "face (their comparisons count as refused, and as wrong in the accuracy)",
-        f"comparisons {found.genuine} genuine, {found.impostors} impostor",
+        f"data        {evaluation.protocol}",
+        f"model       sha256 {evaluation.model_sha256[:16]}",
+        f"pictures    {evaluation.pictures} of {evaluation.identities} identities; {len(evaluation.failed)} without "
+        "a found face (their comparisons count as refused, and as wrong in the accuracy)",
+        f"comparisons {evaluation.genuine} genuine, {evaluation.impostors} impostor",
     ]
-    if found.folds:
+    if evaluation.folds:
         lines.append(
-            f"folds       {found.folds}, {found.fold_pairs} pairs; threshold chosen on the other folds"
+            f"folds       {evaluation.folds}, {evaluation.fold_pairs} pairs; threshold chosen on the other folds"
         )
-    if found.threshold is not None:
+    if evaluation.threshold is not None:
         lines.append(
-            f"threshold   {found.threshold:.4f} ({found.threshold_origin}) for precision, recall, fmr, fnmr"
+            f"threshold   {evaluation.threshold:.4f} ({evaluation.threshold_origin}) for precision, recall, fmr, fnmr"
         )
     lines.append(f"{'figure':<16}{'value':>10}   95 % interval over identities")
-    for name, value in found.figures.items():
+    for name, value in evaluation.figures.items():
         low, high = (f"{100 * side:.3f}" for side in (value.low, value.high))
         lines.append(f"{name:<16}{100 * value.value:>8.3f} %   {low} to {high}")
-    for rate in found.untold_rates:
+    for rate in evaluation.unmeasurable_rates:
         lines.append(
-            f"far = {rate:g} cannot be told from {found.impostors:,} impostor comparisons: "
+            f"far = {rate:g} cannot be told from {evaluation.impostors:,} impostor comparisons: "
             f"{math.ceil(intervals.MIN_ERRORS / rate):,} are needed"
         )
     return "\n".join(lines)
