@@ -19,8 +19,8 @@ from facelatch.vision.align import TEMPLATE
 from facelatch.vision.quality import Measures
 from facelatch_training.cli.root import commands
 from facelatch_training.data.collect import (
+    KINDS,
     ROUNDS,
-    WANTED,
     Collected,
     Guide,
     collect_round,
@@ -56,19 +56,18 @@ def test_the_guide_asks_in_order_until_nothing_is_missing() -> None:
     }  # fmt: skip
     asked = []
     while guide.missing:
-        wanted = guide.missing[0]
-        asked.append(wanted.name)
-        assert wanted.ask in guide.sentence()
-        found = guide.fills(poses[wanted.name])
-        assert found == wanted.name
-        guide.keep(found)
-    assert asked == [kind.name for kind in WANTED for _ in range(kind.count)]
+        kind = guide.missing[0]
+        asked.append(kind.name)
+        assert kind.ask in guide.sentence()
+        assert guide.fills(poses[kind.name]) == kind.name
+        guide.keep(kind.name)
+    assert asked == [kind.name for kind in KINDS for _ in range(kind.count)]
     assert "done" in guide.sentence()
 
 
 def test_more_of_the_same_adds_nothing() -> None:
     guide = Guide()
-    for _ in range(WANTED[0].count):
+    for _ in range(KINDS[0].count):
         guide.keep("straight")
     assert guide.fills(looks()) is None
     assert guide.fills(looks(yaw=-0.5)) == "left"
@@ -227,7 +226,7 @@ def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -
 
 
 def test_a_round_that_lacks_nothing_needs_no_camera(tmp_path: Path) -> None:
-    for kind in WANTED:
+    for kind in KINDS:
         place = tmp_path / "ann" / ("anchors" if kind.name == "straight" else "positives")
         place.mkdir(parents=True, exist_ok=True)
         for number in range(kind.count):

@@ -66,7 +66,7 @@ def short(steps: int, **changes: float) -> Recipe:
 
 
 def run_metric(material: Material, folder: Path, recipe: Recipe, **options: int) -> keras.Model:
-    run = RunFolder(folder, recipe, material.mark)
+    run = RunFolder(folder, recipe, material.fingerprint)
     return fit_metric(run, recipe, metric_data(material), make_material_yardstick(material), **options)
 
 
@@ -145,14 +145,14 @@ def test_a_run_killed_in_both_stages_ends_like_an_uninterrupted_one(
     for stage in ("metric", "siamese"):
         with pytest.raises(Killed), dying(stage, 2):
             train(material, folder, small(), tmp_path / "cache")
-        steps = [line["step"] for line in RunFolder(folder, small(), material.mark).history(stage)]
+        steps = [line["step"] for line in RunFolder(folder, small(), material.fingerprint).history(stage)]
         assert steps == [5, 10]
     outcome = train(material, folder, small(), tmp_path / "cache")
     assert np.array_equal(
         weights(load_siamese(outcome.model)), weights(load_siamese(finished / "siamese.keras"))
     )
     for stage in ("metric", "siamese"):
-        steps = [line["step"] for line in RunFolder(folder, small(), material.mark).history(stage)]
+        steps = [line["step"] for line in RunFolder(folder, small(), material.fingerprint).history(stage)]
         assert steps == [5, 10]
 
 
@@ -206,7 +206,7 @@ def test_a_metric_stage_that_goes_further_is_not_undone_by_an_old_siamese_checkp
     assert np.array_equal(before, weights(load_siamese(finished / "siamese.keras")))
     train(material, folder, small(), tmp_path / "cache", finish_in=5)
     assert not np.array_equal(weights(load_siamese(folder / "siamese.keras")), before)
-    run = RunFolder(folder, small(), material.mark)
+    run = RunFolder(folder, small(), material.fingerprint)
     assert [line["step"] for line in run.history("metric")] == [5, 10, 15]
     assert json.loads((folder / "recipe.json").read_text())["finish_in"] == 5
 
@@ -407,7 +407,7 @@ def test_a_full_disk_at_the_very_end_costs_nothing_but_the_model_s_file(
 @pytest.mark.slow
 def test_the_metric_stage_can_be_told_to_finish_early(material: Material, tmp_path: Path) -> None:
     recipe = short(100)
-    run = RunFolder(tmp_path, recipe, material.mark)
+    run = RunFolder(tmp_path, recipe, material.fingerprint)
     run_metric(material, tmp_path, recipe, finish_in=4)
     run_metric(material, tmp_path, recipe, finish_in=4)  # the same command again has nothing left to do
     assert [line["step"] for line in run.history("metric")] == [2, 4]
@@ -504,7 +504,7 @@ def test_a_tiny_run_learns_and_fine_tuning_never_replaces_a_better_model(
 ) -> None:
     recipe = tiny_recipe()
     outcome = train(material, tmp_path / "run", recipe, tmp_path / "cache")
-    lines = RunFolder(tmp_path / "run", recipe, material.mark).history("metric")
+    lines = RunFolder(tmp_path / "run", recipe, material.fingerprint).history("metric")
     assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
     assert outcome.after["auc"] > 0.7
     assert (tmp_path / "run/metric.png").is_file()

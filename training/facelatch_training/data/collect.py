@@ -43,8 +43,8 @@ _TURN = 0.12
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One kind of picture."""
+class PictureKind:
+    """One kind of picture that a round needs, how the person is asked for it, and how many of them."""
 
     name: str
     ask: str
@@ -56,14 +56,14 @@ def _straight(seen: Measures) -> bool:
     return abs(seen.pose.yaw) < _TURN and abs(seen.pose.pitch) < _TURN
 
 
-WANTED = (
-    Wanted("straight", "look straight at the camera", 6, _straight),
-    Wanted("left", "turn a little to your right", 4, lambda seen: seen.pose.yaw <= -_TURN),
-    Wanted("right", "turn a little to your left", 4, lambda seen: seen.pose.yaw >= _TURN),
-    Wanted("up", "look up a little", 3, lambda seen: seen.pose.pitch <= -_TURN),
-    Wanted("down", "look down a little", 3, lambda seen: seen.pose.pitch >= _TURN),
-    Wanted("near", "come closer", 3, lambda seen: seen.eye_distance_px >= 60),
-    Wanted("far", "take a step back", 3, lambda seen: seen.eye_distance_px < 40),
+KINDS = (
+    PictureKind("straight", "look straight at the camera", 6, _straight),
+    PictureKind("left", "turn a little to your right", 4, lambda seen: seen.pose.yaw <= -_TURN),
+    PictureKind("right", "turn a little to your left", 4, lambda seen: seen.pose.yaw >= _TURN),
+    PictureKind("up", "look up a little", 3, lambda seen: seen.pose.pitch <= -_TURN),
+    PictureKind("down", "look down a little", 3, lambda seen: seen.pose.pitch >= _TURN),
+    PictureKind("near", "come closer", 3, lambda seen: seen.eye_distance_px >= 60),
+    PictureKind("far", "take a step back", 3, lambda seen: seen.eye_distance_px < 40),
 )
 """In the order in which they are asked for. Left and right are the picture's."""
 
@@ -72,36 +72,36 @@ WANTED = (
 class Guide:
     """What was kept so far in one round, and what to ask for next."""
 
-    wanted: tuple[Wanted, ...] = WANTED
+    kinds: tuple[PictureKind, ...] = KINDS
     kept: dict[str, int] = field(default_factory=dict)
 
     def fills(self, seen: Measures) -> str | None:
         """The first kind still missing that this picture is one of; None when it adds nothing."""
-        for kind in self.wanted:
+        for kind in self.kinds:
             if self.kept.get(kind.name, 0) < kind.count and kind.fits(seen):
                 return kind.name
         return None
 
     def keep(self, name: str) -> None:
-        """Counts a picture."""
+        """Counts one more picture of the kind `name`."""
         self.kept[name] = self.kept.get(name, 0) + 1
 
     @property
-    def missing(self) -> list[Wanted]:
-        """What is still missing."""
-        return [kind for kind in self.wanted if self.kept.get(kind.name, 0) < kind.count]
+    def missing(self) -> list[PictureKind]:
+        """Kinds of which there are too few."""
+        return [kind for kind in self.kinds if self.kept.get(kind.name, 0) < kind.count]
 
     def sentence(self) -> str:
         """What the person should do now."""
         missing = self.missing
-        total = sum(kind.count for kind in self.wanted)
-        done = sum(min(self.kept.get(kind.name, 0), kind.count) for kind in self.wanted)
+        total = sum(kind.count for kind in self.kinds)
+        done = sum(min(self.kept.get(kind.name, 0), kind.count) for kind in self.kinds)
         return f"[{done:2}/{total}] " + (missing[0].ask if missing else "done, thank you")
 
 
 @dataclass(frozen=True)
 class Collected:
-    """How a round ended."""
+    """What a round brought."""
 
     kept: int
     """Crops this run added."""
@@ -130,12 +130,10 @@ def collect_round(
     preview = folder.with_name(folder.name + "-preview.png")  # inside it would be taken for a portrait
     keep_out_of_git(folder)
     keep_out_of_git(preview)
-    label = _label_of(round_name)
-    there, free = _there_already(folder, label)
-    kept_before = _digests(folder)
-    limits, guide = quality or QualityConfig(), Guide(kept=dict(there))
+    shelf = _Shelf(folder, _label_of(round_name))
+    limits, guide = quality or QualityConfig(), Guide(kept=dict(shelf.counts))
     began: float | None = None
-    last = float("-inf")
+    last_kept = float("-inf")
     while guide.missing:
         frame = camera.read()
         if frame is None:
@@ -144,23 +142,40 @@ def collect_round(
         if frame.captured - began > timeout_seconds:
             break
         faces = finder.find(frame.image)
-        advice, crop, seen = _look(frame.image, faces, limits)
+        advice, crop, measures = _look(frame.image, faces, limits)
         if frame.number % _PREVIEW_EVERY == 0:
             write_preview(frame, faces, guide.sentence(), preview)
-        if crop is not None and seen is not None and frame.captured - last >= min_interval_seconds:
-            kind = guide.fills(seen)
-            # The same file once more is the same picture, whatever else it might pass for.
-            if kind is not None and _digest(crop) not in kept_before:
+        if crop is not None and measures is not None and frame.captured - last_kept >= min_interval_seconds:
+            kind = guide.fills(measures)
+            if kind is not None and not shelf.has(crop):
                 guide.keep(kind)
-                last = frame.captured
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                place = folder / ("anchors" if kind == "straight" else "positives")
-                write_png(place / f"{label}-{kind}-{free + frame.number:06d}.png", crop)
+                last_kept = frame.captured
+                shelf.put(crop, kind, frame.number)
         say(f"{guide.sentence()}{'; ' + advice if advice else ''}")
     if began is None and guide.missing:
         raise CameraError("the camera gave no frame", hint="try another --device, or `facelatch check`")
     short = ", ".join(f"{kind.count - guide.kept.get(kind.name, 0)} {kind.name}" for kind in guide.missing)
-    return Collected(sum(guide.kept.values()) - sum(there.values()), short)
+    return Collected(kept=sum(guide.kept.values()) - sum(shelf.counts.values()), missing=short)
+
+
+class _Shelf:
+    """The crops of one person in `folder`, to which those of the round `label` are added."""
+
+    def __init__(self, folder: Path, label: str) -> None:
+        self._folder, self._label = folder, label
+        self.counts, self._free = _count_crops(folder, label)
+        files = [file for file in folder.rglob("*.png") if _CROP_NAME.fullmatch(file.name)]
+        self._digests = {_digest(read_image(file)) for file in files}
+
+    def has(self, crop: Image) -> bool:
+        """Whether an earlier run kept this very picture: a file that is read once more shows nothing new."""
+        return _digest(crop) in self._digests
+
+    def put(self, crop: Image, kind: str, number: int) -> None:
+        """Write a crop. Raises InputError when the disk is full."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = self._folder / ("anchors" if kind == "straight" else "positives")
+        write_png(place / f"{self._label}-{kind}-{self._free + number:06d}.png", crop)
 
 
 def _label_of(round_name: str) -> str:
@@ -168,7 +183,7 @@ def _label_of(round_name: str) -> str:
     return str(ROUNDS.index(round_name))
 
 
-def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
+def _count_crops(folder: Path, label: str) -> tuple[dict[str, int], int]:
     """Crops of earlier runs of the round `label`, counted by kind, and the first number that is free."""
     counts: dict[str, int] = {}
     free = 0
@@ -181,11 +196,6 @@ def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
     return counts, free
 
 
-def _digests(folder: Path) -> set[str]:
-    """Of all crops that are there."""
-    return {_digest(read_image(file)) for file in folder.rglob("*.png") if _CROP_NAME.fullmatch(file.name)}
-
-
 def _digest(crop: Image) -> str:
     return hashlib.sha256(crop.tobytes()).hexdigest()
 
@@ -194,7 +204,7 @@ def still_missing(folder: Path) -> list[str]:
     """What no pose shows and `folder` has not got, in words: a round without crops, or one for other light whose
     straight looks are lit like those of the first.
     """
-    counts = {name: sum(_there_already(folder, _label_of(name))[0].values()) for name in ROUNDS}
+    counts = {name: sum(_count_crops(folder, _label_of(name))[0].values()) for name in ROUNDS}
     missing = [name for name, count in counts.items() if not count]
     first, other = _light(folder, ROUNDS[0]), _light(folder, _OTHER_LIGHT)
     if first is not None and other is not None and np.abs(first - other).max() < _SAME_LIGHT:

@@ -77,27 +77,13 @@ def read_index(folder: Path) -> CropIndex:
     """
     table = folder / "faces.csv"
     rows = _read_table(table)
-    first: dict[tuple[str, str], int] = {}
-    for number, row in enumerate(rows, start=2):
-        lacking = [column for column in REQUIRED_COLUMNS if not row[column]]
-        if lacking:
+    line_of: dict[tuple[str, str], int] = {}
+    for line, row in enumerate(rows, start=2):
+        _check_row(row, f"{table}:{line}")
+        before = line_of.setdefault((row["shard"], row["path"]), line)
+        if before != line:
             raise InputError(
-                f"{table}:{number}: no {', '.join(lacking)} in this row",
-                hint="the file is cut short or was edited; copy it again, or prepare the set anew",
-            )
-        if row["split"] not in SPLITS:
-            raise InputError(
-                f"{table}:{number}: split {row['split']!r}", hint=f"allowed: {', '.join(SPLITS)}"
-            )
-        if row.get("align_version") not in (None, "", str(ALIGN_VERSION)):
-            raise InputError(
-                f"{table}:{number}: align_version {row['align_version']}, this program aligns by {ALIGN_VERSION}",
-                hint="prepare the pictures again",
-            )
-        before = first.setdefault((row["shard"], row["path"]), number)
-        if before != number:
-            raise InputError(
-                f"{table}:{number}: names {row['path']} in {row['shard']}, as line {before} does",
+                f"{table}:{line}: names {row['path']} in {row['shard']}, as line {before} does",
                 hint="one row per crop; remove one of the two",
             )
     index = CropIndex(
@@ -116,6 +102,23 @@ def read_index(folder: Path) -> CropIndex:
             )
     _check_disjoint(index, table)
     return index
+
+
+def _check_row(row: dict[str, str], place: str) -> None:
+    """Raises InputError for a row that is faulty by itself; `place` is its file and line."""
+    lacking = [column for column in REQUIRED_COLUMNS if not row[column]]
+    if lacking:
+        raise InputError(
+            f"{place}: no {', '.join(lacking)} in this row",
+            hint="the file is cut short or was edited; copy it again, or prepare the set anew",
+        )
+    if row["split"] not in SPLITS:
+        raise InputError(f"{place}: split {row['split']!r}", hint=f"allowed: {', '.join(SPLITS)}")
+    if row.get("align_version") not in (None, "", str(ALIGN_VERSION)):
+        raise InputError(
+            f"{place}: align_version {row['align_version']}, this program aligns by {ALIGN_VERSION}",
+            hint="prepare the pictures again",
+        )
 
 
 def _read_table(table: Path) -> list[dict[str, str]]:

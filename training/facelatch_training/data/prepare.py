@@ -95,46 +95,63 @@ def _prepare(
 ) -> Report:
     families = read_families(options.families)
     known = known_identities(sources)
-    report, duplicates = Report(), Duplicates()
-    names: list[str] = []
-    seen: set[str] = set()
     with ShardWriter(out) as writer:
         sheet.path.unlink(missing_ok=True)  # of an earlier try
+        selection = _Selection(writer, cropper, sheet, families)
         for picture in tqdm(source_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
-            report.pictures += 1
-            seen.add(picture.identity)
-            crop, reason, shown = _judged(picture, cropper, duplicates)
-            if crop is None:
-                report.thrown.setdefault(reason, []).append(picture.name)
-                if shown is not None:
-                    sheet.add(f"{reason}: {picture.identity}"[:28], shown)
-                continue
-            family = families.get(picture.identity) or picture.family
-            writer.add(crop, identity=picture.identity, source=picture.source, family=family)
-            names.append(picture.name)
-        _refuse_unusable(report, writer, options)
+            selection.judge(picture)
+        _refuse_unusable(selection.report, writer, options)
         _refuse_singles(writer, options)
-        if strangers := sorted(families.keys() - seen):
-            raise InputError(
-                f"{options.families}: nobody in the sources is called {', '.join(strangers[:10])}",
-                hint="identities are the names of the people's folders; a family that is not known may part relatives",
-            )
+        _refuse_strangers(families, selection.seen, options)
         splits = split_families({row.identity: row.family for row in writer.rows}, known, options)
-        shared = duplicates.shared()
-        report.shared = [(names[left], names[right], alike) for left, right, alike in shared]
-        leaks = across_splits(shared, [splits[row.identity] for row in writer.rows])
-        for train, validation in leaks.items():
-            report.thrown.setdefault(IN_VALIDATION, []).append(f"{names[train]} = {names[validation]}")
-        # Their bytes stay in the shards, where nobody reads what the table does not name.
-        writer.rows = [row for number, row in enumerate(writer.rows) if number not in leaks]
+        selection.leave_out_leaks(splits)
         _refuse_singles(writer, options)
         writer.finish(splits)
-    people = {row.identity: splits[row.identity] for row in writer.rows}
+    report, people = selection.report, {row.identity: splits[row.identity] for row in writer.rows}
     report.kept, report.identities = len(writer.rows), len(people)
-    for side in people.values():
-        report.splits[side] = report.splits.get(side, 0) + 1
+    report.splits = dict(Counter(people.values()))
     report.fingerprint = fingerprint(read_index(out))
     return report
+
+
+class _Selection:
+    """Which pictures become crops of the set that `writer` writes; `families` are those that were named for people."""
+
+    def __init__(
+        self, writer: ShardWriter, cropper: Cropper, sheet: ContactSheet, families: Mapping[str, str]
+    ) -> None:
+        self.report = Report()
+        self.seen: set[str] = set()
+        """Everybody of whom there was a picture, good or not."""
+        self._writer, self._cropper, self._sheet, self._families = writer, cropper, sheet, families
+        self._duplicates = Duplicates()
+        self._names: list[str] = []
+        """Of the pictures that were kept, in the order of the writer's rows."""
+
+    def judge(self, picture: SourcePicture) -> None:
+        """Keeps the picture, or throws it away and says why in the report."""
+        self.report.pictures += 1
+        self.seen.add(picture.identity)
+        crop, reason, shown = _judged(picture, self._cropper, self._duplicates)
+        if crop is None:
+            self.report.thrown.setdefault(reason, []).append(picture.name)
+            if shown is not None:
+                self._sheet.add(f"{reason}: {picture.identity}"[:28], shown)
+            return
+        family = self._families.get(picture.identity) or picture.family
+        self._writer.add(crop, identity=picture.identity, source=picture.source, family=family)
+        self._names.append(picture.name)
+
+    def leave_out_leaks(self, splits: Mapping[str, str]) -> None:
+        """Reports pictures that stand under two names, and takes those out of training that are in validation, too."""
+        names, shared = self._names, self._duplicates.shared()
+        self.report.shared = [(names[left], names[right], alike) for left, right, alike in shared]
+        leaks = across_splits(shared, [splits[row.identity] for row in self._writer.rows])
+        for train, validation in leaks.items():
+            self.report.thrown.setdefault(IN_VALIDATION, []).append(f"{names[train]} = {names[validation]}")
+        # Their bytes stay in the shards, where nobody reads what the table does not name.
+        rows = enumerate(self._writer.rows)
+        self._writer.rows = [row for number, row in rows if number not in leaks]
 
 
 def split_families(
@@ -197,6 +214,15 @@ def _refuse_unusable(report: Report, writer: ShardWriter, options: Options) -> N
         )
     if not writer.rows:
         raise InputError(f"no face found in any of {report.pictures} pictures", hint="try another --finder")
+
+
+def _refuse_strangers(families: Mapping[str, str], seen: set[str], options: Options) -> None:
+    """Raises InputError when the table of families names people of whom there is no picture."""
+    if strangers := sorted(families.keys() - seen):
+        raise InputError(
+            f"{options.families}: nobody in the sources is called {', '.join(strangers[:10])}",
+            hint="identities are the names of the people's folders; a family that is not known may part relatives",
+        )
 
 
 def _refuse_singles(writer: ShardWriter, options: Options) -> None:

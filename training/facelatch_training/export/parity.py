@@ -14,8 +14,8 @@ import numpy as np
 
 from facelatch.errors import ModelError
 from facelatch_training.data.crops import CropArray
-from facelatch_training.fitting.fit import embed as embed_crops
 from facelatch_training.fitting.validation import Yardstick
+from facelatch_training.model.tower import embed
 
 MAX_LOSS = 0.002
 """Accuracy on the yardstick's pairs that int8 may lose against float."""
@@ -35,6 +35,7 @@ MAX_LENGTH_OFF = 0.01
 """Share by which the mean length of embeddings may be off, between int8 and float, or between two runtimes."""
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+_RUNTIME_CHECK = "facelatch_training.export.runtime_check"
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ class Parity:
 def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) -> Parity:
     """Run the file in every runtime there is and judge it. Raises ModelError when it is not good enough."""
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
-    exact = embed_crops(tower, yardstick.crops)
+    exact = embed(tower, yardstick.crops)
     rounded, runtimes = _in_all_runtimes(model, yardstick.crops)
     parity = Parity(
-        yardstick.judge(exact, head),
-        yardstick.judge(rounded, head),
-        _mean_cosine(exact, rounded),
-        runtimes,
+        float_figures=yardstick.judge(exact, head),
+        int8_figures=yardstick.judge(rounded, head),
+        cosine=_mean_cosine(exact, rounded),
+        runtimes=runtimes,
     )
     lost = parity.float_figures["accuracy"] - parity.int8_figures["accuracy"]
     allowed = max(MAX_LOSS, CHANCE_PAIRS / len(yardstick.pairs.same))
@@ -77,49 +78,54 @@ def compare_with_float(model: Path, siamese: keras.Model, yardstick: Yardstick) 
 
 
 def _in_all_runtimes(model: Path, crops: CropArray) -> tuple[Any, dict[str, str]]:
-    """Embeddings by the first runtime, and what every runtime said. A process each: two in one may clash.
+    """Embeddings (N, D) by the first runtime, and a line on every runtime.
 
     tflite-runtime ends with Python 3.11: where it cannot be had it is said to be unchecked.
     """
-    first: Any = None
-    said: dict[str, str] = {}
+    reference: Any = None
+    lines: dict[str, str] = {}
+    for runtime in RUNTIMES:
+        if runtime == "tflite-runtime" and sys.version_info >= (3, 12):
+            lines[runtime] = (
+                f"{runtime} NOT CHECKED: there is none for this Python; export under 3.11 to check"
+            )
+            continue
+        embeddings, version = _embed_in(runtime, model, crops if reference is None else crops[:64])
+        reference = embeddings if reference is None else reference
+        gap = _refuse_other_embeddings(embeddings, reference[: len(embeddings)], runtime, model)
+        lines[runtime] = f"{version}, largest difference {gap:.4f}"
+    return reference, lines
+
+
+def _embed_in(runtime: str, model: Path, crops: CropArray) -> tuple[Any, str]:
+    """Embeddings (N, D), and the runtime with its version. In a process of its own: two runtimes in one may clash.
+
+    Raises ModelError when the runtime cannot run the model.
+    """
     with tempfile.TemporaryDirectory() as folder:
         crops_file, answer = Path(folder) / "crops.npy", Path(folder) / "answer.npy"
-        for runtime in RUNTIMES:
-            if runtime == "tflite-runtime" and sys.version_info >= (3, 12):
-                said[runtime] = (
-                    f"{runtime} NOT CHECKED: there is none for this Python; export under 3.11 to check"
-                )
-                continue
-            np.save(crops_file, crops if first is None else crops[:64])
-            done = subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "facelatch_training.export.runtime_check",
-                    runtime,
-                    model,
-                    crops_file,
-                    answer,
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise ModelError(f"{runtime} cannot run {model.name}: {done.stderr.strip()[-500:]}")
-            embeddings = np.load(answer)
-            first = embeddings if first is None else first
-            gap = float(np.abs(first[: len(embeddings)] - embeddings).max())
-            alike = _mean_cosine(first[: len(embeddings)], embeddings)
-            if not alike >= MIN_COSINE:  # also for embeddings that are no numbers
-                raise ModelError(
-                    f"{runtime} and {RUNTIMES[0]} disagree about {model.name}: mean cosine {alike:.3f}",
-                    hint="is one of the two runtimes damaged? pip install --force-reinstall " + runtime,
-                )
-            _refuse_other_lengths(embeddings, first[: len(embeddings)], f"{runtime} against {RUNTIMES[0]}")
-            said[runtime] = f"{done.stdout.strip()}, largest difference {gap:.4f}"
-    return first, said
+        np.save(crops_file, crops)
+        done = subprocess.run(
+            [sys.executable, "-m", _RUNTIME_CHECK, runtime, model, crops_file, answer],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ModelError(f"{runtime} cannot run {model.name}: {done.stderr.strip()[-500:]}")
+        return np.load(answer), done.stdout.strip()
+
+
+def _refuse_other_embeddings(embeddings: Any, reference: Any, runtime: str, model: Path) -> float:
+    """The largest difference between two runtimes' (N, D). Raises ModelError when they compute different things."""
+    cosine = _mean_cosine(reference, embeddings)
+    if not cosine >= MIN_COSINE:  # also for embeddings that are no numbers
+        raise ModelError(
+            f"{runtime} and {RUNTIMES[0]} disagree about {model.name}: mean cosine {cosine:.3f}",
+            hint="is one of the two runtimes damaged? pip install --force-reinstall " + runtime,
+        )
+    _refuse_other_lengths(embeddings, reference, f"{runtime} against {RUNTIMES[0]}")
+    return float(np.abs(reference - embeddings).max())
 
 
 def _refuse_other_lengths(one: Any, other: Any, what: str) -> None:

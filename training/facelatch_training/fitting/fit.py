@@ -6,12 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
-from keras import ops
 
 from facelatch_training.batches.live_teacher import LiveTeacher
 from facelatch_training.batches.makers import BatchMakers
@@ -23,7 +19,7 @@ from facelatch_training.fitting.runfolder import RunFolder
 from facelatch_training.fitting.siamese import PairBatches, build_siamese_model, thaw
 from facelatch_training.fitting.stage import Stage
 from facelatch_training.fitting.validation import Yardstick
-from facelatch_training.model.tower import build_core, core_of, unit_length
+from facelatch_training.model.tower import build_core, core_of, embed, unit_length
 from facelatch_training.recipe import Recipe
 
 
@@ -111,13 +107,13 @@ def fit_siamese(
             batches=lambda first, steps: PairBatches(crops, sampler, recipe, first, steps),
             figures=lambda: judge(model, yardstick),
             images_per_step=2 * recipe.siamese.batch,
-            origin=weights_mark(core_of(tower)),
+            origin=weights_sha256(core_of(tower)),
         ).fit(run)
     thaw(tower)
     return model
 
 
-def weights_mark(model: keras.Model) -> str:
+def weights_sha256(model: keras.Model) -> str:
     """SHA-256 of a model's weights."""
     digest = hashlib.sha256()
     for weights in model.get_weights():
@@ -129,13 +125,3 @@ def judge(siamese: keras.Model, yardstick: Yardstick) -> dict[str, float]:
     """The yardstick's figures for a Siamese network, by its similarity instead of the angle."""
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
     return yardstick.judge(embed(tower, yardstick.crops), head)
-
-
-def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDArray[np.float32]:
-    """Crops (N, 112, 112, 3) -> embeddings (N, D)."""
-    parts = []
-    for start in range(0, len(crops), batch):
-        rows = range(start, min(start + batch, len(crops)))
-        found = tower(np.stack([crops[row] for row in rows]), training=False)
-        parts.append(ops.convert_to_numpy(found))  # PyTorch refuses NumPy what a gradient may be asked of
-    return np.asarray(np.concatenate(parts), dtype=np.float32)

@@ -19,8 +19,13 @@ from facelatch_training.batches.teacher import (
 from facelatch_training.data.crops import Crops, RowsOf
 from facelatch_training.files import TrainingError, replacing
 from facelatch_training.fitting.distributed import cluster_scope, mean_over_workers, worker_folder
-from facelatch_training.fitting.fit import embed, fit_metric, fit_siamese, judge
-from facelatch_training.fitting.material import Material, make_material_yardstick, metric_data, teach
+from facelatch_training.fitting.fit import fit_metric, fit_siamese, judge
+from facelatch_training.fitting.material import (
+    Material,
+    embed_by_teacher,
+    make_material_yardstick,
+    metric_data,
+)
 from facelatch_training.fitting.runfolder import RunFolder
 from facelatch_training.fitting.stage import GUIDE
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese
@@ -30,6 +35,7 @@ from facelatch_training.model.tower import (
     begin_core,
     centre_tower,
     core_of,
+    embed,
     set_lengths,
     widen_tower,
 )
@@ -74,64 +80,88 @@ def train(
     """
     cv2.setNumThreads(1)  # the batches are prepared in threads of our own
     with cluster_scope():
-        return _train(
-            material, worker_folder(run_folder), recipe, cache, teacher, initial, start_from, finish_in
+        folder = worker_folder(run_folder)
+        if initial is not None:
+            return _fine_tune(material, folder, recipe, initial)
+        return _train_anew(
+            material, folder, recipe, cache, teacher=teacher, start_from=start_from, finish_in=finish_in
         )
 
 
-def _train(
-    material: Material,
-    run_folder: Path,
-    recipe: Recipe,
-    cache: Path,
-    teacher: Path | None,
-    initial: Path | None,
-    start_from: Path | None,
-    finish_in: int | None,
-) -> Outcome:
-    start = None if start_from is None else _begun_core(recipe, start_from)
-    begun = None if initial is None else load_siamese(initial)  # before a run folder claims to begin with it
-    distils = recipe.metric.distill_weight > 0 and initial is None
-    weights = _weights_of(teacher, recipe) if distils else None
-    run = RunFolder(
-        run_folder, recipe, material.mark, initial=initial, start_from=start_from, teacher=weights
-    )
-    taught = None if weights is None else teach(material, cache, weights)
-    yardstick = make_material_yardstick(material, taught)
+def _fine_tune(material: Material, folder: Path, recipe: Recipe, initial: Path) -> Outcome:
+    """The Siamese stage of a saved model. Raises TrainingError when that makes it no better."""
+    siamese = load_siamese(initial)  # before the run folder is made: a file that cannot be read leaves none
+    run = RunFolder(folder, recipe, material.fingerprint, initial=initial)
+    yardstick = make_material_yardstick(material)
+    before = judge(siamese, yardstick)
     crops = RowsOf(material.crops, material.train)
-    before: dict[str, float] | None = None
-    if begun is not None:
-        siamese = begun
-        before = judge(siamese, yardstick)
-    else:
-        data = metric_data(material, recipe, taught, cache, weights)
-        folder = None if weights is None else weights.parent
-        core = fit_metric(run, recipe, data, yardstick, finish_in=finish_in, start=start, teacher=folder)
-        width = recipe.tower.embedding
-        tower = widen_tower(core, width, mirror=recipe.tower.mirror)
-        centre_tower(tower, _of_some(before_turn(tower), crops, recipe.seed).mean(axis=0))
-        siamese = build_siamese(tower, build_head(width))
-    labels, _ = material.index.labels(material.train)
-    alike = (
-        taught[material.train] if taught is not None else embed(core_of(siamese.get_layer("tower")), crops)
-    )
-    sampler = PairSampler(labels, material.index.families(material.train), alike)
+    sampler = _pair_sampler(material, embed(core_of(siamese.get_layer("tower")), crops))
+    # Lengths stay those of the saved model: few people are no measure of how alike all faces are.
     siamese = fit_siamese(run, recipe, siamese, crops, sampler, yardstick)
-    if initial is None:  # among one's own few people nobody is like many others
-        tower = siamese.get_layer("tower")
-        set_lengths(tower, _of_some(before_lengths(tower), crops, recipe.seed))
-    after = judge(siamese, yardstick)
-    target = run_folder / MODEL_NAME
-    if before is not None and _rank(after) <= _rank(before):
+    after, target = judge(siamese, yardstick), folder / MODEL_NAME
+    if _rank(after) <= _rank(before):
         raise TrainingError(
             f"{initial}: on {yardstick} {GUIDE} is {before[GUIDE]:.4f} (log loss {before['log_loss']:.4f}), "
             f"after fine-tuning {after[GUIDE]:.4f} ({after['log_loss']:.4f}); {target} was not written",
             hint="more people, or a lower siamese.rate in a new run folder",
         )
+    _save(siamese, target)
+    return Outcome(model=target, before=before, after=after, judged_on=str(yardstick))
+
+
+def _train_anew(
+    material: Material,
+    folder: Path,
+    recipe: Recipe,
+    cache: Path,
+    *,
+    teacher: Path | None,
+    start_from: Path | None,
+    finish_in: int | None,
+) -> Outcome:
+    """Both stages."""
+    start = None if start_from is None else _begun_core(recipe, start_from)
+    weights = _weights_of(teacher, recipe) if recipe.metric.distill_weight > 0 else None
+    run = RunFolder(folder, recipe, material.fingerprint, start_from=start_from, teacher=weights)
+    answers = None if weights is None else embed_by_teacher(material, cache, weights)
+    yardstick = make_material_yardstick(material, answers)
+    core = fit_metric(
+        run,
+        recipe,
+        metric_data(material, recipe, answers, cache, weights),
+        yardstick,
+        finish_in=finish_in,
+        start=start,
+        teacher=None if weights is None else weights.parent,
+    )
+    crops = RowsOf(material.crops, material.train)
+    siamese = _siamese_from(core, recipe, crops)
+    alike = embed(core_of(siamese.get_layer("tower")), crops) if answers is None else answers[material.train]
+    siamese = fit_siamese(run, recipe, siamese, crops, _pair_sampler(material, alike), yardstick)
+    tower, target = siamese.get_layer("tower"), folder / MODEL_NAME
+    set_lengths(tower, _embed_some(before_lengths(tower), crops, recipe.seed))
+    after = judge(siamese, yardstick)
+    _save(siamese, target)
+    return Outcome(model=target, before=None, after=after, judged_on=str(yardstick))
+
+
+def _siamese_from(core: keras.Model, recipe: Recipe, crops: Crops) -> keras.Model:
+    """The whole network as the Siamese stage begins with it: the trained core, centred on its training people."""
+    tower = widen_tower(core, recipe.tower.embedding, mirror=recipe.tower.mirror)
+    centre_tower(tower, _embed_some(before_turn(tower), crops, recipe.seed).mean(axis=0))
+    return build_siamese(tower, build_head(recipe.tower.embedding))
+
+
+def _pair_sampler(material: Material, alike: Embeddings) -> PairSampler:
+    """Pairs of training crops; `alike` are embeddings of these (N, D), which tell who resembles whom."""
+    labels, _ = material.index.labels(material.train)
+    return PairSampler(labels, material.index.families(material.train), alike)
+
+
+def _save(siamese: keras.Model, target: Path) -> None:
+    """A fresh model of the same layers: without the optimiser's variables the file is half as large."""
     with replacing(target) as partial:
-        # A fresh model of the same layers: without the optimiser's variables the file is half as large.
         build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
-    return Outcome(target, before, after, str(yardstick))
 
 
 def _begun_core(recipe: Recipe, path: Path) -> keras.Model:
@@ -154,8 +184,8 @@ def _rank(figures: dict[str, float]) -> tuple[float, float]:
     return figures[GUIDE], -figures["log_loss"]
 
 
-def _of_some(part: keras.Model, crops: Crops, seed: int) -> Embeddings:
-    """What a part of the network says of a seeded few of many crops; the same on every worker."""
+def _embed_some(part: keras.Model, crops: Crops, seed: int) -> Embeddings:
+    """What a part of the network makes of SOME_CROPS seeded ones of the crops; the same on every worker."""
     rng = np.random.default_rng([seed, 0x6D65616E])
     rows = rng.choice(len(crops), min(len(crops), SOME_CROPS), replace=False)
     some = RowsOf(crops, np.sort(rows))  # in the order of the shards, should they be streamed

@@ -8,7 +8,7 @@ to -1..1 is the first layer, so that no caller has to do it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from facelatch_training.data.crops import CROP_SIZE
+from facelatch_training.data.crops import CROP_SIZE, Crops
 from facelatch_training.model.layers import (
     BothSides,
     Bounded,
@@ -218,3 +218,13 @@ def core_of(tower: keras.Model) -> keras.Model:
     """The core inside a tower made by `widen_tower`, sharing its weights."""
     inside = tower.get_layer("core_tower")
     return keras.Model(inside.input, inside.get_layer("core").output, name="core_tower")
+
+
+def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDArray[np.float32]:
+    """Crops (N, 112, 112, 3) -> embeddings (N, D), by a tower or a part of one, `batch` crops at a time."""
+    parts = []
+    for start in range(0, len(crops), batch):
+        rows = range(start, min(start + batch, len(crops)))
+        embeddings = tower(np.stack([crops[row] for row in rows]), training=False)
+        parts.append(ops.convert_to_numpy(embeddings))  # PyTorch refuses NumPy what a gradient may be asked of
+    return np.asarray(np.concatenate(parts), dtype=np.float32)

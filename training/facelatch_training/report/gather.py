@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from facelatch.errors import InputError
-from facelatch.ports import Verifier
 from facelatch.vision.manifest import Manifest, load_manifest
 from facelatch_training.data.cropping import open_finder
 from facelatch_training.data.dataset import fingerprint, read_index
@@ -55,43 +54,38 @@ def gather_findings(
     """
     manifest = load_manifest(model)
     recipe = {} if run is None else _recipe_of(run, manifest)
-    mark = fingerprint(read_index(data))
-    unseen = manifest.extra.get("trained_on") == mark
-    calibrated_here = manifest.extra.get("calibration", {}).get("data_fingerprint") == mark
-    verifier: Verifier = open_verifier(model)
+    data_fingerprint = fingerprint(read_index(data))
     protocol = prepared(data)
-    threshold = manifest.detection_threshold
-    origin = "the manifest's detection threshold"
-    judged = evaluate(verifier, protocol, threshold=threshold, threshold_origin=origin, quiet=quiet)
+    verifier = open_verifier(model)
+    evaluation = evaluate(
+        verifier,
+        protocol,
+        threshold=manifest.detection_threshold,
+        threshold_origin="the manifest's detection threshold",
+        quiet=quiet,
+    )
     by_slice = partial(
         measure_slices,
         crops=gather(protocol),
         identities=protocol.identities,
-        threshold=threshold,
+        threshold=manifest.detection_threshold,
         families=protocol.families,
         turned=partial(is_turned, finder=open_finder("network")),
     )
-    slices = by_slice(verifier)
-    beside, beside_slices = None, {}
-    if peer is not None:
-        other = open_verifier(peer)
-        beside, beside_slices = evaluate(other, protocol, quiet=quiet), by_slice(other)
-    curves = {} if run is None else {file.stem: file for file in sorted(run.glob("*.png"))}
-    finder = tuple(finder_card(model.with_name("finder.tflite")))
-    size = model.stat().st_size
+    peer_verifier = None if peer is None else open_verifier(peer)
     return Findings(
         model=model.name,
-        size_bytes=size,
+        size_bytes=model.stat().st_size,
         manifest=manifest,
-        evaluation=judged,
-        slices=slices,
-        peer=beside,
-        peer_slices=beside_slices,
+        evaluation=evaluation,
+        slices=by_slice(verifier),
+        peer=None if peer_verifier is None else evaluate(peer_verifier, protocol, quiet=quiet),
+        peer_slices={} if peer_verifier is None else by_slice(peer_verifier),
         recipe=recipe,
-        curves=curves,
-        unseen=unseen,
-        calibrated_here=calibrated_here,
-        finder=finder,
+        curves={} if run is None else {file.stem: file for file in sorted(run.glob("*.png"))},
+        unseen=manifest.extra.get("trained_on") == data_fingerprint,
+        calibrated_here=manifest.extra.get("calibration", {}).get("data_fingerprint") == data_fingerprint,
+        finder=tuple(finder_card(model.with_name("finder.tflite"))),
     )
 
 
