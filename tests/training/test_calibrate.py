@@ -212,9 +212,30 @@ def test_a_stricter_detection_threshold_is_taken_where_it_refuses_fewer() -> Non
 
 def test_the_choice_keeps_the_target_and_refuses_fewest() -> None:
     loose, strict, best = (
-        Setting(0.7, 8, 3, 0.1, 0.1, 0.0),
-        Setting(0.7, 8, 3, 0.9, 0.0, 0.3),
-        Setting(0.8, 8, 3, 0.5, 0.001, 0.1),
+        Setting(
+            detection_threshold=0.7,
+            references=8,
+            frames=3,
+            verification_threshold=0.1,
+            far_per_attempt=0.1,
+            frr_per_attempt=0.0,
+        ),
+        Setting(
+            detection_threshold=0.7,
+            references=8,
+            frames=3,
+            verification_threshold=0.9,
+            far_per_attempt=0.0,
+            frr_per_attempt=0.3,
+        ),
+        Setting(
+            detection_threshold=0.8,
+            references=8,
+            frames=3,
+            verification_threshold=0.5,
+            far_per_attempt=0.001,
+            frr_per_attempt=0.1,
+        ),
     )
     assert choose([loose, strict, best], 0.002) == (best, True)
     equal = dataclasses.replace(best, detection_threshold=0.75)

@@ -21,7 +21,12 @@ def begun(out: Path, source: Path, said: list[str]) -> None:
     source.mkdir(exist_ok=True)
     recipe = load_recipe(shipped_recipe())
     with pytest.raises(InputError) as caught:
-        run_all(Chain(out, (source,), "nobody", recipe), say=said.append, quiet=True)
+        run_all(Chain(
+            out=out,
+            sources=(source,),
+            about_data="nobody",
+            recipe=recipe,
+        ), say=said.append, quiet=True)
     said.append(str(caught.value))
 
 
@@ -39,7 +44,13 @@ def test_another_finder_needs_another_folder(tmp_path: Path) -> None:
     recipe = load_recipe(shipped_recipe())
     with pytest.raises(InputError, match=r"chain\.json: finder is nothing, this time it is cascade"):
         run_all(
-            Chain(tmp_path / "out", (tmp_path / "ours",), "nobody", recipe, finder_named="cascade"),
+            Chain(
+                out=tmp_path / "out",
+                sources=(tmp_path / "ours",),
+                about_data="nobody",
+                recipe=recipe,
+                finder_named="cascade",
+            ),
             say=lambda _: None,
             quiet=True,
         )
@@ -52,10 +63,10 @@ def test_too_few_people_to_calibrate_on_are_told_before_the_training(tmp_path: P
             write_png(tmp_path / "ours" / f"p{person}" / f"{number}.png", draw_person(person, number))
     said: list[str] = []
     chain = Chain(
-        tmp_path / "out",
-        (tmp_path / "ours",),
-        "drawn",
-        load_recipe(shipped_recipe()),
+        out=tmp_path / "out",
+        sources=(tmp_path / "ours",),
+        about_data="drawn",
+        recipe=load_recipe(shipped_recipe()),
         options=Options(validation_share=0.4),
     )
     with pytest.raises(InputError, match="each half of a calibration needs 8"):
@@ -67,7 +78,7 @@ def test_rates_that_cannot_be_told_are_refused_before_the_training_unless_accept
     data = write_crop_set(tmp_path / "set", people=120)
     recipe = load_recipe(shipped_recipe())
     recipe = recipe.model_copy(update={"calibration": recipe.calibration.model_copy(update={"enrolled": 2})})
-    chain = Chain(tmp_path / "out", (data,), "drawn", recipe)
+    chain = Chain(out=tmp_path / "out", sources=(data,), about_data="drawn", recipe=recipe)
     with pytest.raises(TrainingError, match="cannot be told from") as caught:
         _refuse_hopeless(chain, recipe, data)
     assert "--accept-unmet" in caught.value.hint
@@ -100,7 +111,12 @@ def test_a_toy_by_the_shipped_recipe_needs_no_teacher(tmp_path: Path) -> None:
 def test_another_sentence_about_the_data_needs_another_folder(tmp_path: Path) -> None:
     begun(tmp_path / "out", tmp_path / "ours", [])
     with pytest.raises(InputError, match=r"chain\.json: about_data is nobody, this time it is somebody"):
-        run_all(Chain(tmp_path / "out", (tmp_path / "ours",), "somebody", load_recipe(shipped_recipe())), say=print)
+        run_all(Chain(
+            out=tmp_path / "out",
+            sources=(tmp_path / "ours",),
+            about_data="somebody",
+            recipe=load_recipe(shipped_recipe()),
+        ), say=print)
 
 
 def test_what_prepare_is_told_goes_through_the_chain(tmp_path: Path) -> None:
@@ -109,7 +125,13 @@ def test_what_prepare_is_told_goes_through_the_chain(tmp_path: Path) -> None:
     recipe = load_recipe(shipped_recipe())
     for skip, complaint in ((False, "unreadable"), (True, "one usable picture: ann")):
         options = Options(skip_unreadable=skip)
-        chain = Chain(tmp_path / f"{skip}", (tmp_path / "ours",), "nobody", recipe, options=options)
+        chain = Chain(
+            out=tmp_path / f"{skip}",
+            sources=(tmp_path / "ours",),
+            about_data="nobody",
+            recipe=recipe,
+            options=options,
+        )
         with pytest.raises(InputError, match=complaint):
             run_all(chain, say=lambda _: None, quiet=True)
 

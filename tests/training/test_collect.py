@@ -79,7 +79,7 @@ def picture(number: int) -> Image:
 
 
 def frames(count: int, rate: float = 2.0) -> list[Frame]:
-    return [Frame(picture(n), picture(n), n / rate, n) for n in range(count)]
+    return [Frame(image=picture(n), search=picture(n), captured=n / rate, number=n) for n in range(count)]
 
 
 class TurningHead:
@@ -209,7 +209,12 @@ def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> N
 def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -> None:
     def run(first: int, count: int) -> tuple[int, list[str], dict[str, bytes]]:
         said: list[str] = []
-        shot = [Frame(picture(first + n), picture(first + n), n / 2, n) for n in range(count)]
+        shot = [Frame(
+            image=picture(first + n),
+            search=picture(first + n),
+            captured=n / 2,
+            number=n,
+        ) for n in range(count)]
         done = collect_round(
             FakeCamera(shot), TurningHead([(0, 0)] * count), tmp_path / "ann",
             round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,

@@ -36,7 +36,7 @@ def made_sprite(seed: int = 0) -> Photo:
         TEMPLATE, ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)), strict=True
     ):
         cv2.circle(crop, (round(float(point[0])), round(float(point[1]))), 5, colour, -1)
-    return Photo(f"{seed}.png", crop, FACE[None].copy(), NONE)
+    return Photo(name=f"{seed}.png", image=crop, faces=FACE[None].copy(), ignore=NONE)
 
 
 def made_stock() -> Stock:
@@ -47,7 +47,7 @@ def made_stock() -> Stock:
         image = np.full((200, 180, 3), 70, np.uint8)
         image[40:152, 30:142] = made_sprite(number).image
         shift = np.array([[1, 0, 30], [0, 1, 40]], np.float64)
-        photos.append(Photo(f"p{number}", image, move(FACE[None], shift), NONE))
+        photos.append(Photo(name=f"p{number}", image=image, faces=move(FACE[None], shift), ignore=NONE))
     return Stock(photos, [made_sprite(n) for n in range(4)], empty)
 
 
@@ -180,7 +180,12 @@ def test_a_face_too_small_or_doubtful_is_neither_asked_for_nor_punished():
 
 
 def test_photos_are_split_by_a_hash_of_the_name_not_by_order():
-    photos = [Photo(f"{n:05d}.webp", np.zeros((1, 1, 3), np.uint8), NONE, NONE) for n in range(2000)]
+    photos = [Photo(
+        name=f"{n:05d}.webp",
+        image=np.zeros((1, 1, 3), np.uint8),
+        faces=NONE,
+        ignore=NONE,
+    ) for n in range(2000)]
     train, kept = split(photos, RECIPE)
     names = {photo.name for photo in train}, {photo.name for photo in kept}
     assert not names[0] & names[1]

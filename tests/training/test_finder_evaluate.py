@@ -26,7 +26,12 @@ def found(face: Labels, score: float, shift: float = 0.0) -> Labels:
 
 
 def view(*faces: Labels, ignore: Labels = NONE) -> Photo:
-    return Photo("v", np.zeros((240, 320, 3), np.uint8), np.array(faces, np.float32).reshape(-1, 14), ignore)
+    return Photo(
+        name="v",
+        image=np.zeros((240, 320, 3), np.uint8),
+        faces=np.array(faces, np.float32).reshape(-1, 14),
+        ignore=ignore,
+    )
 
 
 def test_recall_counts_faces_by_size_at_the_threshold_that_allows_the_false_ones():
@@ -66,7 +71,7 @@ def test_views_keep_labels_on_the_faces():
     face = label(80, 120, 120)
     nose = face[8:10].astype(int)
     image[nose[1] - 12 : nose[1] + 13, nose[0] - 12 : nose[0] + 13] = 255
-    photo = Photo("p", image, face[None], NONE)
+    photo = Photo(name="p", image=image, faces=face[None], ignore=NONE)
     empty = [np.zeros((200, 300, 3), np.uint8)]
     for seen in (*whole_views([photo]), *small_views([photo] * 5, empty, seed=3)):
         assert seen.image.shape == (240, 320, 3)

@@ -54,7 +54,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     face = np.array([[18, 10, 76, 96, 38, 52, 74, 52, 56, 72, 42, 92, 71, 92]], np.float32)
     none = np.zeros((0, 4), np.float32)
     sprites = [
-        Photo(str(n), rng.integers(0, 256, (112, 112, 3)).astype(np.uint8), face, none) for n in range(3)
+        Photo(
+            name=str(n),
+            image=rng.integers(0, 256, (112, 112, 3)).astype(np.uint8),
+            faces=face,
+            ignore=none,
+        ) for n in range(3)
     ]
     empty = [rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)]
     folder = tmp_path_factory.mktemp("prepared")
@@ -68,7 +73,7 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
 
     face = np.array([[48, 40, 76, 96, 68, 82, 104, 82, 86, 102, 72, 122, 101, 122]], np.float32)
     image = np.random.default_rng(1).integers(0, 256, (172, 172, 3)).astype(np.uint8)
-    photo = Photo("p", image, face, np.zeros((0, 4), np.float32))
+    photo = Photo(name="p", image=image, faces=face, ignore=np.zeros((0, 4), np.float32))
     return compose_patches([photo], [], small_recipe(), 12, tmp_path_factory.mktemp("patches"))
 
 

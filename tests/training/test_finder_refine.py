@@ -33,7 +33,7 @@ def made_photo(degrees: float = 0.0, scale: float = 1.0) -> Photo:
     matrix = np.asarray(cv2.getRotationMatrix2D((56, 56), degrees, scale), np.float64)
     matrix[:, 2] += 100
     image = cv2.warpAffine(crop, matrix, (320, 320))
-    return Photo("p", np.asarray(image, np.uint8), move(FACE[None], matrix), NONE)
+    return Photo(name="p", image=np.asarray(image, np.uint8), faces=move(FACE[None], matrix), ignore=NONE)
 
 
 class Lazy:
@@ -75,7 +75,7 @@ def test_a_lazy_teacher_is_made_steady(degrees):
 
 def test_a_face_the_teacher_does_not_see_again_keeps_its_landmarks():
     photo = made_photo()
-    blank = Photo("b", np.zeros_like(photo.image), photo.faces, NONE)
+    blank = Photo(name="b", image=np.zeros_like(photo.image), faces=photo.faces, ignore=NONE)
     assert steady(blank.image, blank.faces[0], Lazy()) is None  # type: ignore[arg-type]
     np.testing.assert_array_equal(steadied(blank, Lazy()).faces, photo.faces)  # type: ignore[arg-type]
 
@@ -85,7 +85,12 @@ def test_patches_show_the_face_about_where_the_network_expects_it_and_labels_lie
     right = wrong = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        photo = on_ground(Photo("s", made_photo().image[100:212, 100:212], FACE[None], NONE), rng)
+        photo = on_ground(Photo(
+            name="s",
+            image=made_photo().image[100:212, 100:212],
+            faces=FACE[None],
+            ignore=NONE,
+        ), rng)
         image, points = patch(photo if seed % 2 else made_photo(seed), 0, plain, rng)
         assert image.shape == (SIDE, SIDE, 3)
         assert np.abs(points - TEMPLATE - (SIDE - 112) / 2).mean() < 15

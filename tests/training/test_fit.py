@@ -54,7 +54,13 @@ def deterministic() -> None:
 def metric_data(material: Material) -> MetricData:
     labels, _ = material.index.labels(material.train)
     nothing = np.zeros((0, 112, 112, 3), np.uint8)
-    return MetricData(RowsOf(material.crops, material.train), labels, None, nothing, None)
+    return MetricData(
+        crops=RowsOf(material.crops, material.train),
+        labels=labels,
+        teacher=None,
+        morphs=nothing,
+        morph_teacher=None,
+    )
 
 
 def short(steps: int, **changes: float) -> Recipe:

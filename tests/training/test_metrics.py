@@ -118,7 +118,12 @@ def made(people: int, images: int, seed: int = 0) -> Comparisons:
     left, right = np.triu_indices(len(owner), 1)
     distance = np.sqrt(((points[left] - points[right]) ** 2).sum(axis=1))
     first, second = owner[left].astype(np.int32), owner[right].astype(np.int32)
-    return Comparisons(np.exp(-distance / 2).astype(np.float32), first == second, first, second)
+    return Comparisons(
+        similarity=np.exp(-distance / 2).astype(np.float32),
+        genuine=first == second,
+        first=first,
+        second=second,
+    )
 
 
 def test_accuracy_by_folds_never_uses_the_fold_it_judges() -> None:
@@ -127,11 +132,29 @@ def test_accuracy_by_folds_never_uses_the_fold_it_judges() -> None:
     genuine = np.array([True, False] * 10 + [False, True] * 10)
     people = np.arange(40, dtype=np.int32)
     fold = np.repeat(np.arange(4), 10).astype(np.int16)
-    turned = Comparisons(similarity, genuine, people, people + 40, fold)
-    upright = Comparisons(similarity, np.array([True, False] * 20), people, people + 40, fold)
+    turned = Comparisons(
+        similarity=similarity,
+        genuine=genuine,
+        first=people,
+        second=people + 40,
+        fold=fold,
+    )
+    upright = Comparisons(
+        similarity=similarity,
+        genuine=np.array([True, False] * 20),
+        first=people,
+        second=people + 40,
+        fold=fold,
+    )
     assert fold_correct(upright).all()
     one_turned = np.where(fold == 0, ~upright.genuine, upright.genuine)
-    lone = Comparisons(similarity, one_turned, people, people + 40, fold)
+    lone = Comparisons(
+        similarity=similarity,
+        genuine=one_turned,
+        first=people,
+        second=people + 40,
+        fold=fold,
+    )
     assert not fold_correct(lone)[fold == 0].any()
     assert fold_correct(lone)[fold != 0].all()
     assert 0 < fold_correct(turned).mean() < 1
@@ -141,7 +164,10 @@ def test_failed_pictures_refuse_genuine_and_impostor_alike() -> None:
     people = np.arange(4, dtype=np.int32)
     found = ranked(
         Comparisons(
-            np.float32([0.9, FAILED, 0.1, FAILED]), np.array([True, True, False, False]), people, people + 4
+            similarity=np.float32([0.9, FAILED, 0.1, FAILED]),
+            genuine=np.array([True, True, False, False]),
+            first=people,
+            second=people + 4,
         )
     )
     assert found.fnmr(0.0) == 0.5
@@ -178,8 +204,18 @@ def test_reliability_of_honest_probabilities_has_no_error() -> None:
     said = rng.random(200_000).astype(np.float32)
     genuine = rng.random(200_000) < said
     people = np.zeros(200_000, np.int32)
-    assert reliability(Comparisons(said, genuine, people, people)).error < 0.02
-    assert reliability(Comparisons(said**4, genuine, people, people)).error > 0.2
+    assert reliability(Comparisons(
+        similarity=said,
+        genuine=genuine,
+        first=people,
+        second=people,
+    )).error < 0.02
+    assert reliability(Comparisons(
+        similarity=said**4,
+        genuine=genuine,
+        first=people,
+        second=people,
+    )).error > 0.2
 
 
 def test_a_large_set_takes_seconds() -> None:

@@ -33,7 +33,14 @@ NO_MORPHS = np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
 
 
 def data(taught: bool = True, shards: np.ndarray | None = None) -> MetricData:
-    return MetricData(CROPS, LABELS, TAUGHT if taught else None, NO_MORPHS, None, shards)
+    return MetricData(
+        crops=CROPS,
+        labels=LABELS,
+        teacher=TAUGHT if taught else None,
+        morphs=NO_MORPHS,
+        morph_teacher=None,
+        shards=shards,
+    )
 
 
 def recipe(mild: float = 1.0, grey: float = 0.0, seed: int = 7, **metric: object) -> Recipe:
@@ -124,7 +131,13 @@ def test_a_morph_is_both_faces_everywhere(seed: int) -> None:
 
 def test_processes_make_the_batches_that_this_one_would(tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", CROPS)
-    mapped = MetricData(MappedCrops(tmp_path / "crops.npy"), LABELS, TAUGHT, NO_MORPHS, None)
+    mapped = MetricData(
+        crops=MappedCrops(tmp_path / "crops.npy"),
+        labels=LABELS,
+        teacher=TAUGHT,
+        morphs=NO_MORPHS,
+        morph_teacher=None,
+    )
     samples = Samples(mapped, recipe(live_teacher=True, morph_share=0.3, mild=0.5))
     with closing(BatchMakers(samples, 16, 2)) as makers:
         for number in (0, 3, 1):

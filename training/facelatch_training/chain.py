@@ -44,7 +44,7 @@ TOY = (
 
 @dataclass(frozen=True)
 class Chain:
-    """What is to be made, and of what."""
+    """What `run_all` makes, and of what."""
 
     out: Path
     sources: tuple[Path, ...] = ()
@@ -65,7 +65,7 @@ class Chain:
 
     @property
     def toy(self) -> bool:
-        """Whether the model can only be a toy."""
+        """Whether there is nothing but drawn people, so that the model must open no door."""
         return not self.sources
 
 
@@ -158,11 +158,11 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
 
 
 def _refuse_hopeless(chain: Chain, recipe: Recipe, data: Path) -> None:
-    """Raises what calibration would after all the training: too few people can be told now."""
+    """Raises before the training what calibration would raise after it: there are too few people for the targets."""
     people = prepared(data)
-    untold = unmeasurable_targets(people.identities, people.families, recipe.calibration, people.name)
-    if untold and not (chain.toy or chain.accept_unmet):
-        raise TrainingError(f"{people.name}: {'; '.join(untold)}", hint=_HINT)
+    unmeasurable = unmeasurable_targets(people.identities, people.families, recipe.calibration, people.name)
+    if unmeasurable and not (chain.toy or chain.accept_unmet):
+        raise TrainingError(f"{people.name}: {'; '.join(unmeasurable)}", hint=_HINT)
 
 
 def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:

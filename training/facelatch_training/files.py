@@ -44,7 +44,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def file_sha256(file: Path) -> str:
-    """What a file is known by, wherever it lies and whatever it is called."""
+    """SHA-256 of a file's bytes, which tells files apart whatever they are called."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -1,8 +1,8 @@
-"""What a door does to a face, in pixels: seeded, on the fly, on the training part only.
+"""Augmentation: what light, cameras and distance at a door do to a face; seeded, on the fly, in training only.
 
 Most samples stay mild (flip, a slightly wrong alignment, a little light); the rest meet one or two of the troubles
 below. All functions take and return RGB uint8 (112, 112, 3), `augment_and_tell` a verdict beside it, and draw only
-from the generator given.
+from their generator.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ CENTRE = CROP_SIZE / 2
 
 
 def augment(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> CropArray:
-    """One training sample: alignment error, light, and for the unlucky some of TROUBLES."""
+    """One training sample: alignment error, light, and for a share of the samples one or two of TROUBLES."""
     return augment_and_tell(crop, rng, recipe)[0]
 
 
 def augment_and_tell(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> tuple[CropArray, bool]:
-    """One training sample, and whether it is spoilt: in trouble or grey."""
+    """One training sample, and whether it is spoilt: by one of TROUBLES or by lost colour."""
     crop = misalign(crop, rng, recipe)
     if rng.random() < recipe.flip:
         crop = np.asarray(cv2.flip(crop, 1), np.uint8)

@@ -91,7 +91,13 @@ def _read_step(words: list[str], weights: _Weights) -> Step:
             raise ValueError(kind)
     elif kind not in ("Input", "Split"):
         raise ValueError(kind)
-    return Step(kind, names[: int(ins)], names[int(ins) :], numbers, arrays)
+    return Step(
+        kind=kind,
+        inputs=names[: int(ins)],
+        outputs=names[int(ins) :],
+        numbers=numbers,
+        arrays=arrays,
+    )
 
 
 class _Weights:
@@ -130,7 +136,7 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
         self._steps = read_network(folder)
 
     def call(self, crops: Any) -> Any:
-        """No gradient flows back."""
+        """The embeddings, through which no gradient flows back."""
         pixels = ops.cast(crops, self.compute_dtype)
         every_other = ops.reshape(ops.arange(ops.shape(crops)[0]) % 2 == 1, (-1, 1, 1, 1))
         answers = self._embed(ops.where(every_other, ops.flip(pixels, axis=2), pixels))
@@ -141,11 +147,11 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
         return (crops_shape[0], self._steps[-1].arrays[0].shape[-1])
 
     def _embed(self, pixels: Any) -> Any:
-        known = {self._steps[0].outputs[0]: pixels}
+        outputs = {self._steps[0].outputs[0]: pixels}
         for step in self._steps[1:]:
-            found = self._run(step, [known[name] for name in step.inputs])
-            known |= dict.fromkeys(step.outputs, found)
-        return found
+            features = self._run(step, [outputs[name] for name in step.inputs])
+            outputs |= dict.fromkeys(step.outputs, features)
+        return features
 
     def _run(self, step: Step, inputs: list[Any]) -> Any:
         features = inputs[0]
@@ -163,8 +169,8 @@ class LiveTeacher(layers.Layer):  # type: ignore[misc]
             flat = ops.reshape(features, (-1, arrays[0].shape[0]))
             return ops.matmul(flat, arrays[0]) + (arrays[1] if len(arrays) > 1 else 0)
         if step.kind == "BinaryOp":
-            other = inputs[1] if len(inputs) > 1 else step.numbers[2]
-            return OPERATIONS[int(step.numbers[0])](features, ops.cast(other, features.dtype))
+            operand = inputs[1] if len(inputs) > 1 else step.numbers[2]
+            return OPERATIONS[int(step.numbers[0])](features, ops.cast(operand, features.dtype))
         return features  # Split
 
     def _depthwise(self, padded: Any, kernel: Any, stride: int) -> Any:

@@ -1,4 +1,4 @@
-"""Processes that make batches, for devices that learn faster than the threads of one Python can cook."""
+"""Processes that make batches, for a GPU that trains faster than the threads of one Python process prepare them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BatchMakers:
     """`count` processes that each know `samples` and make batches of `size` crops; the crops come back through memory
     they share with this one.
 
-    They begin with the first batch: a stage that has ended needs none. To be closed.
+    They start with the first batch, as a stage that has ended already needs none. Call `close` at the end.
     """
 
     def __init__(self, samples: Samples, size: int, count: int) -> None:
@@ -65,7 +65,7 @@ class BatchMakers:
         _check_room(self._count * size)
         # Not forked: a copy of a process with the threads of a training library may wait for ever.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(self._count, context, _know, (self._samples,))
+        self._pool = ProcessPoolExecutor(self._count, context, _start_worker, (self._samples,))
         for _ in range(self._count):
             self._blocks.append(SharedMemory(create=True, size=size))
             self._free.put(self._blocks[-1])
@@ -82,7 +82,7 @@ class BatchMakers:
 
 
 def _check_room(needed: int) -> None:
-    """Memory that is not there would end a process without a word."""
+    """Raises TrainingError when shared memory is too small: writing beyond it kills a process without a message."""
     if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < needed:
         raise TrainingError(
             f"{SHARED}: {needed / 1e6:,.0f} MB needed for batches, {free / 1e6:,.0f} MB free",
@@ -94,7 +94,8 @@ _samples: Samples
 _blocks: dict[str, SharedMemory] = {}
 
 
-def _know(samples: Samples) -> None:
+def _start_worker(samples: Samples) -> None:
+    """What each process does first: it keeps `samples`, and ends with its parent."""
     global _samples
     _samples = samples
     cv2.setNumThreads(1)
@@ -104,7 +105,7 @@ def _know(samples: Samples) -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed run leaves nobody waiting for work."""
+    """Ends this process when its parent was killed: it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -88,7 +88,7 @@ def _nearest_strangers(members: list[Rows], families: Rows, embeddings: npt.NDAr
     if count:
         for start in range(0, len(members), 1024):
             block = slice(start, start + 1024)
-            alike = centres[block] @ centres.T
-            alike[kin[block, None] == kin[None, :]] = -2.0
-            nearest[block] = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+            cosines = centres[block] @ centres.T
+            cosines[kin[block, None] == kin[None, :]] = -2.0
+            nearest[block] = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
     return nearest

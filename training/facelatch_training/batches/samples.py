@@ -95,7 +95,7 @@ class Samples:
             row = int(self.order(turn)[place])
             label, crop, teacher = int(data.labels[row]), data.crops[row], data.teacher
         crop, spoilt = augment_and_tell(crop, rng, recipe.augment)
-        # What a teacher says of a spoilt picture is no use; of any other it is the very thing to learn.
+        # The teacher embeds a spoilt picture badly, so there its embedding of the clean crop is the target.
         if teacher is None or (self._live and not spoilt):
             return Sample(crop, label, None)
         return Sample(crop, label, teacher[row])

@@ -1,7 +1,8 @@
 """The teacher: embeddings of the reference MobileFaceNet, and morphs that ask it about faces no one has.
 
-A good teacher is patient and consistent: it answers for the clean crop, however the student's copy was spoilt,
-and it answers for blends of two people too, which gives the student new points of the function it has to learn.
+It is asked about the clean crop, however the student's copy was augmented, so that the student learns to embed a bad
+picture as the good one. It is asked about blends of two people (morphs), too: more samples of the function that the
+student has to learn than there are photographs.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ def graft(crops: Crops, first: int, second: int, rng: np.random.Generator) -> Cr
 def make_morphs(crops: Crops, count: int, seed: int) -> CropArray:
     """`count` seeded morphs (count, 112, 112, 3) of random pairs of `crops`."""
     rng = np.random.default_rng([seed, 0x6D6F7270])
-    made = np.empty((count, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    morphs = np.empty((count, CROP_SIZE, CROP_SIZE, 3), np.uint8)
     for number in range(count):
         first, second = rng.integers(0, len(crops), 2)
-        made[number] = morph(crops, int(first), int(second), rng)
-    return made
+        morphs[number] = morph(crops, int(first), int(second), rng)
+    return morphs

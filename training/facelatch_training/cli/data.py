@@ -54,8 +54,8 @@ def _report_lines(report: Report, out: Path) -> Iterator[str]:
         yield f"  see {report.sheet}{rest}"
     if report.shared:
         yield f"  {len(report.shared)} pictures stand under two names; look at them:"
-        for left, right, alike in report.shared[:10]:
-            yield f"    {left} = {right} ({alike:.3f})"
+        for left, right, correlation in report.shared[:10]:
+            yield f"    {left} = {right} ({correlation:.3f})"
     yield f"fingerprint {report.fingerprint}"
 
 

@@ -25,7 +25,7 @@ def export(
     recipe_file: Path | None,
     cache: Path | None,
     about_data: str,
-    asked: TargetChoice,
+    target_choice: TargetChoice,
 ) -> None:
     """Turn MODEL (siamese.keras) into one int8 TFLite file with its manifest, checked and calibrated on DATA.
 
@@ -40,12 +40,12 @@ def export(
 
     origin = origin_of(model, recipe_file)
     target = target or model.with_suffix(".tflite")
-    targets = asked.targets(origin.recipe)
+    targets = target_choice.targets(origin.recipe)
     material = load_material(data, cache or model.with_name("cache"), stream=origin.recipe.stream)
 
     def calibrate(draft: Path) -> None:
         calibration = calibrate_on(draft, data, targets)
-        refuse_unmet(calibration, draft, asked.accept_unmet)
+        refuse_unmet(calibration, draft, target_choice.accept_unmet)
         click.echo(calibration_table(calibration))
         write(calibration, draft)
 

@@ -38,8 +38,8 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
     """Compose training pictures from photos, aligned crops and empty backgrounds."""
     from facelatch_training.finder.data import prepare as stage
 
-    made = stage.prepare(_load(recipe), data, teacher, prepared)
-    click.echo(f"{len(made.images)} pictures in {prepared}, fingerprint {made.fingerprint[:12]}")
+    pictures = stage.prepare(_load(recipe), data, teacher, prepared)
+    click.echo(f"{len(pictures.images)} pictures in {prepared}, fingerprint {pictures.fingerprint[:12]}")
 
 
 @finder.command()

@@ -56,7 +56,7 @@ class DataChoice:
 
 
 _data_options = grouped(
-    "chosen",
+    "data_choice",
     DataChoice,
     (
         click.option("--data", type=FOLDER, help="Prepared crops: a folder with faces.csv and its shards."),
@@ -88,7 +88,7 @@ _data_options = grouped(
 @finder_options
 def evaluate(
     model: Path,
-    chosen: DataChoice,
+    data_choice: DataChoice,
     threshold: float | None,
     peer: Path | None,
     skip_unreadable: bool,
@@ -110,9 +110,9 @@ def evaluate(
     if out is not None:
         keep_out_of_git(out)
     verifier = open_verifier(model)
-    needed = not finder.aligned and chosen.data is None
+    needed = not finder.aligned and data_choice.data is None
     cropper = Cropper(finder.open(PORTRAIT_SCORE) if needed else None, skip_unreadable=skip_unreadable)
-    protocol = chosen.protocol(cropper)
+    protocol = data_choice.protocol(cropper)
     at, origin = (threshold, "given") if threshold is not None else default_threshold(model)
     judged: dict[str, Evaluation] = {}
     judged["model"] = judge(verifier, protocol, threshold=at, threshold_origin=origin, resamples=resamples)
@@ -168,7 +168,7 @@ def _write_pictures(judged: dict[str, Evaluation], protocol: Protocol, out: Path
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @target_options
 def calibrate(
-    model: Path, data: Path, recipe_file: Path | None, dry_run: bool, as_json: bool, asked: TargetChoice
+    model: Path, data: Path, recipe_file: Path | None, dry_run: bool, as_json: bool, target_choice: TargetChoice
 ) -> None:
     """Choose both thresholds of MODEL for the error rates asked for, and write them into its manifest.
 
@@ -180,9 +180,9 @@ def calibrate(
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
     recipe = load_recipe(recipe_file or shipped_recipe())
-    calibration = calibrate_on(model, data, asked.targets(recipe))
+    calibration = calibrate_on(model, data, target_choice.targets(recipe))
     if not dry_run:
-        refuse_unmet(calibration, model, asked.accept_unmet)
+        refuse_unmet(calibration, model, target_choice.accept_unmet)
     path = None if dry_run else write(calibration, model)
     click.echo(json.dumps(calibration.as_json(), indent=2) if as_json else calibration_table(calibration))
     if path is not None:

@@ -165,7 +165,7 @@ class TargetChoice:
 _RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 target_options = grouped(
-    "asked",
+    "target_choice",
     TargetChoice,
     (
         click.option("--target-fmr", "fmr", type=_RATE, help="False matches of one comparison."),
@@ -184,4 +184,4 @@ target_options = grouped(
         ),
     ),
 )
-"""Gives the command a TargetChoice as `asked`."""
+"""Gives the command a TargetChoice as `target_choice`."""

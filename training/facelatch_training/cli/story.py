@@ -72,7 +72,7 @@ def all_(
     about_data: str | None,
     options: Options,
     finder: FinderChoice,
-    asked: TargetChoice,
+    target_choice: TargetChoice,
 ) -> None:
     """Do everything: prepare, fit, export, calibrate, evaluate, report.
 
@@ -92,13 +92,13 @@ def all_(
         out=out,
         sources=sources,
         about_data=about_data if sources and about_data else TOY,
-        recipe=_recipe(sources, recipe_file, asked),
+        recipe=_recipe(sources, recipe_file, target_choice),
         teacher=teacher,
         initial=initial,
         finder=opened,
         finder_named="none" if opened is None else named,
         options=options,
-        accept_unmet=asked.accept_unmet,
+        accept_unmet=target_choice.accept_unmet,
     )
     findings = run_all(chain, say=click.echo)
     click.echo(
@@ -108,15 +108,15 @@ def all_(
         click.echo("This model opens no door: it was trained on drawn people.")
 
 
-def _recipe(sources: tuple[Path, ...], recipe_file: Path | None, asked: TargetChoice) -> Recipe | None:
+def _recipe(sources: tuple[Path, ...], recipe_file: Path | None, target_choice: TargetChoice) -> Recipe | None:
     """The recipe with the targets asked for; None for drawn people without a recipe, who have a tiny one."""
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
-    if not sources and asked.changes:
+    if not sources and target_choice.changes:
         raise click.UsageError("targets go with SOURCES; drawn people have targets of their own")
     if not sources and recipe_file is None:
         return None
     recipe = load_recipe(recipe_file or shipped_recipe())
     if sources:
-        recipe = recipe.model_copy(update={"calibration": asked.targets(recipe)})
+        recipe = recipe.model_copy(update={"calibration": target_choice.targets(recipe)})
     return recipe

@@ -52,33 +52,63 @@ class PictureKind:
     fits: Callable[[Measures], bool] = field(repr=False)
 
 
-def _straight(seen: Measures) -> bool:
-    return abs(seen.pose.yaw) < _TURN and abs(seen.pose.pitch) < _TURN
+def _straight(measures: Measures) -> bool:
+    return abs(measures.pose.yaw) < _TURN and abs(measures.pose.pitch) < _TURN
 
 
 KINDS = (
-    PictureKind("straight", "look straight at the camera", 6, _straight),
-    PictureKind("left", "turn a little to your right", 4, lambda seen: seen.pose.yaw <= -_TURN),
-    PictureKind("right", "turn a little to your left", 4, lambda seen: seen.pose.yaw >= _TURN),
-    PictureKind("up", "look up a little", 3, lambda seen: seen.pose.pitch <= -_TURN),
-    PictureKind("down", "look down a little", 3, lambda seen: seen.pose.pitch >= _TURN),
-    PictureKind("near", "come closer", 3, lambda seen: seen.eye_distance_px >= 60),
-    PictureKind("far", "take a step back", 3, lambda seen: seen.eye_distance_px < 40),
+    PictureKind(name="straight", ask="look straight at the camera", count=6, fits=_straight),
+    PictureKind(
+        name="left",
+        ask="turn a little to your right",
+        count=4,
+        fits=lambda measures: measures.pose.yaw <= -_TURN,
+    ),
+    PictureKind(
+        name="right",
+        ask="turn a little to your left",
+        count=4,
+        fits=lambda measures: measures.pose.yaw >= _TURN,
+    ),
+    PictureKind(
+        name="up",
+        ask="look up a little",
+        count=3,
+        fits=lambda measures: measures.pose.pitch <= -_TURN,
+    ),
+    PictureKind(
+        name="down",
+        ask="look down a little",
+        count=3,
+        fits=lambda measures: measures.pose.pitch >= _TURN,
+    ),
+    PictureKind(
+        name="near",
+        ask="come closer",
+        count=3,
+        fits=lambda measures: measures.eye_distance_px >= 60,
+    ),
+    PictureKind(
+        name="far",
+        ask="take a step back",
+        count=3,
+        fits=lambda measures: measures.eye_distance_px < 40,
+    ),
 )
 """In the order in which they are asked for. Left and right are the picture's."""
 
 
 @dataclass
 class Guide:
-    """What was kept so far in one round, and what to ask for next."""
+    """What was kept so far in one round, and which kind of picture is asked for next."""
 
     kinds: tuple[PictureKind, ...] = KINDS
     kept: dict[str, int] = field(default_factory=dict)
 
-    def fills(self, seen: Measures) -> str | None:
+    def fills(self, measures: Measures) -> str | None:
         """The first kind still missing that this picture is one of; None when it adds nothing."""
         for kind in self.kinds:
-            if self.kept.get(kind.name, 0) < kind.count and kind.fits(seen):
+            if self.kept.get(kind.name, 0) < kind.count and kind.fits(measures):
                 return kind.name
         return None
 
@@ -92,7 +122,7 @@ class Guide:
         return [kind for kind in self.kinds if self.kept.get(kind.name, 0) < kind.count]
 
     def sentence(self) -> str:
-        """What the person should do now."""
+        """What the person should do next, with the share that is done."""
         missing = self.missing
         total = sum(kind.count for kind in self.kinds)
         done = sum(min(self.kept.get(kind.name, 0), kind.count) for kind in self.kinds)
@@ -132,15 +162,8 @@ def collect_round(
     keep_out_of_git(preview)
     shelf = _Shelf(folder, _label_of(round_name))
     limits, guide = quality or QualityConfig(), Guide(kept=dict(shelf.counts))
-    began: float | None = None
     last_kept = float("-inf")
-    while guide.missing:
-        frame = camera.read()
-        if frame is None:
-            break
-        began = frame.captured if began is None else began
-        if frame.captured - began > timeout_seconds:
-            break
+    for frame in _frames(camera, timeout_seconds) if guide.missing else ():
         faces = finder.find(frame.image)
         advice, crop, measures = _look(frame.image, faces, limits)
         if frame.number % _PREVIEW_EVERY == 0:
@@ -152,10 +175,22 @@ def collect_round(
                 last_kept = frame.captured
                 shelf.put(crop, kind, frame.number)
         say(f"{guide.sentence()}{'; ' + advice if advice else ''}")
-    if began is None and guide.missing:
-        raise CameraError("the camera gave no frame", hint="try another --device, or `facelatch check`")
+        if not guide.missing:
+            break
     short = ", ".join(f"{kind.count - guide.kept.get(kind.name, 0)} {kind.name}" for kind in guide.missing)
     return Collected(kept=sum(guide.kept.values()) - sum(shelf.counts.values()), missing=short)
+
+
+def _frames(camera: Camera, timeout_seconds: float) -> Iterator[Frame]:
+    """Frames until the source ends or so many seconds of them have passed. Raises CameraError when there is none."""
+    began: float | None = None
+    while (frame := camera.read()) is not None:
+        began = frame.captured if began is None else began
+        if frame.captured - began > timeout_seconds:
+            return
+        yield frame
+    if began is None:
+        raise CameraError("the camera gave no frame", hint="try another --device, or `facelatch check`")
 
 
 class _Shelf:
@@ -179,7 +214,7 @@ class _Shelf:
 
 
 def _label_of(round_name: str) -> str:
-    """What the crops of a round are called by."""
+    """The part of a crop's file name that tells its round."""
     return str(ROUNDS.index(round_name))
 
 
@@ -206,8 +241,8 @@ def still_missing(folder: Path) -> list[str]:
     """
     counts = {name: sum(_count_crops(folder, _label_of(name))[0].values()) for name in ROUNDS}
     missing = [name for name, count in counts.items() if not count]
-    first, other = _light(folder, ROUNDS[0]), _light(folder, _OTHER_LIGHT)
-    if first is not None and other is not None and np.abs(first - other).max() < _SAME_LIGHT:
+    first, changed = _light(folder, ROUNDS[0]), _light(folder, _OTHER_LIGHT)
+    if first is not None and changed is not None and np.abs(first - changed).max() < _SAME_LIGHT:
         missing.append(f"{_OTHER_LIGHT}: the face was lit as before")
     return missing
 
@@ -272,6 +307,6 @@ def _look(
     crop = align(image, chosen.landmarks)
     if crop is None:
         return "no face in view", None, None
-    seen = measure(image.shape, chosen, crop)
-    reason = judge(seen, limits)
-    return ("", crop, seen) if reason is None else (reason.hint, None, None)
+    measures = measure(image.shape, chosen, crop)
+    reason = judge(measures, limits)
+    return ("", crop, measures) if reason is None else (reason.hint, None, None)

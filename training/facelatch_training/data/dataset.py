@@ -33,8 +33,8 @@ def family_of(identity: str) -> str:
     """The family an identity belongs to (`fF0039MID4` -> `F0039`); people without a known family are their
     own.
     """
-    found = FAMILY.search(identity)
-    return found.group(1) if found else identity
+    match = FAMILY.search(identity)
+    return match.group(1) if match else identity
 
 
 @dataclass(frozen=True)
@@ -173,22 +173,22 @@ def fingerprint(index: CropIndex) -> str:
 
 def iterate_files(index: CropIndex, shard: str) -> Iterator[tuple[int, bytes]]:
     """Yield (row, bytes of the picture file) as `iterate_shard` does, not yet decoded."""
-    wanted = {path: row for row, path in enumerate(index.paths) if index.shards[row] == shard}
+    row_of = {path: row for row, path in enumerate(index.paths) if index.shards[row] == shard}
     try:
         with tarfile.open(index.folder / shard) as archive:
             for member in archive:
-                stream = archive.extractfile(member) if member.name in wanted else None
+                stream = archive.extractfile(member) if member.name in row_of else None
                 if stream is not None:
-                    yield wanted.pop(member.name), stream.read()
+                    yield row_of.pop(member.name), stream.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(
             f"{index.folder / shard}: not a whole tar file: {error}",
             hint="copy it again, or prepare the set anew",
         ) from error
-    if wanted:
-        first = next(iter(wanted))
+    if row_of:
+        first = next(iter(row_of))
         raise InputError(
-            f"{index.folder / 'faces.csv'}: names {len(wanted)} files that {shard} does not hold, "
+            f"{index.folder / 'faces.csv'}: names {len(row_of)} files that {shard} does not hold, "
             f"the first is {first}",
             hint="table and shards belong together; copy the whole folder again",
         )

@@ -26,7 +26,7 @@ class Duplicates:
         self._numbers: dict[str, list[int]] = {}
         self._count = 0
 
-    def seen(self, identity: str, crop: Image) -> bool:
+    def is_repeat(self, identity: str, crop: Image) -> bool:
         """Whether `identity` has this very picture; remembers it otherwise, numbered from 0 over all people."""
         face = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[_FACE]
         small = cv2.resize(face, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -47,13 +47,13 @@ class Duplicates:
         if len(numbers) < 2:
             return []
         table = np.concatenate([np.stack(rows) for rows in self._rows.values() if rows])
-        found = []
+        pairs = []
         for start in range(0, len(table), 1024):
-            alike = table[start : start + 1024] @ table[start:].T
-            for left, right in zip(*np.nonzero(alike > SAME_PICTURE), strict=True):
+            correlations = table[start : start + 1024] @ table[start:].T
+            for left, right in zip(*np.nonzero(correlations > SAME_PICTURE), strict=True):
                 if right > left and owners[start + left] != owners[start + right]:
-                    found.append((numbers[start + left], numbers[start + right], float(alike[left, right])))
-        return found
+                    pairs.append((numbers[start + left], numbers[start + right], float(correlations[left, right])))
+        return pairs
 
 
 def across_splits(shared: Sequence[tuple[int, int, float]], splits: Sequence[str]) -> dict[int, int]:

@@ -29,7 +29,7 @@ IN_VALIDATION = "in validation under another name"
 
 @dataclass(frozen=True)
 class Options:
-    """How a crop set is made."""
+    """Settings of `prepare`."""
 
     validation_share: float = 0.1
     seed: int = 0
@@ -43,7 +43,7 @@ class Options:
 
 @dataclass
 class Report:
-    """What became of the pictures."""
+    """How many pictures were kept, and why the others were not."""
 
     pictures: int = 0
     kept: int = 0
@@ -94,7 +94,7 @@ def _prepare(
     sources: Sequence[Path], out: Path, cropper: Cropper, options: Options, sheet: ContactSheet, quiet: bool
 ) -> Report:
     families = read_families(options.families)
-    known = known_identities(sources)
+    splits_before = known_identities(sources)
     with ShardWriter(out) as writer:
         sheet.path.unlink(missing_ok=True)  # of an earlier try
         selection = _Selection(writer, cropper, sheet, families)
@@ -102,8 +102,8 @@ def _prepare(
             selection.judge(picture)
         _refuse_unusable(selection.report, writer, options)
         _refuse_singles(writer, options)
-        _refuse_strangers(families, selection.seen, options)
-        splits = split_families({row.identity: row.family for row in writer.rows}, known, options)
+        _refuse_strangers(families, selection.people, options)
+        splits = split_families({row.identity: row.family for row in writer.rows}, splits_before, options)
         selection.leave_out_leaks(splits)
         _refuse_singles(writer, options)
         writer.finish(splits)
@@ -121,7 +121,7 @@ class _Selection:
         self, writer: ShardWriter, cropper: Cropper, sheet: ContactSheet, families: Mapping[str, str]
     ) -> None:
         self.report = Report()
-        self.seen: set[str] = set()
+        self.people: set[str] = set()
         """Everybody of whom there was a picture, good or not."""
         self._writer, self._cropper, self._sheet, self._families = writer, cropper, sheet, families
         self._duplicates = Duplicates()
@@ -131,7 +131,7 @@ class _Selection:
     def judge(self, picture: SourcePicture) -> None:
         """Keeps the picture, or throws it away and says why in the report."""
         self.report.pictures += 1
-        self.seen.add(picture.identity)
+        self.people.add(picture.identity)
         crop, reason, shown = _judged(picture, self._cropper, self._duplicates)
         if crop is None:
             self.report.thrown.setdefault(reason, []).append(picture.name)
@@ -145,7 +145,7 @@ class _Selection:
     def leave_out_leaks(self, splits: Mapping[str, str]) -> None:
         """Reports pictures that stand under two names, and takes those out of training that are in validation, too."""
         names, shared = self._names, self._duplicates.shared()
-        self.report.shared = [(names[left], names[right], alike) for left, right, alike in shared]
+        self.report.shared = [(names[left], names[right], correlation) for left, right, correlation in shared]
         leaks = across_splits(shared, [splits[row.identity] for row in self._writer.rows])
         for train, validation in leaks.items():
             self.report.thrown.setdefault(IN_VALIDATION, []).append(f"{names[train]} = {names[validation]}")
@@ -155,7 +155,7 @@ class _Selection:
 
 
 def split_families(
-    family: Mapping[str, str], known: Mapping[str, str | None], options: Options
+    family: Mapping[str, str], splits_before: Mapping[str, str | None], options: Options
 ) -> dict[str, str]:
     """Identity -> split. A family goes where one of its members was put before, else by a stable hash.
 
@@ -164,7 +164,7 @@ def split_families(
     """
     home: dict[str, str] = {}
     for identity, group in family.items():
-        before = known.get(identity)
+        before = splits_before.get(identity)
         if before is not None and home.setdefault(group, before) != before:
             raise InputError(
                 f"{identity}: relatives stand on both sides of the split", hint="split by family"
@@ -195,7 +195,7 @@ def _judged(
     if crop is None:
         assert picture.file is not None
         return None, "no face", _thumbnail(picture.file)
-    if duplicates.seen(picture.identity, crop):
+    if duplicates.is_repeat(picture.identity, crop):
         return None, "same picture", crop
     return crop, "", None
 
@@ -216,9 +216,9 @@ def _refuse_unusable(report: Report, writer: ShardWriter, options: Options) -> N
         raise InputError(f"no face found in any of {report.pictures} pictures", hint="try another --finder")
 
 
-def _refuse_strangers(families: Mapping[str, str], seen: set[str], options: Options) -> None:
+def _refuse_strangers(families: Mapping[str, str], people: set[str], options: Options) -> None:
     """Raises InputError when the table of families names people of whom there is no picture."""
-    if strangers := sorted(families.keys() - seen):
+    if strangers := sorted(families.keys() - people):
         raise InputError(
             f"{options.families}: nobody in the sources is called {', '.join(strangers[:10])}",
             hint="identities are the names of the people's folders; a family that is not known may part relatives",

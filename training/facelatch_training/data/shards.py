@@ -70,7 +70,13 @@ class ShardWriter:
         entry.size = len(content)
         self._archive.addfile(entry, io.BytesIO(content))
         self._filled += len(content) + 1024
-        self.rows.append(Row(entry.name, identity, source, f"faces-{self._shards - 1:02d}.tar", family))
+        self.rows.append(Row(
+            path=entry.name,
+            identity=identity,
+            source=source,
+            shard=f"faces-{self._shards - 1:02d}.tar",
+            family=family,
+        ))
 
     def finish(self, splits: dict[str, str]) -> None:
         """Writes the table with the split of each identity and puts the set in its place."""
@@ -117,7 +123,7 @@ class ShardWriter:
 
 
 def encode(crop: Image) -> bytes:
-    """A crop as lossless WebP: what was prepared is what is trained on."""
+    """A crop as a file: lossless WebP, so that training sees the very pixels that were aligned."""
     done, data = cv2.imencode(
         ".webp", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS]
     )

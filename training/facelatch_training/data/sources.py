@@ -27,7 +27,7 @@ class SourcePicture:
 
 def known_identities(sources: Sequence[Path]) -> dict[str, str | None]:
     """Everybody in the sources, with the split a crop set put them in. Raises InputError as `prepare` says."""
-    known: dict[str, str | None] = {}
+    splits: dict[str, str | None] = {}
     home: dict[str, Path] = {}
     for source in sources:
         if not source.is_dir():
@@ -45,8 +45,8 @@ def known_identities(sources: Sequence[Path]) -> dict[str, str | None]:
                     f"{identity}: is in {home[identity].name} and in {source.name}",
                     hint="put one person's pictures into one folder, or rename one of two people",
                 )
-            known[identity] = split
-    return known
+            splits[identity] = split
+    return splits
 
 
 def source_pictures(sources: Sequence[Path]) -> Iterator[SourcePicture]:
@@ -57,13 +57,23 @@ def source_pictures(sources: Sequence[Path]) -> Iterator[SourcePicture]:
             for shard in sorted(set(index.shards)):
                 for row, data in iterate_files(index, shard):
                     yield SourcePicture(
-                        index.identities[row], index.paths[row], source.name, index.family[row], data=data
+                        identity=index.identities[row],
+                        name=index.paths[row],
+                        source=source.name,
+                        family=index.family[row],
+                        data=data,
                     )
         else:
             for person in _people(source):
                 for file in _files(person):
                     name = str(file.relative_to(source))
-                    yield SourcePicture(person.name, name, source.name, family_of(person.name), file)
+                    yield SourcePicture(
+                        identity=person.name,
+                        name=name,
+                        source=source.name,
+                        family=family_of(person.name),
+                        file=file,
+                    )
 
 
 def _people(source: Path) -> list[Path]:

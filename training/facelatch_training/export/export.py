@@ -69,11 +69,11 @@ def export(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     tower, head = siamese.get_layer("tower"), siamese.get_layer("head")
-    some = calibration_crops(crops, seed)
-    half = len(some) // 8
+    sample = calibration_crops(crops, seed)
+    half = len(sample) // 8
     pairs = (np.arange(half), np.arange(half, 2 * half))
-    even_out_head(tower, some)
-    model = quantize_tower(to_tflite(tower, head), some, pairs)
+    even_out_head(tower, sample)
+    model = quantize_tower(to_tflite(tower, head), sample, pairs)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         draft = Path(folder) / target.name
         draft.write_bytes(model)

@@ -17,7 +17,7 @@ from facelatch_training.recipe import TOY_NAME, Recipe, load_recipe, recipe_hash
 
 @dataclass(frozen=True)
 class Origin:
-    """What a model was made by and of, as far as its run folder tells."""
+    """The recipe and the data that a model was made of, as far as its run folder says."""
 
     recipe: Recipe
     recipe_sha256: str
@@ -32,29 +32,29 @@ def origin_of(model: Path, recipe_file: Path | None) -> Origin:
     there or they disagree, ModelError for a run that belongs to another version of this program.
     """
     path = model.with_name("recipe.json")
-    given = None if recipe_file is None else load_recipe(recipe_file)
+    named_recipe = None if recipe_file is None else load_recipe(recipe_file)
     if not path.is_file():
-        if given is None:
+        if named_recipe is None:
             raise InputError(
                 f"{path}: not there, so nobody knows which recipe made {model.name}",
                 hint="export the siamese.keras of a run folder, or name the recipe with --recipe",
             )
-        return Origin(given, recipe_hash(given), None)
-    found = json.loads(path.read_text(encoding="utf-8"))
+        return Origin(named_recipe, recipe_hash(named_recipe), None)
+    run = json.loads(path.read_text(encoding="utf-8"))
     refuse_other_alignment(model)
-    if given is not None and recipe_hash(given) != found["recipe_sha256"]:
+    if named_recipe is not None and recipe_hash(named_recipe) != run["recipe_sha256"]:
         raise InputError(
-            f"{path}: recipe_sha256 is {found['recipe_sha256'][:12]}, that of {recipe_file} is "
-            f"{recipe_hash(given)[:12]}",
+            f"{path}: recipe_sha256 is {run['recipe_sha256'][:12]}, that of {recipe_file} is "
+            f"{recipe_hash(named_recipe)[:12]}",
             hint="leave out --recipe: the run knows its own",
         )
     try:
-        recipe = given or Recipe.model_validate(found["recipe"])
+        recipe = named_recipe or Recipe.model_validate(run["recipe"])
     except ValidationError as error:
         raise ModelError(
             f"{path}: not a recipe of this version: {error.errors()[0]['loc']}", hint="name it with --recipe"
         ) from error
-    return Origin(recipe, found["recipe_sha256"], found["data"])
+    return Origin(recipe, run["recipe_sha256"], run["data"])
 
 
 def about_model(origin: Origin, data: str) -> dict[str, Any]:

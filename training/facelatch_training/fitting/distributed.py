@@ -1,4 +1,4 @@
-"""Training on many machines: TensorFlow's own TF_CONFIG decides whether, and nothing else changes.
+"""Training on several machines, where TensorFlow's TF_CONFIG names them; on one machine these functions do nothing.
 
 Every worker runs the same command with its own TF_CONFIG, reads the same crop set, and computes its share
 of each batch; worker 0's run folder holds the result, the others keep their checkpoints in `worker-N`
@@ -36,7 +36,7 @@ def cluster_scope() -> AbstractContextManager[Any]:
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """`steps` batches, each made by `batch` when it is asked for.
 
-    What goes wrong there with a clear error of ours is kept: TensorFlow makes one of its own of it.
+    An error of ours is kept in `failure`, because TensorFlow raises one of its own in its place.
     """
 
     failure: FacelatchError | None = None
@@ -122,8 +122,8 @@ def mean_over_workers(array: Any) -> Any:
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
-    found = strategy.run(lambda: tf.convert_to_tensor(array))
-    return strategy.reduce(tf.distribute.ReduceOp.MEAN, found, axis=None).numpy()
+    values = strategy.run(lambda: tf.convert_to_tensor(array))
+    return strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None).numpy()
 
 
 def worker_folder(run: Path) -> Path:

@@ -65,7 +65,7 @@ def fit_metric(
 
 @contextmanager
 def _maker(samples: Samples, recipe: Recipe) -> Iterator[Callable[[int], Batch]]:
-    """What makes batches: this process, or others for the time of the stage."""
+    """The function that makes batches: in this process, or in others that end with the stage."""
     if not recipe.processes:
         yield samples.make
         return

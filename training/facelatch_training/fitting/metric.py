@@ -76,8 +76,8 @@ class CosineGap(layers.Layer):  # type: ignore[misc]
 
     def call(self, embedding: Any, teacher: Any) -> Any:
         """((B, D), (B, D)) -> (B, 1)."""
-        known = ops.sum(ops.square(teacher), axis=-1, keepdims=True)
-        return known - ops.sum(embedding * teacher, axis=-1, keepdims=True)
+        has_teacher = ops.sum(ops.square(teacher), axis=-1, keepdims=True)
+        return has_teacher - ops.sum(embedding * teacher, axis=-1, keepdims=True)
 
     def compute_output_shape(self, embedding_shape: Any, teacher_shape: Any) -> Any:
         """(B, 1)."""
@@ -89,14 +89,14 @@ class CosineGap(layers.Layer):  # type: ignore[misc]
 class KnownOr(layers.Layer):  # type: ignore[misc]
     """Rows of the first (B, D), and of the second (B, D) where the first has only zeros."""
 
-    def call(self, known: Any, other: Any) -> Any:
+    def call(self, first: Any, second: Any) -> Any:
         """(B, D)."""
-        return ops.where(ops.any(known != 0, axis=-1, keepdims=True), known, other)
+        return ops.where(ops.any(first != 0, axis=-1, keepdims=True), first, second)
 
-    def compute_output_shape(self, known_shape: Any, other_shape: Any) -> Any:
+    def compute_output_shape(self, first_shape: Any, second_shape: Any) -> Any:
         """(B, D)."""
-        del other_shape
-        return known_shape
+        del second_shape
+        return first_shape
 
 
 def build_metric_model(

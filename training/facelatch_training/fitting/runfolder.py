@@ -1,5 +1,5 @@
-"""A run folder: what is being trained, from what, and how far it is. Nothing in it is lost to a kill or a
-full disk.
+"""A run folder: what is being trained, from what, and how far it is. Its files
+are replaced in one step, so that a kill or a full disk loses none.
 
 recipe.json       recipe, hash, seed, versions, data fingerprint, how it began: written before the first step
 <stage>.npz       the latest checkpoint: all variables, the optimiser's too, and the state
@@ -43,7 +43,7 @@ class RunFolder:
     ) -> None:
         self.folder = folder
         self._about = folder / "recipe.json"
-        wanted = {
+        this_run = {
             "recipe_sha256": recipe_hash(recipe),
             "data": data,
             "align_version": ALIGN_VERSION,
@@ -52,19 +52,19 @@ class RunFolder:
             "teacher": _file_mark(teacher),
         }
         if self._about.is_file():
-            found = json.loads(self._about.read_text(encoding="utf-8"))
-            for key, value in wanted.items():
+            run_there = json.loads(self._about.read_text(encoding="utf-8"))
+            for key, value in this_run.items():
                 # A run from before a key was kept goes on without it.
-                there, here = _content(found.get(key, value)), _content(value)
-                if there != here:
+                before, now = _content(run_there.get(key, value)), _content(value)
+                if before != now:
                     raise TrainingError(
-                        f"{self._about}: {key} is {there[:12]}, this run's is {here[:12]}",
+                        f"{self._about}: {key} is {before[:12]}, this run's is {now[:12]}",
                         hint="resume with the recipe, data, options and Facelatch version of the run, or "
                         "choose another run folder",
                     )
             return
         about = {
-            **wanted,
+            **this_run,
             "seed": recipe.seed,
             "versions": versions(),
             "recipe": recipe.model_dump(mode="json"),
@@ -151,7 +151,7 @@ class RunFolder:
 
 
 def versions() -> dict[str, str]:
-    """What a result may depend on beside recipe and data."""
+    """Versions and machine, on which a result may depend besides recipe and data."""
     import cv2
     import keras
 
@@ -166,7 +166,7 @@ def versions() -> dict[str, str]:
 
 
 def _file_mark(file: Path | None) -> dict[str, str] | None:
-    """What tells a file from another that may carry its name later."""
+    """Name and SHA-256 of a file, as `recipe.json` keeps them."""
     if file is None:
         return None
     return {"file": file.name, "sha256": file_sha256(file)}

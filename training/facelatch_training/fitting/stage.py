@@ -146,6 +146,6 @@ class Stage:
 
     def _enough(self, run: RunFolder) -> bool:
         """Whether the yardstick has not improved for `patience` looks (0: never enough)."""
-        seen = [line[GUIDE] for line in run.history(self.name) if GUIDE in line]
+        guides = [line[GUIDE] for line in run.history(self.name) if GUIDE in line]
         patience = self.recipe.patience
-        return 0 < patience < len(seen) and max(seen[:-patience]) >= max(seen[-patience:])
+        return 0 < patience < len(guides) and max(guides[:-patience]) >= max(guides[-patience:])

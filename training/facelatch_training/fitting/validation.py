@@ -83,4 +83,4 @@ def make_yardstick(
     """
     sampler = PairSampler(labels, families, hard)
     pairs = sampler.draw(min(6000, 4 * len(labels)), np.random.default_rng(PAIR_SEED))
-    return Yardstick(crops, labels, families, pairs)
+    return Yardstick(crops=crops, labels=labels, families=families, pairs=pairs)

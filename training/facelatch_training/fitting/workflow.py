@@ -119,7 +119,7 @@ def _train_anew(
     start_from: Path | None,
     finish_in: int | None,
 ) -> Outcome:
-    """Both stages."""
+    """Both stages, from random weights or from the tower of a saved model."""
     start = None if start_from is None else _begun_core(recipe, start_from)
     weights = _weights_of(teacher, recipe) if recipe.metric.distill_weight > 0 else None
     run = RunFolder(folder, recipe, material.fingerprint, start_from=start_from, teacher=weights)

@@ -44,7 +44,7 @@ class FrameSet:
 
 @dataclass(frozen=True, eq=False)
 class Visits:
-    """A visits: for each frame the share of detections of the two best people."""
+    """A visits of F frames each: per frame the share of detections of the two best people."""
 
     visitor: Ints = field(repr=False)
     """(A,) number of the person at the door."""
@@ -124,14 +124,14 @@ def granted(
     matched = np.where(passes & ~tied, visits.best, -1)
     size = len(visits.visitor)
     person, count, unmatched = np.full(size, -1), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    outcome, over = np.full(size, -1), np.zeros(size, bool)
-    for now in matched.T:
-        count = np.where(now < 0, 0, np.where(now == person, count + 1, 1))
-        unmatched += (now < 0) | ((person >= 0) & (now != person))
-        person = now
-        grant = ~over & (count >= required)
-        outcome[grant] = now[grant]
-        over |= grant | (unmatched >= refusal_frames)
+    outcome, decided = np.full(size, -1), np.zeros(size, bool)
+    for matches in matched.T:
+        count = np.where(matches < 0, 0, np.where(matches == person, count + 1, 1))
+        unmatched += (matches < 0) | ((person >= 0) & (matches != person))
+        person = matches
+        grant = ~decided & (count >= required)
+        outcome[grant] = matches[grant]
+        decided |= grant | (unmatched >= refusal_frames)
     return outcome
 
 

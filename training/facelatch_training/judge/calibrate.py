@@ -86,7 +86,7 @@ class _Half:
         return compare_all(verifier, embedded, present, self.people.astype(np.int32))
 
     def frames(self, verifier: Verifier, thresholds: Sequence[float], seed: int) -> Iterator[FrameSet]:
-        """What visits are made of, once for each detection threshold."""
+        """The frames that visits are drawn from, once for each detection threshold."""
         return make_frames(verifier, self.crops, self.people, self.families, thresholds, seed)
 
 
@@ -223,7 +223,7 @@ def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:
 def unmeasurable_targets(
     identities: Sequence[str], families: Sequence[str], targets: Targets, data: str
 ) -> list[str]:
-    """Targets too small for so few pictures (N,), in words: nobody would notice if they were missed.
+    """Targets that so few pictures (N,) cannot measure, in words: too few errors are to be expected.
 
     Known before any model is there. Raises InputError where nothing could be calibrated at all.
     """

@@ -44,7 +44,7 @@ def compare_all(
         similarity[start:stop] = np.where(present[row + 1 :] & present[row], against, FAILED)
         first[start:stop], second[start:stop] = numbers[row], numbers[row + 1 :]
         start = stop
-    return Comparisons(similarity, first == second, first, second)
+    return Comparisons(similarity=similarity, genuine=first == second, first=first, second=second)
 
 
 def compare_pairs(
@@ -54,7 +54,7 @@ def compare_pairs(
     numbers: npt.NDArray[np.int32],
     pairs: PairList,
 ) -> Comparisons:
-    """The pairs of a list, grouped by their first picture."""
+    """The comparisons of a list of pairs, made picture by picture of its first side."""
     similarity = np.full(len(pairs.first), FAILED, np.float32)
     usable = present[pairs.first] & present[pairs.second]
     order = np.argsort(pairs.first, kind="stable")
@@ -65,4 +65,10 @@ def compare_pairs(
             embedded.probes[pairs.first[group[0]]], embedded.references[pairs.second[group]]
         )
     first, second = numbers[pairs.first], numbers[pairs.second]
-    return Comparisons(similarity, first == second, first, second, pairs.fold)
+    return Comparisons(
+        similarity=similarity,
+        genuine=first == second,
+        first=first,
+        second=second,
+        fold=pairs.fold,
+    )

@@ -52,7 +52,11 @@ class Comparisons:
         """Only the comparisons for which `chosen` (P,) holds."""
         fold = None if self.fold is None else self.fold[chosen]
         return Comparisons(
-            self.similarity[chosen], self.genuine[chosen], self.first[chosen], self.second[chosen], fold
+            similarity=self.similarity[chosen],
+            genuine=self.genuine[chosen],
+            first=self.first[chosen],
+            second=self.second[chosen],
+            fold=fold,
         )
 
 
@@ -177,15 +181,15 @@ def fold_correct(comparisons: Comparisons) -> npt.NDArray[np.bool_]:
 class Reliability:
     """Bins of similarity: what the model says, and how often it is so when both classes are as common."""
 
-    said: Floats
-    seen: Floats
+    predicted: Floats
+    observed: Floats
     weight: Floats
     """Share of all comparisons (balanced) in the bin."""
 
     @property
     def error(self) -> float:
         """Expected calibration error: the mean gap, weighted by the bins."""
-        return float(np.sum(self.weight * np.abs(self.said - self.seen)))
+        return float(np.sum(self.weight * np.abs(self.predicted - self.observed)))
 
 
 def reliability(comparisons: Comparisons, bins: int = 15) -> Reliability:
@@ -196,14 +200,14 @@ def reliability(comparisons: Comparisons, bins: int = 15) -> Reliability:
     number = np.minimum((similarity * bins).astype(np.int64), bins - 1)
     total = np.bincount(number, weight, bins)
     filled = total > 0
-    said = np.bincount(number, weight * similarity, bins)[filled] / total[filled]
-    seen = np.bincount(number, weight * genuine, bins)[filled] / total[filled]
-    return Reliability(said, seen, np.asarray(total[filled], np.float64))
+    predicted = np.bincount(number, weight * similarity, bins)[filled] / total[filled]
+    observed = np.bincount(number, weight * genuine, bins)[filled] / total[filled]
+    return Reliability(predicted, observed, np.asarray(total[filled], np.float64))
 
 
 def people_in(comparisons: Comparisons) -> npt.NDArray[np.int64]:
     """The identity numbers that take part, rising."""
-    seen = np.zeros(1 + int(max(comparisons.first.max(), comparisons.second.max())), dtype=bool)
-    seen[comparisons.first] = True
-    seen[comparisons.second] = True
-    return np.flatnonzero(seen)
+    takes_part = np.zeros(1 + int(max(comparisons.first.max(), comparisons.second.max())), dtype=bool)
+    takes_part[comparisons.first] = True
+    takes_part[comparisons.second] = True
+    return np.flatnonzero(takes_part)

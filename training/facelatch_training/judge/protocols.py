@@ -1,7 +1,7 @@
 """What is compared with what: prepared crops, pairs as in Labeled Faces in the Wild, folders of people.
 
 A protocol lists pictures with who they show, and either names its pairs (with folds) or means every picture
-against every other. It says nothing of verifiers, and yields crops in its own order, one at a time.
+against every other. It depends on no verifier, and yields crops in its own order, one at a time.
 """
 
 from __future__ import annotations
@@ -166,25 +166,25 @@ def lfw_pairs(table: Path, images: Path, cropper: Cropper) -> Protocol:
     Raises InputError naming file and line for anything else, and listing pictures that are not there.
     """
     entries, fold = _read_pairs(table)
-    wanted = sorted({side for pair in entries for side in pair})
-    found = {side: _find(images, *side) for side in wanted}
-    missing = [f"{name}_{number:04d}" for (name, number), file in found.items() if file is None]
+    sides = sorted({side for pair in entries for side in pair})
+    file_of = {side: _find(images, *side) for side in sides}
+    missing = [f"{name}_{number:04d}" for (name, number), file in file_of.items() if file is None]
     if missing:
-        name, number = wanted[0]
+        name, number = sides[0]
         shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise InputError(
-            f"{images}: {len(missing)} of the {len(wanted)} pictures in {table.name} are missing: {shown}",
+            f"{images}: {len(missing)} of the {len(sides)} pictures in {table.name} are missing: {shown}",
             hint=f"expected {name}/{name}_{number:04d}.jpg (or .png, .webp) in that folder",
         )
-    place = {side: number for number, side in enumerate(wanted)}
+    place = {side: number for number, side in enumerate(sides)}
     pairs = PairList(
         np.array([place[left] for left, _ in entries], np.int64),
         np.array([place[right] for _, right in entries], np.int64),
         fold,
     )
-    files = [file for file in found.values() if file is not None]
+    files = [file for file in file_of.values() if file is not None]
     return _from_files(
-        f"{table.name} over {images.name}", [name for name, _ in wanted], files, cropper, pairs
+        f"{table.name} over {images.name}", [name for name, _ in sides], files, cropper, pairs
     )
 
 
@@ -196,7 +196,7 @@ def _from_files(
             yield number, cropper(file)
 
     shown = tuple(f"{file.parent.name}/{file.name}" for file in files)
-    return Protocol(name, shown, tuple(identities), crops, pairs)
+    return Protocol(name=name, pictures=shown, identities=tuple(identities), crops=crops, pairs=pairs)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -17,11 +17,11 @@ They are among the visitors of `far_per_attempt`, too, as often as the sample ha
 """
 
 
-def contradicted(rates: dict[str, Rate], wanted: Targets) -> list[str]:
-    """Targets that the other half is too far above to be chance."""
+def contradicted(rates: dict[str, Rate], targets: Targets) -> list[str]:
+    """Targets that half B misses by more than chance explains, in words."""
     return [
         f"{name} is {rates[name].value:.3g} on half B, {target:g} was asked for"
-        for name, target in (("fmr", wanted.fmr), ("far_per_attempt", wanted.far_per_attempt))
+        for name, target in (("fmr", targets.fmr), ("far_per_attempt", targets.far_per_attempt))
         if (rates[name].low or 0.0) > target
     ]
 
@@ -31,8 +31,8 @@ def comparison_rates(comparisons: Comparisons, threshold: float, data: str, seed
     figures = intervals.bootstrap(
         comparisons,
         {
-            "fmr": lambda found: found.fmr(threshold),
-            "fnmr": lambda found: found.fnmr(threshold),
+            "fmr": lambda curve: curve.fmr(threshold),
+            "fnmr": lambda curve: curve.fnmr(threshold),
             "auc": Ranked.auc,
             "eer": Ranked.eer,
         },
@@ -41,14 +41,14 @@ def comparison_rates(comparisons: Comparisons, threshold: float, data: str, seed
     counts = {"fmr": int((~comparisons.genuine).sum()), "fnmr": int(comparisons.genuine.sum())}
     return {
         name: Rate(
-            value=found.value,
-            low=found.low,
-            high=found.high if found.value else intervals.none_seen(comparisons.identities),
+            value=figure.value,
+            low=figure.low,
+            high=figure.high if figure.value else intervals.none_seen(comparisons.identities),
             identities=comparisons.identities,
             comparisons=counts.get(name, len(comparisons)),
             data=data,
         )
-        for name, found in figures.items()
+        for name, figure in figures.items()
     }
 
 
@@ -62,15 +62,15 @@ def attempt_rates(frames: FrameSet, setting: Setting, targets: Targets, data: st
         f"{setting.frames} consecutive frames"
     )
     rng = np.random.default_rng(targets.seed)
-    asked = [
+    rows = [
         ("far_per_attempt", far, int((visits.own < 0).sum()) // 2),
         ("frr_per_attempt", frr, int((visits.own >= 0).sum())),
     ]
     if visits.related.any():
         far = false_grants(visits, outcome, visits.related)
-        asked.append((RELATIVES, far, int(visits.related.sum()) // 2))
+        rows.append((RELATIVES, far, int(visits.related.sum()) // 2))
     rates = {}
-    for name, per_person, visited in asked:
+    for name, per_person, visited in rows:
         means = [float(rng.choice(per_person, len(per_person)).mean()) for _ in range(500)]
         low, high = np.percentile(means, [2.5, 97.5])
         rates[name] = Rate(

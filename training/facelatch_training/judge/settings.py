@@ -35,7 +35,14 @@ def try_settings(frames: FrameSet, detection: float, targets: Targets) -> list[S
                 share = detections / references
                 far, frr = attempt_errors(visits, play(visits, share, required))
                 tried.append(
-                    Setting(detection, references, required, share, float(far.mean()), float(frr.mean()))
+                    Setting(
+                        detection_threshold=detection,
+                        references=references,
+                        frames=required,
+                        verification_threshold=share,
+                        far_per_attempt=float(far.mean()),
+                        frr_per_attempt=float(frr.mean()),
+                    )
                 )
     return tried
 

@@ -55,12 +55,12 @@ def measure_slices(
     rates: dict[str, SliceRates] = {}
     whole = _crossed(verifier, references, probes, numbers)
     rates["whole"] = _rates(whole, threshold, resamples, seed)
-    off = ~np.eye(len(rows), dtype=bool)
-    kin = (kinship[rows][:, None] == kinship[rows][None, :])[off]
+    off_diagonal = ~np.eye(len(rows), dtype=bool)
+    kin = (kinship[rows][:, None] == kinship[rows][None, :])[off_diagonal]
     if (kin & ~whole.genuine).any():
         rates["relatives"] = _rates(whole.where(kin), threshold, resamples, seed)
     if turned is not None:
-        heads = np.repeat([turned(crops[row]) for row in rows], len(rows)).reshape(off.shape)[off]
+        heads = np.repeat([turned(crops[row]) for row in rows], len(rows)).reshape(off_diagonal.shape)[off_diagonal]
         if (heads & whole.genuine).any():
             rates["turned"] = _rates(whole.where(heads), threshold, resamples, seed)
     for name, spoil in SLICES.items():
@@ -86,15 +86,15 @@ def _crossed(
     verifier: Verifier, references: Embeddings, probes: Embeddings, numbers: npt.NDArray[np.int32]
 ) -> metrics.Comparisons:
     """Every probe against the reference of every other picture."""
-    off = ~np.eye(len(numbers), dtype=bool)
-    similarity = np.stack([verifier.compare(probe, references) for probe in probes])[off]
-    first = np.repeat(numbers, len(numbers)).reshape(off.shape)[off]
-    second = np.tile(numbers, len(numbers)).reshape(off.shape)[off]
+    off_diagonal = ~np.eye(len(numbers), dtype=bool)
+    similarity = np.stack([verifier.compare(probe, references) for probe in probes])[off_diagonal]
+    first = np.repeat(numbers, len(numbers)).reshape(off_diagonal.shape)[off_diagonal]
+    second = np.tile(numbers, len(numbers)).reshape(off_diagonal.shape)[off_diagonal]
     return metrics.Comparisons(similarity, first == second, first, second)
 
 
 def _rates(comparisons: metrics.Comparisons, threshold: float, resamples: int, seed: int) -> SliceRates:
-    found = intervals.bootstrap(
+    figures = intervals.bootstrap(
         comparisons,
         {
             "fmr": lambda table: table.fmr(threshold),
@@ -105,9 +105,9 @@ def _rates(comparisons: metrics.Comparisons, threshold: float, resamples: int, s
         seed=seed,
     )
     return SliceRates(
-        fmr=found["fmr"],
-        fnmr=found["fnmr"],
-        tar_at_1e3=found["tar"],
+        fmr=figures["fmr"],
+        fnmr=figures["fnmr"],
+        tar_at_1e3=figures["tar"],
         identities=comparisons.identities,
         genuine=int(comparisons.genuine.sum()),
         impostors=int((~comparisons.genuine).sum()),

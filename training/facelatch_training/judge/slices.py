@@ -1,6 +1,6 @@
 """Harder copies of validation crops, to see where a model fails: dark, blurred, small, half hidden.
 
-Each slice spoils the probe and leaves the reference as it is: enrolled in good light, seen in bad.
+Each slice spoils the probe and leaves the reference as it is, because people are enrolled in good light.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class PeerVerifier:
 
 
 class Embedded(NamedTuple):
-    """N pictures as a verifier sees them."""
+    """N pictures embedded twice, for the two parts they play in a comparison."""
 
     probes: Embeddings
     """(N, D), one look each, as at the door."""

@@ -29,7 +29,7 @@ class Magnitude(layers.Layer):  # type: ignore[misc]
     """The length of every row: (B, D) -> (B, 1)."""
 
     def call(self, inputs: Any) -> Any:
-        """Euclidean; with a gradient at nothing, too."""
+        """The Euclidean length; the least squared length is above zero, so that the root has a gradient there."""
         return ops.sqrt(ops.maximum(ops.sum(ops.square(inputs), axis=-1, keepdims=True), 1e-12))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -52,14 +52,14 @@ class LogSumExp(layers.Layer):  # type: ignore[misc]
 
 @REGISTERED
 class Bounded(layers.Layer):  # type: ignore[misc]
-    """Numbers from `low` to `high`, whatever comes in."""
+    """Clips its input to `low` .. `high`."""
 
     def __init__(self, low: float, high: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.low, self.high = low, high
 
     def call(self, inputs: Any) -> Any:
-        """Same shape."""
+        """Clipped, in the same shape."""
         return ops.clip(inputs, self.low, self.high)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -120,7 +120,7 @@ class BothSides(layers.Layer):  # type: ignore[misc]
         return ops.concatenate([crops, ops.flip(crops, axis=2)], axis=0)
 
     def compute_output_shape(self, crops_shape: Any) -> Any:
-        """Twice as many."""
+        """Twice as many crops."""
         count = crops_shape[0]
         return (None if count is None else 2 * count, *crops_shape[1:])
 
@@ -130,10 +130,10 @@ class MeanOfSides(layers.Layer):  # type: ignore[misc]
     """Embeddings (2 B, D) of `BothSides` -> the mean of each crop's two (B, D)."""
 
     def call(self, both: Any) -> Any:
-        """Undoes the stacking."""
+        """Both halves of the batch averaged."""
         return ops.mean(ops.reshape(both, (2, -1, both.shape[-1])), axis=0)
 
     def compute_output_shape(self, both_shape: Any) -> Any:
-        """Half as many."""
+        """Half as many embeddings."""
         count = both_shape[0]
         return (None if count is None else count // 2, *both_shape[1:])

@@ -62,10 +62,10 @@ def refuse_other_alignment(model: Path) -> None:
     """Raises ModelError when the run folder or the manifest of a saved network tells of another alignment."""
     for beside in (model.with_name("recipe.json"), model.with_suffix(".json")):
         if beside.is_file():
-            found = json.loads(beside.read_text(encoding="utf-8")).get("align_version", ALIGN_VERSION)
-            if found != ALIGN_VERSION:
+            version = json.loads(beside.read_text(encoding="utf-8")).get("align_version", ALIGN_VERSION)
+            if version != ALIGN_VERSION:
                 raise ModelError(
-                    f"{beside}: trained on crops of align_version {found}, this program aligns by version "
+                    f"{beside}: trained on crops of align_version {version}, this program aligns by version "
                     f"{ALIGN_VERSION}",
                     hint="prepare the crops again and train on them",
                 )

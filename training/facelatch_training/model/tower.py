@@ -1,7 +1,7 @@
 """The embedding tower: crops to embeddings.
 
-A plain residual net of 3x3 convolutions: on two cores it trains seven times, and in int8 at the door it runs
-four times as fast as depthwise designs of the same arithmetic. Batch normalisation follows every convolution
+A plain residual net of 3x3 convolutions: on two cores it trains seven times as fast as depthwise designs of the
+same arithmetic, and in int8 at the door it runs four times as fast. Batch normalisation follows every convolution
 without a bias, so the exporter folds it away; the only activation is ReLU. Pixels enter as uint8, and scaling
 to -1..1 is the first layer, so that no caller has to do it.
 """
@@ -101,17 +101,17 @@ def begin_core(recipe: TowerRecipe, saved: keras.Model) -> keras.Model | None:
     it lacks begun as one that changes nothing. None when they differ in more than that.
     """
     core = build_core(recipe)
-    known = {layer.name: layer for layer in saved.layers}
+    saved_layers = {layer.name: layer for layer in saved.layers}
     names = {layer.name for layer in core.layers}
-    grown = names - known.keys()
+    grown = names - saved_layers.keys()
     # The first block of a stage has a shortcut that computes, so it cannot change nothing.
     only_blocks = all(name.startswith("stage") and not name.endswith("_short_conv") for name in grown)
-    if not (only_blocks and known.keys() <= names):
+    if not (only_blocks and saved_layers.keys() <= names):
         return None
     for layer in core.layers:
         if layer.name not in grown:
-            weights = known[layer.name].get_weights()
-            if [one.shape for one in weights] != [tuple(one.shape) for one in layer.weights]:
+            weights = saved_layers[layer.name].get_weights()
+            if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in layer.weights]:
                 return None
             layer.set_weights(weights)
         elif layer.name.endswith("_b_norm"):
@@ -149,8 +149,8 @@ def widen_tower(core: keras.Model, width: int, *, mirror: bool = False) -> keras
         1, kernel_initializer="zeros", bias_initializer="ones", trainable=False, name="length"
     )
     features = [LogSumExp(name="likeness")(kinds(narrow)), Magnitude(name="magnitude")(whole)]
-    asked = length(layers.Concatenate(name="length_features")(features))
-    bounded = Bounded(SHORTEST, LONGEST, name="bounded_length")(asked)
+    raw_length = length(layers.Concatenate(name="length_features")(features))
+    bounded = Bounded(SHORTEST, LONGEST, name="bounded_length")(raw_length)
     return keras.Model(image, layers.Multiply(name="embedding")([unit, bounded]), name="tower")
 
 
@@ -175,17 +175,18 @@ def before_lengths(tower: keras.Model) -> keras.Model:
     return keras.Model(tower.input, layers.Concatenate()(parts), name="before_lengths")
 
 
-def set_lengths(tower: keras.Model, seen: npt.NDArray[np.float32]) -> None:
+def set_lengths(tower: keras.Model, observations: npt.NDArray[np.float32]) -> None:
     """Let the length of an embedding say how near others have to come, for a tower made by `widen_tower`.
 
-    `seen` (N, core + 1) is what `before_lengths` says of training people. Two things make an embedding longer, and so
-    move it away from all others. *Likeness*: a face that resembles the kinds of face there are (centres of the N) is
-    near to many strangers. Speaker recognition takes as much off its scores (cohort normalisation). *Magnitude*: it
-    grows with how clear a face is, and a clear one can be asked for more. On the validation people, both together,
-    worth 1.5 points of TAR at FAR 1e-3 and 1.8 at 1e-4; and at one threshold for all, at FMR 1e-4, the FMR within each
-    quarter of their pictures by length is 0.9e-4 to 2.3e-4, where without lengths it was 0.3e-4 to 5.3e-4.
+    `observations` (N, core + 1) is what `before_lengths` says of training people. Two things make an embedding
+    longer, and so move it away from all others. *Likeness*: a face that resembles the kinds of face there are (centres
+    of the N) is near to many strangers. Speaker recognition takes as much off its scores (cohort normalisation).
+    *Magnitude*: it grows with how clear a face is, and a clear one can be asked for more. On the validation people,
+    both together are worth 1.5 points of TAR at FAR 1e-3 and 1.8 at 1e-4; and at one threshold for all, at FMR 1e-4,
+    the FMR within each quarter of their pictures by length is 0.9e-4 to 2.3e-4, where without lengths it was 0.3e-4 to
+    5.3e-4.
     """
-    unit, magnitudes = seen[:, :-1], seen[:, -1:]
+    unit, magnitudes = observations[:, :-1], observations[:, -1:]
     enough = np.resize(unit, (max(len(unit), KINDS), unit.shape[1]))
     cv2.setRNGSeed(KINDS)
     steps = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 1e-4)

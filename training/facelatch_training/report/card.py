@@ -37,26 +37,26 @@ SLICE_WORDS = {
 }
 
 
-def write_card(found: Findings, path: Path) -> Path:
+def write_card(findings: Findings, path: Path) -> Path:
     """The model card as a file. Raises TrainingError when it cannot be written."""
     with replacing(path) as partial:
-        partial.write_text(model_card(found), encoding="utf-8")
+        partial.write_text(model_card(findings), encoding="utf-8")
     return path
 
 
-def model_card(found: Findings) -> str:
+def model_card(findings: Findings) -> str:
     """`models/README.md`: what the model is, is made of, does, and does not do."""
-    manifest = found.manifest
+    manifest = findings.manifest
     lines = [
         "# Models",
         "",
         "Written by `facelatch-train report`; figures are not edited by hand.",
         "",
-        f"## {found.model}",
+        f"## {findings.model}",
         "",
         "A Siamese network: int8 embedding tower, L1 distance, sigmoid; signatures `embed`, `compare`, `verify`. "
         f"Input: aligned RGB crops of 112x112 (alignment version {manifest.align_version}); embedding of "
-        f"{manifest.embedding_size} numbers; {found.size_bytes / 1e6:.2f} MB.",
+        f"{manifest.embedding_size} numbers; {findings.size_bytes / 1e6:.2f} MB.",
         "",
         *(
             []
@@ -69,26 +69,26 @@ def model_card(found: Findings) -> str:
         f"- sha256 `{manifest.model_sha256}`",
         f"- recipe `{manifest.recipe_sha256[:16]}`, commit {manifest.commit}, made {manifest.created}",
         "",
-        *_evaluation_lines(found),
-        *_slice_lines(found),
+        *_evaluation_lines(findings),
+        *_slice_lines(findings),
         *_rate_lines(manifest),
-        *_recipe_lines(found.recipe),
+        *_recipe_lines(findings.recipe),
         "## Known limits",
         "",
         *(f"- {limit}" for limit in LIMITS),
-        *(["", *found.finder] if found.finder else []),
+        *(["", *findings.finder] if findings.finder else []),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _evaluation_lines(found: Findings) -> list[str]:
-    judged = found.evaluation
+def _evaluation_lines(findings: Findings) -> list[str]:
+    judged = findings.evaluation
     lines = [
-        "## On people kept from its training" if found.unseen else "## On validation people",
+        "## On people kept from its training" if findings.unseen else "## On validation people",
         "",
         f"{judged.protocol}: {judged.pictures} pictures of {judged.identities} identities, "
         f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, "
-        + ("none of them trained on in its run" if found.unseen else "**maybe trained on: the model does not tell**")
+        + ("none of them trained on in its run" if findings.unseen else "**maybe trained on: the model does not tell**")
         + (
             f"; accuracy on {judged.fold_pairs:,} balanced pairs in {judged.folds} folds"
             if judged.folds
@@ -96,36 +96,36 @@ def _evaluation_lines(found: Findings) -> list[str]:
         )
         + ". Intervals: 95 %, bootstrap over identities.",
         "",
-        f"    facelatch-train evaluate models/{found.model} --data DATA",
+        f"    facelatch-train evaluate models/{findings.model} --data DATA",
         "",
-        "| figure | value | interval |" + (" reference network, same crops |" if found.peer else ""),
-        "|---|---|---|" + ("---|" if found.peer else ""),
+        "| figure | value | interval |" + (" reference network, same crops |" if findings.peer else ""),
+        "|---|---|---|" + ("---|" if findings.peer else ""),
     ]
     thresholded = {"precision", "recall", "fmr", "fnmr"}
     for name, figure in judged.figures.items():
         row = f"| {name} | {figure.value:.3%} | {figure.low:.3%} to {figure.high:.3%} |"
-        if found.peer is not None:
-            other = found.peer.figures.get(name)
+        if findings.peer is not None:
+            other = findings.peer.figures.get(name)
             row += " |" if other is None or name in thresholded else f" {other.value:.3%} |"
         lines.append(row)
     note = (
         f"precision, recall, fmr and fnmr at {judged.threshold:.4f}, {judged.threshold_origin}; precision at"
     )
     note += f" one genuine to {judged.impostors / max(1, judged.genuine):,.0f} impostors."
-    if found.calibrated_here:
+    if findings.calibrated_here:
         note += " Half of these people chose that threshold; rates on the other half alone stand below."
     gap = reliability(judged.comparisons).error
-    said = "Read as a probability, with as many genuine as impostor comparisons, the similarity is on average "
-    said += f"{gap:.3f} off."
-    return [*lines, "", note, "", said, ""]
+    sentence = "Read as a probability, with as many genuine as impostor comparisons, the similarity is on average "
+    sentence += f"{gap:.3f} off."
+    return [*lines, "", note, "", sentence, ""]
 
 
-def _slice_lines(found: Findings) -> list[str]:
-    whole, peer = found.slices["whole"], found.peer_slices
+def _slice_lines(findings: Findings) -> list[str]:
+    whole, peer = findings.slices["whole"], findings.peer_slices
     fewer = [
-        f"{name}: {found.slices[name].genuine:,} and {found.slices[name].impostors:,}"
+        f"{name}: {findings.slices[name].genuine:,} and {findings.slices[name].impostors:,}"
         for name in ("relatives", "turned")
-        if name in found.slices
+        if name in findings.slices
     ]
     lines = [
         "## By slice",
@@ -138,7 +138,7 @@ def _slice_lines(found: Findings) -> list[str]:
         "| slice | what | FMR | FNMR | TAR at FAR 1e-3 |" + (" reference network's |" if peer else ""),
         "|---|---|---|---|---|" + ("---|" if peer else ""),
     ]
-    for name, rates in found.slices.items():
+    for name, rates in findings.slices.items():
         cells = " | ".join(
             f"{figure.value:.3%} ({figure.low:.3%} to {figure.high:.3%})"
             for figure in (rates.fmr, rates.fnmr, rates.tar_at_1e3)
@@ -150,9 +150,9 @@ def _slice_lines(found: Findings) -> list[str]:
 
 def _rate_lines(manifest: Manifest) -> list[str]:
     lines, rates = ["## Calibrated rates in the manifest", ""], manifest.rates
-    asked = manifest.extra.get("calibration", {}).get("targets")
-    if asked:
-        lines += ["Asked for: " + ", ".join(f"{name} {value:g}" for name, value in asked.items()) + ".", ""]
+    targets = manifest.extra.get("calibration", {}).get("targets")
+    if targets:
+        lines += ["Asked for: " + ", ".join(f"{name} {value:g}" for name, value in targets.items()) + ".", ""]
     if not rates:
         return [*lines, "None yet: run `facelatch-train calibrate`.", ""]
     lines += ["| rate | value | interval | identities | comparisons | data |", "|---|---|---|---|---|---|"]
@@ -182,14 +182,14 @@ def _recipe_lines(recipe: dict[str, Any]) -> list[str]:
 
 
 def _beginning(recipe: dict[str, Any]) -> str:
-    said = ""
+    sentences = ""
     for key, words in (
         ("initial", "Fine-tuned, by the Siamese stage alone, from"),
         ("start_from", "The metric stage began with the tower of"),
         ("teacher", "Its teacher was"),
     ):
         if recipe.get(key):
-            said += f" {words} a `{recipe[key]['file']}`, sha256 `{recipe[key]['sha256'][:16]}`."
+            sentences += f" {words} a `{recipe[key]['file']}`, sha256 `{recipe[key]['sha256'][:16]}`."
     if recipe.get("finish_in"):
-        said += f" It was told to finish in {recipe['finish_in']} steps."
-    return said
+        sentences += f" It was told to finish in {recipe['finish_in']} steps."
+    return sentences

@@ -46,11 +46,11 @@ def _recall_table(name: str, finders: dict[str, Any]) -> list[str]:
         f"| {name} | pictures | faces | {head} | NME median | NME mean |",
         "|---" * (5 + len(sizes)) + "|",
     ]
-    for finder, found in finders.items():
-        recall = " | ".join(f"{found['recall'][size][_RATE]:.1%}" for size in sizes)
-        error = found.get("nme_percent")  # a finder without landmarks has none
+    for finder, figures in finders.items():
+        recall = " | ".join(f"{figures['recall'][size][_RATE]:.1%}" for size in sizes)
+        error = figures.get("nme_percent")  # a finder without landmarks has none
         nme = f"{error['median']:.1f} % | {error['mean']:.1f} %" if error else "- | -"
-        pictures, faces = found["images"], sum(found["faces"].values())
+        pictures, faces = figures["images"], sum(figures["faces"].values())
         lines.append(f"| {finder} | {pictures} | {faces} | {recall} | {nme} |")
     return [*lines, ""]
 
@@ -61,10 +61,10 @@ def _more(figures: dict[str, Any]) -> list[str]:
         ratio = f"{time['of_yunet']:.2f} of YuNet's" if finder != "yunet" else "the measure"
         lines.append(f"- time a picture, one thread, {finder}: {time['median_ms']:.1f} ms ({ratio})")
     verification = figures.get("verification", {})
-    for finder, found in verification.items():
-        if isinstance(found, dict) and "accuracy_percent" in found:
+    for finder, result in verification.items():
+        if isinstance(result, dict) and "accuracy_percent" in result:
             lines.append(
-                f"- verification accuracy with crops by {finder}: {found['accuracy_percent']:.2f} % of "
+                f"- verification accuracy with crops by {finder}: {result['accuracy_percent']:.2f} % of "
                 f"{verification.get('pairs')} pairs (reference network)"
             )
     return [*lines, ""] if lines else []

@@ -22,7 +22,7 @@ from facelatch_training.report.finder_card import finder_card
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Everything a report says."""
+    """All that model card and HTML page are made of."""
 
     model: str
     size_bytes: int

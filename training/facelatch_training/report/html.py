@@ -21,21 +21,21 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; }
 """
 
 
-def write_html(found: Findings, path: Path) -> Path:
+def write_html(findings: Findings, path: Path) -> Path:
     """The report as one file. No pictures of people are in it. Raises TrainingError when it cannot be written."""
     with tempfile.TemporaryDirectory() as folder:
-        evaluations = {"model": found.evaluation}
-        if found.peer is not None:
-            evaluations["reference"] = found.peer
+        evaluations = {"model": findings.evaluation}
+        if findings.peer is not None:
+            evaluations["reference"] = findings.peer
         plots = [(file.stem, _image(file)) for file in write_plots(evaluations, Path(folder))]
-    curves = [(f"learning curves, {stage} stage", _image(file)) for stage, file in found.curves.items()]
+    curves = [(f"learning curves, {stage} stage", _image(file)) for stage, file in findings.curves.items()]
     body = [
-        _from_markdown(model_card(found)),
+        _from_markdown(model_card(findings)),
         "<h2>Curves</h2>",
         *(f'<img alt="{html.escape(name)}" src="{data}">' for name, data in plots),
         *(f'<h3>{html.escape(name)}</h3><img class="wide" alt="" src="{data}">' for name, data in curves),
     ]
-    title = html.escape(f"Facelatch: {found.model}")
+    title = html.escape(f"Facelatch: {findings.model}")
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head>\n<body>{''.join(body)}</body></html>\n"

@@ -18,7 +18,7 @@ from facelatch_training.montage import write_montage
 def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Path]:
     """`roc.png`, `det.png`, `similarities.png`, `reliability.png`; several evaluations share the curves."""
     folder.mkdir(parents=True, exist_ok=True)
-    curves = {name: ranked(found.comparisons).curve()[1:] for name, found in evaluations.items()}
+    curves = {name: ranked(evaluation.comparisons).curve()[1:] for name, evaluation in evaluations.items()}
     drawings = {
         "roc": _roc(evaluations, curves),
         "det": _det(evaluations, curves),
@@ -32,8 +32,8 @@ def write_hardest(evaluation: Evaluation, protocol: Protocol, folder: Path) -> P
     """`hardest-pairs.png`: faces of real people. Raises InputError for a folder in a git checkout."""
     keep_out_of_git(folder)
     worst = hardest(evaluation, protocol)
-    wanted = {number for pairs in worst.values() for left, right, _ in pairs for number in (left, right)}
-    crops = {number: crop for number, crop in protocol.crops() if number in wanted and crop is not None}
+    numbers = {number for pairs in worst.values() for left, right, _ in pairs for number in (left, right)}
+    crops = {number: crop for number, crop in protocol.crops() if number in numbers and crop is not None}
     rows = [
         (f"{similarity:.3f} {kind}", [crops[left], crops[right]])
         for kind, pairs in worst.items()
@@ -62,9 +62,9 @@ def _saved(drawing: Any, path: Path) -> Path:
 
 def _roc(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Floats, Floats]]) -> Any:
     drawing, axes = figure()
-    for name, found in evaluations.items():
+    for name, evaluation in evaluations.items():
         fmr, tmr = curves[name]
-        axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{name} (AUC {found.figures['auc'].value:.4f})")
+        axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{name} (AUC {evaluation.figures['auc'].value:.4f})")
     axes.set(
         xlabel="false match rate", ylabel="true match rate", title=_title("ROC", evaluations), ylim=(0, 1.01)
     )
@@ -75,12 +75,12 @@ def _roc(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Float
 
 def _det(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Floats, Floats]]) -> Any:
     drawing, axes = figure()
-    for name, found in evaluations.items():
+    for name, evaluation in evaluations.items():
         fmr, tmr = curves[name]
         axes.loglog(
             np.maximum(fmr, 1e-7),
             np.maximum(1 - tmr, 1e-5),
-            label=f"{name} (EER {found.figures['eer'].value:.2%})",
+            label=f"{name} (EER {evaluation.figures['eer'].value:.2%})",
         )
     axes.set(xlabel="false match rate", ylabel="false non-match rate", title=_title("DET", evaluations))
     axes.set_xlim(1e-6, 1)
@@ -90,18 +90,18 @@ def _det(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Float
 
 def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
     drawing, axes = figure()
-    name, found = next(iter(evaluations.items()))
+    name, evaluation = next(iter(evaluations.items()))
     bins = np.linspace(0, 1, 61)
-    for label, chosen in (("genuine", found.comparisons.genuine), ("impostor", ~found.comparisons.genuine)):
-        values = found.comparisons.similarity[chosen]
+    for label, chosen in (("genuine", evaluation.comparisons.genuine), ("impostor", ~evaluation.comparisons.genuine)):
+        values = evaluation.comparisons.similarity[chosen]
         counts, _ = np.histogram(values[values > FAILED], bins)
         axes.stairs(
             counts / max(1, len(values)), bins, fill=True, alpha=0.5, label=f"{len(values):,} {label}"
         )
-    if found.threshold is not None:
-        axes.axvline(found.threshold, color="black", linestyle="--", label=f"threshold {found.threshold:.3f}")
+    if evaluation.threshold is not None:
+        axes.axvline(evaluation.threshold, color="black", linestyle="--", label=f"threshold {evaluation.threshold:.3f}")
     axes.set(
-        xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {found.protocol}"
+        xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {evaluation.protocol}"
     )
     axes.legend()
     return drawing
@@ -110,9 +110,9 @@ def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
 def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
     drawing, axes = figure()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-    for name, found in evaluations.items():
-        seen = reliability(found.comparisons)
-        axes.plot(seen.said, seen.seen, marker="o", label=f"{name} (mean gap {seen.error:.3f})")
+    for name, evaluation in evaluations.items():
+        diagram = reliability(evaluation.comparisons)
+        axes.plot(diagram.predicted, diagram.observed, marker="o", label=f"{name} (mean gap {diagram.error:.3f})")
     axes.set(
         xlabel="similarity the model gives",
         ylabel="share that is one person (classes balanced)",
@@ -123,5 +123,5 @@ def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
 
 
 def _title(kind: str, evaluations: Mapping[str, Evaluation]) -> str:
-    found = next(iter(evaluations.values()))
-    return f"{kind}: {found.identities} identities, {found.genuine + found.impostors:,} comparisons"
+    evaluation = next(iter(evaluations.values()))
+    return f"{kind}: {evaluation.identities} identities, {evaluation.genuine + evaluation.impostors:,} comparisons"

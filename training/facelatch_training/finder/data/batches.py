@@ -33,7 +33,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         return np.stack([image for image, _ in rows]), np.stack([target for _, target in rows])
 
     def on_epoch_end(self) -> None:
-        """The next epoch has its own order and variations."""
+        """Order and variations of the next epoch."""
         self._epoch += 1
         self._order = self._shuffled()
 

@@ -1,4 +1,4 @@
-"""What bad light, cheap cameras and scarves do to a picture. Labels do not change."""
+"""Degradations of training pictures: bad light, cheap cameras, covered faces. Labels stay as they are."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def occlude(image: Image, faces: Labels, rng: np.random.Generator) -> Image:
 
 
 def _backlight(image: Image, rng: np.random.Generator) -> Image:
-    """One side glares, the rest sinks into shadow."""
+    """Backlight: one side of the picture is too bright, the rest too dark."""
     height, width = image.shape[:2]
     angle = rng.uniform(0, 2 * np.pi)
     ramp = (

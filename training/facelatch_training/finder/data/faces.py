@@ -55,16 +55,16 @@ class Teacher:
     def find(self, image: Image) -> Labels:
         """Rows (K, 15) of an RGB image: label and score, best first."""
         self._net.setInputSize((image.shape[1], image.shape[0]))
-        found = self._net.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        return np.zeros((0, 15), np.float32) if found is None else np.asarray(found, np.float32)
+        rows = self._net.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+        return np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
 
 
 def load_photos(
-    root: Path, teacher: Teacher, wanted: Callable[[str], bool] | None = None
+    root: Path, teacher: Teacher, select: Callable[[str], bool] | None = None
 ) -> list[Photo]:
     """The photos of `scenes.tar` with the labels of `scenes.csv`, checked by the teacher at twice the size.
 
-    Only those whose name is `wanted`, if that is given: the teacher takes a tenth of a second for each.
+    Only those for whose name `select` holds, where there is one: the teacher takes a tenth of a second for each.
 
     A label the teacher no longer sees at all, or that is not a plausible face, becomes a box to ignore;
     a sure face that had no label becomes one.
@@ -75,19 +75,19 @@ def load_photos(
             labels[row["image"]].append([float(row[column]) for column in _COLUMNS])
     photos = []
     for name, image in tqdm(read_tar(root / "scenes" / "scenes.tar"), desc="photos", unit="image"):
-        if wanted is not None and not wanted(name):
+        if select is not None and not select(name):
             continue
         listed = np.array(labels[name], np.float32).reshape(-1, 14)
         twice = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
-        seen, scores = twice[:, :14] / 2, twice[:, 14]
-        overlap = iou(listed[:, :4], seen[:, :4])
+        detected, scores = twice[:, :14] / 2, twice[:, 14]
+        overlap = iou(listed[:, :4], detected[:, :4])
         confirmed = overlap.max(axis=1, initial=0) > 0.4
         keep = confirmed & np.array([plausible(face) for face in listed], bool)
-        fresh = overlap.max(axis=0, initial=0) <= 0.4
-        new = fresh & (scores >= SURE) & np.array([plausible(face) for face in seen], bool)
-        faces = np.concatenate([listed[keep], seen[new]])
-        ignore = np.concatenate([listed[~keep, :4], seen[fresh & ~new, :4]])
-        photos.append(refine(Photo(name, image, faces, ignore), teacher))
+        unlabelled = overlap.max(axis=0, initial=0) <= 0.4
+        new = unlabelled & (scores >= SURE) & np.array([plausible(face) for face in detected], bool)
+        faces = np.concatenate([listed[keep], detected[new]])
+        ignore = np.concatenate([listed[~keep, :4], detected[unlabelled & ~new, :4]])
+        photos.append(refine(Photo(name=name, image=image, faces=faces, ignore=ignore), teacher))
     return photos
 
 
@@ -115,7 +115,12 @@ def refine(photo: Photo, teacher: Teacher) -> Photo:
             counts[face] += 1
     kept = counts > len(VIEWS) / 2
     faces = (sums / counts[:, None]).astype(np.float32)
-    return Photo(photo.name, photo.image, faces[kept], np.concatenate([photo.ignore, faces[~kept, :4]]))
+    return Photo(
+        name=photo.name,
+        image=photo.image,
+        faces=faces[kept],
+        ignore=np.concatenate([photo.ignore, faces[~kept, :4]]),
+    )
 
 
 def load_empty(root: Path) -> list[tuple[str, Image]]:
@@ -139,17 +144,22 @@ def load_sprites(root: Path, recipe: Recipe, teacher: Teacher) -> list[Photo]:
                 progress.update()
                 face = label_crop(crop, teacher)
                 if face is not None:
-                    photos.append(Photo(name, crop, face[None], np.zeros((0, 4), np.float32)))
+                    photos.append(Photo(
+                        name=name,
+                        image=crop,
+                        faces=face[None],
+                        ignore=np.zeros((0, 4), np.float32),
+                    ))
     return photos
 
 
 def label_crop(crop: Image, teacher: Teacher) -> Labels | None:
     """The teacher's label (14,) of an aligned crop, seen on a blurred border; None when it is not sure."""
     soft = on_soft_border(crop)
-    found = teacher.find(soft)
-    if not len(found) or found[0, 14] < SURE:
+    rows = teacher.find(soft)
+    if not len(rows) or rows[0, 14] < SURE:
         return None
-    face = found[0, :14].copy()
+    face = rows[0, :14].copy()
     face[[0, 1, *range(4, 14)]] -= SOFT_BORDER
     centre = face[:2] + face[2:4] / 2
     return face if np.abs(centre - [56, 62]).max() < 16 and plausible(face) else None

@@ -55,5 +55,5 @@ class PatchBatches(keras.utils.PyDataset):  # type: ignore[misc, unused-ignore]
         return images.astype(np.float32), np.column_stack([units, weight]).astype(np.float32)
 
     def on_epoch_end(self) -> None:
-        """The next epoch has its own order and variations."""
+        """Order and variations of the next epoch."""
         self._epoch += 1

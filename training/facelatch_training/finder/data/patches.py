@@ -86,11 +86,11 @@ def patch(photo: Photo, number: int, data: Refine, rng: np.random.Generator) -> 
     points = face[4:14].reshape(5, 2)
     eyes = max(float(np.hypot(*(points[0] - points[1]))), 0.25 * float(np.sqrt(face[2] * face[3])))
     sharp = min(eyes, _SHARPEST)
-    wanted = float(np.exp(rng.uniform(np.log(min(data.least_eyes_px, sharp)), np.log(sharp))))
-    image, points = _reduced(photo.image, points, wanted / eyes)
+    target_px = float(np.exp(rng.uniform(np.log(min(data.least_eyes_px, sharp)), np.log(sharp))))
+    image, points = _reduced(photo.image, points, target_px / eyes)
     if rng.random() < data.degrade_share / 2:
         image = degrade(image, rng)
-    rough = _roughened(points, data.roughness * wanted, np.deg2rad(rng.normal(0, data.turn_deg)), rng)
+    rough = _roughened(points, data.roughness * target_px, np.deg2rad(rng.normal(0, data.turn_deg)), rng)
     transform = similarity_transform(rough.astype(np.float32))
     if transform is None:  # landmarks in one point: nothing to align by
         transform = np.array([[1.0, 0, 0], [0, 1.0, 0]])
@@ -118,7 +118,12 @@ def on_ground(sprite: Photo, rng: np.random.Generator) -> Photo:
         ground = cv2.resize(tone, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     ground[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = sprite.image
     shift = np.array([[1.0, 0, _MARGIN], [0, 1.0, _MARGIN]])
-    return Photo(sprite.name, np.asarray(ground, np.uint8), move(sprite.faces, shift), sprite.ignore)
+    return Photo(
+        name=sprite.name,
+        image=np.asarray(ground, np.uint8),
+        faces=move(sprite.faces, shift),
+        ignore=sprite.ignore,
+    )
 
 
 def _reduced(image: Image, points: Labels, factor: float) -> tuple[Image, Labels]:

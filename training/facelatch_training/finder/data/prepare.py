@@ -48,9 +48,9 @@ def prepare(recipe: Recipe, root: Path, teacher: Path, out: Path) -> Prepared:
     compose_all(Stock(photos, sprites, empty[False]), recipe, recipe.data.images, out)
     # For the curves only; figures come from `evaluate`, on the photos as they are.
     compose_all(Stock(kept, [], empty[True]), recipe, max(1, recipe.data.images // 30), out / VALIDATION)
-    patches, few = recipe.refine.patches, max(1, recipe.refine.patches // 30)
+    patches, validation_patches = recipe.refine.patches, max(1, recipe.refine.patches // 30)
     compose_patches(photos, sprites, recipe, patches, out / PATCHES)
-    compose_patches(kept, [], recipe, few, out / PATCHES / VALIDATION)
+    compose_patches(kept, [], recipe, validation_patches, out / PATCHES / VALIDATION)
     return load(out, recipe)
 
 
@@ -68,8 +68,8 @@ def compose_all(stock: Stock, recipe: Recipe, count: int, out: Path) -> None:
         images[index] = scene.image
         digest.update(scene.image.tobytes())
         for rows, store in ((scene.faces, faces), (scene.ignore, ignore)):
-            seen = rows[visible_share(rows[:, :4], *CANVAS) > 0][:SLOTS]
-            store[index, : len(seen)] = seen
+            visible = rows[visible_share(rows[:, :4], *CANVAS) > 0][:SLOTS]
+            store[index, : len(visible)] = visible
     images.flush()
     np.savez(out / "labels.npz", faces=faces, ignore=ignore)
     digest.update(faces.tobytes())
@@ -92,4 +92,4 @@ def load(folder: Path, recipe: Recipe) -> Prepared:
         raise InputError(f"{folder}: {len(images)} pictures, {len(faces)} rows of labels", hint=_PREPARE_WITH)
     about = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
     refuse_other_data(folder / "prepare.json", about, recipe)
-    return Prepared(images, faces, ignore, about["fingerprint"])
+    return Prepared(images=images, faces=faces, ignore=ignore, fingerprint=about["fingerprint"])

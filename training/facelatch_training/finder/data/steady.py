@@ -1,4 +1,4 @@
-"""Landmarks the teacher would give if it were steady: asked with the face upright, at a good size, many times.
+"""Steadier landmarks than one answer of the teacher: the mean of many, with the face upright and at a good size.
 
 YuNet follows a turn of the head by a third to a half only: a face turned by 25 degrees gets landmarks turned by
 about 8 (eyes) to 13 (eyes to mouth). It favours one side in the mirror, and each answer is off by several per cent
@@ -35,31 +35,36 @@ def steadied(photo: Photo, teacher: Teacher) -> Photo:
         points = steady(photo.image, face, teacher)
         if points is not None:
             face[4:14] = points.reshape(-1)
-    return Photo(photo.name, photo.image, faces, photo.ignore)
+    return Photo(name=photo.name, image=photo.image, faces=faces, ignore=photo.ignore)
 
 
 def steadied_crop(sprite: Photo, teacher: Teacher) -> Photo:
     """The same for an aligned crop, which has no surroundings of its own."""
     border = np.array([[1.0, 0, SOFT_BORDER], [0, 1.0, SOFT_BORDER]])
-    wide = Photo(sprite.name, on_soft_border(sprite.image), move(sprite.faces, border), sprite.ignore)
+    wide = Photo(
+        name=sprite.name,
+        image=on_soft_border(sprite.image),
+        faces=move(sprite.faces, border),
+        ignore=sprite.ignore,
+    )
     faces = move(steadied(wide, teacher).faces, cv2.invertAffineTransform(border).astype(np.float64))
-    return Photo(sprite.name, sprite.image, faces, sprite.ignore)
+    return Photo(name=sprite.name, image=sprite.image, faces=faces, ignore=sprite.ignore)
 
 
 def steady(image: Image, face: Labels, teacher: Teacher) -> Labels | None:
     """Landmarks (5, 2) of one face, or None when the teacher does not see it in most of the views."""
     roll = 0.0
     for _ in range(_TURNS):
-        seen = _asked(image, face, roll, ((1.0, 0, 0),), teacher)
-        if not seen:
+        answers = _answers(image, face, roll, ((1.0, 0, 0),), teacher)
+        if not answers:
             return None
-        roll += _STEP * (_roll(np.mean(seen, axis=0)) - roll)
+        roll += _STEP * (_roll(np.mean(answers, axis=0)) - roll)
         roll = max(-70.0, min(70.0, roll))
-    seen = _asked(image, face, roll, _VIEWS, teacher)
-    return np.asarray(np.mean(seen, axis=0), np.float32) if len(seen) > len(_VIEWS) else None
+    answers = _answers(image, face, roll, _VIEWS, teacher)
+    return np.asarray(np.mean(answers, axis=0), np.float32) if len(answers) > len(_VIEWS) else None
 
 
-def _asked(
+def _answers(
     image: Image, face: Labels, roll: float, views: tuple[tuple[float, int, int], ...], teacher: Teacher
 ) -> list[NDArray[np.float64]]:
     """The teacher's landmarks (5, 2) in pixels of `image`, in each view in which it sees the face."""

@@ -1,4 +1,4 @@
-"""What the network should say about a picture: which cells hold a face, and the box and landmarks there."""
+"""Training targets of the finder: which cells hold a face, and the box and landmarks there."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def targets(faces: Labels, ignore: Labels, size: tuple[int, int], smallest_px: f
     """
     centres, strides = cells(*size)
     stride = strides[:, 0]
-    out = np.zeros((len(stride), WIDTH), np.float32)
+    table = np.zeros((len(stride), WIDTH), np.float32)
     for box in ignore:
-        out[_near(centres, box, 0.5, np.zeros_like(stride)), 0] = -1
+        table[_near(centres, box, 0.5, np.zeros_like(stride)), 0] = -1
     sides = np.sqrt(faces[:, 2] * faces[:, 3])
     for index in np.argsort(-sides):
         face, side = faces[index], float(sides[index])
         if side < smallest_px:
-            out[_near(centres, face[:4], 0.5, np.zeros_like(stride)), 0] = -1
+            table[_near(centres, face[:4], 0.5, np.zeros_like(stride)), 0] = -1
             continue
         low, high = (np.array([SIDES[int(s)][end] for s in (8, 16, 32)]) for end in (0, 1))
         level = np.searchsorted([8, 16, 32], stride)
-        mine = (side >= low[level]) & (side < high[level])
+        responsible = (side >= low[level]) & (side < high[level])
         nearly = (side >= low[level] / 1.5) & (side < high[level] * 1.5)
-        out[nearly & _near(centres, face[:4], 0.3, 0.6 * stride) & (out[:, 0] == 0), 0] = -1
-        hit = mine & _near(centres, face[:4], 0.18, 0.6 * stride)
-        out[hit] = _encoded(face, side, centres[hit], strides[hit])
-    return out
+        table[nearly & _near(centres, face[:4], 0.3, 0.6 * stride) & (table[:, 0] == 0), 0] = -1
+        hit = responsible & _near(centres, face[:4], 0.18, 0.6 * stride)
+        table[hit] = _encoded(face, side, centres[hit], strides[hit])
+    return table
 
 
 def _near(centres: Labels, box: Labels, share: float, least: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Cells whose centre is within `share` of the sides (at least `least` px) of the box's centre."""
-    away = np.abs(centres - (box[:2] + box[2:4] / 2))
-    return np.asarray((away <= np.maximum(share * box[2:4], least[:, None])).all(axis=1))
+    distance = np.abs(centres - (box[:2] + box[2:4] / 2))
+    return np.asarray((distance <= np.maximum(share * box[2:4], least[:, None])).all(axis=1))
 
 
 def _encoded(face: Labels, side: float, centres: Labels, strides: Labels) -> Labels:

@@ -57,9 +57,14 @@ def clip_views(path: Path, teacher: Teacher) -> list[Photo]:
     """Frames of `clips.tar` letterboxed to 320x240; the truth is the teacher's, made steady."""
     photos = []
     for name, image in tqdm(read_tar(path), desc="clips", unit="image"):
-        found = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
-        sure = found[:, 14] >= SURE
-        photo = refine(Photo(name, image, found[sure, :14] / 2, found[~sure, :4] / 2), teacher)
+        rows = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+        sure = rows[:, 14] >= SURE
+        photo = refine(Photo(
+            name=name,
+            image=image,
+            faces=rows[sure, :14] / 2,
+            ignore=rows[~sure, :4] / 2,
+        ), teacher)
         photos.append(steadied(photo, teacher))
     return whole_views(photos)
 
@@ -67,7 +72,12 @@ def clip_views(path: Path, teacher: Teacher) -> list[Photo]:
 def empty_views(images: Sequence[Image]) -> list[Photo]:
     """Backgrounds without faces."""
     none = np.zeros((0, 14), np.float32)
-    return whole_views([Photo("empty", image, none, none[:, :4]) for image in images])
+    return whole_views([Photo(
+        name="empty",
+        image=image,
+        faces=none,
+        ignore=none[:, :4],
+    ) for image in images])
 
 
 def compare(
@@ -76,17 +86,17 @@ def compare(
     truths: Mapping[str, Sequence[Photo]] | None = None,
 ) -> dict[str, Any]:
     """Figures of each finder on the same pictures; landmark errors also against other truths of these."""
-    found: dict[str, list[Labels]] = {name: [] for name in finders}
+    finds: dict[str, list[Labels]] = {name: [] for name in finders}
     for view in tqdm(views, desc="finding", unit="image"):
         for name, find in finders.items():
-            found[name].append(find(view.image))
-    report = {name: figures(views, found[name]) for name in finders}
+            finds[name].append(find(view.image))
+    report = {name: figures(views, finds[name]) for name in finders}
     for name in finders if truths else ():
         if "nme_percent" in report[name]:
             threshold = report[name]["threshold"]["0.1"]
             report[name]["landmarks"] = {
-                truth: landmark_figures(seen, found[name], threshold)
-                for truth, seen in (truths or {}).items()
+                truth: landmark_figures(photos, finds[name], threshold)
+                for truth, photos in (truths or {}).items()
             }
     return report
 
@@ -111,7 +121,7 @@ def timing(finders: Mapping[str, FindRows], views: Sequence[Photo]) -> dict[str,
     }
 
 
-def figures(views: Sequence[Photo], found: Sequence[Labels]) -> dict[str, Any]:
+def figures(views: Sequence[Photo], finds: Sequence[Labels]) -> dict[str, Any]:
     """Recall, thresholds and landmark errors of one finder.
 
     A find is false when it is no face's first and overlaps nothing doubtful. The threshold for a rate is the
@@ -119,7 +129,7 @@ def figures(views: Sequence[Photo], found: Sequence[Labels]) -> dict[str, Any]:
     """
     false: list[float] = []
     hits: list[tuple[float, float, float]] = []  # side of the face, score of its find, landmark error
-    for view, rows in zip(views, found, strict=True):
+    for view, rows in zip(views, finds, strict=True):
         pairs, strays = match(view, rows)
         false.extend(rows[strays, 14].tolist())
         sides = np.sqrt(np.prod(view.faces[:, 2:4], axis=1))
@@ -161,22 +171,22 @@ def match(view: Photo, rows: Labels) -> tuple[dict[int, int], list[int]]:
     strays = []
     for row in range(len(rows)):
         order = np.argsort(-overlap[row])
-        fresh = next((int(f) for f in order if overlap[row, f] >= _HIT and int(f) not in pairs), None)
-        if fresh is not None:
-            pairs[fresh] = row
+        face = next((int(f) for f in order if overlap[row, f] >= _HIT and int(f) not in pairs), None)
+        if face is not None:
+            pairs[face] = row
         elif not doubtful[row] and not _tiny(rows[row]):
             strays.append(row)
     return pairs, strays
 
 
-def landmark_figures(views: Sequence[Photo], found: Sequence[Labels], threshold: float) -> dict[str, Any]:
+def landmark_figures(views: Sequence[Photo], finds: Sequence[Labels], threshold: float) -> dict[str, Any]:
     """Agreement of the landmarks found with those of the views, over all faces that count as found."""
-    pairs = [match(view, rows)[0] for view, rows in zip(views, found, strict=True)]
-    return agreement(*matched(views, found, pairs, threshold))
+    pairs = [match(view, rows)[0] for view, rows in zip(views, finds, strict=True)]
+    return agreement(*matched(views, finds, pairs, threshold))
 
 
 def _tiny(row: Labels) -> bool:
-    """Too small to be asked for: the labels of such faces are not complete."""
+    """Whether a find is smaller than the faces that are labelled reliably."""
     return float(np.sqrt(max(0.0, row[2] * row[3]))) < 16
 
 
@@ -188,4 +198,9 @@ def _threshold(false: list[float], allowed: int) -> float:
 def _moved(photo: Photo, image: Image, scale: float, offset: tuple[float, float]) -> Photo:
     """The photo's labels in a picture whose pixels lie at `scale` times theirs plus `offset`."""
     matrix = np.array([[1 / scale, 0, -offset[0] / scale], [0, 1 / scale, -offset[1] / scale]])
-    return Photo(photo.name, image, move(photo.faces, matrix), move_boxes(photo.ignore, matrix))
+    return Photo(
+        name=photo.name,
+        image=image,
+        faces=move(photo.faces, matrix),
+        ignore=move_boxes(photo.ignore, matrix),
+    )

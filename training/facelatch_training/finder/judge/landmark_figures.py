@@ -24,22 +24,22 @@ def single_answers(photo: Photo, teacher: Teacher) -> Photo:
     for face, shared in zip(faces, overlap, strict=True):
         seen = shared.max(initial=0) > 0.4
         face[4:14] = rows[int(shared.argmax()), 4:14] if seen else np.nan
-    return Photo(photo.name, photo.image, faces, photo.ignore)
+    return Photo(name=photo.name, image=photo.image, faces=faces, ignore=photo.ignore)
 
 
-def agreement(sides: Labels, found: Labels, truth: Labels) -> dict[str, Any]:
+def agreement(sides: Labels, landmarks: Labels, truth: Labels) -> dict[str, Any]:
     """Landmarks (N, 10) found against the true ones, with the faces' sides (N,)."""
-    known = np.isfinite(truth).all(axis=1) & (sides >= SIZE_BINS[0][0])
-    sides, found, truth = sides[known], found[known], truth[known]
+    usable = np.isfinite(truth).all(axis=1) & (sides >= SIZE_BINS[0][0])
+    sides, landmarks, truth = sides[usable], landmarks[usable], truth[usable]
     if len(sides) < 2:
         return {}
-    errors = np.array([landmark_error(*pair) for pair in zip(found, truth, strict=True)])
+    errors = np.array([landmark_error(*pair) for pair in zip(landmarks, truth, strict=True)])
     by_size = {}
     for low, high in SIZE_BINS:
         inside = errors[(sides >= low) & (sides < high)]
         if len(inside):
             by_size[f"{low}+" if high >= 1000 else f"{low}-{high}"] = _summary(inside)
-    ours, theirs = (np.array([_turns(points) for points in rows]) for rows in (found, truth))
+    ours, theirs = (np.array([_turns(points) for points in rows]) for rows in (landmarks, truth))
     slopes = {
         name: round(float(np.polyfit(theirs[:, axis], ours[:, axis], 1)[0]), 2)
         for axis, name in enumerate(("yaw", "pitch", "roll"))
@@ -47,20 +47,20 @@ def agreement(sides: Labels, found: Labels, truth: Labels) -> dict[str, Any]:
     return {"nme_percent": {**_summary(errors), "by_size": by_size}, "slope": slopes}
 
 
-def landmark_error(found: Labels, truth: Labels) -> float:
+def landmark_error(landmarks: Labels, truth: Labels) -> float:
     """Mean distance of the five landmarks as a share of the true eye distance (NME)."""
-    one, other = found.reshape(5, 2), truth.reshape(5, 2)
+    one, other = landmarks.reshape(5, 2), truth.reshape(5, 2)
     eyes = math.hypot(*(other[0] - other[1]))
     return float(np.mean(np.hypot(*(one - other).T)) / max(eyes, 1e-3))
 
 
 def matched(
-    views: Sequence[Photo], found: Sequence[Labels], pairs: Sequence[dict[int, int]], least: float
+    views: Sequence[Photo], finds: Sequence[Labels], pairs: Sequence[dict[int, int]], least: float
 ) -> tuple[Labels, Labels, Labels]:
     """Sides (N,), landmarks found and true ones (N, 10) of all faces found with a score above `least`."""
     rows = [
         (view.faces[face], lines[row])
-        for view, lines, pair in zip(views, found, pairs, strict=True)
+        for view, lines, pair in zip(views, finds, pairs, strict=True)
         for face, row in pair.items()
         if lines[row, 14] > least
     ]
@@ -75,5 +75,5 @@ def _summary(errors: Labels) -> dict[str, float]:
 
 
 def _turns(points: Labels) -> tuple[float, float, float]:
-    seen = pose(points.reshape(5, 2))
-    return seen.yaw, seen.pitch, seen.roll
+    head = pose(points.reshape(5, 2))
+    return head.yaw, head.pitch, head.roll

@@ -1,4 +1,4 @@
-"""The effect that matters: verification accuracy with crops cut by a finder's landmarks.
+"""Verification accuracy with crops cut by a finder's landmarks, which is what a door needs of a finder.
 
 Aligned crops of validation identities are rendered into larger scenes at random place, scale and angle;
 each finder must find them there, in a 320x240 view, and the door's own alignment cuts the crop from the
@@ -55,10 +55,10 @@ def pairs_of(root: Path, count: int, seed: int) -> list[tuple[str, str, bool]]:
 
 def read_crops(root: Path, pairs: Sequence[tuple[str, str, bool]]) -> dict[str, Image]:
     """The crops of the pairs by path."""
-    wanted = {path for first, second, _ in pairs for path in (first, second)}
+    paths = {path for first, second, _ in pairs for path in (first, second)}
     crops: dict[str, Image] = {}
     for shard in sorted((root / "faces").glob("faces-*.tar")):
-        crops.update(read_tar(shard, wanted))
+        crops.update(read_tar(shard, paths))
     return crops
 
 
@@ -102,15 +102,15 @@ def verification(
             landmarks = _nearest(find(small), truth / 2)
             cut = None if landmarks is None else align(scene, landmarks * 2 + 0.5)
             vectors[name][path] = None if cut is None else embed(cut)
-    found = {name: np.mean([v is not None for v in vectors[name].values()]) for name in finders}
+    found_share = {name: np.mean([v is not None for v in vectors[name].values()]) for name in finders}
     usable = [p for p in chosen if all(v[path] is not None for v in vectors.values() for path in p[:2])]
     same = np.array([p[2] for p in usable])
     report: dict[str, Any] = {"pairs": len(usable), "faces": len(crops)}
-    for name, mine in vectors.items():
-        similarity = np.array([float(np.dot(mine[a], mine[b])) for a, b, _ in usable])  # type: ignore[arg-type]
+    for name, embeddings in vectors.items():
+        similarity = np.array([float(np.dot(embeddings[a], embeddings[b])) for a, b, _ in usable])  # type: ignore[arg-type]
         report[name] = {"accuracy_percent": round(100 * _folded(similarity, same), 2)}
-        if name in found:
-            report[name]["found_percent"] = round(100 * float(found[name]), 2)
+        if name in found_share:
+            report[name]["found_percent"] = round(100 * float(found_share[name]), 2)
     return report
 
 
@@ -119,10 +119,10 @@ def _nearest(rows: Labels, truth: Labels) -> Labels | None:
     if not len(rows):
         return None
     points = rows[:, 4:14].reshape(-1, 5, 2)
-    away = np.hypot(*(points.mean(axis=1) - truth.mean(axis=0)).T)
+    distance = np.hypot(*(points.mean(axis=1) - truth.mean(axis=0)).T)
     eyes = float(np.hypot(*(truth[0] - truth[1])))
-    best = int(np.argmin(np.where(rows[:, 14] >= 0.3, away, np.inf)))
-    return points[best] if rows[best, 14] >= 0.3 and away[best] < 0.6 * eyes else None
+    best = int(np.argmin(np.where(rows[:, 14] >= 0.3, distance, np.inf)))
+    return points[best] if rows[best, 14] >= 0.3 and distance[best] < 0.6 * eyes else None
 
 
 def _folded(similarity: NDArray[np.float64], same: NDArray[np.bool_]) -> float:

@@ -28,7 +28,7 @@ REFINER_FOLDER, REFINER_FINAL = "refiner", "refiner.keras"
 
 @dataclass(frozen=True)
 class _Trainee:
-    """A network with all that its training goes by."""
+    """One of the two networks, with its data, its loss and its part of the recipe."""
 
     recipe: Recipe
     section: Fit | Refine

@@ -19,7 +19,7 @@ class FinderLoss(keras.losses.Loss):  # type: ignore[misc, unused-ignore]
         self.box_weight, self.landmark_weight = box_weight, landmark_weight
 
     def get_config(self) -> dict[str, Any]:
-        """For saving."""
+        """What rebuilds this loss."""
         base = super().get_config()
         base.pop("reduction", None)
         return {**base, "box_weight": self.box_weight, "landmark_weight": self.landmark_weight}
@@ -28,16 +28,16 @@ class FinderLoss(keras.losses.Loss):  # type: ignore[misc, unused-ignore]
         """The mean over the batch, one number."""
         flag, weight, unit = y_true[..., 0], y_true[..., 1], y_true[..., 2:3]
         face = ops.cast(flag > 0.5, "float32")
-        asked = ops.cast(flag > -0.5, "float32")
+        counted = ops.cast(flag > -0.5, "float32")
         logit = y_pred[..., 0]
         wrong = face * ops.sigmoid(-logit) + (1 - face) * ops.sigmoid(logit)
         cross = ops.softplus(logit) - face * logit
-        score = ops.sum(asked * ops.square(wrong) * cross) / ops.maximum(ops.sum(face), 1.0)
+        score = ops.sum(counted * ops.square(wrong) * cross) / ops.maximum(ops.sum(face), 1.0)
         faces = ops.maximum(ops.sum(weight), 1.0)
-        near = rounded_length(ops.square((y_pred[..., 1:3] - y_true[..., 3:5]) * unit))
+        centre = rounded_length(ops.square((y_pred[..., 1:3] - y_true[..., 3:5]) * unit))
         sides = rounded_length(ops.square(y_pred[..., 3:5] - y_true[..., 5:7]))
         points = rounded_length(ops.square((y_pred[..., 5:15] - y_true[..., 7:17]) * unit))
-        box = ops.sum(weight * (ops.sum(near, -1) + 0.5 * ops.sum(sides, -1))) / faces
+        box = ops.sum(weight * (ops.sum(centre, -1) + 0.5 * ops.sum(sides, -1))) / faces
         landmarks = ops.sum(weight * ops.mean(points, -1)) / faces
         return score + self.box_weight * box + self.landmark_weight * landmarks
 

@@ -39,7 +39,7 @@ def train(
         return keras.models.load_model(run / final, compile=False)
     model = keras.models.load_model(run / LAST) if (run / LAST).is_file() else fresh()
     _claim(run, about)  # after what may refuse to begin
-    # The model itself knows how far it is: whoever is killed between two files has only one of them.
+    # The model's own step count says how far it is: a run killed between two files may have only one of them.
     done = int(model.optimizer.iterations) // len(batches(0))
     model.fit(
         batches(done),
@@ -47,9 +47,9 @@ def train(
         epochs=epochs,
         initial_epoch=done,
         callbacks=[_Keep(run)],
-        shuffle=False,  # or Keras would turn the batches' order over by a dice of its own
+        shuffle=False,  # Keras would shuffle the batches by a state that a resumed run has lost
         verbose=2,
-    )  # ends by putting the moving averages in the place of the weights
+    )  # at its end the optimizer replaces the weights by their moving averages
     save(model, run / final)
     return model
 
@@ -67,10 +67,10 @@ def averaged(run: Path, final: str) -> Any:
 
 def about(recipe: Recipe, fingerprint: str, start: Path | None) -> dict[str, Any]:
     """What a run is of: its recipe, the data with this fingerprint, the weights it begins with."""
-    said = {"recipe_sha256": recipe.sha256, "data": fingerprint, "recipe": recipe.model_dump()}
+    description = {"recipe_sha256": recipe.sha256, "data": fingerprint, "recipe": recipe.model_dump()}
     if start is not None:
-        said["start_sha256"] = file_sha256(start)
-    return said
+        description["start_sha256"] = file_sha256(start)
+    return description
 
 
 def compiled(model: Any, loss: Any, stage: Fit | Refine, examples: int, start: Path | None) -> Any:
