@@ -21,12 +21,16 @@ def begun(out: Path, source: Path, said: list[str]) -> None:
     source.mkdir(exist_ok=True)
     recipe = load_recipe(shipped_recipe())
     with pytest.raises(InputError) as caught:
-        run_all(Chain(
-            out=out,
-            sources=(source,),
-            about_data="nobody",
-            recipe=recipe,
-        ), say=said.append, quiet=True)
+        run_all(
+            Chain(
+                out=out,
+                sources=(source,),
+                about_data="nobody",
+                recipe=recipe,
+            ),
+            say=said.append,
+            quiet=True,
+        )
     said.append(str(caught.value))
 
 
@@ -111,12 +115,15 @@ def test_a_toy_by_the_shipped_recipe_needs_no_teacher(tmp_path: Path) -> None:
 def test_another_sentence_about_the_data_needs_another_folder(tmp_path: Path) -> None:
     begun(tmp_path / "out", tmp_path / "ours", [])
     with pytest.raises(InputError, match=r"chain\.json: about_data is nobody, this time it is somebody"):
-        run_all(Chain(
-            out=tmp_path / "out",
-            sources=(tmp_path / "ours",),
-            about_data="somebody",
-            recipe=load_recipe(shipped_recipe()),
-        ), say=print)
+        run_all(
+            Chain(
+                out=tmp_path / "out",
+                sources=(tmp_path / "ours",),
+                about_data="somebody",
+                recipe=load_recipe(shipped_recipe()),
+            ),
+            say=print,
+        )
 
 
 def test_what_prepare_is_told_goes_through_the_chain(tmp_path: Path) -> None:

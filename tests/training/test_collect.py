@@ -209,12 +209,15 @@ def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> N
 def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -> None:
     def run(first: int, count: int) -> tuple[int, list[str], dict[str, bytes]]:
         said: list[str] = []
-        shot = [Frame(
-            image=picture(first + n),
-            search=picture(first + n),
-            captured=n / 2,
-            number=n,
-        ) for n in range(count)]
+        shot = [
+            Frame(
+                image=picture(first + n),
+                search=picture(first + n),
+                captured=n / 2,
+                number=n,
+            )
+            for n in range(count)
+        ]
         done = collect_round(
             FakeCamera(shot), TurningHead([(0, 0)] * count), tmp_path / "ann",
             round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,
@@ -275,7 +278,16 @@ def test_a_folder_is_the_round_it_is_said_to_be(
     monkeypatch.setattr("facelatch_training.data.collect.open_camera", lambda *_: nullcontext(None))
     monkeypatch.setattr("facelatch_training.data.collect.collect_round", given)
     monkeypatch.setattr("facelatch_training.data.cropping.open_finder", lambda *_: CentredFace())
-    command = ["collect", "ann", "--out", str(tmp_path / "people"), "--source", "files", "--round", str(number)]
+    command = [
+        "collect",
+        "ann",
+        "--out",
+        str(tmp_path / "people"),
+        "--source",
+        "files",
+        "--round",
+        str(number),
+    ]
     outcome = CliRunner().invoke(commands, command)
     assert outcome.exit_code == 0, outcome.output
     assert [f"missing: {name}" in outcome.output for name in ROUNDS] == [n != number for n in (1, 2, 3)]

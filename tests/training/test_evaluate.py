@@ -343,7 +343,9 @@ def test_unreadable_pictures_can_count_as_pictures_without_a_face(lfw: Path) -> 
     bad = lfw / "lfw" / "Ann_B" / "Ann_B_0001.jpg"
     bad.write_bytes(b"no picture")
     with pytest.raises(InputError, match="Ann_B_0001") as caught:
-        evaluate(ColourVerifier(), protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True)
+        evaluate(
+            ColourVerifier(), protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True
+        )
     assert "--skip-unreadable" in caught.value.hint
     cropper = Cropper(None, skip_unreadable=True)
     judged = evaluate(

@@ -60,7 +60,9 @@ def siamese(crops: np.ndarray) -> keras.Model:
     return build_siamese(tower, build_head(recipe.embedding))
 
 
-def test_the_head_s_channels_are_made_to_reach_equally_far_and_no_embedding_changes(crops: np.ndarray) -> None:
+def test_the_head_s_channels_are_made_to_reach_equally_far_and_no_embedding_changes(
+    crops: np.ndarray,
+) -> None:
     recipe = tiny_recipe().tower.model_copy(update={"head": 24})
     tower = widen_tower(build_core(recipe), recipe.embedding)
     core = core_of(tower)
@@ -140,9 +142,7 @@ def test_export_refuses_what_is_not_good_enough_and_writes_nothing(
     if limit:
         monkeypatch.setattr(f"{PARITY}.{limit}", value)
     with pytest.raises(FacelatchError, match=complaint):
-        export(
-            siamese, crops, yardstick, tmp_path / "siamese.tflite", ABOUT, seed=1, calibrate=unmet
-        )
+        export(siamese, crops, yardstick, tmp_path / "siamese.tflite", ABOUT, seed=1, calibrate=unmet)
     assert not list(tmp_path.iterdir())
 
 
@@ -187,7 +187,9 @@ def test_the_shipped_files_are_small_enough() -> None:
 
 def test_the_recipe_that_is_said_to_have_made_the_shipped_model_did() -> None:
     manifest = json.loads((MODELS / "siamese.json").read_text())
-    assert manifest["recipe_sha256"] == recipe_hash(load_recipe(MODELS.parent / "config" / "training-gpu.toml"))
+    assert manifest["recipe_sha256"] == recipe_hash(
+        load_recipe(MODELS.parent / "config" / "training-gpu.toml")
+    )
 
 
 @pytest.mark.slow

@@ -180,12 +180,15 @@ def test_a_face_too_small_or_doubtful_is_neither_asked_for_nor_punished():
 
 
 def test_photos_are_split_by_a_hash_of_the_name_not_by_order():
-    photos = [Photo(
-        name=f"{n:05d}.webp",
-        image=np.zeros((1, 1, 3), np.uint8),
-        faces=NONE,
-        ignore=NONE,
-    ) for n in range(2000)]
+    photos = [
+        Photo(
+            name=f"{n:05d}.webp",
+            image=np.zeros((1, 1, 3), np.uint8),
+            faces=NONE,
+            ignore=NONE,
+        )
+        for n in range(2000)
+    ]
     train, kept = split(photos, RECIPE)
     names = {photo.name for photo in train}, {photo.name for photo in kept}
     assert not names[0] & names[1]

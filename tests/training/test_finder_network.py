@@ -59,7 +59,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
             image=rng.integers(0, 256, (112, 112, 3)).astype(np.uint8),
             faces=face,
             ignore=none,
-        ) for n in range(3)
+        )
+        for n in range(3)
     ]
     empty = [rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)]
     folder = tmp_path_factory.mktemp("prepared")
@@ -155,7 +156,9 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
         raise PowerCutError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facelatch_training.finder.model.runs._plot", cut)  # the last thing after the first epoch
+        patch.setattr(
+            "facelatch_training.finder.model.runs._plot", cut
+        )  # the last thing after the first epoch
         with pytest.raises(PowerCutError):
             fit(recipe, prepared, run)
     assert json.loads((run / "run.json").read_text())["recipe_sha256"] == recipe.sha256

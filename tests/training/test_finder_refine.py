@@ -85,12 +85,15 @@ def test_patches_show_the_face_about_where_the_network_expects_it_and_labels_lie
     right = wrong = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        photo = on_ground(Photo(
-            name="s",
-            image=made_photo().image[100:212, 100:212],
-            faces=FACE[None],
-            ignore=NONE,
-        ), rng)
+        photo = on_ground(
+            Photo(
+                name="s",
+                image=made_photo().image[100:212, 100:212],
+                faces=FACE[None],
+                ignore=NONE,
+            ),
+            rng,
+        )
         image, points = patch(photo if seed % 2 else made_photo(seed), 0, plain, rng)
         assert image.shape == (SIDE, SIDE, 3)
         assert np.abs(points - TEMPLATE - (SIDE - 112) / 2).mean() < 15

@@ -72,7 +72,9 @@ def test_weights_of_another_kind_are_refused(small_teacher: Path) -> None:
         ("Split split 1 2 relu left right", "Split split"),
     ],
 )
-def test_layers_of_another_network_are_refused_with_their_line(small_teacher: Path, line: str, instead: str) -> None:
+def test_layers_of_another_network_are_refused_with_their_line(
+    small_teacher: Path, line: str, instead: str
+) -> None:
     layers = small_teacher / "mobilefacenet.param"
     layers.write_text(layers.read_text().replace(line, instead))
     with pytest.raises(InputError, match=r"mobilefacenet.param:\d+: not a layer of MobileFaceNet"):
@@ -108,12 +110,16 @@ def test_it_is_heard_only_where_no_other_answer_is_known(small_teacher: Path) ->
 
 
 @pytest.mark.slow
-def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(small_teacher: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(
+    small_teacher: Path, tmp_path: Path
+) -> None:
     tiny = tiny_recipe()
     recipe = tiny.model_copy(
         update={
             "processes": True,
-            "tower": tiny.tower.model_copy(update={"core": EMBEDDING_SIZE, "blocks": (1,), "widths": (8,), "head": 0}),
+            "tower": tiny.tower.model_copy(
+                update={"core": EMBEDDING_SIZE, "blocks": (1,), "widths": (8,), "head": 0}
+            ),
             "metric": tiny.metric.model_copy(
                 update={"live_teacher": True, "distill_weight": 20.0, "steps": 60, "morph_share": 0.3}
             ),

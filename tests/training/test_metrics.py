@@ -204,18 +204,28 @@ def test_reliability_of_honest_probabilities_has_no_error() -> None:
     said = rng.random(200_000).astype(np.float32)
     genuine = rng.random(200_000) < said
     people = np.zeros(200_000, np.int32)
-    assert reliability(Comparisons(
-        similarity=said,
-        genuine=genuine,
-        first=people,
-        second=people,
-    )).error < 0.02
-    assert reliability(Comparisons(
-        similarity=said**4,
-        genuine=genuine,
-        first=people,
-        second=people,
-    )).error > 0.2
+    assert (
+        reliability(
+            Comparisons(
+                similarity=said,
+                genuine=genuine,
+                first=people,
+                second=people,
+            )
+        ).error
+        < 0.02
+    )
+    assert (
+        reliability(
+            Comparisons(
+                similarity=said**4,
+                genuine=genuine,
+                first=people,
+                second=people,
+            )
+        ).error
+        > 0.2
+    )
 
 
 def test_a_large_set_takes_seconds() -> None:

@@ -152,7 +152,9 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _read_once(self) -> Recipe:
         if self.processes and self.stream:
-            raise ValueError("processes = true does not go with stream = true: each process would read all shards")
+            raise ValueError(
+                "processes = true does not go with stream = true: each process would read all shards"
+            )
         return self
 
 

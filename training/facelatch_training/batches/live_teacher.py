@@ -48,7 +48,9 @@ def read_network(folder: Path) -> list[Step]:
     weights_file = teacher_weights(folder)
     weights, layers_file = _Weights(weights_file), weights_file.with_suffix(".param")
     steps = []
-    for number, line in enumerate(layers_file.read_text(encoding="ascii", errors="replace").splitlines()[2:], start=3):
+    for number, line in enumerate(
+        layers_file.read_text(encoding="ascii", errors="replace").splitlines()[2:], start=3
+    ):
         try:
             steps.append(_read_step(line.split(), weights))
         except InputError:
@@ -110,7 +112,9 @@ class _Weights:
     def marked(self, count: int) -> Floats:
         """Weights that begin with a mark of their kind."""
         if self.plain(1).view(np.uint32)[0] != RAW:
-            raise InputError(f"{self._path}: weights are not in 32 bits", hint="convert it without fp16 or int8")
+            raise InputError(
+                f"{self._path}: weights are not in 32 bits", hint="convert it without fp16 or int8"
+            )
         return self.plain(count)
 
     def plain(self, count: int) -> Floats:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CAMERA_SCORE = 0.6
 """Least score of a find at a live camera, which shows the same face again in the next frame."""
 
+
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
 @click.option("--out", type=ANY, required=True, help="New folder for faces.csv and the shards.")
@@ -138,7 +139,8 @@ def _say_what_is_missing(folder: Path, source: str, device: str) -> None:
     missing = still_missing(folder)
     if len(missing) == len(ROUNDS):
         raise InputError(
-            f"{device}: no picture that the door would judge", hint="the advice above says why; see the preview"
+            f"{device}: no picture that the door would judge",
+            hint="the advice above says why; see the preview",
         )
     for what in missing:
         click.echo(f"missing: {what}" + (" (another folder: --round 2 or 3)" if source == "files" else ""))

@@ -168,7 +168,12 @@ def _write_pictures(judged: dict[str, Evaluation], protocol: Protocol, out: Path
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @target_options
 def calibrate(
-    model: Path, data: Path, recipe_file: Path | None, dry_run: bool, as_json: bool, target_choice: TargetChoice
+    model: Path,
+    data: Path,
+    recipe_file: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    target_choice: TargetChoice,
 ) -> None:
     """Choose both thresholds of MODEL for the error rates asked for, and write them into its manifest.
 

@@ -133,7 +133,9 @@ prepare_options = grouped(
         click.option("--seed", type=int, default=0, show_default=True, help="Of the split."),
         click.option("--families", type=FILE, help="A csv with the columns identity and family."),
         click.option("--keep-singles", is_flag=True, help="Keep people with one picture, as strangers."),
-        click.option("--skip-unreadable", is_flag=True, help="Leave damaged pictures out instead of stopping."),
+        click.option(
+            "--skip-unreadable", is_flag=True, help="Leave damaged pictures out instead of stopping."
+        ),
     ),
 )
 """Gives the command the `Options` of `data.prepare` as `options`."""
@@ -174,13 +176,18 @@ target_options = grouped(
         ),
         click.option("--enrolled", type=click.IntRange(1), help="People in the gallery."),
         click.option(
-            "--references", type=click.IntRange(1, 64), multiple=True, help="Repeat to let it choose a number."
+            "--references",
+            type=click.IntRange(1, 64),
+            multiple=True,
+            help="Repeat to let it choose a number.",
         ),
         click.option(
             "--frames", type=click.IntRange(1, 20), multiple=True, help="Repeat to let it choose a number."
         ),
         click.option(
-            "--accept-unmet", is_flag=True, help="Write the safest thresholds although the targets are missed."
+            "--accept-unmet",
+            is_flag=True,
+            help="Write the safest thresholds although the targets are missed.",
         ),
     ),
 )

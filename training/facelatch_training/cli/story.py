@@ -108,7 +108,9 @@ def all_(
         click.echo("This model opens no door: it was trained on drawn people.")
 
 
-def _recipe(sources: tuple[Path, ...], recipe_file: Path | None, target_choice: TargetChoice) -> Recipe | None:
+def _recipe(
+    sources: tuple[Path, ...], recipe_file: Path | None, target_choice: TargetChoice
+) -> Recipe | None:
     """The recipe with the targets asked for; None for drawn people without a recipe, who have a tiny one."""
     from facelatch_training.recipe import load_recipe, shipped_recipe
 

@@ -33,6 +33,7 @@ class Crops(Protocol):
 
     def __getitem__(self, number: int, /) -> CropArray: ...
 
+
 _UNREADABLE = "prepare the set anew; --skip-unreadable leaves out what cannot be read"
 
 

@@ -52,7 +52,9 @@ class Duplicates:
             correlations = table[start : start + 1024] @ table[start:].T
             for left, right in zip(*np.nonzero(correlations > SAME_PICTURE), strict=True):
                 if right > left and owners[start + left] != owners[start + right]:
-                    pairs.append((numbers[start + left], numbers[start + right], float(correlations[left, right])))
+                    pairs.append(
+                        (numbers[start + left], numbers[start + right], float(correlations[left, right]))
+                    )
         return pairs
 
 

@@ -98,7 +98,9 @@ def _prepare(
     with ShardWriter(out) as writer:
         sheet.path.unlink(missing_ok=True)  # of an earlier try
         selection = _Selection(writer, cropper, sheet, families)
-        for picture in tqdm(source_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet):
+        for picture in tqdm(
+            source_pictures(sources), desc="prepare", unit="picture", mininterval=1, disable=quiet
+        ):
             selection.judge(picture)
         _refuse_unusable(selection.report, writer, options)
         _refuse_singles(writer, options)

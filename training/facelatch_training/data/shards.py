@@ -70,13 +70,15 @@ class ShardWriter:
         entry.size = len(content)
         self._archive.addfile(entry, io.BytesIO(content))
         self._filled += len(content) + 1024
-        self.rows.append(Row(
-            path=entry.name,
-            identity=identity,
-            source=source,
-            shard=f"faces-{self._shards - 1:02d}.tar",
-            family=family,
-        ))
+        self.rows.append(
+            Row(
+                path=entry.name,
+                identity=identity,
+                source=source,
+                shard=f"faces-{self._shards - 1:02d}.tar",
+                family=family,
+            )
+        )
 
     def finish(self, splits: dict[str, str]) -> None:
         """Writes the table with the split of each identity and puts the set in its place."""

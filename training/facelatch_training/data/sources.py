@@ -103,10 +103,13 @@ def read_families(table: Path | None) -> dict[str, str]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: not a csv file in UTF-8: {error}", hint="save it as UTF-8") from error
     if not {"identity", "family"} <= columns:
-        raise InputError(f"{table}: needs the columns identity and family", hint="name them in the first line")
+        raise InputError(
+            f"{table}: needs the columns identity and family", hint="name them in the first line"
+        )
     for number, row in enumerate(rows, start=2):
         if not (row["identity"] and row["family"]):
             raise InputError(
-                f"{table}: line {number} lacks identity or family", hint="leave out who has no known relatives"
+                f"{table}: line {number} lacks identity or family",
+                hint="leave out who has no known relatives",
             )
     return {row["identity"]: row["family"] for row in rows}

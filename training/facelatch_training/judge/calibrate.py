@@ -141,8 +141,14 @@ def _halves(
     crops: npt.NDArray[np.uint8], identities: Sequence[str], families: Sequence[str]
 ) -> tuple[_Half, _Half]:
     """Half A, on which thresholds are chosen, and half B, on which they are reported."""
-    in_a, names, family_numbers = calibration_half(families), np.array(identities), _numbers(np.array(families))
-    half_a, half_b = (_Half(crops[half], _numbers(names[half]), family_numbers[half]) for half in (in_a, ~in_a))
+    in_a, names, family_numbers = (
+        calibration_half(families),
+        np.array(identities),
+        _numbers(np.array(families)),
+    )
+    half_a, half_b = (
+        _Half(crops[half], _numbers(names[half]), family_numbers[half]) for half in (in_a, ~in_a)
+    )
     return half_a, half_b
 
 
@@ -193,9 +199,7 @@ def _about_targets(targets: Targets) -> dict[str, Any]:
 
 def _in_words(compared: Comparisons) -> str:
     genuine = int(compared.genuine.sum())
-    return (
-        f"{compared.identities} identities, {genuine} genuine and {len(compared) - genuine} impostor comparisons"
-    )
+    return f"{compared.identities} identities, {genuine} genuine and {len(compared) - genuine} impostor comparisons"
 
 
 def calibrate_on(model: Path, data: Path, targets: Targets) -> Calibration:

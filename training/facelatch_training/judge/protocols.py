@@ -183,9 +183,7 @@ def lfw_pairs(table: Path, images: Path, cropper: Cropper) -> Protocol:
         fold,
     )
     files = [file for file in file_of.values() if file is not None]
-    return _from_files(
-        f"{table.name} over {images.name}", [name for name, _ in sides], files, cropper, pairs
-    )
+    return _from_files(f"{table.name} over {images.name}", [name for name, _ in sides], files, cropper, pairs)
 
 
 def _from_files(

@@ -75,9 +75,7 @@ def attempt_errors(visits: Visits, outcome: Ints) -> tuple[npt.NDArray[np.float6
     return false_grants(visits, outcome, stranger), _per_person(visits.visitor[~stranger], wrong[~stranger])
 
 
-def false_grants(
-    visits: Visits, outcome: Ints, strangers: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
+def false_grants(visits: Visits, outcome: Ints, strangers: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Per stranger (of `strangers`, (A,)) the share of visits granted, still or varied ones: whichever is worse."""
     by_kind = [
         _per_person(visits.visitor[strangers & kind], outcome[strangers & kind] >= 0)

@@ -60,7 +60,9 @@ def measure_slices(
     if (kin & ~whole.genuine).any():
         rates["relatives"] = _rates(whole.where(kin), threshold, resamples, seed)
     if turned is not None:
-        heads = np.repeat([turned(crops[row]) for row in rows], len(rows)).reshape(off_diagonal.shape)[off_diagonal]
+        heads = np.repeat([turned(crops[row]) for row in rows], len(rows)).reshape(off_diagonal.shape)[
+            off_diagonal
+        ]
         if (heads & whole.genuine).any():
             rates["turned"] = _rates(whole.where(heads), threshold, resamples, seed)
     for name, spoil in SLICES.items():

@@ -47,7 +47,8 @@ def calibration_table(calibration: Calibration) -> str:
         f"{setting.frames} consecutive frames",
         "at the door             "
         f"enrolment.references = {setting.references}, session.required_matches = {setting.frames}",
-        "targets                 " + ("met" if calibration.met else "NOT MET: " + "; ".join(calibration.unmet)),
+        "targets                 "
+        + ("met" if calibration.met else "NOT MET: " + "; ".join(calibration.unmet)),
         f"chosen on               {calibration.about['chosen_on']}",
     ]
     for name, rate in calibration.rates.items():

@@ -143,7 +143,9 @@ def embed_protocol(
 def embed_both(verifier: Verifier, crops: npt.NDArray[np.uint8]) -> Embedded:
     """Crops (N, 112, 112, 3) in memory, as probes and as references."""
     probes = embed_crops(verifier, crops)
-    return Embedded(probes, mean_of_sides(probes, embed_crops(verifier, np.ascontiguousarray(crops[:, :, ::-1]))))
+    return Embedded(
+        probes, mean_of_sides(probes, embed_crops(verifier, np.ascontiguousarray(crops[:, :, ::-1])))
+    )
 
 
 def embed_crops(verifier: Verifier, crops: npt.NDArray[np.uint8]) -> Embeddings:

@@ -48,7 +48,9 @@ def load_siamese(path: Path) -> keras.Model:
     refuse_other_alignment(path)
     hint = "give the siamese.keras of a run"
     if not zipfile.is_zipfile(path):  # of which Keras would say that it is not there
-        raise ModelError(f"{path}: {'not a saved Keras model' if path.is_file() else 'no such file'}", hint=hint)
+        raise ModelError(
+            f"{path}: {'not a saved Keras model' if path.is_file() else 'no such file'}", hint=hint
+        )
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError) as error:

@@ -227,5 +227,7 @@ def embed(tower: Callable[..., Any], crops: Crops, batch: int = 256) -> npt.NDAr
     for start in range(0, len(crops), batch):
         rows = range(start, min(start + batch, len(crops)))
         embeddings = tower(np.stack([crops[row] for row in rows]), training=False)
-        parts.append(ops.convert_to_numpy(embeddings))  # PyTorch refuses NumPy what a gradient may be asked of
+        parts.append(
+            ops.convert_to_numpy(embeddings)
+        )  # PyTorch refuses NumPy what a gradient may be asked of
     return np.asarray(np.concatenate(parts), dtype=np.float32)

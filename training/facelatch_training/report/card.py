@@ -88,7 +88,11 @@ def _evaluation_lines(findings: Findings) -> list[str]:
         "",
         f"{judged.protocol}: {judged.pictures} pictures of {judged.identities} identities, "
         f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, "
-        + ("none of them trained on in its run" if findings.unseen else "**maybe trained on: the model does not tell**")
+        + (
+            "none of them trained on in its run"
+            if findings.unseen
+            else "**maybe trained on: the model does not tell**"
+        )
         + (
             f"; accuracy on {judged.fold_pairs:,} balanced pairs in {judged.folds} folds"
             if judged.folds
@@ -115,7 +119,9 @@ def _evaluation_lines(findings: Findings) -> list[str]:
     if findings.calibrated_here:
         note += " Half of these people chose that threshold; rates on the other half alone stand below."
     gap = reliability(judged.comparisons).error
-    sentence = "Read as a probability, with as many genuine as impostor comparisons, the similarity is on average "
+    sentence = (
+        "Read as a probability, with as many genuine as impostor comparisons, the similarity is on average "
+    )
     sentence += f"{gap:.3f} off."
     return [*lines, "", note, "", sentence, ""]
 

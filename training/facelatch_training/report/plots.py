@@ -92,14 +92,19 @@ def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
     drawing, axes = figure()
     name, evaluation = next(iter(evaluations.items()))
     bins = np.linspace(0, 1, 61)
-    for label, chosen in (("genuine", evaluation.comparisons.genuine), ("impostor", ~evaluation.comparisons.genuine)):
+    for label, chosen in (
+        ("genuine", evaluation.comparisons.genuine),
+        ("impostor", ~evaluation.comparisons.genuine),
+    ):
         values = evaluation.comparisons.similarity[chosen]
         counts, _ = np.histogram(values[values > FAILED], bins)
         axes.stairs(
             counts / max(1, len(values)), bins, fill=True, alpha=0.5, label=f"{len(values):,} {label}"
         )
     if evaluation.threshold is not None:
-        axes.axvline(evaluation.threshold, color="black", linestyle="--", label=f"threshold {evaluation.threshold:.3f}")
+        axes.axvline(
+            evaluation.threshold, color="black", linestyle="--", label=f"threshold {evaluation.threshold:.3f}"
+        )
     axes.set(
         xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {evaluation.protocol}"
     )
@@ -112,7 +117,9 @@ def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     for name, evaluation in evaluations.items():
         diagram = reliability(evaluation.comparisons)
-        axes.plot(diagram.predicted, diagram.observed, marker="o", label=f"{name} (mean gap {diagram.error:.3f})")
+        axes.plot(
+            diagram.predicted, diagram.observed, marker="o", label=f"{name} (mean gap {diagram.error:.3f})"
+        )
     axes.set(
         xlabel="similarity the model gives",
         ylabel="share that is one person (classes balanced)",

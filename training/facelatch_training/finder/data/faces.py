@@ -59,9 +59,7 @@ class Teacher:
         return np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
 
 
-def load_photos(
-    root: Path, teacher: Teacher, select: Callable[[str], bool] | None = None
-) -> list[Photo]:
+def load_photos(root: Path, teacher: Teacher, select: Callable[[str], bool] | None = None) -> list[Photo]:
     """The photos of `scenes.tar` with the labels of `scenes.csv`, checked by the teacher at twice the size.
 
     Only those for whose name `select` holds, where there is one: the teacher takes a tenth of a second for each.
@@ -144,12 +142,14 @@ def load_sprites(root: Path, recipe: Recipe, teacher: Teacher) -> list[Photo]:
                 progress.update()
                 face = label_crop(crop, teacher)
                 if face is not None:
-                    photos.append(Photo(
-                        name=name,
-                        image=crop,
-                        faces=face[None],
-                        ignore=np.zeros((0, 4), np.float32),
-                    ))
+                    photos.append(
+                        Photo(
+                            name=name,
+                            image=crop,
+                            faces=face[None],
+                            ignore=np.zeros((0, 4), np.float32),
+                        )
+                    )
     return photos
 
 

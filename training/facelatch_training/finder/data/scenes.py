@@ -152,9 +152,7 @@ def _shrunk_warp(image: Image, matrix: NDArray[np.float64], canvas: tuple[int, i
     return _warp(*(reduced(image, matrix, scale) if scale < 0.6 else (image, matrix)), canvas)
 
 
-def reduced(
-    image: Image, matrix: NDArray[np.float64], scale: float
-) -> tuple[Image, NDArray[np.float64]]:
+def reduced(image: Image, matrix: NDArray[np.float64], scale: float) -> tuple[Image, NDArray[np.float64]]:
     """The picture made smaller by area, as by optics, and the `matrix` (2, 3) that does with it what it did before."""
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     ratio = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])

@@ -59,12 +59,15 @@ def clip_views(path: Path, teacher: Teacher) -> list[Photo]:
     for name, image in tqdm(read_tar(path), desc="clips", unit="image"):
         rows = teacher.find(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
         sure = rows[:, 14] >= SURE
-        photo = refine(Photo(
-            name=name,
-            image=image,
-            faces=rows[sure, :14] / 2,
-            ignore=rows[~sure, :4] / 2,
-        ), teacher)
+        photo = refine(
+            Photo(
+                name=name,
+                image=image,
+                faces=rows[sure, :14] / 2,
+                ignore=rows[~sure, :4] / 2,
+            ),
+            teacher,
+        )
         photos.append(steadied(photo, teacher))
     return whole_views(photos)
 
@@ -72,12 +75,17 @@ def clip_views(path: Path, teacher: Teacher) -> list[Photo]:
 def empty_views(images: Sequence[Image]) -> list[Photo]:
     """Backgrounds without faces."""
     none = np.zeros((0, 14), np.float32)
-    return whole_views([Photo(
-        name="empty",
-        image=image,
-        faces=none,
-        ignore=none[:, :4],
-    ) for image in images])
+    return whole_views(
+        [
+            Photo(
+                name="empty",
+                image=image,
+                faces=none,
+                ignore=none[:, :4],
+            )
+            for image in images
+        ]
+    )
 
 
 def compare(
