@@ -18,18 +18,11 @@ from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.quality import Measures
 from facelatch_training.cli.root import commands
-from facelatch_training.data.collect import (
-    KINDS,
-    ROUNDS,
-    Collected,
-    Guide,
-    collect_round,
-    open_camera,
-    still_missing,
-)
+from facelatch_training.data.collect import ROUNDS, Collected, collect_round, open_camera, still_missing
 from facelatch_training.data.cropping import Cropper
 from facelatch_training.data.crops import iterate_shard
 from facelatch_training.data.dataset import read_index
+from facelatch_training.data.guide import KINDS, Guide
 from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.files import write_png
 from facelatch_training.judge.protocols import gather, people

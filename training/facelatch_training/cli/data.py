@@ -106,25 +106,25 @@ def collect(
     earlier time counts, and only the rest is asked for.
     """
     from facelatch.gallery.names import clean_name
-    from facelatch_training.data import collect as collecting
+    from facelatch_training.data import collect
 
     folder = out / clean_name(name)
     camera_finder = finder.open(_CAMERA_SCORE)
     first = (only or 1) - 1
     all_rounds = ask and source != "files" and only is None
-    rounds = collecting.ROUNDS[first:] if all_rounds else collecting.ROUNDS[first : first + 1]
+    rounds = collect.ROUNDS[first:] if all_rounds else collect.ROUNDS[first : first + 1]
     for number, round_name in enumerate(rounds):
         if number and not click.confirm(f"Next: {round_name}. Ready? (n leaves it out)", default=True):
             continue
         # Opened anew: a camera that waited would begin with a picture of before.
-        with collecting.open_camera(source, device) as camera:
-            done = collecting.collect_round(
+        with collect.open_camera(source, device) as camera:
+            done = collect.collect_round(
                 camera,
                 camera_finder,
                 folder,
                 round_name=round_name,
                 timeout_seconds=timeout_seconds,
-                min_interval_seconds=0.0 if source == "files" else collecting.MIN_INTERVAL_SECONDS,
+                min_interval_seconds=0.0 if source == "files" else collect.MIN_INTERVAL_SECONDS,
                 say=lambda line: click.echo(f"\r{line:<78}", nl=False),
             )
         short = f"; missing: {done.missing}" if done.missing else ""
