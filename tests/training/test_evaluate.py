@@ -301,7 +301,12 @@ def test_families_of_a_table_stay_in_one_fold_and_in_the_protocol(tmp_path: Path
     pairs = protocols.balanced_folds(protocol.identities, protocol.families, folds=2)
     assert pairs.fold is not None
     assert len(set(pairs.fold[kin[pairs.first]].tolist())) == 1
-    left_out = protocols.Protocol("named", ("1", "2"), ("fF0001MID1", "Ann"), lambda: iter(()))
+    left_out = protocols.Protocol(
+        name="named",
+        pictures=("1", "2"),
+        identities=("fF0001MID1", "Ann"),
+        crops=lambda: iter(()),
+    )
     assert left_out.families == ("F0001", "Ann")
 
 
@@ -334,7 +339,7 @@ def test_rates_that_few_comparisons_cannot_tell_are_named(lfw: Path) -> None:
 
 def test_more_comparisons_than_memory_are_refused_before_the_first_picture() -> None:
     names = tuple(map(str, range(1_000_000)))
-    huge = protocols.Protocol("huge", names, names, lambda: iter(()))
+    huge = protocols.Protocol(name="huge", pictures=names, identities=names, crops=lambda: iter(()))
     with pytest.raises(InputError, match=r"all comparisons of 1,000,000 pictures need .* GB of memory"):
         evaluate(ColourVerifier(), huge, quiet=True)
 

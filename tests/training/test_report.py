@@ -57,7 +57,10 @@ CROPS = np.stack([crop(row // 3, row) for row in range(len(NAMES))])
 
 def drawn() -> protocols.Protocol:
     return protocols.Protocol(
-        "drawn", tuple(map(str, range(len(NAMES)))), tuple(NAMES), lambda: iter(enumerate(CROPS))
+        name="drawn",
+        pictures=tuple(map(str, range(len(NAMES)))),
+        identities=tuple(NAMES),
+        crops=lambda: iter(enumerate(CROPS)),
     )
 
 

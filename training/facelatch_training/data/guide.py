@@ -24,6 +24,7 @@ class PictureKind:
 def _straight(measures: Measures) -> bool:
     return abs(measures.pose.yaw) < _TURN and abs(measures.pose.pitch) < _TURN
 
+
 KINDS = (
     PictureKind(name="straight", ask="look straight at the camera", count=6, fits=_straight),
     PictureKind(

@@ -92,7 +92,7 @@ def _crossed(
     similarity = np.stack([verifier.compare(probe, references) for probe in probes])[off_diagonal]
     first = np.repeat(numbers, len(numbers)).reshape(off_diagonal.shape)[off_diagonal]
     second = np.tile(numbers, len(numbers)).reshape(off_diagonal.shape)[off_diagonal]
-    return metrics.Comparisons(similarity, first == second, first, second)
+    return metrics.Comparisons(similarity=similarity, genuine=first == second, first=first, second=second)
 
 
 def _rates(comparisons: metrics.Comparisons, threshold: float, resamples: int, seed: int) -> SliceRates:
