@@ -16,7 +16,7 @@ from facelatch_training.files import TrainingError, write_png
 from facelatch_training.recipe import TOY_NAME, load_recipe, shipped_recipe, tiny_recipe
 
 
-def begun(out: Path, source: Path, said: list[str]) -> None:
+def begun(out: Path, source: Path, messages: list[str]) -> None:
     """A chain that stops at its first step: the folder of people is empty."""
     source.mkdir(exist_ok=True)
     recipe = load_recipe(shipped_recipe())
@@ -28,19 +28,19 @@ def begun(out: Path, source: Path, said: list[str]) -> None:
                 about_data="nobody",
                 recipe=recipe,
             ),
-            say=said.append,
+            say=messages.append,
             quiet=True,
         )
-    said.append(str(caught.value))
+    messages.append(str(caught.value))
 
 
 def test_other_people_need_another_folder(tmp_path: Path) -> None:
-    said: list[str] = []
-    begun(tmp_path / "out", tmp_path / "ours", said)
-    begun(tmp_path / "out", tmp_path / "theirs", said)
-    assert "chain.json: sources is" in said[-1]
-    begun(tmp_path / "out", tmp_path / "ours", said)
-    assert "chain.json" not in said[-1]
+    messages: list[str] = []
+    begun(tmp_path / "out", tmp_path / "ours", messages)
+    begun(tmp_path / "out", tmp_path / "theirs", messages)
+    assert "chain.json: sources is" in messages[-1]
+    begun(tmp_path / "out", tmp_path / "ours", messages)
+    assert "chain.json" not in messages[-1]
 
 
 def test_another_finder_needs_another_folder(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_too_few_people_to_calibrate_on_are_told_before_the_training(tmp_path: P
     for person in range(12):
         for number in range(3):
             write_png(tmp_path / "ours" / f"p{person}" / f"{number}.png", draw_person(person, number))
-    said: list[str] = []
+    messages: list[str] = []
     chain = Chain(
         out=tmp_path / "out",
         sources=(tmp_path / "ours",),
@@ -74,8 +74,8 @@ def test_too_few_people_to_calibrate_on_are_told_before_the_training(tmp_path: P
         options=Options(validation_share=0.4),
     )
     with pytest.raises(InputError, match="each half of a calibration needs 8"):
-        run_all(chain, say=said.append, quiet=True)
-    assert "fit" not in said
+        run_all(chain, say=messages.append, quiet=True)
+    assert "fit" not in messages
 
 
 def test_rates_that_cannot_be_told_are_refused_before_the_training_unless_accepted(tmp_path: Path) -> None:
@@ -94,22 +94,24 @@ def test_a_finished_model_is_calibrated_anew_for_other_targets_only(
     tmp_path: Path, tiny_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, same: bool
 ) -> None:
     recipe, calibrated = tiny_recipe(), []
-    asked = recipe.calibration.model_copy(update={"enrolled": recipe.calibration.enrolled + (not same)})
+    targets = recipe.calibration.model_copy(update={"enrolled": recipe.calibration.enrolled + (not same)})
     (tmp_path / "models").mkdir()
-    for file in (model := tiny_model(extra={"calibration": {"asked": asked.model_dump(mode="json")}}),
+    for file in (model := tiny_model(extra={"calibration": {"asked": targets.model_dump(mode="json")}}),
                  model.with_suffix(".json")):  # fmt: skip
         file.rename(tmp_path / "models" / file.name)
-    monkeypatch.setattr("facelatch_training.chain._calibrate", lambda *given: calibrated.append(given[1]))
+    monkeypatch.setattr(
+        "facelatch_training.chain._calibrate", lambda *arguments: calibrated.append(arguments[1])
+    )
     target = _trained(Chain(tmp_path), recipe, tmp_path, lambda _: None)
     assert calibrated == ([] if same else [target])
 
 
 def test_a_toy_by_the_shipped_recipe_needs_no_teacher(tmp_path: Path) -> None:
-    said: list[str] = []
-    recipe = _recipe(Chain(tmp_path, recipe=load_recipe(shipped_recipe())), said.append)
+    messages: list[str] = []
+    recipe = _recipe(Chain(tmp_path, recipe=load_recipe(shipped_recipe())), messages.append)
     assert recipe.metric.distill_weight == 0
     assert recipe.name == TOY_NAME
-    assert "no --teacher given" in said[0]
+    assert "no --teacher given" in messages[0]
 
 
 def test_another_sentence_about_the_data_needs_another_folder(tmp_path: Path) -> None:
@@ -150,6 +152,6 @@ def test_a_toy_chain_does_not_take_over_a_folder_of_people(tmp_path: Path) -> No
 
 
 def test_without_a_teacher_it_says_that_names_alone_must_do(tmp_path: Path) -> None:
-    said: list[str] = []
-    begun(tmp_path / "out", tmp_path / "ours", said)
-    assert "no --teacher given" in said[0]
+    messages: list[str] = []
+    begun(tmp_path / "out", tmp_path / "ours", messages)
+    assert "no --teacher given" in messages[0]

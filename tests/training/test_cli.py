@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from training_doubles import REPO
 
 from facelatch.errors import InputError, ModelError
 from facelatch_training.cli.root import commands
 
-REPO = Path(__file__).resolve().parents[2]
 NAMES = ("collect", "prepare", "fit", "evaluate", "calibrate", "export", "report", "all", "finder")
 
 

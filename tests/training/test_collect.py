@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from training_doubles import FixedFaces, straight_face
 
 from facelatch.adapters.fakes import FakeCamera
 from facelatch.config.line import QualityConfig
@@ -92,10 +93,10 @@ class TurningHead:
 
 def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path) -> None:
     noses = [(0, 0), (-8, 0), (8, 0), (0, -6), (0, 6), None, (0, 0)]
-    said: list[str] = []
+    messages: list[str] = []
     done = collect_round(
         FakeCamera(frames(7)), TurningHead(noses), tmp_path / "ann",
-        round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,
+        round_name="as you are", timeout_seconds=60, say=messages.append, quality=EASY,
     )  # fmt: skip
     anchors = sorted(file.name for file in (tmp_path / "ann" / "anchors").iterdir())
     positives = sorted(file.name for file in (tmp_path / "ann" / "positives").iterdir())
@@ -103,7 +104,7 @@ def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path)
     assert [name.split("-")[1] for name in positives] == ["down", "left", "right", "up"]
     assert done.kept == 6
     assert "4 straight" in done.missing
-    assert "no face in view" in said[5]
+    assert "no face in view" in messages[5]
     crop = cv2.imread(str(tmp_path / "ann" / "anchors" / anchors[0]))
     assert crop is not None
     assert crop.shape == (112, 112, 3)
@@ -112,14 +113,14 @@ def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path)
 
 
 def test_what_the_door_would_refuse_is_not_kept_and_its_hint_is_said(tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     strict = QualityConfig(min_brightness=250.0, max_brightness=255.0)
     done = collect_round(
         FakeCamera(frames(3)), TurningHead([(0, 0)] * 3), tmp_path / "ann",
-        round_name="as you are", timeout_seconds=60, say=said.append, quality=strict,
+        round_name="as you are", timeout_seconds=60, say=messages.append, quality=strict,
     )  # fmt: skip
     assert done.kept == 0
-    assert "too dark" in said[0]
+    assert "too dark" in messages[0]
     assert not (tmp_path / "ann" / "anchors").exists()
 
 
@@ -156,14 +157,6 @@ def test_faces_are_not_collected_into_a_checkout(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
-class CentredFace:
-    """One straight face in every picture, also where there is none."""
-
-    def find(self, image: Image) -> list[Face]:
-        marks = (TEMPLATE * 1.5 + np.float32([230, 150])).astype(np.float32)
-        return [Face(Box(240, 160, 150, 170), marks, 0.9)]
-
-
 def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
     """Collects `name` from a folder of pictures; returns the crops."""
     photos = tmp_path / f"photos-of-{name}"
@@ -172,8 +165,8 @@ def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
         assert cv2.imwrite(str(photos / f"{number}.png"), picture(number))
     with open_camera("files", str(photos)) as camera:
         collect_round(
-            camera, CentredFace(), tmp_path / "people" / name, round_name="as you are", timeout_seconds=60,
-            say=lambda line: None, quality=EASY, min_interval_seconds=0.0,
+            camera, FixedFaces(straight_face()), tmp_path / "people" / name,
+            round_name="as you are", timeout_seconds=60, say=lambda line: None, quality=EASY, min_interval_seconds=0.0,
         )  # fmt: skip
     return sorted((tmp_path / "people" / name).rglob("*.png"))
 
@@ -187,7 +180,11 @@ def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> N
     }
     assert len(written) == 24
     report = prepare(
-        [tmp_path / "people"], tmp_path / "set", finder=CentredFace(), options=Options(0.5), quiet=True
+        [tmp_path / "people"],
+        tmp_path / "set",
+        finder=FixedFaces(straight_face()),
+        options=Options(0.5),
+        quiet=True,
     )
     assert (report.pictures, report.kept) == (24, 24)
     index = read_index(tmp_path / "set")
@@ -195,13 +192,13 @@ def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> N
         crop.tobytes() for shard in set(index.shards) for _, crop in iterate_shard(index, shard)
     )
     assert prepared == sorted(crop.tobytes() for crop in written.values())
-    judged = gather(people(tmp_path / "people", Cropper(CentredFace())))
+    judged = gather(people(tmp_path / "people", Cropper(FixedFaces(straight_face()))))
     assert sorted(crop.tobytes() for crop in judged) == prepared
 
 
 def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -> None:
     def run(first: int, count: int) -> tuple[int, list[str], dict[str, bytes]]:
-        said: list[str] = []
+        messages: list[str] = []
         shot = [
             Frame(
                 image=picture(first + n),
@@ -213,15 +210,15 @@ def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -
         ]
         done = collect_round(
             FakeCamera(shot), TurningHead([(0, 0)] * count), tmp_path / "ann",
-            round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,
+            round_name="as you are", timeout_seconds=60, say=messages.append, quality=EASY,
         )  # fmt: skip
-        return done.kept, said, {f.name: f.read_bytes() for f in (tmp_path / "ann" / "anchors").iterdir()}
+        return done.kept, messages, {f.name: f.read_bytes() for f in (tmp_path / "ann" / "anchors").iterdir()}
 
     kept, _, before = run(0, 4)
     assert kept == 4
-    kept, said, after = run(50, 5)
+    kept, messages, after = run(50, 5)
     assert kept == 2
-    assert said[0].startswith("[ 5/")
+    assert messages[0].startswith("[ 5/")
     assert before.items() <= after.items()
     assert sorted(after) == [f"0-straight-{number:06d}.png" for number in range(6)]
 
@@ -251,7 +248,9 @@ def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
         yield opened[-1]
 
     monkeypatch.setattr("facelatch_training.data.collect.open_camera", fresh)
-    monkeypatch.setattr("facelatch_training.data.cropping.open_finder", lambda *_: CentredFace())
+    monkeypatch.setattr(
+        "facelatch_training.data.cropping.open_finder", lambda *_: FixedFaces(straight_face())
+    )
     command = ["collect", "ann", "--out", str(tmp_path / "people")]
     outcome = CliRunner().invoke(commands, command, input="n\ny\n")
     assert len(opened) == 2
@@ -264,13 +263,15 @@ def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
 def test_a_folder_is_the_round_it_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def given(*_: object, round_name: str, **__: object) -> Collected:
+    def round_as_asked(*_: object, round_name: str, **__: object) -> Collected:
         straight_look(tmp_path / "people" / "ann", ROUNDS.index(round_name), picture(1))
         return Collected(1, "")
 
     monkeypatch.setattr("facelatch_training.data.collect.open_camera", lambda *_: nullcontext(None))
-    monkeypatch.setattr("facelatch_training.data.collect.collect_round", given)
-    monkeypatch.setattr("facelatch_training.data.cropping.open_finder", lambda *_: CentredFace())
+    monkeypatch.setattr("facelatch_training.data.collect.collect_round", round_as_asked)
+    monkeypatch.setattr(
+        "facelatch_training.data.cropping.open_finder", lambda *_: FixedFaces(straight_face())
+    )
     command = [
         "collect",
         "ann",
@@ -314,9 +315,9 @@ def test_other_light_is_missing_until_some_part_of_the_face_is_lit_otherwise(tmp
     face = np.full((112, 112, 3), 120, np.uint8)
     for number in range(3):
         straight_look(tmp_path / "ann", number, face + np.uint8(number))
-    (said,) = still_missing(tmp_path / "ann")
-    assert "in other light" in said
-    assert "lit as before" in said
+    (missing,) = still_missing(tmp_path / "ann")
+    assert "in other light" in missing
+    assert "lit as before" in missing
     from_the_side = face.copy()
     from_the_side[:, :56] -= 30
     from_the_side[:, 56:] += 30

@@ -65,9 +65,9 @@ def test_the_golden_crop_reaches_training_as_the_door_sees_it() -> None:
 
     class KnownFace:
         def find(self, image: Image) -> list[Face]:
-            known = json.loads((GOLDEN / "golden.json").read_text())["landmarks"]["small"]
+            landmarks = json.loads((GOLDEN / "golden.json").read_text())["landmarks"]["small"]
             box = Box(0, 0, image.shape[1], image.shape[0])
-            return [Face(box, np.array(known, np.float32), 0.9)]
+            return [Face(box, np.array(landmarks, np.float32), 0.9)]
 
     crop = Cropper(KnownFace())(GOLDEN / "picture.png")
     assert crop is not None

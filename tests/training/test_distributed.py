@@ -15,11 +15,12 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from training_doubles import REPO
+
 from facelatch_training.data.made_faces import write_crop_set
 from facelatch_training.files import TrainingError
 from facelatch_training.model.siamese import load_siamese
 
-REPO = Path(__file__).resolve().parents[2]
 RECIPE = """
 name = "tiny"
 tower = {stem = 8, widths = [8, 16], blocks = [1, 1], head = 16, core = 16, embedding = 32}
@@ -48,9 +49,9 @@ def finish(*workers: subprocess.Popen[str], code: int = 0) -> str:
     everything = ""
     try:
         for worker in workers:
-            _, said = worker.communicate(timeout=300)
-            assert worker.returncode == code, said[-2000:]
-            everything += said
+            _, errors = worker.communicate(timeout=300)
+            assert worker.returncode == code, errors[-2000:]
+            everything += errors
         return everything
     finally:
         for worker in workers:
@@ -69,8 +70,8 @@ def learned(model: Path) -> np.ndarray:
     """All that was learned or set; batch normalisation's running statistics are each worker's own."""
     siamese = load_siamese(model)
     lengths = [siamese.get_layer("tower").get_layer(name) for name in ("kinds", "length")]
-    known = [*siamese.trainable_variables, *(weights for layer in lengths for weights in layer.variables)]
-    return np.concatenate([np.ravel(v) for v in known])
+    variables = [*siamese.trainable_variables, *(weights for layer in lengths for weights in layer.variables)]
+    return np.concatenate([np.ravel(v) for v in variables])
 
 
 def last(folder: Path, figure: str) -> float:
@@ -114,6 +115,6 @@ def test_workers_whose_checkpoints_are_of_different_steps_do_not_go_on(
     (tmp_path / "pair" / "worker-1" / "metric.npz").unlink()
     ports = free_ports(2)
     workers = (start(data, tmp_path / "pair", index, ports) for index in range(2))
-    said = finish(*workers, code=TrainingError.exit_code)
-    assert said.count("another's is not") == 2
-    assert "Traceback" not in said
+    errors = finish(*workers, code=TrainingError.exit_code)
+    assert errors.count("another's is not") == 2
+    assert "Traceback" not in errors

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ import pytest
 from facelatch.errors import InputError
 from facelatch.vision.finder_decode import cells
 from facelatch_training.finder.data.prepare import Prepared, compose_all, load
-from facelatch_training.finder.recipe import Recipe, load_recipe, refuse_other_data
+from facelatch_training.finder.recipe import Recipe, refuse_other_data
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
+
+from training_doubles import REPO, finder_recipe, ramp  # noqa: E402
 
 from facelatch.adapters.models.finder_tflite import TfliteFinder  # noqa: E402
 from facelatch_training.finder.data.batches import Batches  # noqa: E402
@@ -33,11 +37,9 @@ from facelatch_training.finder.model.network import build_network, multiply_adds
 from facelatch_training.finder.model.refiner import build_refiner  # noqa: E402
 from facelatch_training.finder.model.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
 
-REPO = Path(__file__).resolve().parents[2]
-
 
 def small_recipe(epochs: int = 2) -> Recipe:
-    recipe = load_recipe(REPO / "config" / "finder.toml")
+    recipe = finder_recipe()
     return recipe.model_copy(
         update={
             part: getattr(recipe, part).model_copy(update={"epochs": epochs, "batch": 4})
@@ -145,22 +147,29 @@ def test_a_batch_depends_on_seed_epoch_and_index_only(prepared):
     assert not np.array_equal(first[0][0], again[0][0])
 
 
-@pytest.mark.slow
-def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, patches, tmp_path):
-    recipe, run = small_recipe(epochs=3), tmp_path / "run"
+class PowerCutError(Exception):
+    pass
 
-    class PowerCutError(Exception):
-        pass
+
+@contextmanager
+def power_cut_at(function: str) -> Iterator[None]:
+    """The run inside ends when it first calls this function of `runs`."""
 
     def cut(*_: object) -> None:
         raise PowerCutError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "facelatch_training.finder.model.runs._plot", cut
-        )  # the last thing after the first epoch
+        patch.setattr(f"facelatch_training.finder.model.runs.{function}", cut)
         with pytest.raises(PowerCutError):
-            fit(recipe, prepared, run)
+            yield
+
+
+@pytest.mark.slow
+def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, patches, tmp_path):
+    recipe, run = small_recipe(epochs=3), tmp_path / "run"
+
+    with power_cut_at("_plot"):  # the last thing after the first epoch
+        fit(recipe, prepared, run)
     assert json.loads((run / "run.json").read_text())["recipe_sha256"] == recipe.sha256
     assert (run / LAST).is_file()
     assert not (run / FINAL).exists()
@@ -177,8 +186,8 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
     assert path.stat().st_size < 250_000
     finder = TfliteFinder(path, 0.01)
     picture = np.array(prepared.images[0][:240, :320])
-    found = finder.find(picture)
-    assert all(np.isfinite(face.landmarks).all() for face in found)
+    faces = finder.find(picture)
+    assert all(np.isfinite(face.landmarks).all() for face in faces)
     _same_numbers(model, path, picture)
 
 
@@ -189,16 +198,8 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(prepared, tmp_path, p
     recipe = small_recipe(epochs=3)
     whole = fit(recipe, prepared, tmp_path / "whole")
 
-    class PowerCutError(Exception):
-        pass
-
-    def cut(*_: object) -> None:
-        raise PowerCutError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"facelatch_training.finder.model.runs.{place}", cut)
-        with pytest.raises(PowerCutError):
-            fit(recipe, prepared, tmp_path / "cut")
+    with power_cut_at(place):
+        fit(recipe, prepared, tmp_path / "cut")
     resumed = fit(recipe, prepared, tmp_path / "cut")
     for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -231,10 +232,24 @@ def test_a_start_that_is_no_finder_is_named_and_the_run_not_begun(prepared, tmp_
     text, refiner = tmp_path / "text.keras", REPO / "models" / "refiner.keras"
     text.write_text("no model")
     for start, words in ((text, "not a saved Keras model"), (refiner, "another network")):
-        with pytest.raises(InputError, match=words) as said:
+        with pytest.raises(InputError, match=words) as refusal:
             fit(small_recipe(epochs=1), prepared, tmp_path / "run", start=start)
-        assert str(start) in str(said.value)
+        assert str(start) in str(refusal.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("finder.keras", (240, 320, 3), [-4.01604, 0.04941, -0.31343, -0.48632]),
+        ("refiner.keras", (56, 56, 3), [0.75616, -0.09598, -0.90322, -0.25708]),
+    ],
+)
+def test_the_shipped_network_loads_and_computes_what_it_always_did(name, shape, expected):
+    """Whatever module its classes were in when it was saved: it is loaded by their registered names."""
+    model = keras.saving.load_model(REPO / "models" / name, compile=False)
+    outputs = np.asarray(model(ramp(*shape)[None].astype(np.float32)))
+    assert outputs.reshape(-1)[:4] == pytest.approx(expected, abs=2e-3)
 
 
 def _same_numbers(model, path: Path, picture: np.ndarray) -> None:

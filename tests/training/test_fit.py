@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import resource
@@ -20,6 +21,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 import keras  # noqa: E402
+from training_doubles import REPO  # noqa: E402
 
 from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
@@ -38,6 +40,9 @@ from facelatch_training.fitting.workflow import train  # noqa: E402
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
 from facelatch_training.model.tower import build_core, widen_tower  # noqa: E402
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
+
+OLD_RUN = REPO / "tests" / "golden" / "run-0.1"
+"""A run folder as version 0.1 left it; see make_run.py there."""
 
 
 @pytest.fixture(scope="module")
@@ -301,18 +306,18 @@ def test_a_run_folder_of_another_recipe_or_other_data_is_refused(tmp_path: Path)
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[bytes] = []
+    checkpoints: list[bytes] = []
 
     def fake_round(*_: object) -> dict[str, float]:
         if not (tmp_path / "metric.npz").is_file():
             return {"loss": 1.0}
-        seen.append((tmp_path / "metric.npz").read_bytes())
+        checkpoints.append((tmp_path / "metric.npz").read_bytes())
         return {"loss": float("nan")}
 
     monkeypatch.setattr("facelatch_training.fitting.stage.fit_round", fake_round)
     with pytest.raises(TrainingError, match="no longer a number in the round after step 2"):
         run_metric(material, tmp_path, short(8))
-    assert seen == [(tmp_path / "metric.npz").read_bytes()]
+    assert checkpoints == [(tmp_path / "metric.npz").read_bytes()]
     with np.load(tmp_path / "metric.npz") as arrays:
         assert json.loads(arrays["state"].tobytes())["step"] == 2
     assert not list(tmp_path.glob("partial-*"))
@@ -485,8 +490,8 @@ def test_a_finished_model_s_embeddings_have_lengths_and_fine_tuning_keeps_what_t
 
     def lengths(model: Path) -> list[np.ndarray]:
         tower = load_siamese(model).get_layer("tower")
-        seen = np.linalg.norm(np.asarray(tower(some, training=False)), axis=1)
-        assert seen.std() > 0.01
+        norms = np.linalg.norm(np.asarray(tower(some, training=False)), axis=1)
+        assert norms.std() > 0.01
         return [weights for name in ("kinds", "length") for weights in tower.get_layer(name).get_weights()]
 
     before = lengths(finished / "siamese.keras")
@@ -494,8 +499,8 @@ def test_a_finished_model_s_embeddings_have_lengths_and_fine_tuning_keeps_what_t
     ranks = iter((2, 1))
     monkeypatch.setattr(workflow, "_rank", lambda _figures: next(ranks))  # the tuned one is better, say
     train(material, tmp_path / "tuned", small(), tmp_path / "cache", initial=finished / "siamese.keras")
-    for kept, found in zip(before, lengths(tmp_path / "tuned/siamese.keras"), strict=True):
-        np.testing.assert_array_equal(found, kept)
+    for kept, after in zip(before, lengths(tmp_path / "tuned/siamese.keras"), strict=True):
+        np.testing.assert_array_equal(after, kept)
 
 
 def test_of_two_models_with_the_same_guide_the_lower_log_loss_is_the_better() -> None:
@@ -522,3 +527,27 @@ def test_a_tiny_run_learns_and_fine_tuning_never_replaces_a_better_model(
     with pytest.raises(TrainingError, match="was not written"):
         train(material, tmp_path / "tuned", idle, tmp_path / "cache", initial=outcome.model)
     assert not (tmp_path / "tuned/siamese.keras").exists()
+
+
+def test_a_run_folder_of_version_0_1_is_known_by_its_recipe() -> None:
+    """Neither the hash of a recipe nor what `recipe.json` is compared by has changed since."""
+    about = json.loads((OLD_RUN / "recipe.json").read_text())
+    recipe = Recipe.model_validate(about["recipe"])
+    assert recipe_hash(recipe) == about["recipe_sha256"]
+    RunFolder(OLD_RUN, recipe, about["data"])
+    with pytest.raises(TrainingError, match="data is"):
+        RunFolder(OLD_RUN, recipe, "0" * 64)
+
+
+@pytest.mark.slow
+def test_a_finished_run_of_version_0_1_goes_on_from_its_checkpoints_to_the_same_model(tmp_path: Path) -> None:
+    """The crops are drawn anew and take the old fingerprint: another OpenCV may encode the same pixels otherwise."""
+    shutil.copytree(OLD_RUN, tmp_path / "run")
+    about = json.loads((OLD_RUN / "recipe.json").read_text())
+    material = load_material(write_crop_set(tmp_path / "data"), tmp_path / "cache")
+    material = dataclasses.replace(material, fingerprint=about["data"])
+    train(material, tmp_path / "run", Recipe.model_validate(about["recipe"]), tmp_path / "cache")
+    old, new = (load_siamese(folder / "siamese.keras") for folder in (OLD_RUN, tmp_path / "run"))
+    for before, after in zip(old.get_weights(), new.get_weights(), strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-4)
+    assert (tmp_path / "run" / "metric.csv").read_bytes() == (OLD_RUN / "metric.csv").read_bytes()

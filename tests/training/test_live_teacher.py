@@ -101,12 +101,12 @@ def test_it_is_heard_only_where_no_other_answer_is_known(small_teacher: Path) ->
     core = build_core(recipe.tower.model_copy(update={"core": EMBEDDING_SIZE}))
     live, some = LiveTeacher(small_teacher), pictures(4)
     model = build_metric_model(core, recipe.metric, 4, None, live)
-    known = np.zeros((4, EMBEDDING_SIZE), np.float32)
-    known[2:, 0] = 1
-    found = model({"image": some, "label": np.zeros((4, 1), np.int32), "teacher": known}, training=False)
-    target = np.where(known.any(axis=1, keepdims=True), known, np.asarray(live(some)))
+    answers = np.zeros((4, EMBEDDING_SIZE), np.float32)
+    answers[2:, 0] = 1
+    losses = model({"image": some, "label": np.zeros((4, 1), np.int32), "teacher": answers}, training=False)
+    target = np.where(answers.any(axis=1, keepdims=True), answers, np.asarray(live(some)))
     expected = 1 - np.sum(np.asarray(core(some, training=False)) * target, axis=1)
-    assert np.asarray(found["distill"])[:, 0] == pytest.approx(expected, abs=1e-4)
+    assert np.asarray(losses["distill"])[:, 0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.slow

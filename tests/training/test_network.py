@@ -11,11 +11,12 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 import keras  # noqa: E402
+from training_doubles import REPO, ramp  # noqa: E402
 
 from facelatch.errors import ConfigError  # noqa: E402
 from facelatch_training.model.cost import multiply_adds  # noqa: E402
 from facelatch_training.model.layers import FusedNorm, L1Distance  # noqa: E402
-from facelatch_training.model.siamese import build_head, build_siamese  # noqa: E402
+from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
 from facelatch_training.model.tower import (  # noqa: E402
     LIKENESS_STRENGTH,
     LONGEST,
@@ -33,7 +34,6 @@ from facelatch_training.model.tower import (  # noqa: E402
 )
 from facelatch_training.recipe import Recipe, load_recipe, recipe_hash, tiny_recipe  # noqa: E402
 
-REPO = Path(__file__).resolve().parents[2]
 TINY = tiny_recipe().tower
 
 
@@ -54,6 +54,24 @@ def test_the_shipped_recipes_fit_the_door(name: str) -> None:
     tower = widen_tower(build_core(recipe.tower), recipe.tower.embedding, mirror=recipe.tower.mirror)
     assert tower.count_params() < 2_400_000
     assert multiply_adds(tower) < 350e6
+
+
+@pytest.mark.parametrize(
+    ("file", "size", "total", "first"),
+    [
+        ("models/siamese.keras", 384, 13.9813, [-0.03957, -0.01214, 0.03455, -0.04337]),
+        ("tests/golden/run-0.1/siamese.keras", 16, 3.1484, [-0.13344, -0.34775, -0.44306, 0.25357]),
+    ],
+)
+def test_a_saved_network_loads_and_embeds_as_it_always_did(
+    file: str, size: int, total: float, first: list[float]
+) -> None:
+    """Both name a module that is no more, `facelatch_training.network`: they are loaded by registered names."""
+    tower = load_siamese(REPO / file).get_layer("tower")
+    (embedding,) = np.asarray(tower(ramp(112, 112)[None], training=False))
+    assert embedding.shape == (size,)
+    assert embedding[:4] == pytest.approx(first, abs=1e-4)
+    assert np.abs(embedding).sum() == pytest.approx(total, abs=1e-2)
 
 
 def test_embeddings_have_unit_length_and_the_recipe_s_size(siamese: keras.Model) -> None:
@@ -111,8 +129,8 @@ def set_lengths_by(tower: keras.Model, some: np.ndarray) -> None:
 def length_of(tower: keras.Model, unit: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
     """By the layers of the tower, for vectors that no crop gives."""
     likeness = tower.get_layer("likeness")(tower.get_layer("kinds")(unit))
-    asked = tower.get_layer("length")(np.hstack([likeness, magnitudes]))
-    return np.asarray(tower.get_layer("bounded_length")(asked))
+    raw_length = tower.get_layer("length")(np.hstack([likeness, magnitudes]))
+    return np.asarray(tower.get_layer("bounded_length")(raw_length))
 
 
 def test_lengths_vary_around_one_and_directions_stay() -> None:
@@ -132,9 +150,9 @@ def test_the_magnitude_is_what_the_core_divides_by() -> None:
     tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(3)
     core = core_of(tower)
     whole = np.asarray(keras.Model(core.input, core.get_layer("core").input)(some, training=False))
-    found = np.asarray(before_lengths(tower)(some, training=False))
-    assert found[:, -1] == pytest.approx(np.linalg.norm(whole, axis=1))
-    assert found[:, :-1] == pytest.approx(np.asarray(before_turn(tower)(some, training=False)))
+    features = np.asarray(before_lengths(tower)(some, training=False))
+    assert features[:, -1] == pytest.approx(np.linalg.norm(whole, axis=1))
+    assert features[:, :-1] == pytest.approx(np.asarray(before_turn(tower)(some, training=False)))
 
 
 def test_whoever_is_like_many_others_gets_a_longer_embedding_and_so_does_a_clear_face() -> None:
@@ -243,7 +261,7 @@ def test_the_fused_norm_does_what_keras_s_own_does(training: bool) -> None:
     rng = np.random.default_rng(0)
     features = tf.constant(rng.normal(1, 3, (8, 16, 16, 4)), tf.float32)
     weights = [rng.uniform(0.5, 2, 4), rng.normal(size=4), rng.normal(size=4), rng.uniform(0.5, 2, 4)]
-    found = []
+    results = []
     for norm in (FusedNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)):
         norm.build(features.shape)
         norm.set_weights(weights)
@@ -252,6 +270,6 @@ def test_the_fused_norm_does_what_keras_s_own_does(training: bool) -> None:
             out = norm(features, training=training)
             loss = tf.reduce_mean(out**3)
         gradients = tape.gradient(loss, [features, norm.gamma.value, norm.beta.value])
-        found.append([np.asarray(value) for value in (out, *gradients, *norm.get_weights())])
-    for ours, theirs in zip(*found, strict=True):
+        results.append([np.asarray(value) for value in (out, *gradients, *norm.get_weights())])
+    for ours, theirs in zip(*results, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)

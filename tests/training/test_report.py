@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_doubles import REPO
 
 from facelatch.adapters.fakes import FakeFinder
 from facelatch.errors import InputError
@@ -26,8 +27,6 @@ from facelatch_training.report.card import LIMITS, model_card
 from facelatch_training.report.finder_card import finder_card
 from facelatch_training.report.gather import Findings, gather_findings
 from facelatch_training.report.html import write_html
-
-REPO = Path(__file__).resolve().parents[2]
 
 
 class PatternVerifier:
@@ -148,22 +147,24 @@ def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
 
 
 def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
-    known, unknown = (model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False))
-    assert "On people kept from its training" in known
-    assert "none of them trained on" in known
-    assert "kept from" not in unknown
-    assert "maybe trained on" in unknown
+    own_people, unknown_people = (
+        model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False)
+    )
+    assert "On people kept from its training" in own_people
+    assert "none of them trained on" in own_people
+    assert "kept from" not in unknown_people
+    assert "maybe trained on" in unknown_people
 
 
 def test_a_report_knows_the_crop_set_of_the_run(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:
     data = write_crop_set(tmp_path / "set")
     mark = fingerprint(read_index(data))
-    for told, same in ((mark, True), ("0" * 64, False), (None, False)):
-        model = tiny_model(extra={"trained_on": told, "calibration": {"data_fingerprint": told}})
-        found = gather_findings(model, data, quiet=True)
-        assert found.unseen is same
-        assert found.calibrated_here is same
-        assert ("Half of these people chose that threshold" in model_card(found)) is same
+    for trained_on, same in ((mark, True), ("0" * 64, False), (None, False)):
+        model = tiny_model(extra={"trained_on": trained_on, "calibration": {"data_fingerprint": trained_on}})
+        gathered = gather_findings(model, data, quiet=True)
+        assert gathered.unseen is same
+        assert gathered.calibrated_here is same
+        assert ("Half of these people chose that threshold" in model_card(gathered)) is same
 
 
 def test_a_run_that_is_not_the_model_s_is_refused(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:

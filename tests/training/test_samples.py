@@ -27,16 +27,16 @@ PEOPLE, PICTURES = 6, 3
 WIDTH = tiny_recipe().tower.core
 CROPS = np.stack([draw_person(number // PICTURES, number % PICTURES) for number in range(PEOPLE * PICTURES)])
 LABELS = np.repeat(np.arange(PEOPLE), PICTURES)
-TAUGHT = np.repeat(np.arange(1, len(CROPS) + 1, dtype=np.float32)[:, None], WIDTH, axis=1)
+TEACHER_EMBEDDINGS = np.repeat(np.arange(1, len(CROPS) + 1, dtype=np.float32)[:, None], WIDTH, axis=1)
 """Of every crop something else, and never nothing."""
 NO_MORPHS = np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
 
 
-def data(taught: bool = True, shards: np.ndarray | None = None) -> MetricData:
+def data(with_teacher: bool = True, shards: np.ndarray | None = None) -> MetricData:
     return MetricData(
         crops=CROPS,
         labels=LABELS,
-        teacher=TAUGHT if taught else None,
+        teacher=TEACHER_EMBEDDINGS if with_teacher else None,
         morphs=NO_MORPHS,
         morph_teacher=None,
         shards=shards,
@@ -71,7 +71,7 @@ def test_the_stream_depends_on_the_seed_and_the_batch_alone() -> None:
 def test_one_pass_of_the_stream_shows_every_crop_once() -> None:
     _, labels, teacher = batch(Samples(data(), recipe()), 0, len(CROPS))
     assert sorted(labels[:, 0]) == sorted(LABELS)
-    assert np.array_equal(np.unique(teacher, axis=0), np.unique(TAUGHT, axis=0))
+    assert np.array_equal(np.unique(teacher, axis=0), np.unique(TEACHER_EMBEDDINGS, axis=0))
 
 
 def test_a_pass_has_one_order_whichever_others_were_asked_for() -> None:
@@ -106,7 +106,7 @@ def test_new_faces_have_no_name_and_are_never_spoilt() -> None:
 
 
 def test_without_a_teacher_or_with_shards_read_one_by_one_there_are_no_new_faces() -> None:
-    for other in (data(taught=False), data(shards=np.zeros(len(CROPS), np.int64))):
+    for other in (data(with_teacher=False), data(shards=np.zeros(len(CROPS), np.int64))):
         _, labels, _ = batch(Samples(other, recipe(live_teacher=True, morph_share=0.9)), 0, 64)
         assert labels.min() >= 0
 
@@ -134,7 +134,7 @@ def test_processes_make_the_batches_that_this_one_would(tmp_path: Path) -> None:
     mapped = MetricData(
         crops=MappedCrops(tmp_path / "crops.npy"),
         labels=LABELS,
-        teacher=TAUGHT,
+        teacher=TEACHER_EMBEDDINGS,
         morphs=NO_MORPHS,
         morph_teacher=None,
     )
