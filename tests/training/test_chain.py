@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facelatch.errors import InputError
-from facelatch_training.chain import Chain, _recipe, _refuse_hopeless, _trained, run_all
+from facelatch_training.chain import Chain, _recipe, _refuse_unmeasurable, _trained, run_all
 from facelatch_training.data.made_faces import draw_person, write_crop_set
 from facelatch_training.data.prepare import Options
 from facelatch_training.files import TrainingError, write_png
@@ -84,9 +84,9 @@ def test_rates_that_cannot_be_told_are_refused_before_the_training_unless_accept
     recipe = recipe.model_copy(update={"calibration": recipe.calibration.model_copy(update={"enrolled": 2})})
     chain = Chain(out=tmp_path / "out", sources=(data,), about_data="drawn", recipe=recipe)
     with pytest.raises(TrainingError, match="cannot be told from") as caught:
-        _refuse_hopeless(chain, recipe, data)
+        _refuse_unmeasurable(chain, recipe, data)
     assert "--accept-unmet" in caught.value.hint
-    _refuse_hopeless(dataclasses.replace(chain, accept_unmet=True), recipe, data)
+    _refuse_unmeasurable(dataclasses.replace(chain, accept_unmet=True), recipe, data)
 
 
 @pytest.mark.parametrize("same", [True, False])

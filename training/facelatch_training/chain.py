@@ -78,9 +78,9 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     keep_out_of_git(chain.out)
     recipe = _recipe(chain, say)
     _refuse_another(chain, recipe)
-    data = _prepared(chain, say, quiet)
-    _refuse_hopeless(chain, recipe, data)
-    target = _trained(chain, recipe, data, say)
+    data = _crop_set(chain, say, quiet)
+    _refuse_unmeasurable(chain, recipe, data)
+    target = _exported_model(chain, recipe, data, say)
     say("evaluate: the int8 file through the daemon's adapter")
     threshold = load_manifest(target).detection_threshold
     judged = evaluate(
@@ -140,7 +140,7 @@ def _refuse_another(chain: Chain, recipe: Recipe) -> None:
             )
 
 
-def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
+def _crop_set(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
     data = chain.out / "crops"
     if (data / "faces.csv").is_file():
         say(f"prepare: {data} is there already")
@@ -157,7 +157,7 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
     return data
 
 
-def _refuse_hopeless(chain: Chain, recipe: Recipe, data: Path) -> None:
+def _refuse_unmeasurable(chain: Chain, recipe: Recipe, data: Path) -> None:
     """Raises before the training what calibration would raise after it: there are too few people for the targets."""
     people = prepared(data)
     unmeasurable = unmeasurable_targets(people.identities, people.families, recipe.calibration, people.name)
@@ -165,7 +165,7 @@ def _refuse_hopeless(chain: Chain, recipe: Recipe, data: Path) -> None:
         raise TrainingError(f"{people.name}: {'; '.join(unmeasurable)}", hint=_HINT)
 
 
-def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
+def _exported_model(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
     """The exported, calibrated file: the one that is there already, with the targets of now, or a new one."""
     target = chain.out / "models" / "siamese.tflite"
     if not (target.is_file() and target.with_suffix(".json").is_file()):

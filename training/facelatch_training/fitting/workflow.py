@@ -120,7 +120,7 @@ def _train_anew(
     finish_in: int | None,
 ) -> Outcome:
     """Both stages, from random weights or from the tower of a saved model."""
-    start = None if start_from is None else _begun_core(recipe, start_from)
+    start = None if start_from is None else _core_from(recipe, start_from)
     weights = _weights_of(teacher, recipe) if recipe.metric.distill_weight > 0 else None
     run = RunFolder(folder, recipe, material.fingerprint, start_from=start_from, teacher=weights)
     answers = None if weights is None else embed_by_teacher(material, cache, weights)
@@ -164,7 +164,7 @@ def _save(siamese: keras.Model, target: Path) -> None:
         build_siamese(siamese.get_layer("tower"), siamese.get_layer("head")).save(partial)
 
 
-def _begun_core(recipe: Recipe, path: Path) -> keras.Model:
+def _core_from(recipe: Recipe, path: Path) -> keras.Model:
     """The recipe's core with the weights of a saved model. Raises InputError if its tower has another shape."""
     keras.utils.set_random_seed(recipe.seed)  # new blocks have kernels of their own
     core = begin_core(recipe.tower, core_of(load_siamese(path).get_layer("tower")))

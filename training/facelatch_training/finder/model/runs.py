@@ -46,7 +46,7 @@ def train(
         validation_data=check,
         epochs=epochs,
         initial_epoch=done,
-        callbacks=[_Keep(run)],
+        callbacks=[_SaveEachEpoch(run)],
         shuffle=False,  # Keras would shuffle the batches by a state that a resumed run has lost
         verbose=2,
     )  # at its end the optimizer replaces the weights by their moving averages
@@ -119,7 +119,7 @@ def save(model: Any, path: Path) -> None:
         model.save(partial)
 
 
-class _Keep(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+class _SaveEachEpoch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
     """After each epoch: the whole state, a row of figures, the curves."""
 
     def __init__(self, run: Path) -> None:
