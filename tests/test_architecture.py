@@ -109,9 +109,9 @@ def imports(source: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            yield "a relative import" if node.level else base
-            yield from (f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}"))
+            base = "a relative import" if node.level else node.module or ""
+            modules = [f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}")]
+            yield from modules if len(modules) == len(node.names) else [base, *modules]
         elif isinstance(node, ast.Constant) and str(node.value).endswith(".interpreter"):
             yield str(node.value)
 
