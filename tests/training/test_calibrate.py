@@ -296,6 +296,7 @@ def test_a_rate_too_small_for_the_data_is_not_met() -> None:
     assert any("visits of strangers" in why for why in calibration.unmet)
 
 
+@pytest.mark.slow
 def test_more_visits_by_the_same_few_people_do_not_tell_more() -> None:
     crops, names = coloured(40, 4)
     targets = TARGETS.model_copy(update={"far_per_attempt": 0.002, "households": 450})

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +87,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(data: Path) -> Path:
+def pair(data: Path, built_once: Callable[..., Path]) -> Path:
     """The run folder of two workers; tests copy it before they write there."""
-    folder, ports = data.with_name("pair"), free_ports(2)
-    finish(*(start(data, folder, index, ports) for index in range(2)))
-    return folder
+
+    def train(folder: Path) -> None:
+        ports = free_ports(2)
+        finish(*(start(data, folder, index, ports) for index in range(2)))
+
+    return built_once("pair", train)
 
 
 @pytest.mark.slow

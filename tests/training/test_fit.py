@@ -93,11 +93,9 @@ def small(**siamese: float) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def finished(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(material: Material, built_once: Callable[..., Path]) -> Path:
     """The folder of a small run that nothing interrupted; tests copy it before they write there."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    train(material, folder, small(), folder / "cache")
-    return folder
+    return built_once("finished-run", lambda folder: train(material, folder, small(), folder / "cache"))
 
 
 class Killed(BaseException):
@@ -438,6 +436,7 @@ def test_going_on_from_a_tower_of_another_shape_is_refused_before_anything_is_wr
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_stage_in_half_the_bits_gives_a_model_that_computes_in_all_of_them(
     material: Material, tmp_path: Path
 ) -> None:
