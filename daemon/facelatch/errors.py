@@ -56,6 +56,15 @@ class InputError(FacelatchError, ValueError):
     exit_code = 9
 
 
+class AdmissionError(InputError):
+    """Pictures that cannot become somebody's references, whatever way they came."""
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", person: str = "") -> None:
+        """`code` is stable: another_person, duplicate or indistinct; `person` whoever it is already."""
+        super().__init__(message, hint=hint)
+        self.code, self.person = code, person
+
+
 class ControlError(FacelatchError, ConnectionError):
     """The running daemon cannot be reached or did not answer."""
 
