@@ -26,6 +26,12 @@ class ModelError(FacelatchError):
     exit_code = 4
 
 
+class InferenceError(FacelatchError):
+    """A model that loaded well gave something that cannot be while it ran; a fresh start may cure it."""
+
+    exit_code = 11
+
+
 class CameraError(FacelatchError, OSError):
     """The camera cannot be opened or no longer delivers fresh frames."""
 

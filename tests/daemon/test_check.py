@@ -17,7 +17,7 @@ from facelatch.diagnosis import check as checks
 from facelatch.diagnosis.check import Finding
 from facelatch.gallery.store import GalleryStore
 
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions", "clock", "journal"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -80,7 +80,7 @@ def test_one_fault_is_told_with_a_hint_and_spares_the_rest(
     assert told in found[item].detail
     assert found[item].hint
     faults = {name for name, one in found.items() if not one.ok}
-    assert faults == ({"gallery", "permissions"} if item == "gallery" else {item})
+    assert faults == ({"gallery", "storage", "permissions"} if item == "gallery" else {item})
 
 
 def test_a_model_trained_on_toy_data_is_a_fault(

@@ -90,10 +90,10 @@ ONCE = st.one_of(
             (("edge", EdgeKind.PRESSED),),
             (("edge", EdgeKind.PRESSED),),
             (("edge", EdgeKind.RELEASED),),
-            (("commands", (StartEnrolment("dora"),)),),
+            (("commands", (StartEnrolment(name="dora"),)),),
             (("commands", (AbortEnrolment(),)),),
-            (("commands", (AbortEnrolment(), StartEnrolment(None, True))),),
-            (("saved", Saved(CLEO)),),
+            (("commands", (AbortEnrolment(), StartEnrolment(admin=True))),),
+            (("saved", Saved(CLEO, 3)),),
             (("saved", SaveFailed("disk full")),),
             (("people_enrolled", 0), ("admins", frozenset())),
         ]
@@ -134,7 +134,7 @@ EPISODES = st.sampled_from(
         _NEW_FACE,
         [*_HOLD, *_NEW_FACE],
         [*_HOLD, Stretch(_judged(VERDICTS[0], 0.0, None), 4, 0.1)],  # ada authorises
-        [Stretch(NoFace(), 1, 0.1, once=(("saved", Saved(CLEO)),))],
+        [Stretch(NoFace(), 1, 0.1, once=(("saved", Saved(CLEO, 3)),))],
     ]
 )
 """What people do, so that chance need not put it together turn by turn."""
@@ -392,10 +392,11 @@ FLOATS = st.floats(allow_nan=True, allow_infinity=True)
             frame_age_seconds=FLOATS,
             edges=st.lists(st.builds(Edge, st.sampled_from(EdgeKind), FLOATS), max_size=4).map(tuple),
             commands=st.lists(
-                st.builds(StartEnrolment, st.none() | st.text(), st.booleans()) | st.builds(AbortEnrolment),
+                st.builds(StartEnrolment, name=st.none() | st.text(), admin=st.booleans(), lease=st.sampled_from([None, "a"]))
+                | st.builds(RenewEnrolment, st.sampled_from(["a", "b"])) | st.builds(AbortEnrolment),
                 max_size=3,
             ).map(tuple),
-            saved=st.none() | st.builds(Saved, st.just(BEN)) | st.builds(SaveFailed, st.text()),
+            saved=st.none() | st.builds(Saved, st.just(BEN), st.integers(1, 64)) | st.builds(SaveFailed, st.text()),
             fault=st.none() | st.none() | st.none() | st.text(),
             stopping=st.sampled_from([False] * 9 + [True]),
             people_enrolled=st.integers(0, 4),

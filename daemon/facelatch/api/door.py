@@ -47,5 +47,5 @@ def _start(request: requests.Enroll, admission: Admission, enrolment: EnrolmentV
     lease = secrets.token_hex(16)
     if request.of_somebody:
         person = admission.store.find(request.name)
-        return StartEnrolment(person.name, person=person, replace=request.replace, lease=lease)
-    return StartEnrolment(admission.store.free_name(request.name), request.admin, lease=lease)
+        return StartEnrolment(name=person.name, person=person, replace=request.replace, lease=lease)
+    return StartEnrolment(name=admission.store.free_name(request.name), admin=request.admin, lease=lease)

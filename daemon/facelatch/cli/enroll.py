@@ -131,16 +131,12 @@ def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: 
 
 def _look(config: Config, paths: Sequence[Path]) -> list[Still]:
     """What the line says of each picture, beside nobody: the door that gets them compares them."""
-    import numpy as np
-
     from facelatch.app import build
     from facelatch.line import stills
-    from facelatch.values.records import Gallery
 
     line = build.build_line(config)
-    nobody = Gallery(people={}, owners=(), embeddings=np.zeros((0, 0), np.float32))
     with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
-        return [stills.observe_still(line, path, nobody) for path in shown]
+        return [stills.observe_still(line, path, stills.NOBODY) for path in shown]
 
 
 def _pictures(sent: Sequence[Judged]) -> list[dict[str, Any]]:

@@ -18,6 +18,10 @@ from facelatch.values.records import Gallery
 from facelatch.vision import images
 
 
+NOBODY = Gallery(people={}, owners=(), embeddings=np.zeros((0, 0), np.float32))
+"""To look at pictures that a door compares later."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Still:
     """A picture file and what the line says about it."""
