@@ -54,7 +54,7 @@ def alice(tmp_path: Path) -> None:
     crop = np.full((112, 112, 3), 90, np.uint8)
     with GalleryStore.open(tmp_path / "state") as store:
         reference = Reference(crop, verifier.embed(crop), Pose(0, 0, 0))
-        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256, verifier.embed)
+        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256)
 
 
 def test_importing_the_command_line_pulls_in_nothing_heavy() -> None:

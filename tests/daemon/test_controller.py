@@ -371,7 +371,7 @@ def test_each_kept_image_is_confirmed_by_a_flash() -> None:
 
 
 def test_nobody_becomes_admin_by_being_the_first() -> None:
-    """Only a request that says so makes an admin; in admin mode the first enrolment by button is allowed all the same."""
+    """Only a request that says so makes an admin; in admin mode the first by button is allowed all the same."""
     door = Door(settings(enrolment={"references": 1, "confirm": False, "authorisation": "admin"}), people=0)
     door.hold()
     save = door.see(STRANGER).save

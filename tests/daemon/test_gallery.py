@@ -513,7 +513,8 @@ def test_a_gallery_of_a_newer_schema_is_refused_with_its_number(filled: Path) ->
     connection = sqlite3.connect(filled / FILE_NAME)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    error = damage_nothing_but_report(filled, match=f"has schema 99, this Facelatch knows up to {len(schema.MIGRATIONS)}")
+    known = len(schema.MIGRATIONS)
+    error = damage_nothing_but_report(filled, match=f"has schema 99, this Facelatch knows up to {known}")
     assert "newer Facelatch" in error.hint
 
 

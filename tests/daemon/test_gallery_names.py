@@ -63,7 +63,9 @@ def test_a_name_that_looks_like_somebodys_may_be_wanted_knowingly(store: Gallery
     assert store.find("\u0410nna").id == 1, "the only one it can mean"
 
 
-@pytest.mark.parametrize(("name", "other"), [("Mia", "Mla"), ("Zoë", "Zoe"), ("person-010", "person-011"), ("李", "季")])
+@pytest.mark.parametrize(
+    ("name", "other"), [("Mia", "Mla"), ("Zoë", "Zoe"), ("person-010", "person-011"), ("李", "季")]
+)
 def test_names_that_the_eye_tells_apart_are_two_names(store: GalleryStore, name: str, other: str) -> None:
     """A rule too coarse would refuse honest names."""
     one(store, name)
@@ -71,7 +73,9 @@ def test_names_that_the_eye_tells_apart_are_two_names(store: GalleryStore, name:
     assert alike([name, other]) == []
 
 
-@pytest.mark.parametrize("text", ["\u3164", "\ufe0f", "\u115f\u1160", "\u2800", "\u0301", "\U000e0101", "\u034f \ufe00"])
+@pytest.mark.parametrize(
+    "text", ["\u3164", "\ufe0f", "\u115f\u1160", "\u2800", "\u0301", "\U000e0101", "\u034f \ufe00"]
+)
 def test_a_name_of_which_nothing_is_seen_is_refused(text: str) -> None:
     """Hangul fillers, variation selectors, an accent alone: a line of the log would seem to name nobody."""
     with pytest.raises(InputError, match=r"nothing of it can be seen|empty"):

@@ -12,6 +12,8 @@ from facelatch.gallery.place import volatile_file_system
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
+ANNA = NewPerson("Anna", False, (Reference(np.zeros((112, 112, 3), np.uint8), np.ones(4, np.float32)),))
+
 LINES = """22 1 8:2 / / rw,relatime shared:1 - {root} /dev/root rw
 40 22 0:35 / /run rw,nosuid - tmpfs tmpfs rw,size=800k
 41 22 8:3 / /var/lib rw - ext4 /dev/sda3 rw
@@ -57,7 +59,7 @@ def test_on_an_overlay_nothing_is_called_wiped(tmp_path: Path, monkeypatch: pyte
     mounts.write_text("22 1 0:20 / / rw - overlay overlay rw\n")
     monkeypatch.setattr(place, "MOUNTS", mounts)
     with GalleryStore.open(tmp_path / "state") as store:
-        store.add(NewPerson("Anna", False, (Reference(np.zeros((112, 112, 3), np.uint8), np.ones(4, np.float32)),)), "a")
+        store.add(ANNA, "a")
         store.remove("Anna")
         assert not store.wipe_due
         assert store.traces.startswith("overlay")
@@ -68,7 +70,7 @@ def test_a_gallery_in_memory_is_in_no_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     before = {str(path) for path in Path("/dev/shm").iterdir()}
     with GalleryStore.in_memory() as store:
-        store.add(NewPerson("Anna", False, (Reference(np.zeros((112, 112, 3), np.uint8), np.ones(4, np.float32)),)), "a")
+        store.add(ANNA, "a")
         assert store.load("a", lambda crop: np.ones(4, np.float32)).owners == (1,)
         opened = {str(path.resolve()) for path in Path("/proc/self/fd").iterdir() if path.exists()}
         assert not [path for path in opened if "gallery" in path or "facelatch-" in path]

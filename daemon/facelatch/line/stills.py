@@ -17,7 +17,6 @@ from facelatch.values.pictures import Frame, Image, Pose
 from facelatch.values.records import Gallery
 from facelatch.vision import images
 
-
 NOBODY = Gallery(people={}, owners=(), embeddings=np.zeros((0, 0), np.float32))
 """To look at pictures that a door compares later."""
 
