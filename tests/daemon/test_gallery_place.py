@@ -17,9 +17,9 @@ ANNA = NewPerson("Anna", False, (Reference(np.zeros((112, 112, 3), np.uint8), np
 LINES = """22 1 8:2 / / rw,relatime shared:1 - {root} /dev/root rw
 40 22 0:35 / /run rw,nosuid - tmpfs tmpfs rw,size=800k
 41 22 8:3 / /var/lib rw - ext4 /dev/sda3 rw
-42 22 8:4 / /mnt/two\\040words rw - tmpfs tmpfs rw
-43 22 8:5 / /twice rw - tmpfs tmpfs rw
-44 43 8:6 / /twice rw - ext4 /dev/sda4 rw
+42 22 8:4 / /media/two\\040words rw - tmpfs tmpfs rw
+43 22 8:5 / /opt/twice rw - tmpfs tmpfs rw
+44 43 8:6 / /opt/twice rw - ext4 /dev/sda4 rw
 """
 
 
@@ -31,8 +31,8 @@ LINES = """22 1 8:2 / / rw,relatime shared:1 - {root} /dev/root rw
         ("ext4", "/home/pi/state", None),
         ("ext4", "/run/facelatch/state", "tmpfs"),
         ("ext4", "/runtime", None),
-        ("ext4", "/mnt/two words/state", "tmpfs"),
-        ("tmpfs", "/twice/state", None),
+        ("ext4", "/media/two words/state", "tmpfs"),
+        ("tmpfs", "/opt/twice/state", None),
     ],
 )
 def test_a_file_system_that_forgets_is_known_by_its_mount(

@@ -268,7 +268,7 @@ def play(config: Config, turns: Iterator[Inputs], throttle: Throttle = Throttle(
     state, played = initial(throttle), []
     for inputs in turns:
         after, outputs = step(state, inputs, config)
-        played.append(Turn(state, inputs, after, outputs))
+        played.append(Turn(before=state, inputs=inputs, state=after, outputs=outputs))
         state = after
     return played
 

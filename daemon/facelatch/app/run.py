@@ -57,17 +57,9 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
             raise
         opened.pop_all()  # from here the loop closes everything
     world = loop.World(
-        clock=clock,
-        frames=frames,
-        line=line,
-        store=store,
-        lock=lock,
-        indicator=indicator,
-        buttons=buttons,
-        audit=audit,
-        service=service,
-        control=control,
-    )
+        clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
+        audit=audit, service=service, control=control,
+    )  # fmt: skip
     loop.run(world, config, stop=stop)
 
 

@@ -126,7 +126,7 @@ def volatile_file_system(directory: Path) -> str | None:
         return None
     depth, kind = -1, ""
     for line in lines:
-        # 36 35 98:0 /root /mount/point options ... - type source options; a space in a path is written \040.
+        # 36 35 98:0 / /mnt options ... - type source options; a space in a path is written \040.
         left, _, right = line.partition(" - ")
         point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), left.split(" ")[4]))
         # Of several mounts on one point the last one is in force.
