@@ -305,7 +305,7 @@ def test_a_picture_of_somebody_else_is_left_out_and_named(store: GalleryStore) -
     assert "picture 4" in str(answer.events[1].fields["HINT"])
 
 
-@pytest.mark.parametrize("counts", [(4, 4), (5, 3), (2, 2), (1, 1)])
+@pytest.mark.parametrize("counts", [(4, 4), (2, 2), (1, 1)])
 def test_pictures_of_two_people_are_refused(store: GalleryStore, counts: tuple[int, int]) -> None:
     """Nobody can tell who was meant, and both would open the door."""
     given = sent([*many(4, counts[0]), *many(5, counts[1])])

@@ -77,8 +77,8 @@ def enroll(
 ) -> None:
     """Enrol NAME from pictures or from the camera.
 
-    Pictures that show nobody, two people, somebody else or a bad view are left out and named; a set of two people is
-    refused. An enrolment by the camera ends with this command: Ctrl-C aborts it.
+    Pictures that show nobody, two people, somebody else or a bad view are left out and named; where half of them are
+    unlike the others, all are refused. An enrolment by the camera ends with this command: Ctrl-C aborts it.
     """
     if abort:
         if name is not None or images is not None or camera:

@@ -174,7 +174,7 @@ def _of_one_person(
     if found.split:
         raise AdmissionError(
             f"the pictures are not of one person: {', '.join(map(str, outside))} are unlike the others",
-            hint="give pictures of one person only, in good light, and at least half of them alike to each other",
+            hint="give pictures of one person only, and more of them that look alike: in good light, from the front",
             code="another_person",
         )
     if settled and terms.replace and not terms.knowingly:

@@ -4,9 +4,9 @@ Pictures are compared with each other; two are *alike* when one is a detection o
 others are alike to, with those, is the core. A picture is inside when it is alike to at least a share of the core (the
 verification threshold: the share by which the door itself would recognise it). All others are outside.
 
-The set is split, and nobody can tell who is meant, when half of it or more is outside, or when two pictures outside
-are alike to each other and to none inside: they show a second person. Where there are pictures already that the new
-ones must fit, those are the core and stay inside.
+The set is split, and nobody can tell who is meant, when half of it or more is outside. That pictures outside are alike
+to each other proves no second person: frames of one video are, whoever is on it. Where there are pictures already that
+the new ones must fit, those are the core and stay inside.
 """
 
 from __future__ import annotations
@@ -56,11 +56,9 @@ def cluster(alike: NDArray[np.bool_], share: float, settled: int = 0) -> Cluster
         core = alike[medoid] | (np.arange(number) == medoid)
     others = np.maximum(core.sum() - core, 1)
     inside = (alike[:, core].sum(axis=1) / others >= share) | (np.arange(number) < settled)
-    strange = ~inside & ~alike[:, inside].any(axis=1)
-    second_person = bool(alike[np.ix_(strange, strange)].any())
     new = inside[settled:]
     return Cluster(
         inside=tuple(np.flatnonzero(new).tolist()),
         outside=tuple(np.flatnonzero(~new).tolist()),
-        split=second_person or bool(2 * new.sum() <= len(new)),
+        split=bool(2 * new.sum() <= len(new)),
     )
