@@ -101,6 +101,7 @@ def enroll(
 
 
 def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: bool) -> None:
+    from facelatch.gallery.export import MAX_REFERENCES
     from facelatch.line import stills
     from facelatch.vision.images import image_files
 
@@ -111,7 +112,7 @@ def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: 
         if still.problem:
             click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
     usable = stills.usable(source, looked_at)
-    sent = stills.spread(usable, min(SPARE * config.enrolment.references, 64))
+    sent = stills.spread(usable, min(SPARE * config.enrolment.references, MAX_REFERENCES))
     names = [still.path.name for judged in sent for still in looked_at if still.observation is judged]
     request = {"action": "enroll_pictures", **wanted.fields, "force": force, "pictures": _pictures(sent)}
     try:
