@@ -26,6 +26,12 @@ class ModelError(FacelatchError):
     exit_code = 4
 
 
+class InferenceError(FacelatchError):
+    """A model that loaded well gave something that cannot be while it ran; a fresh start may cure it."""
+
+    exit_code = 11
+
+
 class CameraError(FacelatchError, OSError):
     """The camera cannot be opened or no longer delivers fresh frames."""
 
@@ -54,6 +60,15 @@ class InputError(FacelatchError, ValueError):
     """Something a person gave (an image, a name, a file) cannot be used."""
 
     exit_code = 9
+
+
+class AdmissionError(InputError):
+    """Pictures that cannot become somebody's references, whatever way they came."""
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", person: str = "") -> None:
+        """`code` is stable: another_person, duplicate or indistinct; `person` whoever it is already."""
+        super().__init__(message, hint=hint)
+        self.code, self.person = code, person
 
 
 class ControlError(FacelatchError, ConnectionError):

@@ -54,7 +54,7 @@ def alice(tmp_path: Path) -> None:
     crop = np.full((112, 112, 3), 90, np.uint8)
     with GalleryStore.open(tmp_path / "state") as store:
         reference = Reference(crop, verifier.embed(crop), Pose(0, 0, 0))
-        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256, verifier.embed)
+        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256)
 
 
 def test_importing_the_command_line_pulls_in_nothing_heavy() -> None:
@@ -120,6 +120,10 @@ def test_wrong_usage_is_exit_2(run: Run) -> None:
     assert run("people", "list", "--sideways")[0] == 2
     assert run("enroll", "bob")[0] == 2
     assert run("enroll", "bob", "--camera", "--force")[0] == 2
+    assert run("enroll", "--camera")[0] == 2
+    assert run("enroll", "bob", "--camera", "--add", "--replace")[0] == 2
+    assert run("enroll", "bob", "--camera", "--add", "--admin")[0] == 2
+    assert run("enroll", "bob", "--abort")[0] == 2
 
 
 @pytest.mark.usefixtures("alice")
@@ -148,7 +152,9 @@ def test_export_writes_a_private_file_that_import_takes_back(run: Run, tmp_path:
     assert code == 9
     assert all(word in err for word in (str(file), "'alice' is taken", "--replace"))
     run("people", "remove", "alice", "--yes")
-    assert run("people", "import", str(file))[1] == "1 person imported: alice\n"
+    code, out, err = run("people", "import", str(file))
+    assert (code, out) == (0, "1 person imported: alice\n")
+    assert "no longer admin: alice; --keep-admins" in err
     assert "alice" in run("people", "list")[1]
 
 
@@ -197,6 +203,11 @@ def test_a_second_daemon_is_exit_8(run: Run, tmp_path: Path) -> None:
         code, _, err = run("people", "list")
     assert code == 8
     assert "hint:" in err
+
+
+def test_aborting_an_enrolment_without_a_daemon_is_exit_10(run: Run) -> None:
+    """Only a running daemon enrols by its camera."""
+    assert run("enroll", "--abort")[0] == 10
 
 
 def test_relock_drives_the_safe_level_and_ends(run: Run) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from facelatch.adapters.models import tflite
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
-from facelatch.errors import ModelError
+from facelatch.errors import InferenceError, ModelError
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_siamese.tflite"
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
@@ -167,5 +167,5 @@ def test_an_embedding_that_is_not_finite_or_nothing_is_an_error_not_a_face(
 ):
     verifier = TfliteVerifier(tiny_model())
     monkeypatch.setattr(verifier, "_embed", lambda image: {"embedding": np.full((1, 16), number, np.float32)})
-    with pytest.raises(ModelError, match=complaint):
+    with pytest.raises(InferenceError, match=complaint):
         verifier.embed(np.zeros((112, 112, 3), np.uint8))

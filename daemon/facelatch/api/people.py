@@ -6,18 +6,17 @@ import base64
 from typing import Any
 
 from facelatch.api import requests
+from facelatch.api.admission import Admission, Wanted, traces
 from facelatch.api.answer import Answer
 from facelatch.audit.events import Event, EventKind, Value
-from facelatch.errors import InputError
-from facelatch.gallery.export import StoredPerson, StoredReference
+from facelatch.gallery.export import StoredReference, unpack
 from facelatch.gallery.names import name_key
 from facelatch.gallery.store import GalleryStore, PersonRecord
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
-from facelatch.vision.png import decode_png
 
 
-def execute(store: GalleryStore, request: requests.PeopleRequest) -> Answer:
+def execute(admission: Admission, request: requests.PeopleRequest) -> Answer:
     """Does what `request` asks. Raises InputError and what the gallery raises; then nothing has changed.
 
     | request        | reply                                                                 |
@@ -27,10 +26,12 @@ def execute(store: GalleryStore, request: requests.PeopleRequest) -> Answer:
     | Rename         | name, old_name                                                        |
     | Remove         | name, wiped: whether its traces are gone already                      |
     | Admin          | name, admin                                                           |
-    | EnrollPictures | name, references                                                      |
+    | EnrollPictures | name, references, left_out: [{picture, reason}], warnings             |
     | Export         | payload: base64, count                                                |
-    | Import         | count, names, replaced: names, wiped                                  |
+    | Import         | count, names, replaced: names, skipped: [{name, reason}],             |
+    |                | admins: names of those who were, warnings, wiped                      |
     """
+    store = admission.store
     match request:
         case requests.List():
             return Answer({"people": [_row(record) for record in store.people()]})
@@ -42,18 +43,18 @@ def execute(store: GalleryStore, request: requests.PeopleRequest) -> Answer:
             return _rename(store, name, new_name)
         case requests.Remove(name=name):
             gone = store.remove(name)
-            reply = {"name": gone.name, "wiped": not store.wipe_due}
-            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED),))
+            reply = {"name": gone.name, "wiped": not store.traces}
+            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED), traces(store)))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)
             event = _about(person, EventKind.ADMIN_CHANGED, REASON="granted" if admin else "taken away")
             return Answer({"name": person.name, "admin": admin}, True, (event,))
         case requests.EnrollPictures():
-            return _enroll_pictures(store, request)
+            return _enroll_pictures(admission, request)
         case requests.Export():
             return _export(store, request)
         case requests.Import():
-            return _import(store, request)
+            return _import(admission, request)
 
 
 def _row(record: PersonRecord) -> dict[str, Any]:
@@ -73,17 +74,35 @@ def _rename(store: GalleryStore, name: str, new_name: str) -> Answer:
     return Answer(reply, True, (_about(person, EventKind.PERSON_RENAMED),))
 
 
-def _enroll_pictures(store: GalleryStore, request: requests.EnrollPictures) -> Answer:
-    references = []
-    for number, picture in enumerate(request.pictures, start=1):
-        try:
-            decode_png(picture.crop)
-        except InputError as error:
-            raise InputError(f"picture {number}: {error}", hint=error.hint) from error
-        references.append(StoredReference(picture.crop, Pose(picture.yaw, picture.pitch, picture.roll)))
-    person = store.add_stored(StoredPerson(request.name, request.admin, tuple(references)))
-    event = _about(person, EventKind.ENROLMENT_SAVED, COUNT=len(references), ORIGIN="images")
-    return Answer({"name": person.name, "references": len(references)}, True, (event,))
+def _enroll_pictures(admission: Admission, request: requests.EnrollPictures) -> Answer:
+    store, person = admission.store, None
+    if request.of_somebody:
+        person = store.find(request.name)
+    else:
+        store.free_name(request.name, knowingly=request.force)  # before the pictures are looked at
+    wanted = Wanted(
+        name=request.name,
+        admin=request.admin,
+        person=person,
+        replace=request.replace,
+        knowingly=request.force,
+    )
+    stored = [
+        StoredReference(one.crop, Pose(one.yaw, one.pitch, one.roll)) for one in request.pictures
+    ]
+    done = admission.enrol(wanted, admission.looked_at(stored))
+    kind = EventKind.ENROLMENT_SAVED if person is None else EventKind.REFERENCES_CHANGED
+    fields: dict[str, Value] = {"COUNT": done.references, "ORIGIN": "images"}
+    if person is not None:
+        fields["REASON"] = "replaced" if request.replace else "added"
+    events = [_about(done.person, kind, **fields), *done.events]
+    reply = {
+        "name": done.person.name,
+        "references": done.references,
+        "left_out": [{"picture": one.number, "reason": one.reason.hint} for one in done.admitted.left_out],
+        "warnings": list(done.warnings),
+    }
+    return Answer(reply, True, tuple(events))
 
 
 def _export(store: GalleryStore, request: requests.Export) -> Answer:
@@ -93,17 +112,27 @@ def _export(store: GalleryStore, request: requests.Export) -> Answer:
     return Answer({"payload": base64.b64encode(data).decode("ascii"), "count": count}, False, (event,))
 
 
-def _import(store: GalleryStore, request: requests.Import) -> Answer:
-    done = store.import_from(request.payload, request.clash)
-    events = [
-        Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(done.added), "FILE": _file_field(request.file)})
-    ]
-    events += [_about(person, EventKind.PERSON_REMOVED) for person in done.replaced]
+def _import(admission: Admission, request: requests.Import) -> Answer:
+    people, store = unpack(request.payload), admission.store
+    done = admission.import_people(
+        people,
+        request.clash,
+        knowingly=request.force,
+        skip=request.skip,
+        keep_admins=request.keep_admins,
+    )
+    added, replaced = done.imported.added, done.imported.replaced
+    events = [Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(added), "FILE": _file_field(request.file)})]
+    events += [*done.events, *(_about(person, EventKind.PERSON_REMOVED) for person in replaced)]
+    events += [traces(store)] if replaced else []
     reply = {
-        "count": len(done.added),
-        "names": [person.name for person in done.added],
-        "replaced": [person.name for person in done.replaced],
-        "wiped": not store.wipe_due,
+        "count": len(added),
+        "names": [person.name for person in added],
+        "replaced": [person.name for person in replaced],
+        "skipped": [{"name": name, "reason": reason} for name, reason in done.refused],
+        "admins": [] if request.keep_admins else [person.name for person in people if person.admin],
+        "warnings": list(done.warnings),
+        "wiped": not store.traces,
     }
     return Answer(reply, True, tuple(events))
 

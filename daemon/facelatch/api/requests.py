@@ -2,17 +2,20 @@
 
 | action          | fields                                          | answered by    |
 |-----------------|-------------------------------------------------|----------------|
-| status          |                                                 | the daemon     |
-| enroll          | name, [admin: bool]                             | the daemon     |
-| abort           |                                                 | the daemon     |
+| status          | [lease]                                         | the daemon     |
+| enroll          | name, [admin, add, replace: bool]               | the daemon     |
+| abort           | [lease]                                         | the daemon     |
 | list            |                                                 | people.execute |
 | show            | name                                            | people.execute |
 | rename          | name, new_name                                  | people.execute |
 | remove          | name                                            | people.execute |
 | admin           | name, admin: bool                               | people.execute |
-| enroll_pictures | name, [admin: bool], pictures: [{crop, yaw, pitch, roll}] | people.execute |
+| enroll_pictures | name, [admin, add, replace, force: bool], pictures: [{crop, yaw, pitch, roll}] | people.execute |
 | export          | [names], [file]                                 | people.execute |
-| import          | payload, [replace or rename: bool], [file]      | people.execute |
+| import          | payload, [replace or rename: bool], [force, skip, keep_admins: bool], [file] | people.execute |
+
+The reply to `enroll` holds a `lease`: the enrolment goes on while its client asks for the status with it, at least
+every three seconds, and is aborted otherwise.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from pydantic import (
 
 from facelatch.errors import InputError
 from facelatch.gallery.export import MAX_REFERENCES, Angle
-from facelatch.gallery.store import Clash
+from facelatch.gallery.saving import Clash
 
 
 def _decoded(text: object) -> bytes:
@@ -58,20 +61,44 @@ class Status(_Request):
     """What the door is doing."""
 
     action: Literal["status"]
+    lease: str | None = None
+    """Of the enrolment that shall go on."""
 
 
-class Enroll(_Request):
+class _Enrolment(_Request):
+    name: str
+    admin: bool = False
+    add: bool = False
+    """The person is enrolled already and gets more pictures."""
+    replace: bool = False
+    """The person is enrolled already and gets other pictures in place of all."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.add and self.replace:
+            raise ValueError("add and replace exclude each other")
+        if self.admin and self.of_somebody:
+            raise ValueError("admin is for somebody new")
+        return self
+
+    @property
+    def of_somebody(self) -> bool:
+        """Whether the pictures are of somebody who is enrolled already."""
+        return self.add or self.replace
+
+
+class Enroll(_Enrolment):
     """Enrol whoever steps before the camera next."""
 
     action: Literal["enroll"]
-    name: str
-    admin: bool = False
 
 
 class Abort(_Request):
     """End the enrolment under way."""
 
     action: Literal["abort"]
+    lease: str | None = None
+    """Only if it is that one."""
 
 
 class List(_Request):
@@ -120,12 +147,12 @@ class Picture(_Request):
     roll: Angle
 
 
-class EnrollPictures(_Request):
+class EnrollPictures(_Enrolment):
     """Enrol somebody from pictures that the client has found the face in."""
 
     action: Literal["enroll_pictures"]
-    name: str
-    admin: bool = False
+    force: bool = False
+    """Even if the face is enrolled already under another name."""
     pictures: Annotated[list[Picture], Field(min_length=1, max_length=MAX_REFERENCES)]
 
 
@@ -149,6 +176,12 @@ class Import(_Request):
     """A person of the same name goes."""
     rename: bool = False
     """The newcomer gets a number behind the name."""
+    force: bool = False
+    """Faces that are enrolled already and names that look like one are taken, too."""
+    skip: bool = False
+    """Whoever cannot be admitted is left out, not all."""
+    keep_admins: bool = False
+    """Whoever might authorise enrolments on the other door may do so here."""
     file: str = ""
     """Where the client has it from; for the audit only."""
 

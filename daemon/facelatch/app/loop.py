@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, replace
 
 from facelatch.api import door
+from facelatch.api.admission import Admission, Wanted
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
 from facelatch.controller.state import Command, Inputs, Outputs
-from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
+from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import drafts, pipeline
+from facelatch.line.admission import Judge
 from facelatch.line.drafts import Drafts
 from facelatch.line.search import Search
-from facelatch.machines.enrolment_states import Saved, SaveFailed, StartEnrolment
+from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
     AuditSink,
@@ -33,8 +32,8 @@ from facelatch.ports import (
     ServiceManager,
 )
 from facelatch.values.observations import Observation
-from facelatch.values.pictures import Frame, Image
-from facelatch.values.records import Gallery, NewPerson, Throttle
+from facelatch.values.pictures import Frame
+from facelatch.values.records import Gallery, Throttle
 from facelatch.values.wires import LockLevel
 
 MODEL_DIGITS = 12
@@ -124,7 +123,14 @@ class _Loop:
     def __init__(self, world: World, config: Config, watch: Callable[[Turn], None]) -> None:
         self.world, self.config, self.watch = world, config, watch
         self.model = world.line.verifier.model_sha256[:MODEL_DIGITS]
+        self.judge = Judge(world.line, config.enrolment.lookalike_share, world.service.busy)
         self.gallery = self._load_gallery()
+        self.admission = Admission(
+            store=world.store,
+            judge=lambda: self.judge,
+            gallery=lambda: self.gallery,
+            references=config.enrolment.references,
+        )
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
@@ -205,18 +211,20 @@ class _Loop:
             self._save_throttle(outputs.throttle)
 
     def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
-        person = NewPerson(request.name, request.admin, self.drafts.references)
+        wanted = Wanted(
+            name=request.name, admin=request.admin, person=request.person, replace=request.replace
+        )
+        pictures = [self.judge.completed(one) for one in self.drafts.references]
         try:
-            saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed)
+            done = self.admission.enrol(wanted, pictures)
+        except AdmissionError as error:
+            return SaveFailed(error.person or str(error), Failure(error.code))
         except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
+        for event in done.events:
+            self.world.audit.write(event)
         self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved
-        return Saved(saved)
-
-    def _embed(self, crop: Image) -> NDArray[np.float32]:
-        """For the gallery: on a slow board a person's images together take as long as the watchdog waits."""
-        self.world.service.busy()
-        return self.world.line.verifier.embed(crop)
+        return Saved(done.person, done.references)
 
     def _save_throttle(self, throttle: Throttle) -> None:
         try:
@@ -231,8 +239,10 @@ class _Loop:
         commands: list[Command] = []
         for request in self.world.control.requests():
             view = state.enrolment_view(self.state, self.config)
+            if any(isinstance(command, StartEnrolment) for command in commands):
+                view = replace(view, state="armed")  # asked for on this turn by another client
             status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
-            answer = door.answer(request.message, self.world.store, view, status)
+            answer = door.answer(request.message, self.admission, view, status)
             for event in answer.events:
                 self.world.audit.write(event)
             # Saved already; the client need not wait until many new images are embedded.
@@ -244,4 +254,4 @@ class _Loop:
         return tuple(commands)
 
     def _load_gallery(self) -> Gallery:
-        return self.world.store.load(self.world.line.verifier.model_sha256, self._embed)
+        return self.world.store.load(self.judge.model_sha256, self.judge.embed)

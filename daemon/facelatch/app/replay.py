@@ -11,7 +11,6 @@ from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.gallery.store import GalleryStore
-from facelatch.private_files import scratch_directory
 
 
 def replay(
@@ -35,21 +34,19 @@ def replay(
     line = build_line(config)
     camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
     lock, indicator, buttons = fake_pins(clock)
-    with scratch_directory() as scratch:
-        store = GalleryStore.open(Path(scratch) / "state")
-        if people is not None:
-            store.import_from(people)
-        frames = EachFrame(camera, clock, pace=pace)
-        world = loop.World(
-            clock=clock,
-            frames=frames,
-            line=line,
-            store=store,
-            lock=lock,
-            indicator=indicator,
-            buttons=buttons,
-            audit=audit,
-            service=SystemdService(None),
-        )
-        loop.run(world, config, watch=watch)
+    store = GalleryStore.in_memory()
+    if people is not None:
+        store.restore(people)
+    world = loop.World(
+        clock=clock,
+        frames=EachFrame(camera, clock, pace=pace),
+        line=line,
+        store=store,
+        lock=lock,
+        indicator=indicator,
+        buttons=buttons,
+        audit=audit,
+        service=SystemdService(None),
+    )
+    loop.run(world, config, watch=watch)
     return audit.events

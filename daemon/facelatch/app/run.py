@@ -15,6 +15,7 @@ from facelatch.app.capture import NewestFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.errors import FacelatchError
+from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
 from facelatch.ports import AuditSink
@@ -47,6 +48,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
             _announce(audit, config, line)
             store = GalleryStore.open(Path(config.storage.state_directory))
             opened.callback(store.close)
+            _tell_of_the_place(audit, store)
             control = ControlServer(Path(config.control.socket), config.control.group)
             opened.callback(control.close)
             frames = NewestFrame(build_camera(config.camera, clock), clock)
@@ -55,17 +57,9 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
             raise
         opened.pop_all()  # from here the loop closes everything
     world = loop.World(
-        clock=clock,
-        frames=frames,
-        line=line,
-        store=store,
-        lock=lock,
-        indicator=indicator,
-        buttons=buttons,
-        audit=audit,
-        service=service,
-        control=control,
-    )
+        clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
+        audit=audit, service=service, control=control,
+    )  # fmt: skip
     loop.run(world, config, stop=stop)
 
 
@@ -85,6 +79,16 @@ def _keep_faces_out_of_core_dumps() -> None:
     """The watchdog ends a hung daemon by SIGABRT; its memory must not end up on the card."""
     with suppress(OSError, ValueError):  # forbidden by a sandbox
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _tell_of_the_place(audit: AuditSink, store: GalleryStore) -> None:
+    """Says what was wiped at the opening, and when the gallery may be forgotten."""
+    if store.wiped_now:
+        audit.write(Event(EventKind.GALLERY_WIPED))
+    if store.volatile is not None:
+        audit.write(
+            Event(EventKind.GALLERY_VOLATILE, {"FILE_SYSTEM": store.volatile, "HINT": VOLATILE_HINT})
+        )
 
 
 def _announce(audit: AuditSink, config: Config, line: Line) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facelatch.api.admission import Admission
     from facelatch.config.file import Config
+    from facelatch.gallery.store import GalleryStore
+    from facelatch.line.admission import Judge
     from facelatch.ports import Verifier
     from facelatch.values.records import Gallery
-
 
 
 def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dict[str, Any]:
@@ -28,12 +31,30 @@ def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dic
     except NobodyThereError:
         parsed = requests.people_request(request)
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            answer = people.execute(store, parsed)
+            answer = people.execute(_admission(config, store), parsed)
         if audited:
             audit = build.build_audit()
             for event in answer.events:
                 audit.write(event)
         return answer.reply
+
+
+def _admission(config: Config, store: GalleryStore) -> Admission:
+    """The way into a gallery that no daemon holds; the models are loaded when a picture has to be looked at."""
+    from facelatch.api.admission import Admission
+    from facelatch.app import build
+    from facelatch.line.admission import Judge
+
+    @cache
+    def judge() -> Judge:
+        return Judge(build.build_line(config), config.enrolment.lookalike_share)
+
+    return Admission(
+        store=store,
+        judge=judge,
+        gallery=lambda: store.load(judge().model_sha256, judge().embed),
+        references=config.enrolment.references,
+    )
 
 
 def exported_people(config: Config) -> bytes | None:
@@ -44,12 +65,11 @@ def exported_people(config: Config) -> bytes | None:
 
 
 def everybody(config: Config, verifier: Verifier) -> Gallery:
-    """All people enrolled as `verifier` sees them: in a gallery of our own, as a running daemon holds the real one."""
+    """All people enrolled as `verifier` sees them: in memory of our own, as a running daemon holds the real gallery."""
     from facelatch.gallery.store import GalleryStore
-    from facelatch.private_files import scratch_directory
 
-    with scratch_directory() as scratch, GalleryStore.open(Path(scratch) / "state") as store:
+    with GalleryStore.in_memory() as store:
         export = exported_people(config)
         if export is not None:
-            store.import_from(export)
+            store.restore(export)
         return store.load(verifier.model_sha256, verifier.embed)

@@ -76,7 +76,8 @@ def _as_text(record: dict[str, Any]) -> str:
 def check(settings: Settings, no_hardware: bool) -> None:
     """Try everything the door needs; each is ok or gets a hint.
 
-    Model, finder, camera, pins, gallery, permissions, clock, journal. Exit code 1 when one is at fault.
+    Model, finder, camera, pins, gallery, storage, permissions, clock, journal. Exit code 1 when one is at
+    fault; a warning is none.
     """
     from facelatch.diagnosis import check as checks
 
@@ -87,7 +88,8 @@ def check(settings: Settings, no_hardware: bool) -> None:
     failed = False
     for finding in checks.check(config, with_hardware=not no_hardware):
         failed |= not finding.ok
-        text = f"{'ok   ' if finding.ok else 'FAULT'} {finding.item:<12} {finding.detail}"
+        mark = "FAULT" if not finding.ok else "WARN " if finding.warning else "ok   "
+        text = f"{mark} {finding.item:<12} {finding.detail}"
         settings.show(asdict(finding), text + (f"\n      hint: {finding.hint}" if finding.hint else ""))
     sys.exit(1 if failed else 0)
 

@@ -76,7 +76,9 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
     """Forget a person: images, embeddings, name. Cannot be undone."""
     if not yes:
         click.confirm(f"Remove {name} and every image of this person?", abort=True, err=True)
-    settings.show(ask(settings.config(), {"action": "remove", "name": name}), f"{name} removed")
+    answer = ask(settings.config(), {"action": "remove", "name": name})
+    traces = "" if answer["wiped"] else "; traces may still be there: the log says why"
+    settings.show(answer, f"{answer['name']} removed{traces}")
 
 
 @people.command()
@@ -112,18 +114,45 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 @people.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="People of the same name are replaced instead of refused.")
+@click.option("--keep-admins", is_flag=True, help="Admins of the other door are admins here.")
+@click.option("--skip", is_flag=True, help="Leave out whoever cannot be admitted, instead of refusing all.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also faces that are enrolled under another name (a tie opens for neither), and names that look like one.",
+)
 @as_json
 @click.pass_obj
-def import_(settings: Settings, file: Path, replace: bool) -> None:
-    """Add everybody from an export file."""
-    payload = base64.b64encode(file.read_bytes()).decode()
+def import_(
+    settings: Settings, file: Path, replace: bool, keep_admins: bool, skip: bool, force: bool
+) -> None:
+    """Add everybody from an export file.
+
+    Their pictures are judged as those of any enrolment, and nobody of them may authorise enrolments unless that is
+    asked for.
+    """
+    request = {
+        "action": "import",
+        "payload": base64.b64encode(file.read_bytes()).decode(),
+        "replace": replace,
+        "keep_admins": keep_admins,
+        "skip": skip,
+        "force": force,
+        "file": str(file),
+    }
     try:
-        answer = ask(
-            settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)}
-        )
+        answer = ask(settings.config(), request)
     except InputError as error:
         taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
         raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
+    for one in answer["skipped"]:
+        click.echo(f"  skipped {one['name']}: {one['reason']}", err=True)
+    for warning in answer["warnings"]:
+        click.echo(f"  warning: {warning}", err=True)
+    if answer["admins"]:
+        click.echo(
+            f"  no longer admin: {', '.join(answer['admins'])}; --keep-admins or `people admin NAME`", err=True
+        )
     settings.show(answer, f"{_people(answer['count'])} imported: {', '.join(answer['names'])}")
 
 

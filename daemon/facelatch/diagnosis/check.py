@@ -12,6 +12,8 @@ from pathlib import Path
 from facelatch.app import build
 from facelatch.config.file import Config
 from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.gallery.names import alike
+from facelatch.gallery.place import VOLATILE_HINT, volatile_file_system
 from facelatch.gallery.store import GalleryStore
 from facelatch.vision.manifest import Manifest
 
@@ -29,6 +31,8 @@ class Finding:
     ok: bool
     detail: str
     hint: str = ""
+    warning: bool = False
+    """It works, but a person should know."""
 
 
 def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
@@ -36,10 +40,11 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
 
     `with_hardware` also opens the camera and claims the pins, which a running daemon holds.
     """
-    steps: list[tuple[str, Callable[[], str]]] = [
+    steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
         ("gallery", lambda: _gallery(config)),
+        ("storage", lambda: _storage(config)),
         ("permissions", lambda: _permissions(config)),
         ("clock", _clock),
         ("journal", _journal),
@@ -48,7 +53,8 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
     for item, step in steps:
         try:
-            yield Finding(item=item, ok=True, detail=step())
+            found = step()
+            yield found if isinstance(found, Finding) else Finding(item=item, ok=True, detail=found)
         except FacelatchError as error:
             yield Finding(item=item, ok=False, detail=str(error), hint=error.hint)
         except (OSError, ImportError) as error:
@@ -119,15 +125,36 @@ def _pins(config: Config) -> str:
     return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
 
 
-def _gallery(config: Config) -> str:
+def _gallery(config: Config) -> str | Finding:
+    names, served = _enrolled(config)
+    people = f"{len(names)} people{', says the running daemon' if served else ''}"
+    pairs = alike(names)
+    if not pairs:
+        return people
+    detail = "; ".join(f"{one!r} and {other!r} look alike ({one!a}, {other!a})" for one, other in pairs)
+    hint = "both work; `facelatch people rename` tells them apart"
+    return Finding(item="gallery", ok=True, detail=f"{people}; {detail}", hint=hint, warning=True)
+
+
+def _enrolled(config: Config) -> tuple[list[str], bool]:
+    """The names of everybody enrolled, and whether the running daemon said so."""
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
         served = ControlClient(Path(config.control.socket)).ask({"action": "list"})
-        return f"{len(served['people'])} people, says the running daemon"
+        return [person["name"] for person in served["people"]], True
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            return f"{len(store.people())} people"
+            return [record.person.name for record in store.people()], False
+
+
+def _storage(config: Config) -> str | Finding:
+    folder = Path(config.storage.state_directory)
+    kind = volatile_file_system(folder)
+    if kind is None:
+        return f"{folder} is on a file system that stays"
+    detail = f"{folder} is on {kind}: people enrolled may be gone at the next start, and people removed be back"
+    return Finding(item="storage", ok=True, detail=detail, hint=VOLATILE_HINT, warning=True)
 
 
 def _permissions(config: Config) -> str:

@@ -52,7 +52,7 @@ def complete(connection: sqlite3.Connection, path: Path, model_sha256: str, embe
     made_by = maker(model_sha256)
     missing = connection.execute(
         "SELECT id FROM reference_images WHERE id NOT IN"
-        " (SELECT reference_id FROM embeddings WHERE model_sha256 = ?) ORDER BY id LIMIT ?",
+        " (SELECT reference_id FROM embeddings WHERE made_by = ?) ORDER BY id LIMIT ?",
         (made_by, BATCH),
     ).fetchall()
     for (id_,) in missing:

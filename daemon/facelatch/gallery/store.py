@@ -6,26 +6,20 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from facelatch.errors import GalleryError, InputError
-from facelatch.gallery import embeddings, rows
-from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
-from facelatch.gallery.place import Ownership, explained, prepare_directory
-from facelatch.gallery.schema import open_database
+from facelatch.gallery import embeddings, rows, saving, wiping
+from facelatch.gallery.export import StoredPerson, pack, unpack
+from facelatch.gallery.place import Ownership, explained, prepare_directory, volatile_file_system
+from facelatch.gallery.saving import Clash, Imported, Terms
+from facelatch.gallery.schema import memory_database, open_database
 from facelatch.values.pictures import Pose
-from facelatch.values.records import Gallery, NewPerson, Person, Throttle
-from facelatch.vision.png import encode_png
-from facelatch.vision.references import Embed, with_other_side
+from facelatch.values.records import Gallery, NewPerson, Person, Reference, Throttle
+from facelatch.vision.references import Embed
 
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"
-
-_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Moves the log into the database and cuts it to nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
@@ -37,32 +31,17 @@ class PersonRecord:
     """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
 
 
-class Clash(StrEnum):
-    """What an import does with a name that is already there."""
-
-    REFUSE = "refuse"
-    REPLACE = "replace"
-    RENAME = "rename"
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import did."""
-
-    added: tuple[Person, ...]
-    replaced: tuple[Person, ...]
-    """The people who had to go, with the ids they had."""
-
-
 class GalleryStore:
     """The gallery of one state directory, held exclusively until `close`. For one thread."""
 
-    def __init__(self, path: Path, ownership: Ownership, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, ownership: Ownership | None, connection: sqlite3.Connection) -> None:
         self._path, self._ownership, self._connection = path, ownership, connection
         self.reembedded = 0
         """How many embeddings the last `load` had to make."""
-        self.wipe_due = False
-        """Whether traces of a removed person are still in the files; the next opening tries again."""
+        self.volatile = volatile_file_system(path.parent) if ownership is not None else None
+        """The type of a file system that may forget at the next start what is written now; None: it keeps it."""
+        self.wiped_now = False
+        """Whether the last change, or the opening, cleared the files of somebody removed."""
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -82,12 +61,18 @@ class GalleryStore:
         store._wipe_if_due()
         return store
 
+    @classmethod
+    def in_memory(cls) -> Self:
+        """An empty gallery that is thrown away: in no file, so that not even a process that is killed leaves faces."""
+        return cls(Path(":memory:"), None, memory_database())
+
     def close(self) -> None:
         """Closes the file and lets others have it; never raises, and may be called twice."""
         with suppress(sqlite3.Error):
             # What was reported saved is in the log, should the last tidying up fail.
             self._connection.close()
-        self._ownership.release()
+        if self._ownership is not None:
+            self._ownership.release()
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +81,19 @@ class GalleryStore:
         self.close()
 
     # Reading
+
+    @property
+    def wipe_due(self) -> bool:
+        """Whether a removed person left traces in the files; the next opening tries again. Raises GalleryError."""
+        with explained(self._path):
+            return wiping.is_due(self._connection)
+
+    @property
+    def traces(self) -> str:
+        """Why traces of people who were removed may still be there; empty when none are. Raises GalleryError."""
+        if self.volatile is not None:
+            return f"{self.volatile} may forget at the next start what was overwritten"
+        return "the files could not be overwritten" if self.wipe_due else ""
 
     def people(self) -> list[PersonRecord]:
         """Everybody enrolled, by id. Raises GalleryError."""
@@ -115,6 +113,16 @@ class GalleryStore:
             person = rows.find(self._connection, name)
             record = next(record for record in self.people() if record.person.id == person.id)
             return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
+
+    def find(self, name: str) -> Person:
+        """The person of this name. Raises InputError with the nearest name there is, GalleryError."""
+        with explained(self._path):
+            return rows.find(self._connection, name)
+
+    def free_name(self, name: str, *, knowingly: bool = False) -> str:
+        """`name` as it would be stored. Raises InputError: no name, taken, or (unless `knowingly`) alike to one."""
+        with explained(self._path):
+            return rows.free_name(self._connection, name, knowingly=knowingly)
 
     def load(self, model_sha256: str, embed: Embed) -> Gallery:
         """Everybody as the matcher needs them, in the embeddings of one model.
@@ -158,36 +166,30 @@ class GalleryStore:
 
     # Changing
 
-    def add(self, person: NewPerson, model_sha256: str, embed: Embed) -> Person:
+    def add(self, person: NewPerson, model_sha256: str, *, knowingly: bool = False) -> Person:
         """Saves a finished enrolment, all of it or nothing; without a name it gets the next `person-NNN`.
 
-        What the model makes of the other side of each crop is asked of `embed`.
-
-        Raises InputError: name taken or no name, no references or too many. Raises GalleryError, and what `embed` does.
+        The embeddings of its references are those of both sides (`vision.references`). `knowingly` allows a name that
+        looks like somebody's. Raises InputError: name taken or no name, no references or too many. Raises GalleryError.
         """
-        if not 1 <= len(person.references) <= MAX_REFERENCES:
-            raise InputError(
-                f"a person has 1 to {MAX_REFERENCES} reference images, got {len(person.references)}"
+        with self._transaction() as connection:
+            return saving.insert(
+                connection, person, Terms(embeddings.maker(model_sha256), knowingly=knowingly)
             )
-        made_by = embeddings.maker(model_sha256)
-        images = [StoredReference(encode_png(one.crop), one.pose) for one in person.references]
-        vectors = [with_other_side(embed, one.crop, one.embedding) for one in person.references]
-        with self._transaction() as connection:
-            given = person.name
-            name = rows.next_free_name(connection) if given is None else rows.free_name(connection, given)
-            saved = rows.insert_person(connection, name, person.admin)
-            for image, vector in zip(images, vectors, strict=True):
-                id_ = rows.insert_reference(connection, saved, image)
-                rows.insert_embedding(connection, id_, made_by, vector)
-        return saved
 
-    def add_stored(self, person: StoredPerson) -> Person:
-        """Saves somebody enrolled from pictures, all or nothing; the embeddings are made by the next `load`.
+    def change_references(
+        self, person: Person, references: Sequence[Reference], model_sha256: str, *, replace: bool
+    ) -> int:
+        """Adds to somebody's references, or puts these in place of all; how many there are then.
 
-        Raises InputError: name taken or no name. Raises GalleryError.
+        Id, name and rights stay. Raises InputError: the person is not there any more, none, or too many references.
+        Raises GalleryError.
         """
         with self._transaction() as connection:
-            return self._insert(connection, rows.free_name(connection, person.name), person)
+            made_by = embeddings.maker(model_sha256)
+            count = saving.change_references(connection, person, references, made_by, replace=replace)
+        self._wipe_if_due()
+        return count
 
     def rename(self, name: str, new_name: str) -> Person:
         """Gives a person another name. Raises InputError: unknown, taken or no name. Raises GalleryError."""
@@ -212,24 +214,34 @@ class GalleryStore:
         self._wipe_if_due()
         return person
 
-    def import_from(self, data: bytes, clash: Clash = Clash.REFUSE) -> Imported:
-        """Adds the people of an export file, all or none. Their embeddings are made by the next `load`.
+    def import_people(
+        self,
+        newcomers: Sequence[NewPerson],
+        model_sha256: str,
+        clash: Clash = Clash.REFUSE,
+        *,
+        knowingly: bool = False,
+    ) -> Imported:
+        """Adds people who come with a name, all or none; `knowingly` allows names that look like somebody's.
 
-        Raises InputError: an unusable file or, with Clash.REFUSE, a name that is taken. Raises GalleryError.
+        Raises InputError: with Clash.REFUSE a name that is taken, no references or too many. Raises GalleryError.
         """
-        newcomers = unpack(data)
-        added, replaced = [], []
         with self._transaction() as connection:
-            for newcomer in newcomers:
-                name, holder = newcomer.name, rows.holder(connection, newcomer.name)
-                if holder and clash is Clash.REPLACE:
-                    rows.delete_person(connection, holder)
-                    replaced.append(holder)
-                elif holder and clash is Clash.RENAME:
-                    name = rows.numbered_name(connection, name)
-                added.append(self._insert(connection, rows.free_name(connection, name), newcomer))
+            terms = Terms(embeddings.maker(model_sha256), clash, knowingly)
+            done = saving.insert_all(connection, newcomers, terms)
         self._wipe_if_due()
-        return Imported(tuple(added), tuple(replaced))
+        return done
+
+    def restore(self, data: bytes) -> None:
+        """Takes in an export file as it is, whoever is in it: for a copy that is thrown away.
+
+        The embeddings are made by the next `load`. Raises InputError, GalleryError.
+        """
+        with self._transaction() as connection:
+            for person in unpack(data):
+                saved = rows.insert_person(connection, person.name, person.admin)
+                for reference in person.references:
+                    rows.insert_reference(connection, saved, reference)
 
     def save_throttle(self, throttle: Throttle) -> None:
         """Saves the memory of refused attempts. Raises GalleryError."""
@@ -240,13 +252,6 @@ class GalleryStore:
             )
 
     # Steps
-
-    @staticmethod
-    def _insert(connection: sqlite3.Connection, name: str, person: StoredPerson) -> Person:
-        saved = rows.insert_person(connection, name, person.admin)
-        for reference in person.references:
-            rows.insert_reference(connection, saved, reference)
-        return saved
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -263,15 +268,4 @@ class GalleryStore:
                 raise
 
     def _wipe_if_due(self) -> None:
-        """Clears the files of people removed, as far as a file system lets anyone.
-
-        secure_delete has zeroed their rows, but the log still holds old pages, and pages that were rearranged
-        may hold stale copies. So the zeros are written in place, then the file is rewritten without gaps.
-        Where that fails the door still has to work: `wipe_due` stays for the next opening.
-        """
-        with suppress(GalleryError), explained(self._path):
-            self.wipe_due = self._connection.execute("SELECT wipe_due FROM state").fetchone() == (1,)
-            if self.wipe_due:
-                for statement in (_EMPTY_LOG, "VACUUM", _EMPTY_LOG, "UPDATE state SET wipe_due = 0"):
-                    self._connection.execute(statement)
-                self.wipe_due = False
+        self.wiped_now = wiping.wipe_if_due(self._connection, self._path)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facelatch.errors import InputError
 from facelatch.line import pipeline
 from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation
-from facelatch.values.pictures import Frame, Image
-from facelatch.values.records import Gallery, Person
+from facelatch.values.pictures import Frame, Image, Pose
+from facelatch.values.records import Gallery
 from facelatch.vision import images
+
+NOBODY = Gallery(people={}, owners=(), embeddings=np.zeros((0, 0), np.float32))
+"""To look at pictures that a door compares later."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,33 +47,6 @@ def observe_still(line: Line, path: Path, gallery: Gallery) -> Still:
     return Still(path, observation, problem)
 
 
-def without_strangers(line: Line, stills: Sequence[Still]) -> list[Still]:
-    """Marks exact copies, and pictures that no other one recognises although others recognise each other.
-
-    Not more: pictures of one person in different light and pose are alike to some of the others only.
-    """
-    good = [(still.path, still.observation) for still in stills if isinstance(still.observation, Judged)]
-    alike = np.array([_detections(line, judged, good) for _, judged in good], dtype=bool)
-    crops = [judged.crop.tobytes() for _, judged in good]
-    problems: dict[Path, str] = {}
-    for index, (path, _) in enumerate(good):
-        if crops[index] in crops[:index]:
-            problems[path] = "a copy of another picture"
-        elif alike.any() and not alike[index].any():
-            problems[path] = "does not look like the person on the other pictures"
-    return [
-        Still(still.path, still.observation, still.problem or problems.get(still.path, ""))
-        for still in stills
-    ]
-
-
-def _detections(line: Line, probe: Judged, others: Sequence[tuple[Path, Judged]]) -> NDArray[np.bool_]:
-    """Which of `others` (N,) the probe is a detection of; itself does not count."""
-    similarities = line.verifier.compare(probe.embedding, np.stack([one.embedding for _, one in others]))
-    itself = np.array([one is probe for _, one in others], dtype=bool)
-    return np.asarray((similarities >= line.thresholds.detection) & ~itself, dtype=bool)
-
-
 def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:
     """The pictures without a problem. Raises InputError when there is none."""
     good = [s.observation for s in stills if not s.problem and isinstance(s.observation, Judged)]
@@ -79,12 +55,19 @@ def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:
     return good
 
 
-def already_enrolled(judged: Sequence[Judged]) -> Person | None:
-    """Whoever in the gallery one of the pictures matches."""
-    return next((one.verdict.person for one in judged if one.verdict.matched), None)
+class Posed(Protocol):
+    """Whatever shows a head in a pose."""
+
+    @property
+    def pose(self) -> Pose:
+        """Of the head."""
+        ...
 
 
-def spread(judged: Sequence[Judged], count: int) -> list[Judged]:
+T = TypeVar("T", bound=Posed)
+
+
+def spread(judged: Sequence[T], count: int) -> list[T]:
     """The `count` pictures that differ most in pose: the straightest first, then always the farthest."""
     poses = np.array([[one.pose.yaw, one.pose.pitch] for one in judged], dtype=np.float64).reshape(-1, 2)
     if len(judged) <= count:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.adapters.models.tflite import load_runtime
-from facelatch.errors import ModelError
+from facelatch.errors import InferenceError, ModelError
 from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.manifest import SIGNATURES, load_manifest
@@ -68,14 +68,14 @@ class TfliteVerifier:
         return self._package == "ai-edge-litert" or platform.machine() in {"aarch64", "arm64", "armv7l"}
 
     def embed(self, crop: Image) -> Floats:
-        """The embedding (D,) of an aligned crop (112, 112, 3). Raises ModelError when it is not finite, or nothing."""
+        """The embedding (D,) of an aligned crop (112, 112, 3). Raises InferenceError: not finite, or nothing."""
         batch = np.ascontiguousarray(crop[np.newaxis], dtype=np.uint8)
         output = self._embed(image=batch)["embedding"]
         vector = np.array(output, dtype=np.float32).reshape(-1)
         if not np.isfinite(vector).all():
-            raise ModelError("the model gave an embedding that is not finite", hint=_AGAIN)
+            raise InferenceError("the model gave an embedding that is not finite", hint=_AGAIN)
         if not vector.any():  # by its distance it would be near to everybody
-            raise ModelError("the model gave an embedding of zeros", hint=_AGAIN)
+            raise InferenceError("the model gave an embedding of zeros", hint=_AGAIN)
         return vector
 
     def compare(self, probe: Floats, gallery: Floats) -> Floats:
