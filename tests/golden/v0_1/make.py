@@ -25,13 +25,13 @@ from typing import Any
 import cv2
 import numpy as np
 from facelatch.crop_png import encode_png
+from facelatch_training.made_faces import draw_person
+from facelatch_training.network import load_siamese
 
 from facelatch.config import Config, load
 from facelatch.gallery import GalleryStore
 from facelatch.values import NewPerson, Pose, Reference, Throttle
 from facelatch_training.chain import Chain, run_all
-from facelatch_training.made_faces import draw_person
-from facelatch_training.network import load_siamese
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe
 
 HERE = Path(__file__).parent
