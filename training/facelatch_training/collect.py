@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.config.line import CameraConfig, FinderConfig, QualityConfig
+from facelatch.decoder.reader import PictureReader
 from facelatch.errors import CameraError
 from facelatch.ports import Camera
 from facelatch.values.observations import SeveralFaces
 from facelatch.values.pictures import Face, Frame, Image
 from facelatch.vision.align import align
-from facelatch.vision.images import read_image
 from facelatch.vision.quality import Measures, judge, measure
 from facelatch.vision.select_face import select
 from facelatch_training.cropping import Finder
@@ -184,7 +184,8 @@ def _there_already(folder: Path, label: str) -> tuple[dict[str, int], int]:
 
 def _digests(folder: Path) -> set[str]:
     """Of all crops that are there."""
-    return {_digest(read_image(file)) for file in folder.rglob("*.png") if _CROP_NAME.fullmatch(file.name)}
+    reader = PictureReader()
+    return {_digest(reader.read(file)) for file in folder.rglob("*.png") if _CROP_NAME.fullmatch(file.name)}
 
 
 def _digest(crop: Image) -> str:

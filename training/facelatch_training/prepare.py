@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from facelatch.decoder.formats import OTHER_SUFFIXES, SUFFIXES
 from facelatch.errors import InputError
 from facelatch.values.pictures import Image
-from facelatch.vision.images import SUFFIXES
 from facelatch_training.cropping import Cropper, Finder
 from facelatch_training.dataset import decode_crop, family_of, fingerprint, iterate_files, read_index
 from facelatch_training.duplicates import Duplicates, across_splits
@@ -187,7 +187,7 @@ def _judged(
         return None, f"unreadable ({str(error).rpartition(': ')[2]})", None
     if crop is None:
         assert picture.file is not None
-        return None, "no face", _thumbnail(picture.file)
+        return None, "no face", _thumbnail(cropper, picture.file)
     if duplicates.seen(picture.identity, crop):
         return None, "same picture", crop
     return crop, "", None
@@ -270,13 +270,13 @@ def _people(source: Path) -> list[Path]:
 
 
 def _files(person: Path) -> list[Path]:
-    return sorted(file for file in person.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    """All pictures, also of kinds that are not read: what is left out has to be seen."""
+    named = SUFFIXES + OTHER_SUFFIXES
+    return sorted(file for file in person.rglob("*") if file.suffix.lower() in named and file.is_file())
 
 
-def _thumbnail(file: Path) -> Image:
-    from facelatch.vision.images import read_image
-
-    return np.asarray(cv2.resize(read_image(file), (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
+def _thumbnail(cropper: Cropper, file: Path) -> Image:
+    return np.asarray(cv2.resize(cropper.reader.read(file), (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _read_families(table: Path | None) -> dict[str, str]:

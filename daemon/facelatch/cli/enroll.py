@@ -18,6 +18,7 @@ from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
 
 if TYPE_CHECKING:
+    from facelatch.line.stills import Still
     from facelatch.values.observations import Judged
 
 POLL_SECONDS = 0.3
@@ -51,16 +52,19 @@ def enroll(
 
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch.app import build
+    from facelatch.decoder.files import Folder, picture_files
+    from facelatch.decoder.reader import PictureReader
     from facelatch.line import stills
-    from facelatch.vision.images import image_files
 
     config = settings.config()
-    paths = [source] if source.is_file() else image_files(source)
+    folder = Folder((source,), ()) if source.is_file() else picture_files(source)
     line = build.build_line(config)
     gallery = everybody(config, line.verifier)
-    with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
-        looked_at = [stills.observe_still(line, path, gallery) for path in shown]
+    reader = PictureReader()
+    with click.progressbar(folder.pictures, label="looking", file=sys.stderr) as shown:
+        looked_at = [stills.observe_still(line, reader, path, gallery) for path in shown]
     looked_at = stills.without_strangers(line, looked_at)
+    looked_at += [stills.Still(one.path, None, one.reason) for one in folder.left_out]
     for still in looked_at:
         if still.problem:
             click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
@@ -72,8 +76,16 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
             hint=f"`facelatch people remove {double.name}` first, or --force for twins",
         )
     ask(config, _request(name, kept, as_admin))
-    result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
-    settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")
+    result = {"name": name, "references": len(kept), "pictures": len(looked_at), "admin": as_admin}
+    settings.show(result, f"{name} enrolled with {len(kept)} of {len(looked_at)} pictures{_enough(looked_at, kept)}")
+    if len(kept) == 1:
+        click.echo("warning: one picture shows one view in one light; about eight in several are better", err=True)
+
+
+def _enough(looked_at: Sequence[Still], kept: Sequence[Judged]) -> str:
+    """Why good pictures were not used: nobody has to look for what is wrong with them."""
+    good = sum(not still.problem for still in looked_at)
+    return f": the {len(kept)} that differ most in pose are enough of {good} good ones" if good > len(kept) else ""
 
 
 def _request(name: str, kept: Sequence[Judged], as_admin: bool) -> dict[str, Any]:
