@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch.adapters.models import tflite
+from facelatch.adapters.models import tflite, verifier_tflite
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.errors import ModelError
 
@@ -152,6 +152,19 @@ def test_a_file_with_another_embedding_size_than_its_manifest_says_is_refused(
 def test_the_manifest_is_checked_first(tmp_path: Path):
     with pytest.raises(ModelError, match="no such file"):
         TfliteVerifier(tmp_path / "siamese.tflite")
+
+
+def test_the_bytes_that_were_checked_are_those_that_run(tiny_model, monkeypatch, crops: np.ndarray):
+    """Whoever may replace the file has no moment for it between the check and the loading."""
+    model = tiny_model()
+    real = tflite.load_runtime
+
+    def replacing(wanted: str | None = None) -> object:
+        model.write_bytes(b"another model")
+        return real(wanted)
+
+    monkeypatch.setattr(verifier_tflite, "load_runtime", replacing)
+    assert TfliteVerifier(model).embed(crops[0]).shape == (16,)
 
 
 def test_without_any_runtime_the_hint_says_what_to_install(tiny_model, monkeypatch):

@@ -13,7 +13,7 @@ from facelatch.adapters.models.tflite import load_runtime
 from facelatch.errors import ModelError
 from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
-from facelatch.vision.manifest import SIGNATURES, load_manifest
+from facelatch.vision.manifest import SIGNATURES, load_model
 
 _AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
 
@@ -29,13 +29,13 @@ class TfliteVerifier:
     def __init__(self, model: Path, *, threads: int = 1, runtime: str | None = None) -> None:
         """Loads the model. `runtime` (a package name) asks for one runtime instead of the best installed.
 
-        Raises ModelError: whatever `load_manifest` finds, no runtime, a file that is no model, or one whose
+        Raises ModelError: whatever `load_model` finds, no runtime, a file that is no model, or one whose
         signatures are not those of its manifest.
         """
-        self.manifest = load_manifest(model)
+        self.manifest, content = load_model(model)
         interpreters, self._package = load_runtime(runtime)
         try:
-            interpreter = interpreters.Interpreter(model_path=str(model), num_threads=threads)
+            interpreter = interpreters.Interpreter(model_content=content, num_threads=threads)
             found = interpreter.get_signature_list()
         except (ValueError, RuntimeError, SystemError) as error:
             raise ModelError(f"{model}: {self.runtime} cannot load it: {error}", hint=_AGAIN) from error
