@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
 
     def watch(turn: Any) -> None:
         for line in replay_lines.lines(turn, frames=frames, as_json=settings.as_json):
-            click.echo(line)
+            echo(line)
 
     replay_frames(
         config, source, exported_people(config), pace=speed, watch=watch, skipped=_say_skipped
@@ -64,7 +65,7 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
 
 
 def _say_skipped(file: LeftOut) -> None:
-    click.echo(f"  skipped {file.path.name}: {file.reason}", err=True)
+    echo(f"  skipped {file.path.name}: {file.reason}", err=True)
 
 
 @click.command()

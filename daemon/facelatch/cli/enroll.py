@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facelatch.cli.asking import ask, everybody
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
@@ -67,7 +68,7 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
     looked_at += [stills.Still(one.path, None, one.reason) for one in folder.left_out]
     for still in looked_at:
         if still.problem:
-            click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
+            echo(f"  skipped {still.path.name}: {still.problem}", err=True)
     kept = stills.spread(stills.usable(source, looked_at), config.enrolment.references)
     double = stills.already_enrolled(kept)
     if double is not None and not force:
@@ -79,7 +80,7 @@ def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: boo
     result = {"name": name, "references": len(kept), "pictures": len(looked_at), "admin": as_admin}
     settings.show(result, f"{name} enrolled with {len(kept)} of {len(looked_at)} pictures{_enough(looked_at, kept)}")
     if len(kept) == 1:
-        click.echo("warning: one picture shows one view in one light; about eight in several are better", err=True)
+        echo("warning: one picture shows one view in one light; about eight in several are better", err=True)
 
 
 def _enough(looked_at: Sequence[Still], kept: Sequence[Judged]) -> str:
@@ -103,7 +104,7 @@ def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
 
     client = ControlClient(Path(settings.config().control.socket))
     client.ask({"action": "enroll", "name": name, "admin": as_admin})
-    click.echo("look at the camera and move your head a little ...", err=True)
+    echo("look at the camera and move your head a little ...", err=True)
     kept = 0
     while True:
         answer = client.ask({"action": "status"})["enrolment"]
@@ -114,5 +115,5 @@ def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:
             raise InputError(f"{name} not enrolled: {answer['reason'] or 'aborted'}", hint=answer["hint"])
         if answer["kept"] != kept:
             kept = answer["kept"]
-            click.echo(f"  {kept} of {answer['wanted']} images kept", err=True)
+            echo(f"  {kept} of {answer['wanted']} images kept", err=True)
         time.sleep(POLL_SECONDS)
