@@ -174,6 +174,27 @@ def test_without_any_runtime_the_hint_says_what_to_install(tiny_model, monkeypat
     assert "pip install ai-edge-litert" in caught.value.hint
 
 
+def test_a_model_that_the_runtime_cannot_run_is_an_error_of_the_model(
+    tiny_model, monkeypatch, crops: np.ndarray
+):
+    """Some damage is found with the first picture only."""
+    verifier = TfliteVerifier(tiny_model())
+
+    def failing(**_inputs: object) -> dict[str, np.ndarray]:
+        raise RuntimeError("AllocateTensors() called on inconsistent model")
+
+    for runner in ("_embed", "_compare", "_verify"):
+        monkeypatch.setattr(verifier, runner, failing)
+    one = np.ones((1, 16), np.float32)
+    for call in (
+        lambda: verifier.embed(crops[0]),
+        lambda: verifier.compare(one[0], one),
+        lambda: verifier.verify(crops[0], crops[1]),
+    ):
+        with pytest.raises(ModelError, match="inconsistent"):
+            call()
+
+
 @pytest.mark.parametrize(("number", "complaint"), [(np.nan, "not finite"), (np.inf, "not finite"), (0, "zeros")])
 def test_an_embedding_that_is_not_finite_or_nothing_is_an_error_not_a_face(
     tiny_model, monkeypatch, number, complaint

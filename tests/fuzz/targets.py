@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -99,6 +100,13 @@ def _try_picture(data: bytes) -> None:
         return
     assert picture.mode == "RGB"
     assert len(picture.tobytes()) == 3 * picture.width * picture.height
+
+
+def _try_opencv(data: bytes) -> None:
+    import cv2
+
+    with contextlib.suppress(cv2.error):
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
 @cache
@@ -344,6 +352,7 @@ TARGETS = {
 """In continuous integration, some seconds each."""
 
 BY_HAND = {
+    "opencv": Target(_pictures, _try_opencv, _mutate_picture),
     "trusted-models": Target(_models, _try_trusted_model, _plainly(b"TFL3")),
     "videos": Target(_videos, _try_video, _plainly(b"moov", b"mdat", b"stsz", b"stco", b"idx1"), 4 << 30),
 }
