@@ -40,7 +40,8 @@ def read_image(path: Path) -> Image:
 class PictureReader:
     """Reads pictures one after the other; `close` it, or let it go. For one thread.
 
-    The worker starts with the first picture and serves all that follow: to start it takes some tenths of a second, a picture then little more than its decoding.
+    The worker starts with the first picture, which takes some tenths of a second, and serves all that follow: these take
+    little more than their decoding.
     """
 
     def __init__(self) -> None:
