@@ -28,7 +28,7 @@ START_SECONDS = 30.0
 _DYING_SECONDS = 1.0
 
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from facelatch.decoder import worker; worker.main()"
-"""Imports what this process would, wherever it found it, but nothing from the current directory."""
+"""Imports what this process would, from wherever that found it, and reads no settings of the user's Python."""
 
 
 def read_image(path: Path) -> Image:
@@ -40,8 +40,8 @@ def read_image(path: Path) -> Image:
 class PictureReader:
     """Reads pictures one after the other; `close` it, or let it go. For one thread.
 
-    The worker starts with the first picture, which takes some tenths of a second, and serves all that follow: these take
-    little more than their decoding.
+    The worker starts with the first picture, which takes some tenths of a second, and serves all that follow: these
+    take little more than their decoding.
     """
 
     def __init__(self) -> None:
@@ -113,8 +113,7 @@ class _Worker:
         self.connection.sendall(data)
         kind = self._receive(1, deadline)
         if kind == worker.REFUSAL:
-            (length,) = worker.LENGTH.unpack(self._receive(worker.LENGTH.size, deadline))
-            raise _UnfitError(self._receive(min(length, worker.MAX_REASON_BYTES), deadline).decode("utf-8", "replace"))
+            raise _UnfitError(self._reason(deadline))
         width, height = worker.SHAPE.unpack(self._receive(worker.SHAPE.size, deadline))
         # A worker that a picture has taken over may say anything.
         if kind != worker.PICTURE or not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
@@ -122,6 +121,12 @@ class _Worker:
         pixels = np.empty((height, width, 3), dtype=np.uint8)
         self._receive_into(pixels.data.cast("B"), deadline)
         return pixels
+
+    def _reason(self, deadline: float) -> str:
+        (length,) = worker.LENGTH.unpack(self._receive(worker.LENGTH.size, deadline))
+        if length > worker.MAX_REASON_BYTES:
+            raise OSError("nonsense from the worker")
+        return self._receive(length, deadline).decode("utf-8", "replace")
 
     def _receive(self, count: int, deadline: float) -> bytes:
         data = bytearray(count)
