@@ -16,7 +16,7 @@ PACKAGES = {"facelatch": REPO / "daemon", "facelatch_training": REPO / "training
 FLOORS: dict[str, tuple[str, ...]] = {
     "facelatch": (
         "errors values audit",
-        "config ports private_files control",
+        "config ports private_files control decoder",
         "vision machines",
         "line controller gallery adapters.cameras adapters.models adapters.pins adapters.system adapters.fakes",
         "api",
@@ -41,12 +41,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
 NEVER = {"adapters.*": "machines"}
 """What a room may not import although it lies lower: an adapter makes no decisions."""
 
-TRAINING_KNOWS = """errors values audit config ports private_files control vision gallery.names
+TRAINING_KNOWS = """errors values audit config ports private_files control decoder vision gallery.names
                     adapters.models adapters.cameras adapters.system.clock"""
 """What the training may import of the daemon: it collects from the door's cameras and judges with its networks."""
 
 VENDORS = {
-    "numpy": "values vision line gallery adapters.* ports app diagnosis",
+    "PIL": "decoder.decoding",
+    "numpy": "values decoder vision line gallery adapters.* ports app diagnosis",
     "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench",
     "pydantic": "config vision.manifest vision.finder_manifest api gallery.export",
     "click": "cli",
@@ -229,7 +230,7 @@ def test_the_init_of_a_room_is_a_docstring_and_nothing_else():
         ),
         ("adapters.pins.lock", "from facelatch.machines import door", "an adapter knows no machine"),
         ("adapters.pins.lock", "from facelatch.adapters.system import journal", "rooms on one floor"),
-        ("machines.door", "import numpy", "machines.door imports numpy; only values, vision"),
+        ("machines.door", "import numpy", "machines.door imports numpy; only values, decoder"),
         ("line.match", "import cv2", "line.match imports cv2; only vision"),
         ("line.match", "import time", "line.match imports time, but it is pure"),
         (
@@ -256,7 +257,7 @@ def test_a_violation_of_the_training_would_be_seen():
 
 def test_help_needs_no_heavy_library():
     """`facelatch --help` on a Pi must not wait for OpenCV."""
-    heavy = "numpy cv2 pydantic tflite_runtime ai_edge_litert gpiozero sqlite3"
+    heavy = "numpy cv2 PIL pydantic tflite_runtime ai_edge_litert gpiozero sqlite3"
     program = f"import sys, facelatch.cli.root; print(*[m for m in {heavy.split()} if m in sys.modules])"
     environment = {"PYTHONPATH": str(PACKAGES["facelatch"])}
     answer = subprocess.run(

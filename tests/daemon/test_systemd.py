@@ -78,7 +78,7 @@ def test_an_abstract_socket_works_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("\0facelatch-test-notify")
         listening.setblocking(False)
-        SystemdService("facelatch-test-notify").ready()
+        SystemdService("@facelatch-test-notify").ready()
         assert heard(listening) == ["READY=1"]
 
 

@@ -72,8 +72,8 @@ def test_numbers_go_on_where_the_gallery_s_did(tmp_path: Path) -> None:
     export = (OLD / "people.zip").read_bytes()
     with GalleryStore.open(unzipped("gallery.zip", tmp_path)) as store:
         store.rename("Anna Müller", "somebody else")
-        (added,) = store.import_from(export).added
-        assert added.id == 4
+        store.restore(export)
+        assert store.find("Anna Müller").id == 4
         assert store._connection.execute("SELECT last_number FROM state").fetchone() == (1,)
 
 
@@ -85,7 +85,7 @@ def test_the_export_file_gives_the_same_people_and_crops(tmp_path: Path) -> None
     crops = [hashlib.sha256(reference.crop_png).hexdigest() for reference in anna.references]
     assert crops == FACTS["gallery"]["crops"][:2]
     with GalleryStore.open(tmp_path / "state") as store:
-        store.import_from((OLD / "people.zip").read_bytes())
+        store.restore((OLD / "people.zip").read_bytes())
         assert store.export() == (OLD / "people.zip").read_bytes()
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facelatch.decoder.reader import read_image
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import ALIGN_VERSION
-from facelatch.vision.images import read_image
 from facelatch_training.data.cropping import Cropper
 from facelatch_training.data.crops import RowsOf, ShardedCrops, decode_crop, iterate_shard, load_crops
 from facelatch_training.data.dataset import family_of, fingerprint, read_index

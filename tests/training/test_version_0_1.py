@@ -13,15 +13,16 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from facelatch.adapters.models.verifier_tflite import TfliteVerifier  # noqa: E402
-from facelatch_training.chain import Chain, _same_as_before, draw_people  # noqa: E402
-from facelatch_training.export import origin_of  # noqa: E402
 from facelatch_training.made_faces import draw_person  # noqa: E402
 from facelatch_training.network import load_siamese  # noqa: E402
 from facelatch_training.prepare import Options, prepare  # noqa: E402
-from facelatch_training.recipe import Recipe, recipe_hash  # noqa: E402
 from facelatch_training.runfolder import RunFolder  # noqa: E402
 from facelatch_training.workflow import load_material, train  # noqa: E402
+
+from facelatch.adapters.models.verifier_tflite import TfliteVerifier  # noqa: E402
+from facelatch_training.chain import Chain, _same_as_before, draw_people  # noqa: E402
+from facelatch_training.export import origin_of  # noqa: E402
+from facelatch_training.recipe import Recipe, recipe_hash  # noqa: E402
 
 OLD = Path(__file__).resolve().parents[1] / "golden" / "v0_1"
 FACTS: dict[str, Any] = json.loads((OLD / "facts.json").read_text(encoding="utf-8"))["run"]

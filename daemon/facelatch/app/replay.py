@@ -10,6 +10,7 @@ from facelatch.app.build import build_line, fake_pins
 from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
+from facelatch.decoder.files import LeftOut
 from facelatch.gallery.store import GalleryStore
 
 
@@ -20,11 +21,13 @@ def replay(
     *,
     pace: float | None,
     watch: Callable[[loop.Turn], None],
+    skipped: Callable[[LeftOut], object] = lambda _file: None,
 ) -> list[Event]:
     """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
 
     `people` is a gallery export; the replay works on a throw-away copy, so nothing it does is kept.
-    `pace` is the speed relative to the recording, None as fast as possible.
+    `pace` is the speed relative to the recording, None as fast as possible. `skipped` is told of each picture that
+    cannot be read.
     """
     from facelatch.adapters import fakes
     from facelatch.adapters.cameras.files import FilesCamera
@@ -32,7 +35,8 @@ def replay(
 
     clock, audit = fakes.FakeClock(), fakes.FakeAudit()
     line = build_line(config)
-    camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
+    recorded = config.camera.model_copy(update={"source": "files", "device": str(source)})
+    camera = FilesCamera(recorded, clock, skipped=skipped)
     lock, indicator, buttons = fake_pins(clock)
     store = GalleryStore.in_memory()
     if people is not None:

@@ -25,9 +25,9 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     """
     from facelatch.app import build
     from facelatch.cli.asking import everybody
+    from facelatch.decoder.reader import read_image
     from facelatch.diagnosis import explain
     from facelatch.line import stills
-    from facelatch.vision.images import read_image
 
     config = settings.config()
     picture = read_image(image)

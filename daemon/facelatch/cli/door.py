@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
+
+if TYPE_CHECKING:
+    from facelatch.decoder.files import LeftOut
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Fake pins: everything but the wires.")
+@click.option("--loop", "repeat", is_flag=True, help='With camera.source = "files": begin anew at the end.')
 @click.pass_obj
-def run(settings: Settings, dry_run: bool) -> None:
+def run(settings: Settings, dry_run: bool, repeat: bool) -> None:
     """Serve the door until stopped.
 
     The lock is locked on every way out. With --dry-run and camera.source = "files" in the configuration it
     runs on a desk, at the pace of the recording.
     """
+    from facelatch.app.build import build_camera
     from facelatch.app.run import run as serve
 
-    serve(settings.config(), origin=settings.origin(), dry_run=dry_run)
+    config = settings.config()
+    if repeat and config.camera.source != "files":
+        raise click.UsageError('--loop goes with camera.source = "files" only')
+    camera = partial(build_camera, loop=repeat, skipped=_say_skipped)
+    serve(config, origin=settings.origin(), dry_run=dry_run, camera=camera)
 
 
 @click.command()
@@ -46,9 +57,15 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
 
     def watch(turn: Any) -> None:
         for line in replay_lines.lines(turn, frames=frames, as_json=settings.as_json):
-            click.echo(line)
+            echo(line)
 
-    replay_frames(config, source, exported_people(config), pace=speed, watch=watch)
+    replay_frames(
+        config, source, exported_people(config), pace=speed, watch=watch, skipped=_say_skipped
+    )
+
+
+def _say_skipped(file: LeftOut) -> None:
+    echo(f"  skipped {file.path.name}: {file.reason}", err=True)
 
 
 @click.command()

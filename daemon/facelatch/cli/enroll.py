@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facelatch.cli.asking import ask
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
@@ -101,16 +102,17 @@ def enroll(
 
 
 def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: bool) -> None:
+    from facelatch.decoder.files import Folder, picture_files
     from facelatch.gallery.export import MAX_REFERENCES
     from facelatch.line import stills
-    from facelatch.vision.images import image_files
 
     config = settings.config()
-    paths = [source] if source.is_file() else image_files(source)
-    looked_at = _look(config, paths)
+    folder = Folder((source,), ()) if source.is_file() else picture_files(source)
+    looked_at = _look(config, folder.pictures)
+    looked_at += [stills.Still(one.path, None, one.reason) for one in folder.left_out]
     for still in looked_at:
         if still.problem:
-            click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
+            echo(f"  skipped {still.path.name}: {still.problem}", err=True)
     usable = stills.usable(source, looked_at)
     sent = stills.spread(usable, min(SPARE * config.enrolment.references, MAX_REFERENCES))
     names = [still.path.name for judged in sent for still in looked_at if still.observation is judged]
@@ -119,25 +121,34 @@ def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: 
         answer = ask(config, request)
     except InputError:
         for number, file in enumerate(names, start=1):
-            click.echo(f"  picture {number}: {file}", err=True)
+            echo(f"  picture {number}: {file}", err=True)
         raise
     for one in answer["left_out"]:
-        click.echo(f"  left out {names[one['picture'] - 1]}: {one['reason']}", err=True)
+        echo(f"  left out {names[one['picture'] - 1]}: {one['reason']}", err=True)
     for warning in answer["warnings"]:
-        click.echo(f"  warning: {warning}", err=True)
+        echo(f"  warning: {warning}", err=True)
     kept = answer["references"]
-    result = {**answer, "pictures": len(paths), "admin": wanted.admin}
-    settings.show(result, f"{answer['name']} {wanted.done}: {kept} images kept, {len(paths)} pictures looked at")
+    result = {**answer, "pictures": len(looked_at), "admin": wanted.admin}
+    text = f"{answer['name']} {wanted.done}: {kept} images kept, {len(looked_at)} pictures looked at"
+    settings.show(result, text + _enough(len(usable), kept))
+    if kept == 1 and not wanted.add:
+        echo("warning: one picture shows one view in one light; about eight in several are better", err=True)
+
+
+def _enough(good: int, kept: int) -> str:
+    """Why good pictures were not used: nobody has to look for what is wrong with them."""
+    return f": the {kept} that differ most in pose are enough of {good} good ones" if good > kept else ""
 
 
 def _look(config: Config, paths: Sequence[Path]) -> list[Still]:
     """What the line says of each picture, beside nobody: the door that gets them compares them."""
     from facelatch.app import build
+    from facelatch.decoder.reader import PictureReader
     from facelatch.line import stills
 
-    line = build.build_line(config)
+    line, reader = build.build_line(config), PictureReader()
     with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
-        return [stills.observe_still(line, path, stills.NOBODY) for path in shown]
+        return [stills.observe_still(line, reader, path, stills.NOBODY) for path in shown]
 
 
 def _pictures(sent: Sequence[Judged]) -> list[dict[str, Any]]:
@@ -154,7 +165,7 @@ def _enroll_by_camera(settings: Settings, wanted: _Wanted) -> None:
 
     client = ControlClient(Path(settings.config().control.socket))
     lease = client.ask({"action": "enroll", **wanted.fields})["lease"]
-    click.echo("look at the camera and move your head a little ...", err=True)
+    echo("look at the camera and move your head a little ...", err=True)
     kept = 0
     try:
         while True:
@@ -167,11 +178,11 @@ def _enroll_by_camera(settings: Settings, wanted: _Wanted) -> None:
                 raise InputError(f"{wanted.name} not enrolled: {reason}", hint=answer["hint"])
             if answer["kept"] != kept:
                 kept = answer["kept"]
-                click.echo(f"  {kept} of {answer['wanted']} images kept", err=True)
+                echo(f"  {kept} of {answer['wanted']} images kept", err=True)
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         client.ask({"action": "abort", "lease": lease})
-        click.echo(f"{wanted.name} not enrolled: aborted", err=True)
+        echo(f"{wanted.name} not enrolled: aborted", err=True)
         raise
 
 

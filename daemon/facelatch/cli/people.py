@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from facelatch.cli.asking import ask
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 
@@ -146,11 +147,11 @@ def import_(
         taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
         raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
     for one in answer["skipped"]:
-        click.echo(f"  skipped {one['name']}: {one['reason']}", err=True)
+        echo(f"  skipped {one['name']}: {one['reason']}", err=True)
     for warning in answer["warnings"]:
-        click.echo(f"  warning: {warning}", err=True)
+        echo(f"  warning: {warning}", err=True)
     if answer["admins"]:
-        click.echo(
+        echo(
             f"  no longer admin: {', '.join(answer['admins'])}; --keep-admins or `people admin NAME`", err=True
         )
     settings.show(answer, f"{_people(answer['count'])} imported: {', '.join(answer['names'])}")

@@ -9,13 +9,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from facelatch.decoder.reader import PictureReader
 from facelatch.errors import InputError
 from facelatch.line import pipeline
 from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame, Image, Pose
 from facelatch.values.records import Gallery
-from facelatch.vision import images
 
 NOBODY = Gallery(people={}, owners=(), embeddings=np.zeros((0, 0), np.float32))
 """To look at pictures that a door compares later."""
@@ -37,10 +37,10 @@ def observe_image(line: Line, image: Image, gallery: Gallery) -> Observation:
     return pipeline.observe(line, frame, pipeline.find_all(line, image), gallery)
 
 
-def observe_still(line: Line, path: Path, gallery: Gallery) -> Still:
+def observe_still(line: Line, reader: PictureReader, path: Path, gallery: Gallery) -> Still:
     """The line's word on one file; an unreadable one is a problem of its own, not the end."""
     try:
-        observation = observe_image(line, images.read_image(path), gallery)
+        observation = observe_image(line, reader.read(path), gallery)
     except InputError as error:
         return Still(path, None, str(error))
     problem = "" if isinstance(observation, Judged) else f"{observation.reason}: {observation.reason.hint}"

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.config.line import CameraConfig, FinderConfig, QualityConfig
+from facelatch.decoder.reader import PictureReader
 from facelatch.errors import CameraError
 from facelatch.ports import Camera
 from facelatch.values.observations import SeveralFaces
 from facelatch.values.pictures import Face, Frame, Image
 from facelatch.vision.align import align
-from facelatch.vision.images import read_image
 from facelatch.vision.quality import Measures, judge, measure
 from facelatch.vision.select_face import select
 from facelatch_training.data.cropping import Finder
@@ -114,7 +114,8 @@ class _Shelf:
         self._folder, self._label = folder, label
         self.counts, self._free = _count_crops(folder, label)
         files = [file for file in folder.rglob("*.png") if _CROP_NAME.fullmatch(file.name)]
-        self._digests = {_digest(read_image(file)) for file in files}
+        reader = PictureReader()
+        self._digests = {_digest(reader.read(file)) for file in files}
 
     def has(self, crop: Image) -> bool:
         """Whether an earlier run kept this very picture: a file that is read once more shows nothing new."""

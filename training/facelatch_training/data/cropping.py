@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from facelatch.config.shipped import shipped_file
+from facelatch.decoder.reader import PictureReader
 from facelatch.errors import InputError
 from facelatch.values.pictures import Face, Image
 from facelatch.vision.align import CROP_SIZE_PX, align
-from facelatch.vision.images import read_image
 
 
 class Finder(Protocol):
@@ -90,13 +90,14 @@ class Cropper:
     skip_unreadable: bool = False
     unreadable: set[Path] = field(default_factory=set)
     """What was skipped."""
+    reader: PictureReader = field(default_factory=PictureReader)
 
     def __call__(self, path: Path) -> Image | None:
         """The crop (112, 112, 3), None when no face is found. Raises InputError for an unreadable file, unless it is
         to be skipped, as one without a face.
         """
         try:
-            image = read_image(path)
+            image = self.reader.read(path)
         except InputError as error:
             if not self.skip_unreadable:
                 raise InputError(str(error), hint=f"{error.hint}; or --skip-unreadable") from error

@@ -196,7 +196,7 @@ def _judged(
         return None, f"unreadable ({str(error).rpartition(': ')[2]})", None
     if crop is None:
         assert picture.file is not None
-        return None, "no face", _thumbnail(picture.file)
+        return None, "no face", _thumbnail(cropper, picture.file)
     if duplicates.is_repeat(picture.identity, crop):
         return None, "same picture", crop
     return crop, "", None
@@ -237,7 +237,5 @@ def _refuse_singles(writer: ShardWriter, options: Options) -> None:
         )
 
 
-def _thumbnail(file: Path) -> Image:
-    from facelatch.vision.images import read_image
-
-    return np.asarray(cv2.resize(read_image(file), (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
+def _thumbnail(cropper: Cropper, file: Path) -> Image:
+    return np.asarray(cv2.resize(cropper.reader.read(file), (112, 112), interpolation=cv2.INTER_AREA), np.uint8)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from facelatch.decoder.formats import OTHER_SUFFIXES, SUFFIXES
 from facelatch.errors import InputError
-from facelatch.vision.images import SUFFIXES
 from facelatch_training.data.dataset import family_of, iterate_files, read_index
 
 
@@ -87,7 +87,9 @@ def _people(source: Path) -> list[Path]:
 
 
 def _files(person: Path) -> list[Path]:
-    return sorted(file for file in person.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    """All pictures, also of kinds that are not read: what is left out has to be seen."""
+    named = SUFFIXES + OTHER_SUFFIXES
+    return sorted(file for file in person.rglob("*") if file.suffix.lower() in named and file.is_file())
 
 
 def read_families(table: Path | None) -> dict[str, str]:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facelatch.decoder.formats import SUFFIXES
 from facelatch.errors import InputError
 from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
-from facelatch.vision.images import SUFFIXES
 from facelatch_training.data.crops import iterate_shard
 from facelatch_training.data.dataset import CropIndex, family_of, read_index
 
