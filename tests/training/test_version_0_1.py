@@ -15,12 +15,14 @@ tf = pytest.importorskip("tensorflow")
 
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier  # noqa: E402
 from facelatch_training.chain import Chain, run_all  # noqa: E402
-from facelatch_training.export import origin_of  # noqa: E402
-from facelatch_training.made_faces import draw_person  # noqa: E402
-from facelatch_training.network import load_siamese  # noqa: E402
+from facelatch_training.data.made_faces import draw_person  # noqa: E402
+from facelatch_training.export.origin import origin_of  # noqa: E402
+from facelatch_training.files import TrainingError  # noqa: E402
+from facelatch_training.fitting.material import load_material  # noqa: E402
+from facelatch_training.fitting.runfolder import RunFolder  # noqa: E402
+from facelatch_training.fitting.workflow import train  # noqa: E402
+from facelatch_training.model.siamese import load_siamese  # noqa: E402
 from facelatch_training.recipe import Recipe, recipe_hash  # noqa: E402
-from facelatch_training.runfolder import RunFolder  # noqa: E402
-from facelatch_training.workflow import load_material, train  # noqa: E402
 
 OLD = Path(__file__).resolve().parents[1] / "golden" / "v0_1"
 FACTS: dict[str, Any] = json.loads((OLD / "facts.json").read_text(encoding="utf-8"))["run"]
@@ -54,6 +56,8 @@ def test_the_run_folder_is_that_of_its_recipe_with_the_figures_it_had(out: Path,
     for stage, figures in FACTS["figures"].items():
         last = run.history(stage)[-1]
         assert {name: last[name] for name in figures} == figures
+    with pytest.raises(TrainingError, match="data is"):
+        RunFolder(out / "run", recipe, "0" * 64)
 
 
 def test_an_export_knows_where_the_old_model_came_from(out: Path, recipe: Recipe) -> None:
@@ -89,7 +93,7 @@ def test_the_chain_goes_on_in_its_old_folder_and_the_run_has_nothing_left_to_do(
     before = {file.name: file.read_bytes() for file in (out / "run").glob("*.[cn][sp][vz]")}
     old = load_siamese(out / "run" / "siamese.keras").get_weights()
     # Another OpenCV may pack the same pixels in other bytes, which is another fingerprint.
-    material = dataclasses.replace(load_material(out / "crops", out / "cache"), mark=FACTS["data"])
+    material = dataclasses.replace(load_material(out / "crops", out / "cache"), fingerprint=FACTS["data"])
     outcome = train(material, out / "run", recipe, out / "cache")
     assert {file.name: file.read_bytes() for file in (out / "run").glob("*.[cn][sp][vz]")} == before
     for one, other in zip(old, load_siamese(outcome.model).get_weights(), strict=True):
