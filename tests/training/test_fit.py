@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import resource
@@ -21,7 +20,6 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 import keras  # noqa: E402
-from training_doubles import REPO  # noqa: E402
 
 from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
@@ -40,9 +38,6 @@ from facelatch_training.fitting.workflow import train  # noqa: E402
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
 from facelatch_training.model.tower import build_core, widen_tower  # noqa: E402
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
-
-OLD_RUN = REPO / "tests" / "golden" / "run-0.1"
-"""A run folder as version 0.1 left it; see make_run.py there."""
 
 
 @pytest.fixture(scope="module")
@@ -526,27 +521,3 @@ def test_a_tiny_run_learns_and_fine_tuning_never_replaces_a_better_model(
     with pytest.raises(TrainingError, match="was not written"):
         train(material, tmp_path / "tuned", idle, tmp_path / "cache", initial=outcome.model)
     assert not (tmp_path / "tuned/siamese.keras").exists()
-
-
-def test_a_run_folder_of_version_0_1_is_known_by_its_recipe() -> None:
-    """Neither the hash of a recipe nor what `recipe.json` is compared by has changed since."""
-    about = json.loads((OLD_RUN / "recipe.json").read_text())
-    recipe = Recipe.model_validate(about["recipe"])
-    assert recipe_hash(recipe) == about["recipe_sha256"]
-    RunFolder(OLD_RUN, recipe, about["data"])
-    with pytest.raises(TrainingError, match="data is"):
-        RunFolder(OLD_RUN, recipe, "0" * 64)
-
-
-@pytest.mark.slow
-def test_a_finished_run_of_version_0_1_goes_on_from_its_checkpoints_to_the_same_model(tmp_path: Path) -> None:
-    """The crops are drawn anew and take the old fingerprint: another OpenCV may encode the same pixels otherwise."""
-    shutil.copytree(OLD_RUN, tmp_path / "run")
-    about = json.loads((OLD_RUN / "recipe.json").read_text())
-    material = load_material(write_crop_set(tmp_path / "data"), tmp_path / "cache")
-    material = dataclasses.replace(material, fingerprint=about["data"])
-    train(material, tmp_path / "run", Recipe.model_validate(about["recipe"]), tmp_path / "cache")
-    old, new = (load_siamese(folder / "siamese.keras") for folder in (OLD_RUN, tmp_path / "run"))
-    for before, after in zip(old.get_weights(), new.get_weights(), strict=True):
-        np.testing.assert_allclose(after, before, atol=1e-4)
-    assert (tmp_path / "run" / "metric.csv").read_bytes() == (OLD_RUN / "metric.csv").read_bytes()
