@@ -167,8 +167,9 @@ def test_enrolment_skips_and_names_what_it_cannot_use(home: Path, tmp_path: Path
     for name, picture in (("empty", empty), ("stranger", stranger), ("both", both)):
         cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     done = _run(home, "enroll", "sam", "--images", folder)
-    assert all(f"skipped {name}.png" in done.stderr for name in ("empty", "stranger", "both"))
-    assert "sam enrolled with 5 of 8 pictures" in done.stdout
+    assert all(f"skipped {name}.png" in done.stderr for name in ("empty", "both"))
+    assert "left out stranger.png: does not look like the person on the other pictures" in done.stderr
+    assert "sam enrolled: 5 images kept, 8 pictures looked at" in done.stdout
     _run(home, "people", "remove", "sam", "--yes")
 
 
