@@ -57,6 +57,7 @@ set -e
 if [ "$1" = purge ]; then
     rm -rf /var/lib/facelatch /etc/facelatch
     userdel facelatch 2>/dev/null || true
+    userdel facelatch-lock 2>/dev/null || true
 fi
 SCRIPT
 chmod 755 "$stage/DEBIAN/postinst" "$stage/DEBIAN/prerm" "$stage/DEBIAN/postrm"

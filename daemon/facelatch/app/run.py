@@ -36,7 +36,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
     if not dry_run:
         factory.remember(config.gpio)
     clock, audit = MonotonicClock(), build_audit()
-    service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
+    service = SystemdService()
     with ExitStack() as opened:
         try:
             lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
