@@ -9,6 +9,8 @@ import struct
 HEADER_CHIPS = (b"pinctrl-rp1", b"pinctrl-bcm2711", b"pinctrl-bcm2835")
 """Labels of the chip behind the 40-pin header; its number differs between models and kernels."""
 
+DEVICES = "/dev"
+
 _CHIP_INFO = struct.Struct("=32s32sI")  # name, label, lines
 _REQUEST = struct.Struct("=64I32sQI20xIIQQ216xII20xi")
 """offsets, consumer, flags, attributes, (id, padding, value, mask) and nine unused ones, lines, buffer, descriptor"""
@@ -18,11 +20,11 @@ _GET_CHIP_INFO, _GET_LINE, _GET_VALUES, _SET_VALUES = 0x8044B401, 0xC250B407, 0x
 _FLAG_OUTPUT, _ATTRIBUTE_OUTPUT_VALUES = 1 << 3, 2
 
 
-def header_chip(devices: str = "/dev") -> int:
+def header_chip() -> int:
     """An open descriptor of the chip behind the header. Raises OSError."""
-    for name in sorted(name for name in os.listdir(devices) if name.startswith("gpiochip")):
+    for name in sorted(name for name in os.listdir(DEVICES) if name.startswith("gpiochip")):
         try:
-            chip = os.open(os.path.join(devices, name), os.O_RDWR | os.O_CLOEXEC)
+            chip = os.open(os.path.join(DEVICES, name), os.O_RDWR | os.O_CLOEXEC)
         except OSError:  # not ours to open
             continue
         info = bytearray(_CHIP_INFO.size)
@@ -30,7 +32,7 @@ def header_chip(devices: str = "/dev") -> int:
         if _CHIP_INFO.unpack(info)[1].rstrip(b"\0") in HEADER_CHIPS:
             return chip
         os.close(chip)
-    raise OSError(f"no chip of a Raspberry Pi's header among {devices}/gpiochip*")
+    raise OSError(f"no chip of a Raspberry Pi's header among {DEVICES}/gpiochip*")
 
 
 class Line:
