@@ -17,7 +17,7 @@ from facelatch.diagnosis import check as checks
 from facelatch.diagnosis.check import Finding
 from facelatch.gallery.store import GalleryStore
 
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal", "bypass"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}

@@ -23,7 +23,7 @@ from facelatch.keeper import line as line_module
 from facelatch.keeper import serve, telling
 from facelatch.keeper.__main__ import arguments, listening, main, settings
 from facelatch.keeper.lease import LEASE_SECONDS, Lease
-from facelatch.keeper.line import Line
+from facelatch.keeper.line import OutputLine
 from facelatch.keeper.serve import PING_SECONDS, Keeper
 
 ROOM = Path(serve.__file__).parent
@@ -371,7 +371,7 @@ def test_the_line_is_claimed_once_at_its_level_on_the_chip_with_the_headers_labe
     """From nobody's to the safe level in a single call; kernels number the chips differently, the label stays."""
     kernel = Kernel(monkeypatch, tmp_path, ["gpio-brcmstb@107d508500", "pinctrl-rp1", "other"])
     monkeypatch.setattr(line_module, "DEVICES", str(tmp_path))
-    line = Line(17, safe)
+    line = OutputLine(17, safe)
     line.write(not safe)
     line.write(safe)
     line.close()
@@ -383,7 +383,7 @@ def test_a_line_that_reads_otherwise_than_it_is_driven_is_a_fault(
 ) -> None:
     kernel = Kernel(monkeypatch, tmp_path, ["pinctrl-bcm2711"])
     monkeypatch.setattr(line_module, "DEVICES", str(tmp_path))
-    line = Line(17, False)
+    line = OutputLine(17, False)
     kernel.stuck = True
     with pytest.raises(OSError, match="shorted"):
         line.write(True)

@@ -133,6 +133,7 @@ class _Loop:
         self.search = Search()
         self.drafts = Drafts()
         self.saved: Saved | SaveFailed | None = None
+        self.throttle: Throttle | None = None
         self.relocking_reported = False
         self.status = "starting"
 
@@ -199,8 +200,11 @@ class _Loop:
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
-        if outputs.throttle is not None:
-            self._save_throttle(outputs.throttle)
+        self.throttle = outputs.throttle or self.throttle
+        if self.throttle is not None and outputs.lock is LockLevel.LOCKED:
+            # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
+            self._save_throttle(self.throttle)
+            self.throttle = None
 
     def _report_relocking(self) -> None:
         """Says, once for each unlocking, that the lock ended it and not the loop."""

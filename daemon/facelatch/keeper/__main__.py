@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from facelatch.keeper.lease import Lease
-from facelatch.keeper.line import Line, MockLine
+from facelatch.keeper.line import MockLine, OutputLine
 from facelatch.keeper.serve import Keeper
 from facelatch.keeper.telling import notify, say
 
@@ -46,12 +46,12 @@ def settings(told: argparse.Namespace) -> str:
     return " ".join(words + (["--mock"] if told.mock else []))
 
 
-def claimed(pin: int, high: bool, mock: bool) -> Line | MockLine:
+def claimed(pin: int, high: bool, mock: bool) -> OutputLine | MockLine:
     """The line, at that level. Raises OSError when it stays busy."""
     deadline = time.monotonic() + CLAIM_SECONDS
     while True:
         try:
-            return (MockLine if mock else Line)(pin, high)
+            return (MockLine if mock else OutputLine)(pin, high)
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 raise

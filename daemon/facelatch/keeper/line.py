@@ -35,7 +35,7 @@ def header_chip() -> int:
     raise OSError(f"no chip of a Raspberry Pi's header among {DEVICES}/gpiochip*")
 
 
-class Line:
+class OutputLine:
     """An output, claimed at a level in one call: it is never an input, nor at the other level, in between."""
 
     def __init__(self, pin: int, high: bool) -> None:

@@ -21,7 +21,7 @@ import struct
 import time
 
 from facelatch.keeper.lease import KINDS, Lease
-from facelatch.keeper.line import Line, MockLine
+from facelatch.keeper.line import MockLine, OutputLine
 from facelatch.keeper.telling import notify, say
 
 PING_SECONDS = 0.25
@@ -38,8 +38,8 @@ class Keeper:
 
     def __init__(
         self,
-        line: Line | MockLine,
-        heartbeat: Line | MockLine | None,
+        line: OutputLine | MockLine,
+        heartbeat: OutputLine | MockLine | None,
         lease: Lease,
         *,
         locked_is_high: bool,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError
-from facelatch.keeper.line import Line
+from facelatch.keeper.line import OutputLine
 from facelatch.values.wires import LockLevel
 
 SOCKET = Path("/run/facelatch-lock/lock.sock")
@@ -179,7 +179,7 @@ def relock(
     for attempt in range(1, attempts + 1):
         try:
             if config.pin_factory != "mock":
-                line = Line(config.lock_pin, locked_is_high(config))
+                line = OutputLine(config.lock_pin, locked_is_high(config))
                 line.write(locked_is_high(config))
                 line.close()
             return
