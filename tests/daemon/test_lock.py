@@ -73,6 +73,9 @@ def test_the_keeper_is_told_the_door_and_nothing_else(polarity: tuple[str, str],
     said = keeper_settings(gpio, 10.0)
     assert said == f"--pin 5 --locked {'high' if safe else 'low'} --ceiling 10"
     assert settings(arguments([*said.split(), "--relock"])) == said
+    beating = keeper_settings(gpio.model_copy(update={"heartbeat_pin": 6, "pin_factory": "mock"}), 2.5)
+    assert beating == f"--pin 5 --locked {'high' if safe else 'low'} --ceiling 2.5 --heartbeat 6 --mock"
+    assert settings(arguments([*beating.split(), "--relock"])) == beating
 
 
 def test_every_turn_asks_for_its_level_and_learns_how_an_unlocking_ended() -> None:

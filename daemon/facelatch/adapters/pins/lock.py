@@ -44,6 +44,8 @@ def keeper_arguments(config: GpioConfig, max_unlock_seconds: float) -> list[str]
     """What `facelatch-lock` has to be told of the configuration, which it never reads."""
     level = "high" if locked_is_high(config) else "low"
     words = ["--pin", str(config.lock_pin), "--locked", level, "--ceiling", f"{max_unlock_seconds:g}"]
+    if config.heartbeat_pin != "none":
+        words += ["--heartbeat", str(config.heartbeat_pin)]
     return words + (["--mock"] if config.pin_factory == "mock" else [])
 
 
