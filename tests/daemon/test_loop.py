@@ -529,7 +529,9 @@ def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: p
     assert door.lock.changes == []
 
 
-@pytest.mark.parametrize(("flag", "kind"), [("ceiling_fired", EventKind.DOOR_CEILING), ("lapsed", EventKind.DOOR_LAPSED)])
+@pytest.mark.parametrize(
+    ("flag", "kind"), [("ceiling_fired", EventKind.DOOR_CEILING), ("lapsed", EventKind.DOOR_LAPSED)]
+)
 def test_an_unlocking_that_the_lock_ended_is_told_once(tmp_path: Path, flag: str, kind: EventKind) -> None:
     """By its ceiling, or because a turn took too long; the next unlocking is another matter."""
     door = Door(tmp_path, visit([ALICE] * 40))

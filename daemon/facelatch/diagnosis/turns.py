@@ -1,4 +1,4 @@
-"""How long the loop's turns take with many people enrolled: while unlocked none may take as long as the lock's lease."""
+"""How long the loop's turns take with many people enrolled: one as long as the lock's lease would relock the door."""
 
 from __future__ import annotations
 
