@@ -19,7 +19,7 @@ from facelatch.gallery import place
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions", "clock", "journal"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions", "clock", "journal", "bypass"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}

@@ -613,3 +613,37 @@ def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: p
     assert EventKind.ENROLMENT_SAVE_FAILED not in door.kinds()
     assert door.audit.events[-1].fields == {"REASON": "gallery", "HINT": "damaged; restore it"}
     assert door.lock.changes == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "kind"), [("ceiling_fired", EventKind.DOOR_CEILING), ("lapsed", EventKind.DOOR_LAPSED)]
+)
+def test_an_unlocking_that_the_lock_ended_is_told_once(tmp_path: Path, flag: str, kind: EventKind) -> None:
+    """By its ceiling, or because a turn took too long; the next unlocking is another matter."""
+    door = Door(tmp_path, visit([ALICE] * 40))
+    door.enrol("alice", ALICE)
+    marks = {10: True, 20: False, 30: True}
+
+    def watch(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number in marks:
+            setattr(door.lock, flag, marks[turn.frame.number])
+
+    door.run(watch)
+    assert door.kinds().count(kind) == 2
+
+
+def test_forgiven_refusals_are_written_when_the_door_is_locked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes its time must not keep the loop from renewing the lock's lease."""
+    door = Door(tmp_path, visit([STRANGER] * 10 + [ALICE] * 100))
+    door.enrol("alice", ALICE)
+    saved: list[tuple[LockLevel, int]] = []
+    monkeypatch.setattr(
+        door.store, "save_throttle", lambda throttle: saved.append((door.lock.level, throttle.refusals))
+    )
+    door.run()
+    assert LockLevel.UNLOCKED in {level for _, level in door.lock.changes}
+    assert saved[0] == (LockLevel.LOCKED, 1)
+    assert (LockLevel.LOCKED, 0) in saved
+    assert {level for level, _ in saved} == {LockLevel.LOCKED}

@@ -139,7 +139,8 @@ class _Loop:
         self.search = Search()
         self.drafts = Drafts()
         self.saved: Saved | SaveFailed | None = None
-        self.ceiling_reported = False
+        self.throttle: Throttle | None = None
+        self.relocking_reported = False
         self.status = "starting"
 
     def serve(self, stop: Callable[[], bool]) -> None:
@@ -201,14 +202,24 @@ class _Loop:
         world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since))
         for event in outputs.events:
             world.audit.write(event)
-        if world.lock.ceiling_fired and not self.ceiling_reported:
-            world.audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
-        self.ceiling_reported = world.lock.ceiling_fired
+        self._report_relocking()
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
-        if outputs.throttle is not None:
-            self._save_throttle(outputs.throttle)
+        self.throttle = outputs.throttle or self.throttle
+        if self.throttle is not None and outputs.lock is LockLevel.LOCKED:
+            # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
+            self._save_throttle(self.throttle)
+            self.throttle = None
+
+    def _report_relocking(self) -> None:
+        """Says, once for each unlocking, that the lock ended it and not the loop."""
+        lock, audit = self.world.lock, self.world.audit
+        if not self.relocking_reported and lock.ceiling_fired:
+            audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
+        elif not self.relocking_reported and lock.lapsed:
+            audit.write(Event(EventKind.DOOR_LAPSED))
+        self.relocking_reported = lock.ceiling_fired or lock.lapsed
 
     def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
         wanted = Wanted(

@@ -37,7 +37,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
     clock, audit = MonotonicClock(), build_audit()
-    service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
+    service = SystemdService()
     with ExitStack() as opened:
         try:
             lock, indicator, buttons = fake_pins(clock) if dry_run else _real_pins(config)

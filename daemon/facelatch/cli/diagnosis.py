@@ -101,16 +101,25 @@ def check(settings: Settings, no_hardware: bool) -> None:
     help="Folder with yunet*.onnx and mobilefacenet.param/.bin to compare with (needs ncnn).",
 )
 @click.option("--repeats", type=click.IntRange(5, 10_000), default=100, show_default=True)
+@click.option(
+    "--people",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="How many are enrolled while the longest turn is measured. Thousands take minutes.",
+)
 @as_json
 @click.pass_obj
-def bench(settings: Settings, peer: Path | None, repeats: int) -> None:
+def bench(settings: Settings, peer: Path | None, repeats: int, people: int) -> None:
     """Print what a frame costs on this machine, stage by stage.
 
     Median and 95th percentile of finding, aligning, embedding and comparing; frames per second, CPU while
-    nobody is there, memory, start-up time.
+    nobody is there, memory, start-up time; and the longest turn of the loop, which while the door is unlocked
+    must stay well below the half a second after which the lock's keeper relocks.
     """
     from facelatch.app import build
     from facelatch.diagnosis import bench as benchmark
+    from facelatch.diagnosis import turns
 
     config = settings.config()
     ready = benchmark.ready_seconds(config)
@@ -127,6 +136,7 @@ def bench(settings: Settings, peer: Path | None, repeats: int) -> None:
         "resident_mb": benchmark.resident_mb(),
         "ready_seconds": ready,
         "import_seconds": benchmark.import_seconds(),
+        "turns": asdict(turns.measured(config, line, people)),
     }
     settings.show(report, _bench_text(report))
 
@@ -150,5 +160,7 @@ def _bench_text(report: dict[str, Any]) -> str:
         f"resident memory              {report['resident_mb']:.0f} MB",
         f"start to READY               {'never' if ready is None else f'{ready:.2f} s'}",
         f"import of facelatch.cli      {report['import_seconds']:.3f} s",
+        f"longest turn, {report['turns']['people']} people   {report['turns']['longest_ms']:.0f} ms; "
+        f"one that changes the gallery {report['turns']['changing_ms']:.0f} ms",
     ]
     return "\n".join(lines)

@@ -98,10 +98,30 @@ def _status_text(answer: dict[str, Any]) -> str:
 @click.command()
 @click.pass_obj
 def relock(settings: Settings) -> None:
-    """Drive the lock to its safe level and exit.
+    """Lock, and exit.
 
-    systemd calls it after the daemon has ended, however it ended.
+    By the lock's keeper; where none answers, by driving the lock's pin to its safe level. systemd calls it after the
+    daemon has ended, however it ended.
     """
     from facelatch.adapters.pins import factory, lock
+    from facelatch.app import keeper
 
-    lock.relock(factory.remembered() or settings.config().gpio)
+    lock.relock(factory.remembered() or settings.config().gpio, keeper.served_at() or lock.SOCKET)
+
+
+@click.command("lock-arguments")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def lock_arguments(settings: Settings, file: Path) -> None:
+    """Write what the lock's keeper is to be told, for systemd.
+
+    The keeper, facelatch-lock, reads no configuration. Its unit runs this first, and takes FILE as its environment;
+    when the configuration cannot be read the file stays as it was, and the keeper holds the pin that it held before.
+    """
+    from facelatch.adapters.pins import lock
+
+    config = settings.config()
+    words = " ".join(lock.keeper_arguments(config.gpio, config.door.max_unlock_seconds))
+    new = file.with_suffix(".new")
+    new.write_text(f"FACELATCH_LOCK_ARGUMENTS={words}\n", encoding="ascii")
+    new.replace(file)

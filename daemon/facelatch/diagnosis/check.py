@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facelatch.app import build
+from facelatch.adapters.pins import lock
+from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.diagnosis import bypass
+from facelatch.errors import CameraError, FacelatchError, GalleryError, GpioError
 from facelatch.gallery.names import alike
 from facelatch.gallery.place import VOLATILE_HINT, volatile_file_system
 from facelatch.gallery.store import GalleryStore
@@ -48,6 +50,7 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         ("permissions", lambda: _permissions(config)),
         ("clock", _clock),
         ("journal", _journal),
+        ("bypass", _bypass),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
@@ -120,9 +123,26 @@ def _camera(config: Config) -> str:
 
 
 def _pins(config: Config) -> str:
-    for part in build.build_pins(config):
+    path = keeper.served_at() or lock.SOCKET
+    if not path.exists():
+        for claimed in build.build_pins(config):
+            claimed.close()
+        return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
+    answer = lock.ask_keeper(path, "state")
+    if answer == "fault":
+        raise GpioError("facelatch-lock cannot drive the lock", hint="`journalctl -u facelatch-lock`")
+    for part in build.build_other_pins(config):
         part.close()
-    return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
+    return f"lock on GPIO {config.gpio.lock_pin}, its keeper says {answer}"
+
+
+def _bypass() -> str:
+    nodes = bypass.pin_memory()
+    if users := bypass.users(nodes):
+        # No fault: whoever may use sudo, as the first user of Raspberry Pi OS may, is root anyway.
+        devices = ", ".join(map(str, nodes))
+        return f"{', '.join(users)} can drive the lock past its keeper, by {devices} (`sudo gpasswd -d USER gpio`)"
+    return "only root can drive pins past the lock's keeper" if nodes else "no pins here that could be driven past it"
 
 
 def _gallery(config: Config) -> str | Finding:
