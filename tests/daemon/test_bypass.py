@@ -13,7 +13,7 @@ import pytest
 from facelatch.diagnosis import bypass
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Raspberry Pi OS: the group has the door's own users and one more; somebody else has it as primary group."""
     users = [SimpleNamespace(pw_name=name, pw_gid=gid) for name, gid in (("root", 0), ("dora", 997), ("ned", 5))]
@@ -27,6 +27,7 @@ def node(mode: int) -> Any:
     return SimpleNamespace(stat=lambda: SimpleNamespace(st_uid=0, st_gid=997, st_mode=mode))
 
 
+@pytest.mark.usefixtures("accounts")
 def test_members_of_the_group_are_named_but_not_root_and_the_doors_own_users() -> None:
     """By membership or by primary group."""
     assert bypass.users([node(0o20660)]) == ["dora", "pi"]
