@@ -35,9 +35,6 @@ from facelatch.values.pictures import Box
 from facelatch.values.records import Gallery
 from facelatch.vision import fusion
 
-MOST_PICTURES = 8
-"""The newest that count: half a second at 15 frames a second."""
-
 LOST_SECONDS = 1.0
 """A face that is not found for longer is gone, as for the search; older pictures are no evidence any more."""
 
@@ -67,7 +64,7 @@ class Track:
     """Where the face was seen last, px of the large picture."""
     seen: float
     pictures: tuple[Picture, ...] = field(repr=False)
-    """The newest MOST_PICTURES, oldest first."""
+    """The newest `fusion.MOST_PICTURES`, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +106,7 @@ def follow(
 def _joined(pictures: tuple[Picture, ...], newest: Picture) -> tuple[Picture, ...]:
     """After a pause evidence begins anew: a visitor who was not to be seen well may have been somebody else."""
     followed = pictures if pictures and newest.taken - pictures[-1].taken <= LOST_SECONDS else ()
-    return (*followed, newest)[-MOST_PICTURES:]
+    return (*followed, newest)[-fusion.MOST_PICTURES:]
 
 
 def _continued(line: Line, current: Track | None, seen: Judged) -> Track | None:

@@ -25,6 +25,9 @@ LEAST_LIKE_THE_REST = 0.5
 validation people 0.3 and 0.7 did the same; it is there for the frame in which the finder was wrong.
 """
 
+MOST_PICTURES = 8
+"""The newest pictures of a visitor that count: half a second at 15 frames a second."""
+
 _SHARP, _BLURRED = 12.0, 3.0
 """Sharpness from which more does not count more, and what even the most blurred picture counts."""
 _LARGE_PX = 30.0
