@@ -65,7 +65,7 @@ class Door:
             finder=self.finder,
             verifier=self.verifier,
             quality=self.config.quality,
-            thresholds=Thresholds(0.5, 0.6, 0.2),
+            thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
             similar_size_ratio=0.6,
             pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
         )

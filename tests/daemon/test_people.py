@@ -44,7 +44,7 @@ LINE = Line(
     finder=FakeFinder(),
     verifier=VERIFIER,
     quality=QualityConfig(),
-    thresholds=Thresholds(0.5, 0.6, 0.2),
+    thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
     similar_size_ratio=0.6,
     pace=Pace(),
 )

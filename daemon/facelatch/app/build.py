@@ -48,10 +48,14 @@ def build_finder(config: FinderConfig) -> FaceFinder:
 
 def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
     """The manifest's calibrated thresholds, unless the configuration overrides them."""
+    visits = manifest.visits
     return Thresholds(
         detection=config.detection_threshold or manifest.detection_threshold,
         verification=config.verification_threshold or manifest.verification_threshold,
         ambiguity_margin=config.ambiguity_margin,
+        likeness=visits.likeness_threshold if visits is not None else None,
+        lookalike=visits.lookalike_threshold if visits is not None else None,
+        lookalike_verification=visits.lookalike_verification_threshold if visits is not None else None,
     )
 
 

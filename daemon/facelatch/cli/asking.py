@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from facelatch.config.file import Config
     from facelatch.gallery.store import GalleryStore
     from facelatch.line.admission import Judge
-    from facelatch.ports import Verifier
+    from facelatch.line.pipeline import Line
     from facelatch.values.records import Gallery
 
 
@@ -43,6 +43,7 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
     """The way into a gallery that no daemon holds; the models are loaded when a picture has to be looked at."""
     from facelatch.api.admission import Admission
     from facelatch.app import build
+    from facelatch.line import household
     from facelatch.line.admission import Judge
 
     @cache
@@ -52,7 +53,7 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
     return Admission(
         store=store,
         judge=judge,
-        gallery=lambda: store.load(judge().model_sha256, judge().embed),
+        gallery=lambda: household.prepared(judge().line, store.load(judge().model_sha256, judge().embed)),
         references=config.enrolment.references,
     )
 
@@ -64,12 +65,13 @@ def exported_people(config: Config) -> bytes | None:
     return base64.b64decode(ask(config, {"action": "export"}, audited=False)["payload"])
 
 
-def everybody(config: Config, verifier: Verifier) -> Gallery:
-    """All people enrolled as `verifier` sees them: in memory of our own, as a running daemon holds the real gallery."""
+def everybody(config: Config, line: Line) -> Gallery:
+    """All people enrolled, as `line` compares with them: a copy, as a running daemon holds the real gallery."""
     from facelatch.gallery.store import GalleryStore
+    from facelatch.line import household
 
     with GalleryStore.in_memory() as store:
         export = exported_people(config)
         if export is not None:
             store.restore(export)
-        return store.load(verifier.model_sha256, verifier.embed)
+        return household.prepared(line, store.load(line.verifier.model_sha256, line.verifier.embed))

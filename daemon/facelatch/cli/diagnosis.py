@@ -32,7 +32,7 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     config = settings.config()
     picture = read_image(image)
     line = build.build_line(config)
-    gallery = everybody(config, line.verifier)
+    gallery = everybody(config, line)
     if person is not None:
         gallery = explain.only(gallery, person)
     observation = stills.observe_image(line, picture, gallery)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from facelatch.errors import InputError
+from facelatch.line.match import needed_share
 from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation, Unusable
 from facelatch.values.records import Gallery
@@ -17,7 +18,12 @@ def only(gallery: Gallery, name: str) -> Gallery:
     if not wanted:
         raise InputError(f"{name}: not enrolled", hint="`facelatch people list` shows who is")
     rows = [index for index, owner in enumerate(gallery.owners) if owner in wanted]
-    return Gallery(wanted, tuple(gallery.owners[index] for index in rows), gallery.embeddings[rows])
+    return Gallery(
+        people=wanted,
+        owners=tuple(gallery.owners[index] for index in rows),
+        embeddings=gallery.embeddings[rows],
+        lookalikes=gallery.lookalikes,
+    )
 
 
 def explained(line: Line, gallery: Gallery, observation: Observation) -> dict[str, Any]:
@@ -36,6 +42,8 @@ def explained(line: Line, gallery: Gallery, observation: Observation) -> dict[st
         record["matched"] = verdict.matched
         record["pose"] = asdict(observation.pose)
         record["person"] = verdict.person.name if verdict.person is not None else None
+        if verdict.person is not None:
+            record["verification_threshold"] = needed_share(verdict.person.id, gallery, line.thresholds)
         record["share"] = verdict.share
         per_person: dict[str, list[float]] = {}
         for owner, similarity in zip(gallery.owners, observation.similarities, strict=True):

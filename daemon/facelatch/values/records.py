@@ -31,6 +31,8 @@ class Gallery:
     """The person id of each row of `embeddings`."""
     embeddings: NDArray[np.float32] = field(repr=False)
     """(N, D), one row a reference, in the order of `owners`."""
+    lookalikes: frozenset[int] = frozenset()
+    """Ids of the people whom the model takes for somebody else in this gallery more easily than others."""
     ids: tuple[int, ...] = field(init=False)
     """The person ids that own a reference, ascending."""
     codes: NDArray[np.intp] = field(init=False, repr=False)
