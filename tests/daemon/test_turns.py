@@ -27,9 +27,9 @@ def test_a_turn_that_changes_the_gallery_is_told_apart_from_those_that_look() ->
         finder=fakes.FakeFinder(()),
         verifier=Verifier(),
         quality=config.quality,
-        thresholds=Thresholds(0.5, 0.6, 0.2),
+        thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
         similar_size_ratio=0.6,
-        pace=Pace(0.2, 1.0),
+        pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
     )
     found = turns.measured(config, replace(line), people=3)
     assert found.people == 3

@@ -109,7 +109,7 @@ def relock(settings: Settings) -> None:
     lock.relock(factory.remembered() or settings.config().gpio, keeper.served_at() or lock.SOCKET)
 
 
-@click.command("lock-arguments")
+@click.command("lock-arguments", hidden=True)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def lock_arguments(settings: Settings, file: Path) -> None:
