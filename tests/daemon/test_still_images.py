@@ -34,7 +34,11 @@ def judged(colour: int, yaw: float = 0.0, verdict: Verdict = NO_MATCH) -> Judged
     crop = np.full((112, 112, 3), colour, np.uint8)
     embedding = FakeVerifier().embed(crop)
     return Judged(
-        frame=0, face=FACE,
+        frame=0,
+        track=1,
+        frames=1,
+        seconds=0.0,
+        face=FACE,
         pose=Pose(yaw, 0, 0),
         verdict=verdict,
         crop=crop,

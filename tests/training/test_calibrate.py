@@ -71,7 +71,7 @@ def daemon_outcome(similarities: np.ndarray, people: int, references: int, thres
     state, settings = machine.Session(), Config().session
     for number, frame in enumerate(similarities):
         seen = Judged(
-            frame=0, face=face,
+            frame=0, track=1, frames=1, seconds=0.0, face=face,
             pose=Pose(0, 0, 0),
             verdict=match(frame, gallery, thresholds),
             crop=np.zeros((112, 112, 3), np.uint8),

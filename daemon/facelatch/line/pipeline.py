@@ -79,6 +79,9 @@ def judge(
         draft_share = float(np.mean(detections))
     return Judged(
         frame=frame.number,
+        track=0,
+        frames=1,
+        seconds=0.0,
         face=face,
         pose=measures.pose,
         verdict=verdict,

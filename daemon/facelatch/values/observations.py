@@ -114,6 +114,12 @@ class Judged:
 
     frame: int
     """Number of the frame: by it the machines name this picture, of which they see neither crop nor embedding."""
+    track: int
+    """Which visitor this is: one face followed over frames, by place and by likeness. Never used again for another."""
+    frames: int
+    """How many pictures of the track the verdict rests on, this one included."""
+    seconds: float
+    """How long ago the oldest of them was taken."""
     face: Face
     pose: Pose
     verdict: Verdict
