@@ -43,6 +43,18 @@ def frame(
     return Frame(image, image, number / RATE if at is None else at, number)
 
 
+def swaying(count: int = 4000) -> list[tuple[Face]]:
+    """The face of somebody who does not stand quite still: found a little further left or right each time."""
+    faces = []
+    for number in range(count):
+        shift = 12.0 * (number % 3 - 1)
+        faces.append((Face(Box(100 + shift, 60, 112, 112), LANDMARKS + np.float32([shift, 0]), 0.9),))
+    return faces
+
+
+SWAYING = swaying()
+
+
 def visit(colours: Iterable[tuple[int, int, int]]) -> list[Frame]:
     return [frame(number, colour) for number, colour in enumerate(colours)]
 
@@ -57,7 +69,7 @@ class Door:
         self.clock, self.audit = fakes.FakeClock(), fakes.FakeAudit()
         self.lock, self.indicator = fakes.FakeLock(self.clock), fakes.FakeIndicator()
         self.buttons, self.service = fakes.FakeButtons(self.clock), fakes.FakeServiceManager()
-        self.verifier, self.finder = fakes.FakeVerifier(), fakes.FakeFinder((FACE,))
+        self.verifier, self.finder = fakes.FakeVerifier(), fakes.FakeFinder(*SWAYING)
         self.store = GalleryStore.open(folder / "state")
         line = Line(
             finder=self.finder,

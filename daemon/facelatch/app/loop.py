@@ -16,9 +16,8 @@ from facelatch.controller import state, step
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
-from facelatch.line import drafts, pipeline
-from facelatch.line.drafts import Drafts
-from facelatch.line.search import Search
+from facelatch.line import memory, pipeline
+from facelatch.line.memory import Memory
 from facelatch.machines.enrolment_states import Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
@@ -130,8 +129,7 @@ class _Loop:
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
         self.state = state.initial(world.store.throttle(), self.model)
-        self.search = Search()
-        self.drafts = Drafts()
+        self.memory = Memory()
         self.saved: Saved | SaveFailed | None = None
         self.ceiling_reported = False
         self.status = "starting"
@@ -169,6 +167,7 @@ class _Loop:
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
             commands=commands,
+            background=self.memory.background.tracks,
             saved=self.saved,
             fault=fault,
             stopping=stopping,
@@ -176,7 +175,10 @@ class _Loop:
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
-        self.drafts = drafts.keep(self.drafts, observation, outputs.kept)
+        if outputs.enrolling:
+            self.memory = memory.for_enrolment(self.memory, observation, outputs.kept)
+        else:
+            self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None and fault is None:
@@ -186,8 +188,12 @@ class _Loop:
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
-        faces, self.search = pipeline.look(self.world.line, frame, self.search)
-        return pipeline.observe(self.world.line, frame, faces, self.gallery, self.drafts.embeddings)
+        posters = self.memory.background.posters
+        observation, self.memory = memory.see(self.world.line, frame, self.memory, self.gallery)
+        if self.memory.background.posters > posters:
+            hint = "a poster, a portrait or a screen? Turn the camera or take it down; it is ignored until it moves"
+            self.world.audit.write(Event(EventKind.STILL_FACE, {"HINT": hint}))
+        return observation
 
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world
@@ -205,7 +211,7 @@ class _Loop:
             self._save_throttle(outputs.throttle)
 
     def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
-        person = NewPerson(request.name, request.admin, self.drafts.references)
+        person = NewPerson(request.name, request.admin, self.memory.drafts.references)
         try:
             saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed)
         except (GalleryError, InputError) as error:

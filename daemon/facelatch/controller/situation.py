@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facelatch.machines import enrolment_states as enrolment
-from facelatch.machines import session
+from facelatch.machines import session_states
 from facelatch.machines.button import Position
 from facelatch.machines.door import Door, Unlocked
 from facelatch.machines.enrolment_states import Enrolment, Failure
@@ -29,12 +29,20 @@ _FAILURES = {
 }
 
 
+_LOCKED_OUT = (
+    (60.0, Pattern.LOCKED_OUT),
+    (300.0, Pattern.LOCKED_OUT_LONG),
+    (float("inf"), Pattern.LOCKED_OUT_LONGER),
+)
+"""Which pattern shows a lock-out with at most so many seconds left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the projections need of a state."""
 
     now: float
-    session: session.Session
+    session: session_states.Session
     door: Door
     enrolment: Enrolment
     button: Position
@@ -72,9 +80,10 @@ def patterns(of: Situation) -> Iterator[Pattern]:
     if of.now < of.refused_until:
         yield Pattern.REFUSED
     match of.session.phase:
-        case session.LockedOut():
-            yield Pattern.LOCKED_OUT
-        case session.Gathering(advice=advice):
+        case session_states.LockedOut(until=until):
+            left = until - of.now
+            yield next(pattern for limit, pattern in _LOCKED_OUT if left <= limit)
+        case session_states.Gathering(advice=advice):
             judged = advice in (
                 None,
                 Reason.NOT_RECOGNISED,
@@ -113,13 +122,13 @@ def status(of: Situation) -> str:
             f"locked: enrolment {view.state}, {view.kept} of {view.wanted} images kept. {view.hint}".rstrip()
         )
     match of.session.phase:
-        case session.Cooling(person=person) if isinstance(of.door, Unlocked):
+        case session_states.Cooling(person=person) if isinstance(of.door, Unlocked):
             return f"unlocked for {person.name}"
         case _ if isinstance(of.door, Unlocked):
             return "unlocked"
-        case session.LockedOut(until=until):
+        case session_states.LockedOut(until=until):
             return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"
-        case session.Gathering(advice=advice):
+        case session_states.Gathering(advice=advice):
             return "locked: looking at somebody" + (f": {advice.hint}" if advice is not None else "")
     people = "1 person" if of.people_enrolled == 1 else f"{of.people_enrolled or 'no'} people"
     return f"locked: {people} enrolled"
