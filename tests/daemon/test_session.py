@@ -273,7 +273,7 @@ def _locked_out() -> None:
 def _lockout_over() -> None:
     state = after(LockedOut(130.0), match(ADA), 130.0, SHUT)
     assert counts(state) == ("ada", 1, 0)
-    assert state.throttle == Throttle(1, 0.0)
+    assert state.throttle == Throttle(2, 0.0), "what led to it is not forgotten yet"
 
 
 ROWS = {

@@ -37,7 +37,7 @@ def _visit_counts() -> None:
 def _shuts() -> None:
     bucket = add(Bucket(frames=32.0, at=100.0), 8, 100.0, SETTINGS)
     assert (bucket.shut_until, bucket.seconds) == (130.0, 30.0)
-    assert add(Bucket(frames=32.0, at=100.0), 7, 100.0, SETTINGS).shut_until is None
+    assert add(Bucket(frames=27.0, at=100.0), 8, 100.0, SETTINGS).shut_until is None
 
 
 def _grows() -> None:

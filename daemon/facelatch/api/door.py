@@ -14,6 +14,7 @@ from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery.names import clean_name, name_key
 from facelatch.gallery.store import GalleryStore
 from facelatch.machines.enrolment_states import AbortEnrolment, StartEnrolment
+from facelatch.machines.session_states import ForgetRefusals
 
 _AT_REST = frozenset({"idle", "done", "failed"})
 
@@ -28,6 +29,8 @@ def answer(
                 return Answer({**status, "enrolment": asdict(enrolment)})
             case requests.Abort():
                 return Answer({}, command=AbortEnrolment())
+            case requests.Lockout(clear=clear):
+                return Answer(dict(status["lockout"]), command=ForgetRefusals() if clear else None)
             case requests.Enroll() as request:
                 return Answer({}, command=_start(request, store, enrolment))
             case request:

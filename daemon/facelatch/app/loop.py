@@ -13,6 +13,7 @@ from facelatch.api import door
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
+from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
@@ -237,7 +238,12 @@ class _Loop:
         commands: list[Command] = []
         for request in self.world.control.requests():
             view = state.enrolment_view(self.state, self.config)
-            status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
+            status = {
+                "door": self.status,
+                "people": len(self.gallery.people),
+                "model": self.model,
+                "lockout": lockout_view(self.state.session, self.world.clock.now()),
+            }
             answer = door.answer(request.message, self.world.store, view, status)
             for event in answer.events:
                 self.world.audit.write(event)

@@ -32,6 +32,7 @@ class _Lazy(click.Group):
         "run": "facelatch.cli.door",
         "replay": "facelatch.cli.door",
         "status": "facelatch.cli.door",
+        "lockout": "facelatch.cli.door",
         "relock": "facelatch.cli.door",
         "people": "facelatch.cli.people",
         "enroll": "facelatch.cli.enroll",

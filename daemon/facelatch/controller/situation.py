@@ -134,6 +134,13 @@ def status(of: Situation) -> str:
     return f"locked: {people} enrolled"
 
 
+def lockout_view(state: session_states.Session, now: float) -> dict[str, float]:
+    """How the refusals stand: how many are not forgotten yet, and how long nobody is judged."""
+    until = state.bucket.shut_until
+    seconds = max(0.0, until - now) if until is not None else 0.0
+    return {"refusals": state.throttle.refusals, "seconds": round(seconds, 1)}
+
+
 def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
     """What the command line shows of an enrolment."""
     name = type(state).__name__.lower()

@@ -65,7 +65,7 @@ def add(bucket: Bucket, frames: int, now: float, settings: SessionConfig) -> Buc
     if frames <= 0:
         return bucket
     bucket = replace(bucket, frames=bucket.frames + frames)
-    further = int(bucket.frames / settings.refusal_frames) - settings.refusals_before_lockout
+    further = refusals(bucket, settings) - settings.refusals_before_lockout
     if further < 0:
         return bucket
     # A factor of 10 would overflow after 300 refusals; 32 steps are past every maximum, or the factor is 1.
@@ -76,7 +76,12 @@ def add(bucket: Bucket, frames: int, now: float, settings: SessionConfig) -> Buc
 
 def remembered(bucket: Bucket, settings: SessionConfig) -> Throttle:
     """What of it has to survive a restart."""
-    return Throttle(min(int(bucket.frames / settings.refusal_frames), _MOST_REFUSALS), bucket.seconds)
+    return Throttle(refusals(bucket, settings), bucket.seconds)
+
+
+def refusals(bucket: Bucket, settings: SessionConfig) -> int:
+    """How many attempts' worth of frames is in it; rounded, because it leaks while an attempt still goes on."""
+    return min(round(bucket.frames / settings.refusal_frames), _MOST_REFUSALS)
 
 
 _MOST_REFUSALS = 1_000_000
