@@ -14,6 +14,7 @@ from facelatch.control.wire import failure
 from facelatch.controller.situation import EnrolmentView
 from facelatch.errors import FacelatchError, InputError
 from facelatch.machines.enrolment_states import AbortEnrolment, RenewEnrolment, StartEnrolment
+from facelatch.machines.session_states import ForgetRefusals
 
 _AT_REST = frozenset({"idle", "done", "failed"})
 
@@ -29,6 +30,8 @@ def answer(
                 return Answer({**status, "enrolment": asdict(enrolment)}, command=renewal)
             case requests.Abort(lease=lease):
                 return Answer({}, command=AbortEnrolment(lease=lease))
+            case requests.Lockout(clear=clear):
+                return Answer(dict(status["lockout"]), command=ForgetRefusals() if clear else None)
             case requests.Enroll() as request:
                 start = _start(request, admission, enrolment)
                 return Answer({"lease": start.lease}, command=start)

@@ -5,6 +5,7 @@
 | status          | [lease]                                         | the daemon     |
 | enroll          | name, [admin, add, replace: bool]               | the daemon     |
 | abort           | [lease]                                         | the daemon     |
+| lockout         | [clear: bool]                                   | the daemon     |
 | list            |                                                 | people.execute |
 | show            | name                                            | people.execute |
 | rename          | name, new_name                                  | people.execute |
@@ -99,6 +100,13 @@ class Abort(_Request):
     action: Literal["abort"]
     lease: str | None = None
     """Only if it is that one."""
+
+
+class Lockout(_Request):
+    """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
+
+    action: Literal["lockout"]
+    clear: bool = False
 
 
 class List(_Request):
@@ -198,7 +206,7 @@ class Import(_Request):
 
 
 PeopleRequest = List | Show | Rename | Remove | Admin | EnrollPictures | Export | Import
-AnyRequest = Status | Enroll | Abort | PeopleRequest
+AnyRequest = Status | Enroll | Abort | Lockout | PeopleRequest
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="action")])
 
 ACTIONS = tuple(sorted(one.model_fields["action"].annotation.__args__[0] for one in AnyRequest.__args__))
@@ -208,7 +216,7 @@ ACTIONS = tuple(sorted(one.model_fields["action"].annotation.__args__[0] for one
 def people_request(message: Mapping[str, Any]) -> PeopleRequest:
     """A request that needs no running daemon. Raises InputError for all others."""
     request = parse(message)
-    if isinstance(request, Status | Enroll | Abort):
+    if isinstance(request, Status | Enroll | Abort | Lockout):
         raise InputError(
             f"{request.action}: only the running daemon can do that", hint="`systemctl start facelatch`"
         )
