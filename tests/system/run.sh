@@ -8,7 +8,7 @@
 # First those of the Pi's camera stack (camera/run.sh), in a trixie root of their own, then training under JAX (backends).
 # aarch64/run.sh is started by hand.
 # Installs what is missing by apt: for the virtual machine QEMU, a compiler and kernel headers.
-# FACELATCH_VM_TESTS=no leaves the virtual machine out, whose processor is emulated: it takes a quarter of an hour.
+# FACELATCH_VM_TESTS=no leaves the virtual machine out, whose processor is emulated: it takes the better part of an hour.
 # FACELATCH_PATIENCE (6) is by how much this machine may be slower than an idle one.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
@@ -80,12 +80,13 @@ else
 fi
 
 # Side by side: the ones mostly wait for an emulated processor, the others for time limits to pass.
-tests() { exec timeout --kill-after=30 2400 "$python" -m pytest -q -m system "$@"; }
+tests() { exec timeout --kill-after=30 "$limit" "$python" -m pytest -q -m system "$@"; }
 if [ -n "${FACELATCH_VM:-}" ]; then
+    limit=7200
     tests tests/system/vm --basetemp="$scratch/pytest-machines" "$@" >"$scratch/machines" 2>&1 &
     machines=$!
 fi
-container=0 virtual=0
+container=0 virtual=0 limit=2400
 export FACELATCH_WHEELS="$scratch/wheels"
 (tests tests/system --ignore=tests/system/vm --ignore=tests/system/backends \
     --basetemp="$scratch/pytest-container" "$@") || container=$?
