@@ -17,7 +17,7 @@ from facelatch.diagnosis import check as checks
 from facelatch.diagnosis.check import Finding
 from facelatch.gallery.store import GalleryStore
 
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal", "rights"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -132,13 +132,13 @@ def test_a_clock_that_was_never_set_is_a_fault(
 def test_a_running_daemon_answers_for_the_gallery_it_holds(
     settings: Callable[..., Config], tmp_path: Path
 ) -> None:
-    server = ControlServer(tmp_path / "control.sock", "")
+    server = ControlServer(tmp_path / "control.sock", "", lambda message, _peer, _descriptor: message)
     over = threading.Event()
 
     def serve() -> None:
         while not over.is_set():
             for request in server.requests():
-                request.reply({"people": [{"name": "alice"}]})
+                request.reply({"people": 1})
             over.wait(0.01)
 
     daemon = threading.Thread(target=serve)

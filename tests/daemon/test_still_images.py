@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
 from facelatch.config.line import QualityConfig
-from facelatch.errors import InputError
 from facelatch.line import stills as still_images
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.line.stills import Still
 from facelatch.values.observations import Judged, Reason, Thresholds, Verdict
 from facelatch.values.pictures import Box, Face, Pose
-from facelatch.values.records import Person
 
 FACE = Face(Box(0, 0, 100, 100), np.zeros((5, 2), np.float32), 0.9)
 LINE = Line(
@@ -79,19 +76,3 @@ def test_the_kept_pictures_are_spread_over_the_poses() -> None:
     kept = still_images.spread([judged(100, yaw) for yaw in poses], 3)
     assert [one.pose.yaw for one in kept] == [0.0, 0.5, -0.5]
     assert len(still_images.spread([judged(100)], 3)) == 1
-
-
-def test_a_face_that_is_enrolled_already_is_named() -> None:
-    """By whoever it matches."""
-    ada = Person(1, "ada")
-    match = judged(
-        100, verdict=Verdict(reason=Reason.MATCHED, person=ada, share=1.0, detections=3, references=3)
-    )
-    assert still_images.already_enrolled([judged(100), match]) == ada
-    assert still_images.already_enrolled([judged(100)]) is None
-
-
-def test_no_usable_picture_is_an_error_that_names_the_folder() -> None:
-    """Each picture's own reason has been told before."""
-    with pytest.raises(InputError, match="holiday"):
-        still_images.usable(Path("holiday"), [Still(Path("a.png"), None, "damaged")])

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 from facelatch.api import requests
 from facelatch.api.answer import Answer
+from facelatch.api.intake import Content, newcomers, references
+from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
+from facelatch.control.wire import MAX_REPLY_BYTES
 from facelatch.errors import InputError
-from facelatch.gallery.export import StoredPerson, StoredReference
-from facelatch.gallery.names import name_key
+from facelatch.gallery.clash import Imported
+from facelatch.gallery.export import StoredPerson, pack
 from facelatch.gallery.store import GalleryStore, PersonRecord
-from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
-from facelatch.vision.png import decode_png
+
+PAGE_PEOPLE = 250
+"""In one reply: with the longest names it stays under its limit."""
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""Of the pictures in one export file that the daemon makes; at least one person is in it."""
+
+MOST_NAMES_TOLD = 100
+"""In the reply to an import."""
+
+MAX_PAYLOAD_BYTES = MAX_REPLY_BYTES // 2
+"""Of an export file that still fits into a reply."""
 
 
-def execute(store: GalleryStore, request: requests.PeopleRequest) -> Answer:
-    """Does what `request` asks. Raises InputError and what the gallery raises; then nothing has changed.
+def execute(
+    store: GalleryStore,
+    request: requests.PeopleRequest,
+    content: Content = None,
+) -> Answer:
+    """Does what `request` asks, with what it brought along. daemon/docs/control-socket.md has the replies.
 
-    | request        | reply                                                                 |
-    |----------------|-----------------------------------------------------------------------|
-    | List           | people: [{id, name, admin, references, created}]                      |
-    | Show           | person: as above, with poses: [{yaw, pitch, roll}]                    |
-    | Rename         | name, old_name                                                        |
-    | Remove         | name, wiped: whether its traces are gone already                      |
-    | Admin          | name, admin                                                           |
-    | EnrollPictures | name, references                                                      |
-    | Export         | payload: base64, count                                                |
-    | Import         | count, names, replaced: names, wiped                                  |
+    Raises InputError and what the gallery raises; then nothing has changed.
     """
     match request:
-        case requests.List():
-            return Answer({"people": [_row(record) for record in store.people()]})
+        case requests.List(after=after):
+            return Answer(_page(store, after))
         case requests.Show(name=name):
             record, poses = store.show(name)
             angles = [{"yaw": p.yaw, "pitch": p.pitch, "roll": p.roll} for p in poses]
@@ -46,14 +55,27 @@ def execute(store: GalleryStore, request: requests.PeopleRequest) -> Answer:
             return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED),))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)
-            event = _about(person, EventKind.ADMIN_CHANGED, REASON="granted" if admin else "taken away")
+            reason = "granted" if admin else "taken away"
+            event = _about(person, EventKind.ADMIN_CHANGED, REASON=reason, ADMIN=yes_or_no(admin))
             return Answer({"name": person.name, "admin": admin}, True, (event,))
         case requests.EnrollPictures():
-            return _enroll_pictures(store, request)
+            return _enroll_pictures(store, request, content)
         case requests.Export():
             return _export(store, request)
         case requests.Import():
-            return _import(store, request)
+            return imported(store.import_people(newcomers(content), request.clash), store)
+
+
+def yes_or_no(truth: bool) -> str:
+    """A truth as the audit writes it."""
+    return "yes" if truth else "no"
+
+
+def _page(store: GalleryStore, after: int) -> dict[str, Any]:
+    left = [record for record in store.people() if record.person.id > after]
+    page = left[:PAGE_PEOPLE]
+    more = len(left) > len(page)
+    return {"people": [_row(record) for record in page], "next": page[-1].person.id if more else None}
 
 
 def _row(record: PersonRecord) -> dict[str, Any]:
@@ -73,44 +95,61 @@ def _rename(store: GalleryStore, name: str, new_name: str) -> Answer:
     return Answer(reply, True, (_about(person, EventKind.PERSON_RENAMED),))
 
 
-def _enroll_pictures(store: GalleryStore, request: requests.EnrollPictures) -> Answer:
-    references = []
-    for number, picture in enumerate(request.pictures, start=1):
-        try:
-            decode_png(picture.crop)
-        except InputError as error:
-            raise InputError(f"picture {number}: {error}", hint=error.hint) from error
-        references.append(StoredReference(picture.crop, Pose(picture.yaw, picture.pitch, picture.roll)))
-    person = store.add_stored(StoredPerson(request.name, request.admin, tuple(references)))
-    event = _about(person, EventKind.ENROLMENT_SAVED, COUNT=len(references), ORIGIN="images")
-    return Answer({"name": person.name, "references": len(references)}, True, (event,))
+def _enroll_pictures(store: GalleryStore, request: requests.EnrollPictures, content: Content) -> Answer:
+    pictures = references(content)
+    person = store.add_stored(StoredPerson(request.name, request.admin, pictures))
+    fields: dict[str, Value] = {"COUNT": len(pictures), "ORIGIN": "images", "ADMIN": yes_or_no(request.admin)}
+    event = _about(person, EventKind.ENROLMENT_SAVED, **fields)
+    return Answer({"name": person.name, "references": len(pictures)}, True, (event,))
 
 
 def _export(store: GalleryStore, request: requests.Export) -> Answer:
-    data = store.export(request.names)
-    count = len({name_key(name.strip()) for name in request.names} if request.names else store.people())
-    event = Event(EventKind.GALLERY_EXPORTED, {"COUNT": count, "FILE": _file_field(request.file)})
-    return Answer({"payload": base64.b64encode(data).decode("ascii"), "count": count}, False, (event,))
+    small = request.by == "payload"
+    limit = MAX_PAYLOAD_BYTES if small else PAGE_BYTES
+    page, next_ = _some(store.stored(request.names, after=request.after), limit)
+    file = pack(page)
+    if small and (next_ is not None or len(file) > MAX_PAYLOAD_BYTES):
+        raise InputError(
+            "the export does not fit into a reply",
+            hint='this client is older than the daemon: update it; or ask by = "descriptor"',
+        )
+    reply: dict[str, Any] = {"count": len(page), "next": next_}
+    event = export_event(len(page))
+    if small:
+        return Answer({**reply, "payload": base64.b64encode(file).decode("ascii")}, events=(event,))
+    return Answer(reply, events=(event,), bulk=file)
 
 
-def _import(store: GalleryStore, request: requests.Import) -> Answer:
-    done = store.import_from(request.payload, request.clash)
-    events = [
-        Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(done.added), "FILE": _file_field(request.file)})
-    ]
-    events += [_about(person, EventKind.PERSON_REMOVED) for person in done.replaced]
+def export_event(count: int, by: Asker | None = None) -> Event:
+    """What the audit says of an export."""
+    return Event(EventKind.GALLERY_EXPORTED, {"COUNT": count, **(by.fields() if by is not None else {})})
+
+
+def _some(people: Iterator[tuple[int, StoredPerson]], limit: int) -> tuple[list[StoredPerson], int | None]:
+    """The first of `people`, up to `limit` bytes of pictures, and the last one's id where more are left."""
+    page: list[StoredPerson] = []
+    size, last = 0, 0
+    for id_, person in people:
+        size += sum(len(reference.crop_png) for reference in person.references)
+        if page and size > limit:
+            return page, last
+        page.append(person)
+        last = id_
+    return page, None
+
+
+def imported(done: Imported, store: GalleryStore) -> Answer:
+    """What is told of an import that was done."""
+    events = [Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(done.added)})]
+    events += [_about(one, EventKind.PERSON_REMOVED) for one in done.replaced]
+    events += [_about(one, EventKind.PERSON_ADDED, ADMIN=yes_or_no(one.admin)) for one in done.added]
     reply = {
         "count": len(done.added),
-        "names": [person.name for person in done.added],
-        "replaced": [person.name for person in done.replaced],
+        "names": [person.name for person in done.added[:MOST_NAMES_TOLD]],
+        "replaced": [person.name for person in done.replaced[:MOST_NAMES_TOLD]],
         "wiped": not store.wipe_due,
     }
     return Answer(reply, True, tuple(events))
-
-
-def _file_field(file: str) -> str:
-    """A client's path as it may stand in the audit: one line, not endless."""
-    return "".join(letter if letter.isprintable() else "?" for letter in file[:200]) or "a client"
 
 
 def _about(person: Person, kind: EventKind, **fields: Value) -> Event:

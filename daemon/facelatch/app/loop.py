@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.api import door
+from facelatch.app.desk import Desk
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
@@ -87,7 +87,10 @@ def run(
         world.audit.write(
             Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)})
         )
-        loop.serve(stop)
+        try:
+            loop.serve(stop)
+        finally:
+            loop.desk.close()
     except CameraError:
         raise  # the machines have told it
     except FacelatchError as error:
@@ -124,7 +127,9 @@ class _Loop:
     def __init__(self, world: World, config: Config, watch: Callable[[Turn], None]) -> None:
         self.world, self.config, self.watch = world, config, watch
         self.model = world.line.verifier.model_sha256[:MODEL_DIGITS]
-        self.gallery = self._load_gallery()
+        self.desk = Desk(
+            store=world.store, line=world.line, audit=world.audit, clock=world.clock, embed=self._embed
+        )
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
@@ -135,6 +140,11 @@ class _Loop:
         self.saved: Saved | SaveFailed | None = None
         self.ceiling_reported = False
         self.status = "starting"
+
+    @property
+    def gallery(self) -> Gallery:
+        """Everybody who may be recognised now."""
+        return self.desk.gallery
 
     def serve(self, stop: Callable[[], bool]) -> None:
         """Turns until told to stop, then one last turn that locks and says so."""
@@ -210,7 +220,7 @@ class _Loop:
             saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed)
         except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
-        self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved
+        self.desk.reload()  # outside: a fault here does not undo what is saved
         return Saved(saved)
 
     def _embed(self, crop: Image) -> NDArray[np.float32]:
@@ -228,20 +238,7 @@ class _Loop:
     def _answer_requests(self) -> tuple[Command, ...]:
         if self.world.control is None:
             return ()
-        commands: list[Command] = []
-        for request in self.world.control.requests():
-            view = state.enrolment_view(self.state, self.config)
-            status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
-            answer = door.answer(request.message, self.world.store, view, status)
-            for event in answer.events:
-                self.world.audit.write(event)
-            # Saved already; the client need not wait until many new images are embedded.
-            request.reply(answer.reply)
-            if answer.gallery_changed:
-                self.gallery = self._load_gallery()
-            if answer.command is not None:
-                commands.append(answer.command)
-        return tuple(commands)
-
-    def _load_gallery(self) -> Gallery:
-        return self.world.store.load(self.world.line.verifier.model_sha256, self._embed)
+        status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
+        return self.desk.serve(
+            self.world.control, lambda: state.enrolment_view(self.state, self.config), status
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facelatch.app import loop
@@ -10,6 +10,7 @@ from facelatch.app.build import build_line, fake_pins
 from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
+from facelatch.gallery.export import StoredPerson
 from facelatch.gallery.store import GalleryStore
 from facelatch.private_files import scratch_directory
 
@@ -17,14 +18,14 @@ from facelatch.private_files import scratch_directory
 def replay(
     config: Config,
     source: Path,
-    people: bytes | None,
+    people: Iterable[StoredPerson],
     *,
     pace: float | None,
     watch: Callable[[loop.Turn], None],
 ) -> list[Event]:
     """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
 
-    `people` is a gallery export; the replay works on a throw-away copy, so nothing it does is kept.
+    `people` are enrolled in a gallery that is thrown away, so nothing it does is kept.
     `pace` is the speed relative to the recording, None as fast as possible.
     """
     from facelatch.adapters import fakes
@@ -37,8 +38,7 @@ def replay(
     lock, indicator, buttons = fake_pins(clock)
     with scratch_directory() as scratch:
         store = GalleryStore.open(Path(scratch) / "state")
-        if people is not None:
-            store.import_from(people)
+        store.import_people(people)
         frames = EachFrame(camera, clock, pace=pace)
         world = loop.World(
             clock=clock,

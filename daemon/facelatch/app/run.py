@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from facelatch.app import loop
-from facelatch.app.build import build_audit, build_camera, build_line, build_pins, fake_pins
+from facelatch.app.build import build_audit, build_camera, build_control, build_line, build_pins, fake_pins
 from facelatch.app.capture import NewestFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
@@ -29,7 +29,6 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
     from facelatch.adapters.pins import factory
     from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.adapters.system.systemd import SystemdService
-    from facelatch.control.server import ControlServer
 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
@@ -47,7 +46,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
             _announce(audit, config, line)
             store = GalleryStore.open(Path(config.storage.state_directory))
             opened.callback(store.close)
-            control = ControlServer(Path(config.control.socket), config.control.group)
+            control = build_control(config.control)
             opened.callback(control.close)
             frames = NewestFrame(build_camera(config.camera, clock), clock)
         except FacelatchError as error:

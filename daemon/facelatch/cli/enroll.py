@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 import time
 from collections.abc import Sequence
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facelatch.cli.asking import ask, everybody
+from facelatch.cli.asking import ask, judging
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
 
 if TYPE_CHECKING:
+    from facelatch.config.file import Config
+    from facelatch.line.pipeline import Line
     from facelatch.values.observations import Judged
 
 POLL_SECONDS = 0.3
@@ -52,38 +53,46 @@ def enroll(
 def _enroll_by_images(settings: Settings, name: str, source: Path, as_admin: bool, force: bool) -> None:
     from facelatch.app import build
     from facelatch.line import stills
+    from facelatch.values.records import NOBODY
     from facelatch.vision.images import image_files
 
     config = settings.config()
     paths = [source] if source.is_file() else image_files(source)
     line = build.build_line(config)
-    gallery = everybody(config, line.verifier)
     with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
-        looked_at = [stills.observe_still(line, path, gallery) for path in shown]
+        looked_at = [stills.observe_still(line, path, NOBODY) for path in shown]
     looked_at = stills.without_strangers(line, looked_at)
     for still in looked_at:
         if still.problem:
             click.echo(f"  skipped {still.path.name}: {still.problem}", err=True)
     kept = stills.spread(stills.usable(source, looked_at), config.enrolment.references)
-    double = stills.already_enrolled(kept)
-    if double is not None and not force:
-        raise InputError(
-            f"{name}: this face is already enrolled as {double.name}",
-            hint=f"`facelatch people remove {double.name}` first, or --force for twins",
-        )
-    ask(config, _request(name, kept, as_admin))
+    if not force:
+        _refuse_double(config, line, name, kept)
+    ask(config, *_request(name, kept, as_admin))
     result = {"name": name, "references": len(kept), "pictures": len(paths), "admin": as_admin}
     settings.show(result, f"{name} enrolled with {len(kept)} of {len(paths)} pictures")
 
 
-def _request(name: str, kept: Sequence[Judged], as_admin: bool) -> dict[str, Any]:
-    """The crops as they travel: the door that gets them embeds them itself."""
+def _refuse_double(config: Config, line: Line, name: str, kept: Sequence[Judged]) -> None:
+    """Raises InputError when the door would let one of the pictures in already."""
+    judge = judging(config, line)
+    for one in kept:
+        said = judge(one.crop)
+        if said["matched"]:
+            raise InputError(
+                f"{name}: this face is already enrolled as {said['person']}",
+                hint=f"`facelatch people remove {said['person']}` first, or --force for twins",
+            )
+
+
+def _request(name: str, kept: Sequence[Judged], as_admin: bool) -> tuple[dict[str, Any], bytes]:
+    """The crops as they travel, one behind the other: the door that gets them embeds them itself."""
     from facelatch.vision.png import encode_png
 
-    pictures = [
-        {"crop": base64.b64encode(encode_png(one.crop)).decode("ascii"), **asdict(one.pose)} for one in kept
-    ]
-    return {"action": "enroll_pictures", "name": name, "admin": as_admin, "pictures": pictures}
+    crops = [encode_png(one.crop) for one in kept]
+    pictures = [{"size": len(crop), **asdict(one.pose)} for crop, one in zip(crops, kept, strict=True)]
+    request = {"action": "enroll_pictures", "name": name, "admin": as_admin, "pictures": pictures}
+    return request, b"".join(crops)
 
 
 def _enroll_by_camera(settings: Settings, name: str, as_admin: bool) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
+import sys
 from pathlib import Path
 
 import click
 
-from facelatch.cli.asking import ask
+from facelatch.cli.asking import ask, exported, import_all, listed
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError
 
@@ -27,7 +27,7 @@ def people() -> None:
 @click.pass_obj
 def list_(settings: Settings) -> None:
     """Everybody enrolled."""
-    found = ask(settings.config(), {"action": "list"})["people"]
+    found = listed(settings.config())
     rows = [
         f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip()
         for p in found
@@ -100,13 +100,14 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 @click.pass_obj
 def export(settings: Settings, file: Path, overwrite: bool) -> None:
     """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
-    from facelatch.private_files import write_private_file
+    from facelatch.gallery.export import write_export
+    from facelatch.private_files import private_file
 
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
-    answer = ask(settings.config(), {"action": "export", "file": str(file)})
-    write_private_file(file, base64.b64decode(answer.pop("payload")))
-    settings.show(answer, f"{_people(answer['count'])} written to {file}")
+    with private_file(file) as stream:
+        count = write_export(stream, exported(settings.config(), audited=True))
+    settings.show({"count": count}, f"{_people(count)} written to {file}")
 
 
 @people.command("import")
@@ -115,16 +116,24 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 @as_json
 @click.pass_obj
 def import_(settings: Settings, file: Path, replace: bool) -> None:
-    """Add everybody from an export file."""
-    payload = base64.b64encode(file.read_bytes()).decode()
+    """Add everybody from an export file, all of them or none."""
+    from facelatch.gallery.clash import Clash
+    from facelatch.gallery.export import count_people, read_export
+
+    clash = Clash.REPLACE if replace else Clash.REFUSE
     try:
-        answer = ask(
-            settings.config(), {"action": "import", "payload": payload, "replace": replace, "file": str(file)}
-        )
+        with (
+            file.open("rb") as stream,
+            click.progressbar(length=count_people(stream), label="importing", file=sys.stderr) as bar,
+        ):
+            answer = import_all(settings.config(), read_export(stream), clash, bar.update)
     except InputError as error:
         taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
         raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
-    settings.show(answer, f"{_people(answer['count'])} imported: {', '.join(answer['names'])}")
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror or error}", hint="name an export file you may read") from error
+    names = ", ".join(answer["names"]) + (", ..." if len(answer["names"]) < answer["count"] else "")
+    settings.show(answer, f"{_people(answer['count'])} imported: {names}")
 
 
 def _people(count: int) -> str:

@@ -21,7 +21,8 @@ Exit codes:
   2  wrong usage of the command
   3  configuration   4  model     5  camera    6  pins
   7  gallery         8  already running        9  unusable input
-  10 daemon not reachable                     70  internal error
+  10 daemon not reachable       11 not allowed (control.rights)
+  70 internal error
 """
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from facelatch.api.rights import unknown_accounts
 from facelatch.app import build
 from facelatch.config.file import Config
-from facelatch.errors import CameraError, FacelatchError, GalleryError
+from facelatch.errors import CameraError, ConfigError, FacelatchError, GalleryError
 from facelatch.gallery.store import GalleryStore
 from facelatch.vision.manifest import Manifest
 
@@ -43,6 +44,7 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         ("permissions", lambda: _permissions(config)),
         ("clock", _clock),
         ("journal", _journal),
+        ("rights", lambda: _rights(config)),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
@@ -123,11 +125,21 @@ def _gallery(config: Config) -> str:
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
-        served = ControlClient(Path(config.control.socket)).ask({"action": "list"})
-        return f"{len(served['people'])} people, says the running daemon"
+        served = ControlClient(Path(config.control.socket)).ask({"action": "status"})
+        return f"{served['people']} people, says the running daemon"
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
             return f"{len(store.people())} people"
+
+
+def _rights(config: Config) -> str:
+    if unknown := unknown_accounts(config.control):
+        raise ConfigError(
+            f"control.rights names {', '.join(unknown)}: no such user or group",
+            hint="a group has an @ before its name; `getent passwd` and `getent group` show all names",
+        )
+    entries = len(config.control.rights)
+    return f"{entries} entries in control.rights" if entries else "root may do everything, the group the default"
 
 
 def _permissions(config: Config) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import InputError
-from facelatch.gallery.export import StoredReference
+from facelatch.gallery.export import MAX_ALL_REFERENCES, MAX_PEOPLE, StoredReference
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
@@ -32,7 +32,7 @@ def find(connection: sqlite3.Connection, name: str) -> Person:
     wanted = clean_name(name)
     if found := holder(connection, wanted):
         return found
-    known = [row[0] for row in connection.execute("SELECT name FROM people")]
+    known = [row[0] for row in connection.execute("SELECT name FROM people WHERE staged IS NULL")]
     close = get_close_matches(wanted, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
     raise InputError(f"nobody is called {wanted!r}", hint=f"{guess}`facelatch people list` shows all names")
@@ -41,13 +41,18 @@ def find(connection: sqlite3.Connection, name: str) -> Person:
 def free_name(connection: sqlite3.Connection, name: str, *, except_for: int | None = None) -> str:
     """`name` cleaned. Raises InputError when it is no name, or somebody other than `except_for` has it."""
     wanted = clean_name(name)
-    taken = holder(connection, wanted)
-    if taken and taken.id != except_for:
-        raise InputError(
-            f"the name {wanted!r} is taken by {taken.name!r}",
-            hint="choose another name; upper and lower case make no difference",
-        )
+    other = holder(connection, wanted)
+    if other and other.id != except_for:
+        raise taken(wanted, other.name)
     return wanted
+
+
+def taken(name: str, holder_name: str) -> InputError:
+    """The error about a name that somebody has."""
+    return InputError(
+        f"the name {name!r} is taken by {holder_name!r}",
+        hint="choose another name; upper and lower case make no difference",
+    )
 
 
 def next_free_name(connection: sqlite3.Connection) -> str:
@@ -65,6 +70,20 @@ def numbered_name(connection: sqlite3.Connection, name: str) -> str:
     while holder(connection, candidate := f"{name[: MAX_LENGTH - len(f' {number}')]} {number}"):
         number += 1
     return candidate
+
+
+def refuse_overfull(connection: sqlite3.Connection, people: int, references: int) -> None:
+    """Raises InputError where so many more are too many, those of an unfinished import counted."""
+    for what, table, more, limit in (
+        ("people", "people", people, MAX_PEOPLE),
+        ("images", "reference_images", references, MAX_ALL_REFERENCES),
+    ):
+        (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        if count + more > limit:
+            raise InputError(
+                f"{count} {what} are in the gallery, {more} more would be over the limit of {limit}",
+                hint="remove people who no longer come",
+            )
 
 
 def insert_person(connection: sqlite3.Connection, name: str, admin: bool) -> Person:

@@ -72,6 +72,10 @@ MIGRATIONS: Sequence[Migration] = (
         "INSERT INTO state (id) VALUES (1)",
         f"PRAGMA application_id = {APPLICATION_ID}",
     ),
+    (
+        # Not NULL: a newcomer of an import that is not finished, by the token of that import (staging.py).
+        "ALTER TABLE people ADD COLUMN staged TEXT",
+    ),
 )
 """One entry a schema version, the first makes version 1. Entries are history: add, never change."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery import embeddings, rows
+from facelatch.gallery.clash import Clash, Imported, cleared_name
 from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
 from facelatch.gallery.place import Ownership, explained, prepare_directory
 from facelatch.gallery.schema import open_database
@@ -35,23 +35,6 @@ class PersonRecord:
     references: int
     created: str
     """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
-
-
-class Clash(StrEnum):
-    """What an import does with a name that is already there."""
-
-    REFUSE = "refuse"
-    REPLACE = "replace"
-    RENAME = "rename"
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import did."""
-
-    added: tuple[Person, ...]
-    replaced: tuple[Person, ...]
-    """The people who had to go, with the ids they had."""
 
 
 class GalleryStore:
@@ -102,7 +85,8 @@ class GalleryStore:
         with explained(self._path):
             found = self._connection.execute(
                 "SELECT id, name, admin, created,"
-                " (SELECT count(*) FROM reference_images WHERE person_id = people.id) FROM people ORDER BY id"
+                " (SELECT count(*) FROM reference_images WHERE person_id = people.id)"
+                " FROM people WHERE staged IS NULL ORDER BY id"
             )
             return [
                 PersonRecord(Person(id_, name, bool(admin)), n, created)
@@ -123,16 +107,31 @@ class GalleryStore:
         so that a long work goes on where it was cut off; those made otherwise are dropped. `embeddings` is (0, 0)
         when nobody is enrolled. Raises GalleryError, also for crops of another alignment version.
         """
-        self.reembedded = 0
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-        made = embeddings.BATCH
-        while made == embeddings.BATCH:
-            with self._transaction() as connection:
-                made = embeddings.complete(connection, self._path, model_sha256, embed)
-            self.reembedded += made
+        missing = self.missing(model_sha256)
+        self.reembedded = len(missing)
+        for start in range(0, len(missing), embeddings.BATCH):
+            self.embed(missing[start : start + embeddings.BATCH], model_sha256, embed)
+        return self.loaded(model_sha256)
+
+    def missing(self, model_sha256: str) -> list[int]:
+        """The ids of the reference images that `embed` has still to be asked for. Raises GalleryError."""
         with explained(self._path):
-            owners, stacked = embeddings.stacked(self._connection, self._path)
+            return embeddings.missing(self._connection, model_sha256)
+
+    def embed(self, ids: Sequence[int], model_sha256: str, embed: Embed) -> None:
+        """Makes and saves the embeddings of some images, for a caller who has other things to do in between.
+
+        Raises GalleryError.
+        """
+        with self.transaction() as connection:
+            embeddings.complete(connection, self._path, model_sha256, embed, ids)
+
+    def loaded(self, model_sha256: str) -> Gallery:
+        """Everybody, with the embeddings of those whose images are all embedded. Raises GalleryError."""
+        with explained(self._path):
+            owners, stacked = embeddings.stacked(self._connection, self._path, model_sha256)
             people = {record.person.id: record.person for record in self.people()}
         return Gallery(people=people, owners=owners, embeddings=stacked)
 
@@ -145,16 +144,23 @@ class GalleryStore:
 
     def export(self, names: Sequence[str] | None = None) -> bytes:
         """The export file with the named people, or with everybody. Raises InputError, GalleryError."""
-        chosen = [record.person for record in self.people()]
+        return pack(person for _, person in self.stored(names))
+
+    def stored(
+        self, names: Sequence[str] | None = None, *, after: int = 0
+    ) -> Iterator[tuple[int, StoredPerson]]:
+        """The named people, or everybody, whose id is over `after`: id and what is exported, one by one, by id.
+
+        Raises InputError, GalleryError. The gallery must not change before the last has come.
+        """
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-            if names is not None:
-                wanted = {rows.find(self._connection, name).id for name in names}
-                chosen = [person for person in chosen if person.id in wanted]
-            return pack(
-                StoredPerson(person.name, person.admin, rows.stored_references(self._connection, person))
-                for person in chosen
-            )
+            wanted = None if names is None else {rows.find(self._connection, name).id for name in names}
+            chosen = [record.person for record in self.people()]
+            for person in chosen:
+                if person.id > after and (wanted is None or person.id in wanted):
+                    references = rows.stored_references(self._connection, person)
+                    yield person.id, StoredPerson(person.name, person.admin, references)
 
     # Changing
 
@@ -172,7 +178,7 @@ class GalleryStore:
         made_by = embeddings.maker(model_sha256)
         images = [StoredReference(encode_png(one.crop), one.pose) for one in person.references]
         vectors = [with_other_side(embed, one.crop, one.embedding) for one in person.references]
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             given = person.name
             name = rows.next_free_name(connection) if given is None else rows.free_name(connection, given)
             saved = rows.insert_person(connection, name, person.admin)
@@ -186,18 +192,18 @@ class GalleryStore:
 
         Raises InputError: name taken or no name. Raises GalleryError.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return self._insert(connection, rows.free_name(connection, person.name), person)
 
     def rename(self, name: str, new_name: str) -> Person:
         """Gives a person another name. Raises InputError: unknown, taken or no name. Raises GalleryError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             person = rows.find(connection, name)
             return rows.rename(connection, person, rows.free_name(connection, new_name, except_for=person.id))
 
     def set_admin(self, name: str, admin: bool) -> Person:
         """Says whether this person's face may authorise an enrolment. Raises InputError, GalleryError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return rows.set_admin(connection, rows.find(connection, name), admin)
 
     def remove(self, name: str) -> Person:
@@ -206,34 +212,38 @@ class GalleryStore:
         Raises InputError when the name is unknown, GalleryError. When only the wiping fails (a full disk),
         the person is gone all the same; `wipe_due` then holds, and the next opening wipes.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             person = rows.find(connection, name)
             rows.delete_person(connection, person)
         self._wipe_if_due()
         return person
 
     def import_from(self, data: bytes, clash: Clash = Clash.REFUSE) -> Imported:
-        """Adds the people of an export file, all or none. Their embeddings are made by the next `load`.
+        """Adds the people of an export file, as `import_people` does. Raises InputError for an unusable file."""
+        return self.import_people(unpack(data), clash)
 
-        Raises InputError: an unusable file or, with Clash.REFUSE, a name that is taken. Raises GalleryError.
+    def import_people(self, newcomers: Iterable[StoredPerson], clash: Clash = Clash.REFUSE) -> Imported:
+        """Adds people, all or none. Their embeddings are made by the next `load`.
+
+        Raises InputError: too many or, with Clash.REFUSE, a name that is taken. Raises GalleryError, and what
+        `newcomers` raises.
         """
-        newcomers = unpack(data)
         added, replaced = [], []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for newcomer in newcomers:
-                name, holder = newcomer.name, rows.holder(connection, newcomer.name)
-                if holder and clash is Clash.REPLACE:
-                    rows.delete_person(connection, holder)
-                    replaced.append(holder)
-                elif holder and clash is Clash.RENAME:
-                    name = rows.numbered_name(connection, name)
-                added.append(self._insert(connection, rows.free_name(connection, name), newcomer))
+                name, gone = cleared_name(connection, newcomer.name, clash)
+                replaced += gone
+                added.append(self._insert(connection, name, newcomer))
         self._wipe_if_due()
         return Imported(tuple(added), tuple(replaced))
 
+    def wipe(self) -> None:
+        """Clears the files of whoever was removed, where that is due; `wipe_due` tells whether it could be done."""
+        self._wipe_if_due()
+
     def save_throttle(self, throttle: Throttle) -> None:
         """Saves the memory of refused attempts. Raises GalleryError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "UPDATE state SET refusals = ?, lockout_seconds = ?",
                 (throttle.refusals, throttle.lockout_seconds),
@@ -243,13 +253,14 @@ class GalleryStore:
 
     @staticmethod
     def _insert(connection: sqlite3.Connection, name: str, person: StoredPerson) -> Person:
+        rows.refuse_overfull(connection, 1, len(person.references))
         saved = rows.insert_person(connection, name, person.admin)
         for reference in person.references:
             rows.insert_reference(connection, saved, reference)
         return saved
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is saved when the block ends, or nothing when it raises."""
         with explained(self._path):
             self._connection.execute("BEGIN IMMEDIATE")

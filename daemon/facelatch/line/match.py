@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.values.observations import Reason, Thresholds, Verdict
-from facelatch.values.records import Gallery
+from facelatch.values.records import Gallery, Person
 
 _ROUNDING = 1e-9
 """1.0 - 0.8 is a hair less than 0.2 in floating point, and must not be less than a margin of 0.2."""
@@ -52,3 +54,32 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
         detections=int(detections[best]),
         references=int(references[best]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How near a probe came to one person."""
+
+    person: Person
+    detections: int
+    similarities: list[float]
+    """To each reference, four digits."""
+
+
+def closest(
+    similarities: NDArray[np.float32], gallery: Gallery, detection_threshold: float, most: int
+) -> list[Closeness]:
+    """The people whom the probe came closest to, at most `most`, by share of detections; equals by likeness."""
+    rows = [similarities[gallery.codes == code] for code in range(len(gallery.ids))]
+    counts = [int(np.count_nonzero(row >= np.float32(detection_threshold))) for row in rows]
+    ranking = sorted(
+        range(len(rows)), key=lambda code: (counts[code] / len(rows[code]), float(rows[code].max())), reverse=True
+    )
+    return [
+        Closeness(
+            person=gallery.people[gallery.ids[code]],
+            detections=counts[code],
+            similarities=[round(float(one), 4) for one in rows[code]],
+        )
+        for code in ranking[:most]
+    ]

@@ -14,7 +14,7 @@ from facelatch.line import pipeline
 from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame, Image
-from facelatch.values.records import Gallery, Person
+from facelatch.values.records import Gallery
 from facelatch.vision import images
 
 
@@ -77,11 +77,6 @@ def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:
     if not good:
         raise InputError(f"{source}: no usable picture", hint="see above why each was skipped")
     return good
-
-
-def already_enrolled(judged: Sequence[Judged]) -> Person | None:
-    """Whoever in the gallery one of the pictures matches."""
-    return next((one.verdict.person for one in judged if one.verdict.matched), None)
 
 
 def spread(judged: Sequence[Judged], count: int) -> list[Judged]:

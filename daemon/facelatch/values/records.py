@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,16 @@ class Gallery:
         ids, codes = np.unique(np.array(self.owners, dtype=np.int64), return_inverse=True)
         object.__setattr__(self, "ids", tuple(ids.tolist()))
         object.__setattr__(self, "codes", codes.reshape(-1))
+
+    def only(self, chosen: Set[int]) -> Gallery:
+        """The part of it that is these people, by id."""
+        rows = [row for row, owner in enumerate(self.owners) if owner in chosen]
+        people = {id_: person for id_, person in self.people.items() if id_ in chosen}
+        return Gallery(people, tuple(self.owners[row] for row in rows), self.embeddings[rows])
+
+
+NOBODY = Gallery({}, (), np.zeros((0, 0), dtype=np.float32))
+"""The gallery without anybody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
