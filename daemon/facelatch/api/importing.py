@@ -46,7 +46,8 @@ class Importing:
     ) -> Answer:
         """Takes one request of an import; nobody is let in before the last.
 
-        Raises InputError, GalleryError: then the whole import is forgotten.
+        Raises InputError, GalleryError: then the whole import is forgotten; a part that belongs to no import is refused
+        and changes nothing.
         """
         if request.batch is None:
             return imported(store.import_people(people, request.clash), store)

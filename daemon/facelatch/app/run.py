@@ -30,11 +30,10 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
     from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.adapters.system.systemd import SystemdService
 
-    stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
     if not dry_run:
         factory.remember(config.gpio)
-    clock, audit = MonotonicClock(), build_audit()
+    clock, audit, stop = MonotonicClock(), build_audit(), _stop_on_signals()
     service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
     with ExitStack() as opened:
         try:
