@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from facelatch.api import door
@@ -83,6 +83,9 @@ class Desk:
         self._tell()
         if self._missing:
             self._embed_some()
+        elif self._store.wipe_due:
+            until = self._clock.now() + WORK_SECONDS
+            self._store.wipe(lambda: self._clock.now() < until)
         try:
             self._importing.tidy(self._store, self._clock.now())
         except GalleryError as error:
@@ -93,12 +96,16 @@ class Desk:
             self._audit.write(self._untold.popleft())
 
     def _embed_some(self) -> None:
-        until = self._clock.now() + WORK_SECONDS
         model = self._line.verifier.model_sha256
-        while self._missing and self._clock.now() <= until:
-            self._store.embed([self._missing.popleft()], model, self._embed)
+        self._store.embed(self._for_a_moment(), model, self._embed)
         if not self._missing:
             self.gallery = self._store.loaded(model)
+
+    def _for_a_moment(self) -> Iterator[int]:
+        """What is missing, as long as this turn may take: all of it in one transaction, whose end is the slow part."""
+        until = self._clock.now() + WORK_SECONDS
+        while self._missing and self._clock.now() <= until:
+            yield self._missing.popleft()
 
     def close(self) -> None:
         """Writes what is left for the audit."""

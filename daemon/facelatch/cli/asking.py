@@ -36,8 +36,10 @@ def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> d
         content = intake.content(parsed, bulk)
         with _store(config) as store:
             answer = people.execute(store, parsed, content)
+            store.wipe()
+            done = {"wiped": not store.wipe_due} if "wiped" in answer.reply else {}
         _audit(answer)
-        return answer.reply
+        return {**answer.reply, **done}
 
 
 def listed(config: Config) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from facelatch.gallery.clash import Clash, Imported, cleared_name
 from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
 from facelatch.gallery.place import Ownership, explained, prepare_directory
 from facelatch.gallery.schema import open_database
+from facelatch.gallery.wiping import EMPTY_LOG, Wiping
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Gallery, NewPerson, Person, Throttle
 from facelatch.vision.png import encode_png
@@ -23,8 +24,8 @@ from facelatch.vision.references import Embed, with_other_side
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"
 
-_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Moves the log into the database and cuts it to nothing."""
+WIPED_AT_ONCE_BYTES = 16 * 1024 * 1024
+"""A gallery of some 80 people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class GalleryStore:
         self.reembedded = 0
         """How many embeddings the last `load` had to make."""
         self.wipe_due = False
-        """Whether traces of a removed person are still in the files; the next opening tries again."""
+        """Whether traces of a removed person are still in the files; `wipe` clears them."""
+        self._wiping = Wiping(path, connection)
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -62,7 +64,7 @@ class GalleryStore:
         except BaseException:
             ownership.release()
             raise
-        store._wipe_if_due()
+        store._wipe_if_small()
         return store
 
     def close(self) -> None:
@@ -70,6 +72,7 @@ class GalleryStore:
         with suppress(sqlite3.Error):
             # What was reported saved is in the log, should the last tidying up fail.
             self._connection.close()
+        self._wiping.close()
         self._ownership.release()
 
     def __enter__(self) -> Self:
@@ -120,7 +123,7 @@ class GalleryStore:
         with explained(self._path):
             return embeddings.missing(self._connection, model_sha256)
 
-    def embed(self, ids: Sequence[int], model_sha256: str, embed: Embed) -> None:
+    def embed(self, ids: Iterable[int], model_sha256: str, embed: Embed) -> None:
         """Makes and saves the embeddings of some images, for a caller who has other things to do in between.
 
         Raises GalleryError.
@@ -207,15 +210,15 @@ class GalleryStore:
             return rows.set_admin(connection, rows.find(connection, name), admin)
 
     def remove(self, name: str) -> Person:
-        """Removes a person and wipes every trace from the files.
+        """Removes a person and, in a small gallery, wipes every trace from the files.
 
-        Raises InputError when the name is unknown, GalleryError. When only the wiping fails (a full disk),
-        the person is gone all the same; `wipe_due` then holds, and the next opening wipes.
+        Raises InputError when the name is unknown, GalleryError. Where the wiping takes long or fails, the person is
+        gone all the same; `wipe_due` then holds, and it is for `wipe`.
         """
         with self.transaction() as connection:
             person = rows.find(connection, name)
             rows.delete_person(connection, person)
-        self._wipe_if_due()
+        self._wipe_if_small()
         return person
 
     def import_from(self, data: bytes, clash: Clash = Clash.REFUSE) -> Imported:
@@ -234,12 +237,19 @@ class GalleryStore:
                 name, gone = cleared_name(connection, newcomer.name, clash)
                 replaced += gone
                 added.append(self._insert(connection, name, newcomer))
-        self._wipe_if_due()
+        self._wipe_if_small()
         return Imported(tuple(added), tuple(replaced))
 
-    def wipe(self) -> None:
-        """Clears the files of whoever was removed, where that is due; `wipe_due` tells whether it could be done."""
-        self._wipe_if_due()
+    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
+        """Clears the files of whoever was removed, where that is due, as long as `may_go_on()`.
+
+        Where it is not done afterwards, or fails, the door still has to work: `wipe_due` stays for the next time.
+        """
+        with suppress(GalleryError), explained(self._path):
+            if self.wipe_due and self._wiping.step(may_go_on):
+                self._connection.execute("UPDATE state SET wipe_due = 0")
+                self._connection.execute(EMPTY_LOG)
+                self.wipe_due = False
 
     def save_throttle(self, throttle: Throttle) -> None:
         """Saves the memory of refused attempts. Raises GalleryError."""
@@ -273,16 +283,10 @@ class GalleryStore:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _wipe_if_due(self) -> None:
-        """Clears the files of people removed, as far as a file system lets anyone.
-
-        secure_delete has zeroed their rows, but the log still holds old pages, and pages that were rearranged
-        may hold stale copies. So the zeros are written in place, then the file is rewritten without gaps.
-        Where that fails the door still has to work: `wipe_due` stays for the next opening.
-        """
+    def _wipe_if_small(self) -> None:
+        """Wipes at once where that takes a moment only, and leaves it to `wipe` where it takes longer."""
         with suppress(GalleryError), explained(self._path):
             self.wipe_due = self._connection.execute("SELECT wipe_due FROM state").fetchone() == (1,)
-            if self.wipe_due:
-                for statement in (_EMPTY_LOG, "VACUUM", _EMPTY_LOG, "UPDATE state SET wipe_due = 0"):
-                    self._connection.execute(statement)
-                self.wipe_due = False
+            self._wiping.restart()
+            if self._path.stat().st_size <= WIPED_AT_ONCE_BYTES:
+                self.wipe()
