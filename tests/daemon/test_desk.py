@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import os
 import random
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from facelatch.api import importing
 from facelatch.api.importing import Importing
@@ -24,13 +28,14 @@ from facelatch.audit.events import EventKind
 from facelatch.cli import asking
 from facelatch.control.client import ControlClient
 from facelatch.errors import ControlError, InputError, NotAllowedError
-from facelatch.gallery import export, staging
+from facelatch.gallery import export, rows, staging
 from facelatch.gallery.clash import Clash
 from facelatch.gallery.export import StoredPerson, StoredReference, pack, unpack, write_export
 from facelatch.gallery.store import GalleryStore
 from facelatch.machines.enrolment_states import AbortEnrolment, StartEnrolment
 from facelatch.values.pictures import Pose
-from facelatch.vision.png import encode_png
+from facelatch.values.records import NewPerson, Reference
+from facelatch.vision.png import decode_png, encode_png
 
 Start = Callable[..., Any]
 ANNA, BEN, STRANGER = (200, 90, 60), (60, 200, 90), (60, 110, 190)
@@ -331,6 +336,73 @@ def test_nobody_is_recognised_by_half_of_the_images(store: GalleryStore) -> None
     for count, known in ((1, ()), (1, (1, 1)), (1, (1, 1)), (1, (1, 1, 2, 2))):
         store.embed([missing.pop(0) for _ in range(count)], verifier.model_sha256, verifier.embed)
         assert store.loaded(verifier.model_sha256).owners == known
+
+
+MODELS = ("aa" * 32, "bb" * 32)
+DEEDS = ("add", "enrol", "remove", "replace pictures", "embed", "look", "admit")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(DEEDS), st.integers(0, 4)),
+        st.tuples(st.just("model"), st.integers(0, 1)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=100)
+@given(STEPS)
+@example([("enrol", 0), ("look", 0), ("remove", 0), ("enrol", 1)])
+@example([("enrol", 0), ("look", 0), ("replace pictures", 0), ("embed", 2), ("look", 0)])
+def test_what_is_kept_in_memory_is_always_what_is_on_disk(steps: list[tuple[str, int]]) -> None:
+    """SQLite gives the id of a removed picture to the next one: nobody may have the embedding of somebody removed."""
+    model, serial = MODELS[0], itertools.count(1)
+
+    def embed(crop: np.ndarray) -> np.ndarray:
+        return crop[0, 0].astype(np.float32) + MODELS.index(model)
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name, GalleryStore.open(Path(name) / "state") as store:
+        for step, number in steps:
+            (newcomer,) = people(1, references=1 + number % 3, first=next(serial))
+            newcomer = replace(newcomer, name=f"person {number}")
+            match step:
+                case "model":
+                    model = MODELS[number]
+                case "look":
+                    same_as_fresh(store, model)
+                case "embed":
+                    store.embed(store.missing(model)[: number + 1], model, embed)
+                case "admit":
+                    staging.stage(store, TOKEN, [newcomer], Clash.RENAME)
+                    staging.admit(store, TOKEN, Clash.RENAME)
+                case "replace pictures":
+                    replace_pictures(store, newcomer)
+                case "enrol":
+                    seen = decode_png(newcomer.references[0].crop_png)
+                    with suppress(InputError):
+                        store.add(NewPerson(newcomer.name, False, (Reference(seen, embed(seen)),)), model, embed)
+                case _:
+                    with suppress(InputError):
+                        store.add_stored(newcomer) if step == "add" else store.remove(newcomer.name)
+        same_as_fresh(store, model)
+
+
+def replace_pictures(store: GalleryStore, newcomer: StoredPerson) -> None:
+    """Other pictures for the same person, under the same ids."""
+    with store.transaction() as connection:
+        person = rows.holder(connection, newcomer.name)
+        if person is not None:
+            connection.execute("DELETE FROM reference_images WHERE person_id = ?", (person.id,))
+            for reference in newcomer.references:
+                rows.insert_reference(connection, person, reference)
+
+
+def same_as_fresh(store: GalleryStore, model: str) -> None:
+    remembered = store.loaded(model)
+    store._stack._made_by = ""  # forgets everything
+    fresh = store.loaded(model)
+    assert remembered.owners == fresh.owners
+    np.testing.assert_array_equal(remembered.embeddings, fresh.embeddings)
+    assert remembered.people == fresh.people
 
 
 def test_a_refused_command_ends_with_code_11_and_a_way_out(

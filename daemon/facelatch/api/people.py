@@ -72,9 +72,8 @@ def yes_or_no(truth: bool) -> str:
 
 
 def _page(store: GalleryStore, after: int) -> dict[str, Any]:
-    left = [record for record in store.people() if record.person.id > after]
-    page = left[:PAGE_PEOPLE]
-    more = len(left) > len(page)
+    found = store.people(after=after, most=PAGE_PEOPLE + 1)
+    page, more = found[:PAGE_PEOPLE], len(found) > PAGE_PEOPLE
     return {"people": [_row(record) for record in page], "next": page[-1].person.id if more else None}
 
 

@@ -15,6 +15,7 @@ from facelatch.gallery.clash import Clash, Imported, cleared_name
 from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
 from facelatch.gallery.place import Ownership, explained, prepare_directory
 from facelatch.gallery.schema import open_database
+from facelatch.gallery.stack import Stack
 from facelatch.gallery.wiping import EMPTY_LOG, Wiping
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Gallery, NewPerson, Person, Throttle
@@ -46,8 +47,8 @@ class GalleryStore:
         self.reembedded = 0
         """How many embeddings the last `load` had to make."""
         self.wipe_due = False
-        """Whether traces of a removed person are still in the files; `wipe` clears them."""
-        self._wiping = Wiping(path, connection)
+        """Whether traces of a removed person are still in the files, for `wipe`."""
+        self._wiping, self._stack = Wiping(path, connection), Stack(connection, path)
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -60,7 +61,8 @@ class GalleryStore:
         ownership = Ownership(directory / LOCK_NAME)
         path = directory / FILE_NAME
         try:
-            store = cls(path, ownership, open_database(path))
+            with explained(path):
+                store = cls(path, ownership, open_database(path))
         except BaseException:
             ownership.release()
             raise
@@ -83,13 +85,17 @@ class GalleryStore:
 
     # Reading
 
-    def people(self) -> list[PersonRecord]:
-        """Everybody enrolled, by id. Raises GalleryError."""
+    def people(self, *, after: int = 0, most: int = -1) -> list[PersonRecord]:
+        """Everybody enrolled whose id is over `after`, by id, at most `most` where that is not negative.
+
+        Raises GalleryError.
+        """
         with explained(self._path):
             found = self._connection.execute(
                 "SELECT id, name, admin, created,"
                 " (SELECT count(*) FROM reference_images WHERE person_id = people.id)"
-                " FROM people WHERE staged IS NULL ORDER BY id"
+                " FROM people WHERE staged IS NULL AND id > ? ORDER BY id LIMIT ?",
+                (after, most),
             )
             return [
                 PersonRecord(Person(id_, name, bool(admin)), n, created)
@@ -100,7 +106,7 @@ class GalleryStore:
         """One person and the pose of each reference image. Raises InputError when unknown, GalleryError."""
         with explained(self._path):
             person = rows.find(self._connection, name)
-            record = next(record for record in self.people() if record.person.id == person.id)
+            (record,) = self.people(after=person.id - 1, most=1)
             return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
 
     def load(self, model_sha256: str, embed: Embed) -> Gallery:
@@ -129,12 +135,13 @@ class GalleryStore:
         Raises GalleryError.
         """
         with self.transaction() as connection:
-            embeddings.complete(connection, self._path, model_sha256, embed, ids)
+            made = embeddings.complete(connection, self._path, model_sha256, embed, ids)
+        self._stack.note(made)
 
     def loaded(self, model_sha256: str) -> Gallery:
         """Everybody, with the embeddings of those whose images are all embedded. Raises GalleryError."""
         with explained(self._path):
-            owners, stacked = embeddings.stacked(self._connection, self._path, model_sha256)
+            owners, stacked = self._stack.arranged(model_sha256)
             people = {record.person.id: record.person for record in self.people()}
         return Gallery(people=people, owners=owners, embeddings=stacked)
 
@@ -159,9 +166,10 @@ class GalleryStore:
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
             wanted = None if names is None else {rows.find(self._connection, name).id for name in names}
-            chosen = [record.person for record in self.people()]
-            for person in chosen:
-                if person.id > after and (wanted is None or person.id in wanted):
+            while chosen := self.people(after=after, most=1):
+                person = chosen[0].person
+                after = person.id
+                if wanted is None or after in wanted:
                     references = rows.stored_references(self._connection, person)
                     yield person.id, StoredPerson(person.name, person.admin, references)
 

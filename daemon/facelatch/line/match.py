@@ -70,16 +70,17 @@ def closest(
     similarities: NDArray[np.float32], gallery: Gallery, detection_threshold: float, most: int
 ) -> list[Closeness]:
     """The people whom the probe came closest to, at most `most`, by share of detections; equals by likeness."""
-    rows = [similarities[gallery.codes == code] for code in range(len(gallery.ids))]
-    counts = [int(np.count_nonzero(row >= np.float32(detection_threshold))) for row in rows]
-    ranking = sorted(
-        range(len(rows)), key=lambda code: (counts[code] / len(rows[code]), float(rows[code].max())), reverse=True
-    )
+    people = len(gallery.ids)
+    detected = gallery.codes[similarities >= np.float32(detection_threshold)]
+    detections = np.bincount(detected, minlength=people)
+    best = np.zeros(people, dtype=np.float32)
+    np.maximum.at(best, gallery.codes, similarities)
+    shares = detections / np.bincount(gallery.codes, minlength=people) if people else best
     return [
         Closeness(
             person=gallery.people[gallery.ids[code]],
-            detections=counts[code],
-            similarities=[round(float(one), 4) for one in rows[code]],
+            detections=int(detections[code]),
+            similarities=[round(float(one), 4) for one in similarities[gallery.codes == code]],
         )
-        for code in ranking[:most]
+        for code in np.lexsort((-best, -shares))[:most].tolist()
     ]
