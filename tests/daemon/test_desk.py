@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from facelatch.api.importing import Importing
 from facelatch.api.requests import Import
 from facelatch.audit.events import EventKind
 from facelatch.cli import asking
+from facelatch.cli.root import main
 from facelatch.control.client import ControlClient
 from facelatch.errors import ControlError, InputError, NotAllowedError
 from facelatch.gallery import export, rows, staging
@@ -406,15 +408,21 @@ def same_as_fresh(store: GalleryStore, model: str) -> None:
 
 
 def test_a_refused_command_ends_with_code_11_and_a_way_out(
-    served: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    served: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("facelatch.api.rights.ALL", frozenset({"status"}))
     door = served()
-    with pytest.raises(NotAllowedError) as caught:
+    with pytest.raises(NotAllowedError):
         list(asking.exported(door.config, audited=True))
-    assert caught.value.exit_code == 11
+    config = tmp_path / "facelatch.toml"
+    config.write_text(f'[control]\nsocket = "{door.socket}"\n')
+    monkeypatch.setattr(sys, "argv", ["facelatch", "--config", str(config), "people", "remove", "Anna", "--yes"])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    assert leaving.value.code == 11
+    assert "hint: ask as root (sudo)" in capsys.readouterr().err
     door.close()
-    assert kinds(door) == [EventKind.CONTROL_REFUSED]
+    assert kinds(door) == 2 * [EventKind.CONTROL_REFUSED]
 
 
 def test_random_requests_of_many_clients_at_once_leave_the_door_serving(served: Start) -> None:

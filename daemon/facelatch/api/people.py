@@ -21,7 +21,7 @@ from facelatch.values.records import Person
 PAGE_PEOPLE = 250
 """In one reply: with the longest names it stays under its limit."""
 
-PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 2 * 1024 * 1024
 """Of the pictures in one export file that the daemon makes; at least one person is in it."""
 
 MOST_NAMES_TOLD = 100

@@ -72,8 +72,12 @@ class Stack:
         if len(widths) > 1:
             raise GalleryError(f"{self._path}: damaged: embeddings of several lengths", hint=RESTORE)
         matrix = np.empty((len(chosen), max(widths, default=0)), dtype=np.float32)
-        if kept.any():
-            matrix[kept] = self._matrix[np.searchsorted(self._ids, chosen[kept])]
+        places, source = np.flatnonzero(kept), np.searchsorted(self._ids, chosen[kept])
+        if len(places) and places[-1] < len(places):
+            # What is new comes last, as its ids are the highest: then there is no second copy in between.
+            np.take(self._matrix, source, axis=0, out=matrix[: len(places)], mode="clip")
+        elif len(places):
+            matrix[places] = self._matrix[source]
         for row, id_ in zip(np.flatnonzero(~kept).tolist(), fresh, strict=True):
             matrix[row] = found[id_]
         return matrix
