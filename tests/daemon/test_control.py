@@ -287,6 +287,25 @@ def test_a_third_client_of_one_user_is_turned_away_and_the_others_are_served(
         running.close()
 
 
+def test_whoever_asks_again_at_once_finds_the_place_free(
+    path: Path, elsewhere: ThreadPoolExecutor
+) -> None:
+    """Two clients of one user, each with the next request as soon as it has the reply to the last."""
+    running = ControlServer(path, "", as_sent)
+
+    def ask_often() -> int:
+        return sum(len(ControlClient(path).ask({"number": number})) for number in range(100))
+
+    try:
+        asking = [elsewhere.submit(ask_often) for _ in range(MAX_CLIENTS_PER_USER)]
+        while not all(one.done() for one in asking):
+            for request in running.requests():
+                request.reply(request.asked.message)
+        assert [one.result() for one in asking] == [100] * MAX_CLIENTS_PER_USER
+    finally:
+        running.close()
+
+
 def test_many_users_together_leave_two_places_to_root() -> None:
     places = Places()
     taken = [uid for uid in range(1, 100) for _ in range(3) if places.take(uid)]

@@ -42,7 +42,7 @@ def test_every_action_has_a_section_and_no_other_has() -> None:
 def test_a_section_names_the_right_and_every_field(action: str) -> None:
     cls, section = requests.CLASSES[action], SECTIONS[action]
     assert f"Right: `{cls.right}`" in section
-    assert ("Bulk:" in section) == bool(cls.bulk)
+    assert ("Bulk:" in section) == bool(cls.most_bulk)
     fields = {name for row in re.findall(r"^\| (`.*?) \|", section, flags=re.M) for name in re.findall(r"`(\w+)`", row)}
     expected = set(cls.model_fields) - {"action", "actor"}
     if "pictures" in expected:

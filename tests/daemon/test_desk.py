@@ -29,7 +29,7 @@ from facelatch.audit.events import EventKind
 from facelatch.cli import asking
 from facelatch.cli.root import main
 from facelatch.control.client import ControlClient
-from facelatch.errors import ControlError, InputError, NotAllowedError
+from facelatch.errors import ControlError, GalleryError, InputError, NotAllowedError
 from facelatch.gallery import export, rows, staging
 from facelatch.gallery.clash import Clash
 from facelatch.gallery.export import StoredPerson, StoredReference, pack, unpack, write_export
@@ -416,13 +416,50 @@ def test_a_refused_command_ends_with_code_11_and_a_way_out(
         list(asking.exported(door.config, audited=True))
     config = tmp_path / "facelatch.toml"
     config.write_text(f'[control]\nsocket = "{door.socket}"\n')
-    monkeypatch.setattr(sys, "argv", ["facelatch", "--config", str(config), "people", "remove", "Anna", "--yes"])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    assert leaving.value.code == 11
-    assert "hint: ask as root (sudo)" in capsys.readouterr().err
+    file = tmp_path / "people.facelatch"
+    file.write_bytes(pack(people(1)))
+    for words in (["remove", "Anna", "--yes"], ["import", str(file)], ["export", str(tmp_path / "new")]):
+        monkeypatch.setattr(sys, "argv", ["facelatch", "--config", str(config), "people", *words])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        assert leaving.value.code == 11
+        assert "hint: ask as root (sudo)" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
     door.close()
-    assert kinds(door) == 2 * [EventKind.CONTROL_REFUSED]
+    assert kinds(door) == 3 * [EventKind.CONTROL_REFUSED]  # export was tried twice
+
+
+def test_a_disk_too_full_for_a_newcomers_embeddings_leaves_everybody_else_at_the_door(
+    served: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = served()
+
+    def full(*_: object) -> object:
+        raise GalleryError("the disk is full")
+
+    monkeypatch.setattr(GalleryStore, "embed", full)
+    picture = {"size": len(png(STRANGER)), "yaw": 0.0, "pitch": 0.0, "roll": 0.0}
+    door.client.ask({"action": "enroll_pictures", "name": "Carl", "pictures": [picture]}, png(STRANGER))
+    wait_until(lambda: EventKind.FAULT in kinds(door))
+    assert door.client.ask({"action": "judge"}, png(ANNA))["person"] == "Anna"
+    assert not door.client.ask({"action": "judge"}, png(STRANGER))["matched"]
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "a\u202eb", "\x07"])
+def test_a_name_that_could_write_on_a_terminal_is_refused_in_plain_words(served: Start, name: str) -> None:
+    door = served()
+    for request in (
+        {"action": "show", "name": name},
+        {"action": "rename", "name": "Anna", "new_name": name},
+        {"action": "enroll", "name": name},
+        {"action": "judge", "person": name},
+        {"action": "export", "names": [name]},
+        {"action": name},
+        {"action": "status", name: 1},
+    ):
+        with pytest.raises(InputError) as caught:
+            door.client.ask(request, png(ANNA) if request["action"] == "judge" else None)
+        assert (str(caught.value) + caught.value.hint).isprintable()
 
 
 def test_random_requests_of_many_clients_at_once_leave_the_door_serving(served: Start) -> None:

@@ -130,7 +130,7 @@ def main() -> None:
         with file.open("wb") as stream:
             write_export(stream, people(count))
         print(f"{count} people, {count * REFERENCES} images, export file {file.stat().st_size / 1e6:.0f} MB\n")
-        print("| | seconds | longest turn, s | of it computing, s | memory over the base afterwards, MB | the most, MB |")
+        print("| | seconds | longest turn, s | of it computing | memory over the base, MB | the most, MB |")
         print("|---|---|---|---|---|---|")
         measure(config, file, folder)
 

@@ -72,13 +72,15 @@ def admitted(message: Mapping[str, Any], asker: Asker, descriptor: int | None = 
         return Refused(asker, request.action, " ".join(sorted(missing)))
     if request.actor is not None:
         asker = Asker(asker.uid, asker.pid, asker.rights, request.actor)
-    return Asked(asker, request, content(request, None if descriptor is None else read_sealed(descriptor)))
+    if descriptor is None:
+        return Asked(asker, request, content(request, None))
+    if not request.most_bulk:
+        raise InputError(f"{request.action} takes no descriptor", hint="send the request alone")
+    return Asked(asker, request, content(request, read_sealed(descriptor, request.most_bulk)))
 
 
 def content(request: AnyRequest, bulk: bytes | None) -> Content:
     """What came along with `request`, checked whole. Raises InputError, also when nothing came and something must."""
-    if bulk is not None and not request.bulk:
-        raise InputError(f"{request.action} takes no descriptor", hint="send the request alone")
     match request:
         case requests.Import():
             data = bulk if bulk is not None else request.payload

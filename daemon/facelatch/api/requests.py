@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from facelatch.config.service import Right
+from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.errors import InputError
 from facelatch.gallery.clash import Clash
 from facelatch.gallery.export import MAX_REFERENCES, Angle
@@ -57,8 +58,8 @@ class _Request(BaseModel):
 
     right: ClassVar[Right]
     """What whoever asks must be allowed."""
-    bulk: ClassVar[str] = ""
-    """What a descriptor that comes along holds; empty: none may."""
+    most_bulk: ClassVar[int] = 0
+    """How many bytes may come along by a descriptor; 0: none may."""
     action: str
     actor: Actor | None = None
 
@@ -115,7 +116,7 @@ class Judge(_Request):
     """What the door would say to a face."""
 
     right = "people.read"
-    bulk = "an aligned crop, PNG of 112x112 RGB"
+    most_bulk = MAX_CROP_BYTES
     action: Literal["judge"]
     person: Name | None = None
     """Compare with this person only."""
@@ -165,7 +166,7 @@ class EnrollPictures(_Request):
     """Enrol somebody from pictures that the client has found the face in."""
 
     right = "enrol"
-    bulk = "the pictures, one behind the other"
+    most_bulk = MAX_REFERENCES * MAX_CROP_BYTES
     action: Literal["enroll_pictures"]
     name: Name
     admin: bool = False
@@ -195,7 +196,7 @@ class Import(_Request):
     """The people of an export file; all of them or none."""
 
     right = "import"
-    bulk = "an export file"
+    most_bulk = MAX_BULK_BYTES
     action: Literal["import"]
     payload: Base64 | None = None
     """The export file in base64, where it is small enough and none comes along."""

@@ -97,7 +97,12 @@ class Desk:
 
     def _embed_some(self) -> None:
         model = self._line.verifier.model_sha256
-        self._store.embed(self._for_a_moment(), model, self._embed)
+        try:
+            self._store.embed(self._for_a_moment(), model, self._embed)
+        except GalleryError as error:
+            # A full disk, a damaged picture: somebody new is not recognised. Everybody else still is.
+            self._missing.clear()
+            self._audit.write(fault("images_not_embedded", str(error)))
         if not self._missing:
             self.gallery = self._store.loaded(model)
 

@@ -9,7 +9,7 @@ import click
 
 from facelatch.cli.asking import ask, exported, import_all, listed
 from facelatch.cli.settings import Settings, as_json
-from facelatch.errors import InputError
+from facelatch.errors import FacelatchError, InputError
 
 
 @click.group()
@@ -130,6 +130,8 @@ def import_(settings: Settings, file: Path, replace: bool) -> None:
     except InputError as error:
         taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
         raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
+    except FacelatchError:
+        raise
     except OSError as error:
         raise InputError(f"{file}: {error.strerror or error}", hint="name an export file you may read") from error
     names = ", ".join(answer["names"]) + (", ..." if len(answer["names"]) < answer["count"] else "")

@@ -9,7 +9,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,17 +143,18 @@ class ControlServer:
             client.close()
 
     def _serve(self, client: socket.socket, peer: Peer) -> None:
-        try:
-            with suppress(OSError), client:
-                answer, bulk = self._converse(client, peer)
-                data = wire.encode(answer)
-                if len(data) > wire.MAX_REPLY_BYTES:
-                    data = wire.encode(wire.failure(wire.too_large("the reply", wire.MAX_REPLY_BYTES)))
-                    bulk = None
-                client.settimeout(self._client_seconds)
-                wire.send(client, data, bulk)
-        finally:
-            self._places.release(peer.uid)
+        with ExitStack() as place, suppress(OSError), client:
+            place.callback(self._places.release, peer.uid)
+            answer, bulk = self._converse(client, peer)
+            data = wire.encode(answer)
+            if len(data) > wire.MAX_REPLY_BYTES:
+                data = wire.encode(wire.failure(wire.too_large("the reply", wire.MAX_REPLY_BYTES)))
+                bulk = None
+            client.settimeout(self._client_seconds)
+            wire.send(client, data[:-1], bulk)
+            # Before the end of the line: whoever has read that may ask again at once, and finds the place free.
+            place.close()
+            client.sendall(data[-1:])
 
     def _converse(self, client: socket.socket, peer: Peer) -> tuple[dict[str, Any], bytes | None]:
         """Reads one request and waits for the loop; every fault of the client becomes a reply. Raises OSError."""
