@@ -55,6 +55,8 @@ cat >"$stage/DEBIAN/postrm" <<'SCRIPT'
 #!/bin/sh
 set -e
 if [ "$1" = purge ]; then
+    # As the gallery removes people: overwritten first, as far as a file system lets anyone.
+    [ ! -d /var/lib/facelatch ] || find /var/lib/facelatch -type f -exec shred -f -n 0 -z {} + || true
     rm -rf /var/lib/facelatch /etc/facelatch
     userdel facelatch 2>/dev/null || true
 fi

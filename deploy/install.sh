@@ -183,6 +183,13 @@ check() { # as the daemon's user; the camera and the pins are left alone, for no
         say "not all is well, see the hints above"
 }
 
+forget() { # a gallery's directory, as the gallery does it: overwritten first, as far as a file system lets anyone
+    [ -d "$1" ] || return 0
+    find "$1" -type f -exec shred --force --iterations=0 --zero --remove=unlink {} + ||
+        say "$1 could not be overwritten: what was in it may still be readable"
+    rm -rf -- "$1"
+}
+
 # ---- Upgrading, and going back --------------------------------------------------------------------------------------
 
 keep_what_was() { # called with the daemon stopped
@@ -192,7 +199,7 @@ keep_what_was() { # called with the daemon stopped
             if [ -e "$root$to" ]; then install -D -m 644 "$root$to" "$scratch/before$to"; fi
         done
     fi
-    rm -rf -- "$state_before"
+    forget "$state_before"
     if [ -d "$state" ]; then cp -a -- "$state" "$state_before"; fi
     go_back_on_exit=yes
 }
@@ -207,7 +214,7 @@ go_back() {
     fi
     point_to "$old_slot"
     if [ -d "$state_before" ]; then
-        rm -rf -- "$state"
+        forget "$state"
         mv -- "$state_before" "$state"
     fi
     systemctl daemon-reload
@@ -255,7 +262,7 @@ install_or_upgrade() {
     elif systemctl is-enabled --quiet "$unit" 2>/dev/null; then
         systemctl start "$unit" || say "it does not start: journalctl -xu facelatch"
     fi
-    rm -rf -- "$state_before"
+    forget "$state_before"
     [ -z "$old_slot" ] || rm -rf -- "$root/opt/$old_slot"
     explain
 }
@@ -286,10 +293,12 @@ uninstall() {
         say "removing the program"
         remove_files
     fi
-    rm -rf -- "$current" "$current-a" "$current-b" "$state_before"
+    rm -rf -- "$current" "$current-a" "$current-b"
+    forget "$state_before"
     if [ "$purge" = yes ]; then
         say "deleting configuration and gallery"
-        rm -rf -- "$root/etc/facelatch" "$state"
+        rm -rf -- "$root/etc/facelatch"
+        forget "$state"
     else
         say "keeping /etc/facelatch and the gallery in /var/lib/facelatch"
     fi

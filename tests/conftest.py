@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,11 @@ from facelatch.vision.align import ALIGN_VERSION
 # CI tries the same examples every time: a new counterexample is found at a desk, not in somebody else's change.
 settings.register_profile("facelatch", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("facelatch")
+
+MOST_WORKERS = 4
+"""Each may hold TensorFlow and the models of its tests: one or two GB."""
+
+ONE_THREAD_EACH = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "TF_NUM_INTRAOP_THREADS")
 
 TINY_MODEL = Path(__file__).parent / "golden" / "tiny_siamese.tflite"
 
@@ -40,6 +47,52 @@ InnerProduct line 1 1 pool line 0={TEACHER_SIZE} 1=1 2={4 * TEACHER_SIZE}
 BatchNorm fc1 1 1 line fc1 0={TEACHER_SIZE}
 """
 """Every kind of layer that MobileFaceNet has."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """A run of all tests but the system tests is shared among the processors, where pytest-xdist is installed.
+
+    Named files and tests run in this process, as a debugger wants it; `-n` says otherwise either way.
+    """
+    option, whole = config.option, config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if not config.pluginmanager.hasplugin("xdist") or "PYTEST_XDIST_WORKER" in os.environ:
+        return  # a worker, which would begin workers of its own without end
+    if option.numprocesses is None and whole and "not system" in option.markexpr and option.capture != "no":
+        option.numprocesses, option.maxprocesses = "auto", option.maxprocesses or MOST_WORKERS
+        option.dist = "worksteal" if option.dist == "no" else option.dist
+        option.durations = 10 if option.durations is None else option.durations
+    if option.numprocesses:  # the workers are enough to keep the processors busy
+        for name in ONE_THREAD_EACH:
+            os.environ.setdefault(name, "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `first` begins first; all else stays in its order, in which neighbours share what is built."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that takes long to fill, filled once however many workers ask: `built_once(name, fill)` -> the folder.
+
+    `fill` gets a folder that is not there yet. Tests copy what they change.
+    """
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent  # of all workers
+
+    def build(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, finished = home / name, home / f"{name}.finished"
+        with (home / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, or its holder killed
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                fill(folder)
+                finished.touch()
+        return folder
+
+    return build
 
 
 @pytest.fixture

@@ -267,6 +267,23 @@ def test_uninstalling_leaves_configuration_and_gallery_only(tmp_path: Path):
     assert set(tree(tmp_path)) == {"etc/facelatch/facelatch.toml", "var/lib/facelatch/gallery.db"}
 
 
+def test_purging_overwrites_the_gallery_before_it_goes(tmp_path: Path):
+    """A second name for the file, as a copy on the card would be, shows what became of the bytes."""
+    install(tmp_path)
+    gallery = tmp_path / "var" / "lib" / "facelatch" / "gallery.db"
+    gallery.parent.mkdir(parents=True)
+    gallery.write_bytes(b"faces" * 1000)
+    before = gallery.parent.with_name("facelatch.before-upgrade")
+    shutil.copytree(gallery.parent, before)
+    os.link(gallery, tmp_path / "one")
+    os.link(before / "gallery.db", tmp_path / "two")
+    install(tmp_path, "--uninstall", "--purge")
+    assert not gallery.parent.exists()
+    assert not before.exists()
+    for rest in (tmp_path / "one", tmp_path / "two"):
+        assert rest.read_bytes().strip(b"\0") == b""
+
+
 def test_purging_leaves_no_file_at_all(tmp_path: Path):
     install(tmp_path)
     install(tmp_path, "--uninstall", "--purge")

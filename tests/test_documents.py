@@ -42,7 +42,10 @@ def test_the_two_commands_of_the_readme_are_there(script: str) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "daemon/README.md", "training/README.md", "deploy/README.md", "tests/system/README.md"],
+    [
+        *("README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"),
+        *("daemon/README.md", "training/README.md", "deploy/README.md", "tests/system/README.md"),
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     """Relative links only; each names a file or folder of the project."""
@@ -59,6 +62,16 @@ def test_every_fault_in_the_daemons_table_is_an_event_that_exists() -> None:
     modules = {"door.py", "enrolment.py", "button.py"}
     settings = {"door.max_unlock_seconds"}
     assert named - modules - settings <= kinds
+
+
+def test_the_style_is_shown_by_code_that_is_there() -> None:
+    """Every example of the contributors' page stands word for word in the file it names; the page stays short."""
+    page = (REPO / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python (\S+)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(examples) == 6
+    for name, text in examples:
+        assert text in (REPO / name).read_text(encoding="utf-8"), name
+    assert len(page.splitlines()) < 150
 
 
 def led_card() -> str:

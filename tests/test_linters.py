@@ -31,6 +31,8 @@ BIOMETRIC_SUFFIXES = {".npy", ".npz", ".db", ".sqlite", ".sqlite3", ".tar", ".on
 OUR_WEIGHTS = {"models/siamese.keras", "models/finder.keras", "models/refiner.keras"}
 """What users fine-tune from; trained here."""
 
+RUFF, MYPY = ("ruff", "check", "--quiet", "."), ("mypy", "--strict")
+
 LARGEST_BYTES = 12_000_000
 
 
@@ -49,21 +51,22 @@ def run(*command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def tool(module: str) -> str:
+def tool(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed: pip install '.[dev]'")
-    return module
 
 
 def test_ruff_finds_nothing():
-    run(sys.executable, "-m", tool("ruff"), "check", "--quiet", ".")
+    tool("ruff")
+    run(sys.executable, "-m", *RUFF)
 
 
 @pytest.mark.slow
 def test_mypy_strict_finds_nothing():
     if int(np.__version__.split(".")[0]) >= 2:
         pytest.skip("types are checked against the stubs of numpy 1, the older of the two supported: run under 3.11")
-    run(sys.executable, "-m", tool("mypy"), "--strict")
+    tool("mypy")
+    run(sys.executable, "-m", *MYPY)
 
 
 def test_shellcheck_finds_nothing():
@@ -73,7 +76,7 @@ def test_shellcheck_finds_nothing():
     if shellcheck is None:
         pytest.skip(f"shellcheck is not installed, {len(scripts)} scripts are unchecked: apt install shellcheck")
     if scripts:
-        run(shellcheck, *scripts)
+        run(shellcheck, "-x", *scripts)
 
 
 def test_every_shell_script_is_at_least_valid_shell():
@@ -92,6 +95,17 @@ def test_no_committed_file_names_a_place_of_one_machine():
             if match := PLACES_OF_ONE_MACHINE.search(line):
                 found.append(f"{path.relative_to(REPO)}:{number}: {match[0]}")
     assert found == []
+
+
+def test_the_hooks_before_a_commit_run_the_linters_of_these_tests_and_no_others():
+    """From the same environment: a version of its own would find other faults than the tests do."""
+    hooks = (REPO / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"repo: (.*)", hooks) == ["local"]
+    assert set(re.findall(r"language: (.*)", hooks)) == {"system"}
+    assert re.findall(r"entry: (.*)", hooks) == [
+        *(f".venv/bin/python -m {' '.join(linter)}" for linter in (RUFF, MYPY)),
+        ".venv/bin/shellcheck -x",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ class ModelError(FacelatchError):
     exit_code = 4
 
 
+class InferenceError(FacelatchError):
+    """A model that loaded well gave something that cannot be while it ran; a fresh start may cure it."""
+
+    exit_code = 11
+
+
 class CameraError(FacelatchError, OSError):
     """The camera cannot be opened or no longer delivers fresh frames."""
 
@@ -56,6 +62,15 @@ class InputError(FacelatchError, ValueError):
     exit_code = 9
 
 
+class AdmissionError(InputError):
+    """Pictures that cannot become somebody's references, whatever way they came."""
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", person: str = "") -> None:
+        """`code` is stable: another_person, duplicate or indistinct; `person` whoever it is already."""
+        super().__init__(message, hint=hint)
+        self.code, self.person = code, person
+
+
 class ControlError(FacelatchError, ConnectionError):
     """The running daemon cannot be reached or did not answer."""
 
@@ -65,4 +80,4 @@ class ControlError(FacelatchError, ConnectionError):
 class NotAllowedError(FacelatchError, PermissionError):
     """The running daemon knows who asked, and that user has not the right to."""
 
-    exit_code = 11
+    exit_code = 12

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from facelatch.errors import FacelatchError, InputError
-
-_MEMORY = Path("/dev/shm")
-
-
-def scratch_directory() -> tempfile.TemporaryDirectory[str]:
-    """A private directory for a gallery that is thrown away, in memory where it can be.
-
-    What was deleted from a card can be read again, and a process that is killed deletes nothing.
-    """
-    return tempfile.TemporaryDirectory(
-        prefix="facelatch-", dir=_MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
-    )
 
 
 def create_private(path: Path) -> int:

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from facelatch.decoder.reader import read_image
 from facelatch.vision.align import ALIGN_VERSION, CROP_SIZE_PX, TEMPLATE, align, similarity_transform
-from facelatch.vision.images import read_image
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 FACTS = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))

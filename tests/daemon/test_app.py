@@ -19,7 +19,6 @@ from facelatch.cli.root import main
 from facelatch.config.file import Config, parse
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError, ModelError
-from facelatch.private_files import scratch_directory
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -124,11 +123,3 @@ def test_a_damaged_record_of_the_pins_leaves_the_configuration(
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / "pins.json").write_text('{"lock_pin": ')
     assert factory.remembered() is None
-
-
-def test_a_scratch_gallery_is_private_and_in_memory() -> None:
-    """Deleted faces stay readable on a card."""
-    with scratch_directory() as folder:
-        assert Path(folder).stat().st_mode & 0o077 == 0
-        if os.access("/dev/shm", os.W_OK):
-            assert Path(folder).parent == Path("/dev/shm")

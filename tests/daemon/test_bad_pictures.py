@@ -12,9 +12,11 @@ import pytest
 from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.config.line import QualityConfig
+from facelatch.decoder.reader import PictureReader
+from facelatch.line import stills
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.line.stills import observe_still
+from facelatch.line.stills import Still
 from facelatch.values.observations import Judged, Reason, Thresholds
 from facelatch.values.pictures import Image
 from facelatch.values.records import Gallery, Person
@@ -38,6 +40,13 @@ def line(tiny_model: Callable[..., Path]) -> Line:
 def portrait() -> Image:
     """A portrait in the public domain, 512x512."""
     return pytest.importorskip("skimage.data", reason="no scikit-image, no portrait").astronaut()
+
+
+READER = PictureReader()
+
+
+def observe_still(line: Line, path: Path, gallery: Gallery) -> Still:
+    return stills.observe_still(line, READER, path, gallery)
 
 
 def saved(tmp_path: Path, image: np.ndarray) -> Path:

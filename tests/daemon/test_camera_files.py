@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from facelatch.adapters.cameras.files import FilesCamera
 from facelatch.adapters.fakes import FakeClock
 from facelatch.config.line import CameraConfig
+from facelatch.decoder.files import LeftOut
 from facelatch.errors import CameraError
 from facelatch.values.pictures import Frame
 
@@ -116,16 +118,35 @@ def test_a_camera_upside_down_is_turned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut"])
-def test_an_unreadable_picture_is_named(folder: Path, damage: str) -> None:
-    """Empty, not a picture, or cut short: an error at its turn, with its name and a hint."""
+def test_an_unreadable_picture_is_left_out_and_named(folder: Path, damage: str) -> None:
+    """Empty, not a picture, or cut short: told once, with the reason; all others come."""
     broken = folder / "frame-2.bmp"
     whole = broken.read_bytes()
     broken.write_bytes({"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}[damage])
-    camera = open_files(folder)
-    assert camera.read() is not None
-    with pytest.raises(CameraError, match=r"frame-2\.bmp") as caught:
-        camera.read()
-    assert caught.value.hint
+    skipped: list[LeftOut] = []
+    config = CameraConfig.model_validate({"source": "files", "device": str(folder), "rate_fps": 10.0})
+    camera = FilesCamera(config, FakeClock(), loop=True, skipped=skipped.append)
+    frames = [camera.read() for _ in range(9)]
+    assert [int(frame.image[0, 0, 0]) for frame in frames if frame] == pytest.approx(
+        [1, 9, 10, 100, 1, 9, 10, 100, 1], abs=4
+    )
+    assert sorted(one.path.name for one in skipped) == ["frame-2.bmp", "notes.txt"]
+    assert all(one.reason and "frame" not in one.reason for one in skipped)
+
+
+def test_a_folder_of_which_no_picture_can_be_read_raises(tmp_path: Path) -> None:
+    """It must not look as if the recording had ended, nor go round for ever."""
+    (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    config = CameraConfig.model_validate({"source": "files", "device": str(tmp_path)})
+    for loop in (False, True):
+        with pytest.raises(CameraError, match="can be read"):
+            FilesCamera(config, FakeClock(), loop=loop).read()
+
+
+def test_one_picture_is_a_recording_of_one_frame(folder: Path) -> None:
+    """By its name; it is never given to the video decoder."""
+    frames = drain(open_files(folder / "frame-9.webp"))
+    assert [frame.image.shape for frame in frames] == [(48, 64, 3)]
 
 
 def test_a_missing_or_empty_source_is_refused_at_opening(tmp_path: Path) -> None:
@@ -136,6 +157,35 @@ def test_a_missing_or_empty_source_is_refused_at_opening(tmp_path: Path) -> None
         with pytest.raises(CameraError, match=name) as caught:
             open_files(tmp_path / name)
         assert caught.value.hint
+
+
+TURNS = {
+    0: (1, 0, 0, 1, 0, 0),
+    90: (0, 1, -1, 0, 48, 0),
+    180: (-1, 0, 0, -1, 64, 48),
+    270: (0, -1, 1, 0, 0, 64),
+}
+"""Clockwise degrees, and the display matrix of a 64 x 48 video in an MP4 file that asks for them: a b c d x y."""
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_a_video_is_turned_as_its_camera_was_held(tmp_path: Path, degrees: int) -> None:
+    """A phone writes what its sensor sees, and into the file how it was held."""
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write an MP4 video")
+    writer.write(np.ascontiguousarray(picture(200)[..., ::-1]))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    a, b, c, d, x, y = (65536 * value for value in TURNS[degrees])
+    # In version 0 of the track header the matrix follows 40 bytes of times, id, length, layer and volume.
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, a, b, 0, c, d, 0, x, y, 1 << 30)
+    path.write_bytes(data)
+    (frame,) = drain(open_files(path))
+    expected = np.rot90(picture(200), -degrees // 90)
+    assert frame.image.shape == expected.shape
+    assert np.abs(frame.image.astype(int) - expected).mean() < 12
 
 
 @pytest.fixture
@@ -155,6 +205,18 @@ def test_a_video_comes_frame_by_frame_at_its_own_rate(video: Path) -> None:
     frames = drain(open_files(video))
     assert [int(frame.image[5, 5, 0]) for frame in frames] == pytest.approx([40, 80, 120, 160], abs=12)
     assert [frame.captured for frame in frames] == pytest.approx([0.0, 0.04, 0.08, 0.12])
+
+
+def test_a_video_begins_anew_on_request(video: Path) -> None:
+    """For a demonstration that runs all day; the stamps go on."""
+    config = CameraConfig.model_validate({"source": "files", "device": str(video)})
+    camera = FilesCamera(config, FakeClock(), loop=True)
+    frames = [frame for _ in range(9) if (frame := camera.read())]
+    assert [int(frame.image[5, 5, 0]) for frame in frames] == pytest.approx(
+        [40, 80, 120, 160, 40, 80, 120, 160, 40], abs=12
+    )
+    assert frames[-1].captured == pytest.approx(8 * 0.04)
+    camera.close()
 
 
 def test_a_closed_recording_has_ended(video: Path, folder: Path) -> None:

@@ -49,10 +49,17 @@ class Device:
     def get(self, name: int) -> float:
         return self.properties[name]
 
-    def read(self) -> tuple[bool, Any]:
+    def grab(self) -> bool:
         self.in_read.set()
         self.answer.wait()
-        return (True, self.frames.pop(0)) if self.frames else (False, None)
+        return bool(self.frames)
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """A frame; for None what OpenCV says of a buffer it cannot decode, for "empty" what it says of an empty one."""
+        frame = self.frames.pop(0)
+        if isinstance(frame, str):
+            raise cv2.error("imdecode: !buf.empty()")
+        return frame is not None, frame
 
     def release(self) -> None:
         self.released = True
@@ -154,13 +161,60 @@ def test_an_unplugged_camera_raises(device: Device) -> None:
     assert "unplugged" in caught.value.hint
 
 
-@pytest.mark.parametrize("shape", [(1, 4096), (480, 640), (480, 640, 2)])
-def test_an_undecoded_frame_raises(device: Device, shape: tuple[int, ...]) -> None:
-    """A flat or grey array is the camera's own format, not a picture."""
-    device.frames = [np.zeros(shape, np.uint8)]
-    with pytest.raises(CameraError, match="shape") as caught:
-        open_camera().read()
-    assert "pixel_format" in caught.value.hint
+BAD = {
+    "empty": "empty",
+    "undecodable": None,
+    "no pixels": np.zeros((0, 0, 3), np.uint8),
+    "flat": np.zeros((1, 4096), np.uint8),
+    "two channels": np.zeros((480, 640, 2), np.uint8),
+    "sixteen bits": np.zeros((480, 640, 3), np.uint16),
+}
+
+
+@pytest.mark.parametrize("buffer", BAD.values(), ids=list(BAD))
+def test_a_bad_buffer_is_a_dropped_frame(device: Device, buffer: Any) -> None:
+    """USB cameras send one now and then; twenty in a row are not yet a fault of the cable."""
+    device.frames = [buffer] * 20 + [bgr()]
+    frame = open_camera().read()
+    assert frame is not None
+    assert (frame.number, frame.image.shape) == (0, (480, 640, 3))
+
+
+def test_a_camera_that_sends_nothing_whole_can_be_closed(device: Device) -> None:
+    """Bad buffers for ever: `read` waits as for a camera that is silent, and ends when told to."""
+    device.frames = [None] * 10_000
+    camera = open_camera()
+    got: list[Any] = []
+    reader = threading.Thread(target=lambda: got.append(camera.read()))
+    reader.start()
+    assert device.in_read.wait(10)
+    camera.close()
+    reader.join(10)
+    assert got == [None]
+    assert device.released
+
+
+def test_a_grey_camera_is_used(device: Device) -> None:
+    """Infrared cameras have nothing else. OpenCV hands their pictures out grey or as three equal channels."""
+    device.formats, device.properties = set(), {cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*"GREY"))}
+    device.frames = [np.full((480, 640), 7, np.uint8), np.full((480, 640, 3), 7, np.uint8)]
+    camera = open_camera()
+    for _ in range(2):
+        frame = camera.read()
+        assert frame is not None
+        assert frame.image.shape == (480, 640, 3)
+        assert (frame.image == 7).all()
+
+
+@pytest.mark.parametrize("sends", ["Y16 ", "H264"])
+def test_a_format_that_no_setting_helps_is_told_without_one(device: Device, sends: str) -> None:
+    """A hint to try what the camera refuses would send people round in a circle."""
+    device.formats, device.properties = set(), {cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*sends))}
+    for asked in ("YUYV", "MJPG"):
+        with pytest.raises(CameraError, match=f"sends {sends}, not {asked}") as caught:
+            open_camera(pixel_format=asked)
+        assert "pixel_format" not in caught.value.hint
+        assert "v4l2-ctl" in caught.value.hint
 
 
 def test_a_device_that_is_not_there_raises(device: Device) -> None:

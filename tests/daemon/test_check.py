@@ -15,9 +15,11 @@ from facelatch.config.file import Config, parse
 from facelatch.control.server import ControlServer
 from facelatch.diagnosis import check as checks
 from facelatch.diagnosis.check import Finding
+from facelatch.gallery import place
 from facelatch.gallery.store import GalleryStore
+from facelatch.values.records import NewPerson, Reference
 
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "permissions", "clock", "journal", "rights"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions", "clock", "journal"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -83,6 +85,32 @@ def test_one_fault_is_told_with_a_hint_and_spares_the_rest(
     assert faults == ({"gallery", "permissions"} if item == "gallery" else {item})
 
 
+def test_names_that_look_alike_are_named(settings: Callable[..., Config], tmp_path: Path) -> None:
+    """From before the rule, or forced: both work, and a person should know. It is no fault."""
+    crop = np.zeros((112, 112, 3), np.uint8)
+    with GalleryStore.open(tmp_path / "state") as store:
+        for name in ("Anna", "\u0410nna"):
+            one = NewPerson(name, False, (Reference(crop, np.ones(4, np.float32)),))
+            store.add(one, "a" * 64, knowingly=True)
+    found = findings(settings())["gallery"]
+    assert (found.ok, found.warning) == (True, True)
+    assert "'\\u0410nna'" in found.detail
+    assert "people rename" in found.hint
+
+
+def test_a_gallery_that_may_be_forgotten_is_warned_of(
+    settings: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an overlay a person who was removed is back after a restart."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("22 1 0:20 / / rw - overlay overlay rw\n")
+    monkeypatch.setattr(place, "MOUNTS", mounts)
+    found = findings(settings())["storage"]
+    assert (found.ok, found.warning) == (True, True)
+    assert "overlay" in found.detail
+    assert "storage.state_directory" in found.hint
+
+
 def test_a_model_trained_on_toy_data_is_a_fault(
     settings: Callable[..., Config], tiny_model: Callable[..., Path]
 ) -> None:
@@ -132,13 +160,13 @@ def test_a_clock_that_was_never_set_is_a_fault(
 def test_a_running_daemon_answers_for_the_gallery_it_holds(
     settings: Callable[..., Config], tmp_path: Path
 ) -> None:
-    server = ControlServer(tmp_path / "control.sock", "", lambda message, _peer, _descriptor: message)
+    server = ControlServer(tmp_path / "control.sock", "")
     over = threading.Event()
 
     def serve() -> None:
         while not over.is_set():
             for request in server.requests():
-                request.reply({"people": 1})
+                request.reply({"people": [{"name": "alice"}]})
             over.wait(0.01)
 
     daemon = threading.Thread(target=serve)

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from facelatch import cli
 from facelatch.adapters.fakes import FakeVerifier
+from facelatch.cli import output
 from facelatch.cli.root import main
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.pictures import Pose
@@ -54,7 +58,7 @@ def alice(tmp_path: Path) -> None:
     crop = np.full((112, 112, 3), 90, np.uint8)
     with GalleryStore.open(tmp_path / "state") as store:
         reference = Reference(crop, verifier.embed(crop), Pose(0, 0, 0))
-        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256, verifier.embed)
+        store.add(NewPerson("alice", True, (reference,) * 3), verifier.model_sha256)
 
 
 def test_importing_the_command_line_pulls_in_nothing_heavy() -> None:
@@ -120,6 +124,10 @@ def test_wrong_usage_is_exit_2(run: Run) -> None:
     assert run("people", "list", "--sideways")[0] == 2
     assert run("enroll", "bob")[0] == 2
     assert run("enroll", "bob", "--camera", "--force")[0] == 2
+    assert run("enroll", "--camera")[0] == 2
+    assert run("enroll", "bob", "--camera", "--add", "--replace")[0] == 2
+    assert run("enroll", "bob", "--camera", "--add", "--admin")[0] == 2
+    assert run("enroll", "bob", "--abort")[0] == 2
 
 
 @pytest.mark.usefixtures("alice")
@@ -148,7 +156,9 @@ def test_export_writes_a_private_file_that_import_takes_back(run: Run, tmp_path:
     assert code == 9
     assert all(word in err for word in (str(file), "'alice' is taken", "--replace"))
     run("people", "remove", "alice", "--yes")
-    assert run("people", "import", str(file))[1] == "1 person imported: alice\n"
+    code, out, err = run("people", "import", str(file))
+    assert (code, out) == (0, "1 person imported: alice\n")
+    assert "no longer admin: alice; --keep-admins" in err
     assert "alice" in run("people", "list")[1]
 
 
@@ -199,6 +209,11 @@ def test_a_second_daemon_is_exit_8(run: Run, tmp_path: Path) -> None:
     assert "hint:" in err
 
 
+def test_aborting_an_enrolment_without_a_daemon_is_exit_10(run: Run) -> None:
+    """Only a running daemon enrols by its camera."""
+    assert run("enroll", "--abort")[0] == 10
+
+
 def test_relock_drives_the_safe_level_and_ends(run: Run) -> None:
     """What systemd calls after the daemon has gone."""
     assert run("relock")[0] == 0
@@ -222,3 +237,54 @@ def test_an_internal_error_is_exit_70_without_a_traceback(run: Run, monkeypatch:
     assert code == 70
     assert "DEBUG=1" in err
     assert "Traceback" not in err
+
+
+# What is printed
+
+
+def test_only_the_module_output_prints() -> None:
+    """A name that reaches the terminal by another way is not made visible."""
+    folder = Path(cli.__path__[0])
+    printing = [
+        f"{file.name}: {call}"
+        for file in folder.glob("*.py")
+        for call in ("click.echo", "click.secho", "print(", "sys.stdout", "sys.stderr.write")
+        if call in file.read_text(encoding="utf-8") and file.name != "output.py"
+    ]
+    assert printing == ["root.py: sys.stdout"]  # where the reader of a pipe has gone
+
+
+HOSTILE = "a\x1b[2J\x1b]0;title\x07\nfacelatch: all is well\u202e\x9b1m\udcff.jpg"
+
+
+@given(st.text(), st.booleans())
+def test_any_text_becomes_one_visible_line(text: str, hostile: bool) -> None:
+    shown = output.visible(text + HOSTILE if hostile else text)
+    assert shown.isprintable()
+    assert len(shown.splitlines()) <= 1
+    shown.encode("utf-8")
+
+
+def test_a_file_name_cannot_command_the_terminal_or_forge_a_line(run: Run, tmp_path: Path) -> None:
+    """In an error of ours, of click, and in what `--json` prints."""
+    for arguments in (("verify", HOSTILE), ("replay", HOSTILE), ("enroll", "bob", "--images", HOSTILE)):
+        code, out, err = run(*arguments)
+        assert code != 0
+        assert not any(line.startswith("facelatch: all is well") for line in err.splitlines())
+        assert (out + err).replace("\n", "").isprintable()
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize("arguments", [("people", "list"), ("people", "show", "Žofie"), ("people", "list", "--json")])
+def test_output_never_fails_whatever_the_locale(run: Run, config: Path, arguments: tuple[str, ...]) -> None:
+    """A name that ASCII cannot show must not end a command that has already done its work."""
+    assert run("people", "rename", "alice", "Žofie")[0] == 0
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "facelatch", "--config", str(config), *arguments],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert r"\u017dofie" in done.stdout.lower()
+    if "--json" in arguments:
+        assert json.loads(done.stdout)[0]["name"] == "Žofie"

@@ -128,6 +128,12 @@ def test_a_rule_between_two_keys_is_told_along_with_faults_elsewhere(tmp_path: P
         ("[session]\nrequired_matches = 3.0\n", "session.required_matches = 3.0: Input should be a valid integer"),
         ("[gpio]\nlock_pin = true\n", "gpio.lock_pin = True: Input should be a valid integer"),
         ("[gpio]\nled_pins = [99]\n", "gpio.led_pins.0 = 99: Input should be less than or equal to 27"),
+        (
+            '[gpio]\nbutton_pin = "22"\n',
+            "gpio.button_pin = '22': must be a GPIO number from 0 to 27 without quotes, or \"none\" (The enrolment",
+        ),
+        ("[gpio]\nbuzzer_pin = 28\n", "gpio.buzzer_pin = 28: must be a GPIO number from 0 to 27"),
+        ("[gpio]\nbutton_pin = true\n", "gpio.button_pin = True: must be a GPIO number from 0 to 27"),
         ("[gpio]\nlock_pin = 22\n", "every device needs a pin of its own"),
         ("[gpio]\nled = 'rgb'\n", "led_pins must name 3 pin(s) for led = 'rgb'"),
         ("[door]\nunlock_seconds = 20\n", "door: max_unlock_seconds = 10.0 must be at least unlock_seconds = 20.0"),
@@ -139,6 +145,7 @@ def test_a_rule_between_two_keys_is_told_along_with_faults_elsewhere(tmp_path: P
         ),
         ("[door]\nunlock_seconds = nan\n", "door.unlock_seconds = nan"),
         ("[door\n", "not TOML"),
+        pytest.param(f"a = {'[' * 100_000}", "not TOML", id="nested without end"),
         ("[door]\nunlock_seconds = 1\nunlock_seconds = 2\n", "not TOML"),
     ],
 )
@@ -147,6 +154,24 @@ def test_a_fault_is_named(tmp_path: Path, text: str, expected: str):
         load(written(tmp_path, text))
     assert expected in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path))
+
+
+def test_a_fault_of_a_key_with_alternatives_is_one_line(tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, '[gpio]\nbutton_pin = "22"\n'))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_shipped_file_says_that_a_pin_may_be_a_number():
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert 'From 0 to 27, or "none". Default: 22.\nbutton_pin' in text
+    assert 'From 0 to 27, or "none". Default: "none".\nbuzzer_pin' in text
+
+
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path: Path):
+    path = tmp_path / "facelatch.toml"
+    path.write_bytes(b"\xef\xbb\xbf[door]\nunlock_seconds = 3.0\n")
+    assert load(path).door.unlock_seconds == 3.0
 
 
 def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path):

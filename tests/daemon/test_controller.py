@@ -15,7 +15,14 @@ from facelatch.config.file import Config, parse
 from facelatch.controller import state
 from facelatch.controller.state import Inputs, Outputs, State
 from facelatch.controller.step import step
-from facelatch.machines.enrolment_states import AbortEnrolment, Saved, SaveFailed, StartEnrolment
+from facelatch.machines.enrolment_states import (
+    AbortEnrolment,
+    Failure,
+    RenewEnrolment,
+    Saved,
+    SaveFailed,
+    StartEnrolment,
+)
 from facelatch.machines.indicator import Pattern
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
@@ -124,7 +131,7 @@ def test_three_matches_unlock_and_the_time_locks() -> None:
     assert door.outputs.pattern is Pattern.LOOKING
     outputs = door.see(match(ADA))
     assert (outputs.lock, outputs.pattern) == (LockLevel.UNLOCKED, Pattern.UNLOCKED)
-    assert outputs.status == "unlocked for ada"
+    assert outputs.status == "unlocked"
     granted, unlocked = outputs.events
     assert granted.fields == {
         "PERSON": "ada",
@@ -227,26 +234,35 @@ def test_stopping_locks_and_says_so() -> None:
     assert door.told() == ["daemon.stopping", "door.locked"]
 
 
+def enrolled_to_the_last_image(door: Door) -> list[Outputs]:
+    """Eight images by button, the door locked all along; what came out on each turn."""
+    door.hold()
+    turns = [door.turn(observation) for number in range(8) for observation in new_face(number)]
+    assert {outputs.lock for outputs in turns} == {LockLevel.LOCKED}
+    assert len(turns[-1].kept) == 8
+    return turns
+
+
 def test_enrolment_by_button_from_hold_to_saved() -> None:
-    """Hold, look, move; eight images later one person is to be saved, and the door was locked all along."""
+    """Hold, look, move, press; eight images later one person is to be saved, and the door was locked all along."""
     door = Door()
     assert door.press().pattern is Pattern.READY
     assert door.wait(3.0).pattern is Pattern.ARMED
     door.see(STRANGER)  # still holding the button: not looked at
     assert state.kept_frames(door.state) == ()
     door.release()
-    saves = []
-    for number in range(8):
-        for observation in new_face(number):
-            outputs = door.turn(observation)
-            assert outputs.lock is LockLevel.LOCKED
-            saves += [outputs.save] if outputs.save else []
-        assert len(outputs.kept) == number + 1
-    (new,) = saves
-    assert (new.name, new.admin) == (None, False)
+    door.turn(NoFace(), commands=(AbortEnrolment(),))
+    door.wait(10.0)
+    door.told()
+    turns = enrolled_to_the_last_image(door)
+    assert all(outputs.save is None for outputs in turns)
     assert door.told() == ["enrolment.armed"] + ["enrolment.progress"] * 8
-    assert door.turn(NoFace()).pattern is Pattern.SAVING
-    outputs = door.turn(NoFace(), saved=Saved(Person(3, "person-003")))
+    assert door.wait(5.0, STRANGER).pattern is Pattern.CONFIRM
+    outputs = door.press()
+    assert outputs.save is not None
+    assert (outputs.save.name, outputs.save.admin, len(outputs.kept)) == (None, False, 8)
+    assert outputs.pattern is Pattern.SAVING
+    outputs = door.turn(NoFace(), saved=Saved(Person(3, "person-003"), 8))
     assert (outputs.save, outputs.pattern) == (None, Pattern.ENROLLED)
     assert outputs.events[0].fields == {
         "PERSON": "person-003",
@@ -258,31 +274,133 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
     assert door.wait(3.1).pattern is Pattern.READY
 
 
+def test_without_a_press_in_time_nothing_is_saved() -> None:
+    """Somebody else may have stepped before the camera: who held the button knows."""
+    door = Door()
+    enrolled_to_the_last_image(door)
+    door.told()
+    outputs = door.wait(11.0)
+    assert (outputs.save, outputs.kept, outputs.pattern) == (None, (), Pattern.NOT_ENROLLED)
+    (event,) = door.events
+    assert (event.kind.value, event.fields["REASON"], event.fields["COUNT"]) == (
+        "enrolment.aborted",
+        "not_confirmed",
+        8,
+    )
+
+
+def test_without_confirmation_the_last_image_is_enough() -> None:
+    """For whoever has switched it off."""
+    turns = enrolled_to_the_last_image(Door(settings(enrolment={"confirm": False})))
+    assert turns[-1].save is not None
+
+
+def test_an_enrolment_ends_with_the_client_that_asked_for_it() -> None:
+    """Killed while the door waits for a face: three seconds later the next comer is a stranger again."""
+    door = Door()
+    door.turn(NoFace(), commands=(StartEnrolment(name="mallory", lease="secret"),))
+    for _ in range(5):
+        assert door.wait(1.0).pattern is Pattern.ARMED
+        door.turn(NoFace(), commands=(RenewEnrolment("secret"),))
+    door.told()
+    assert door.wait(2.8).pattern is Pattern.ARMED
+    outputs = door.wait(0.5, STRANGER)
+    assert outputs.save is None
+    assert state.kept_frames(door.state) == ()
+    reasons = [one.fields["REASON"] for one in door.events if one.kind.value == "enrolment.aborted"]
+    assert reasons == ["client_gone"]
+
+
+def test_a_turn_that_took_long_is_not_held_against_the_client() -> None:
+    """Whoever asked during it is there, although the time is over when the turn comes."""
+    door = Door()
+    door.turn(NoFace(), commands=(StartEnrolment(name="cleo", lease="secret"),))
+    door.now += 30.0
+    assert door.turn(NoFace(), commands=(RenewEnrolment("secret"),)).pattern is Pattern.ARMED
+
+
+def test_new_images_of_somebody_enrolled_are_told_as_such() -> None:
+    """Added or replaced, and how many there are now."""
+    for replaces, how in ((False, "added"), (True, "replaced")):
+        door = Door(settings(enrolment={"references": 1}))
+        asked = StartEnrolment(name="ben", person=BEN, replace=replaces)
+        door.turn(NoFace(), commands=(asked,))
+        outputs = door.see(match(BEN))
+        assert outputs.save == asked
+        door.told()
+        door.turn(NoFace(), saved=Saved(BEN, 9))
+        (event,) = door.events
+        assert (event.kind.value, event.fields["REASON"], event.fields["COUNT"]) == (
+            "enrolment.references_changed",
+            how,
+            9,
+        )
+
+
+def test_images_that_are_not_of_one_person_are_refused_with_that_reason() -> None:
+    """The saving compares all of them with each other; the light says what a second face does."""
+    door = Door(settings(enrolment={"references": 1}))
+    door.turn(NoFace(), commands=(StartEnrolment(name="cleo"),))
+    door.see(STRANGER)
+    door.told()
+    outputs = door.turn(NoFace(), saved=SaveFailed("the pictures are not of one person", Failure.ANOTHER_PERSON))
+    assert outputs.pattern is Pattern.SECOND_PERSON
+    assert door.told() == ["enrolment.aborted"]
+    assert "not of one person" in state.enrolment_view(door.state, door.config).hint
+
+
+def test_the_status_names_nobody() -> None:
+    """systemd shows it to every user of the machine; neither a duplicate nor a name that is taken gets there."""
+    for ending in (SaveFailed("the name 'ada' is taken"), SaveFailed("ada", Failure.DUPLICATE)):
+        door = Door(settings(enrolment={"references": 1}))
+        door.turn(NoFace(), commands=(StartEnrolment(name="ada"),))
+        assert "ada" not in door.see(STRANGER).status
+        assert "ada" not in door.turn(NoFace(), saved=ending).status
+    door = Door()
+    assert "ada" not in door.see(*[match(ADA)] * 4).status
+
+
 def test_each_kept_image_is_confirmed_by_a_flash() -> None:
     """Progress can be seen without a screen."""
     door = Door()
-    door.turn(NoFace(), commands=(StartEnrolment("cleo"),))
+    door.turn(NoFace(), commands=(StartEnrolment(name="cleo"),))
     outputs = door.see(STRANGER)
     assert (outputs.pattern, outputs.pattern_since) == (Pattern.KEPT, door.now)
     assert door.wait(0.3).pattern is Pattern.CAPTURING
     assert outputs.status.startswith("locked: enrolment capturing, 1 of 8 images kept")
 
 
-def test_the_first_person_becomes_admin_and_later_ones_do_not() -> None:
-    """Somebody has to be the first."""
-    one = {"references": 1}
-    for people, admin in ((0, True), (2, False)):
-        door = Door(settings(enrolment=one), people=people)
-        door.hold()
+def test_nobody_becomes_admin_by_being_the_first() -> None:
+    """Only a request that says so makes an admin; in admin mode the first by button is allowed all the same."""
+    door = Door(settings(enrolment={"references": 1, "confirm": False, "authorisation": "admin"}), people=0)
+    door.hold()
+    save = door.see(STRANGER).save
+    assert save is not None
+    assert not save.admin
+    for admin in (True, False):
+        door = Door(settings(enrolment={"references": 1}), people=0)
+        door.turn(NoFace(), commands=(StartEnrolment(name="cleo", admin=admin),))
         save = door.see(STRANGER).save
         assert save is not None
         assert save.admin is admin
 
 
+def test_with_people_but_no_admin_the_button_says_what_to_do() -> None:
+    """Nobody can authorise it: the hint names the command."""
+    door = Door(settings(enrolment={"authorisation": "admin"}))
+    for turn in (door.press, door.release):
+        turn()
+    door.press()
+    for _ in range(31):
+        door.turn(NoFace(), admins=frozenset())
+    (event,) = door.events
+    assert (event.fields["REASON"], "people admin NAME" in str(event.fields["HINT"])) == ("no_admin", True)
+
+
 def test_a_save_that_fails_is_said_in_every_way() -> None:
     """Event, light and status; nothing pretends that somebody was enrolled."""
     door = Door(settings(enrolment={"references": 1}))
-    door.turn(NoFace(), commands=(StartEnrolment("cleo"),))
+    door.turn(NoFace(), commands=(StartEnrolment(name="cleo"),))
     door.see(STRANGER)
     door.told()
     outputs = door.turn(NoFace(), saved=SaveFailed("disk full"))

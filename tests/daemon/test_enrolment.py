@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from facelatch.machines.enrolment_states import (
     Armed,
     Authorising,
     Capturing,
+    Confirming,
     Done,
     Enrolment,
     Failed,
@@ -22,6 +26,8 @@ from facelatch.machines.enrolment_states import (
     Input,
     KeptImage,
     Origin,
+    Pressed,
+    RenewEnrolment,
     Saved,
     SaveFailed,
     Saving,
@@ -38,11 +44,14 @@ CROP = np.zeros((112, 112, 3), np.uint8)
 LONG_PRESS = StartEnrolment(origin=Origin.BUTTON)
 
 
-def setting(authorisation: str = "button", people: int = 2, references: int = 3) -> Setting:
+def setting(
+    authorisation: str = "button", people: int = 2, references: int = 3, *, confirm: bool = False
+) -> Setting:
     config = EnrolmentConfig.model_validate(
         {
             "authorisation": authorisation,
             "references": references,
+            "confirm": confirm,
             "timeout_seconds": 60.0,
             "min_pose_step": 0.1,
             "min_interval_seconds": 0.5,
@@ -84,6 +93,16 @@ def capturing(*yaws: float) -> Capturing:
     )
 
 
+def confirming() -> Confirming:
+    return Confirming(request=LONG_PRESS, until=110.0, kept=(image(0.0), image(0.2), image(0.4)))
+
+
+def asked_by_a_client(lease_until: float = 103.0) -> list[Authorising | Armed | Capturing | Confirming]:
+    """Every state under way, as the enrolment of a client that is heard of until then."""
+    request = StartEnrolment(name="cleo", lease="secret", lease_until=lease_until)
+    return [replace(state, request=request) for state in (*UNDER_WAY, confirming())]
+
+
 UNDER_WAY: list[Authorising | Armed | Capturing] = [Authorising(LONG_PRESS, 160.0), armed(), capturing()]
 OVER: list[Done | Failed] = [Done(BEN, 3, 103.0), Failed(Failure.TIMEOUT, 103.0)]
 
@@ -110,7 +129,7 @@ def kept(state: Enrolment) -> list[float]:
 def _press_allowed() -> None:
     assert run(Idle(), LONG_PRESS) == Armed(request=LONG_PRESS, until=161.0)
     first = run(Idle(), LONG_PRESS, where=setting("admin", people=0))
-    assert first == Armed(request=StartEnrolment(None, True, Origin.BUTTON), until=161.0)
+    assert first == Armed(request=StartEnrolment(origin=Origin.BUTTON), until=161.0)
 
 
 def _press_admin() -> None:
@@ -123,7 +142,7 @@ def _press_no_admin() -> None:
 
 
 def _command() -> None:
-    asked = StartEnrolment("cleo", admin=True)
+    asked = StartEnrolment(name="cleo", admin=True)
     for state in (Idle(), *OVER):
         assert run(state, asked, where=setting("admin")) == Armed(request=asked, until=161.0)
     for busy in (*UNDER_WAY, Saving(LONG_PRESS, ())):
@@ -170,6 +189,58 @@ def _last_crop() -> None:
     assert isinstance(run(armed(), seen(), where=setting(references=1)), Saving)
 
 
+def _to_be_confirmed() -> None:
+    where = setting(confirm=True)
+    state = run(capturing(0.0, 0.2), seen(yaw=0.4, share=1.0), where=where)
+    assert isinstance(state, Confirming)
+    assert (state.until, [image.pose.yaw for image in state.kept]) == (111.0, [0.0, 0.2, 0.4])
+    command = replace(capturing(0.0, 0.2), request=StartEnrolment(name="cleo"))
+    assert isinstance(run(command, seen(yaw=0.4, share=1.0), where=where), Saving)
+
+
+def _confirmed() -> None:
+    state = run(confirming(), matched(BEN), SeveralFaces(2), seen(share=0.0), Pressed(), now=109.9)
+    assert state == Saving(LONG_PRESS, confirming().kept)
+
+
+def _not_confirmed() -> None:
+    assert run(confirming(), None, now=109.9) == confirming()
+    for late in (None, Pressed(), seen(share=1.0)):
+        assert failure(run(confirming(), late, now=110.0)) is Failure.NOT_CONFIRMED
+
+
+def _the_same_person() -> None:
+    again = StartEnrolment(name="ben", person=BEN)
+    state = run(replace(armed(), request=again), matched(BEN))
+    assert kept(state) == [0.0]
+    more = replace(matched(BEN), pose=Pose(0.2, 0.0, 0.0), draft_share=1.0)
+    state = run(state, more, now=102.0)
+    assert kept(state) == [0.0, 0.2]
+    assert isinstance(state, Capturing)
+    assert state.lookalike is None
+    assert failure(run(state, matched(ADMIN), matched(ADMIN))) is Failure.DUPLICATE
+
+
+def _renewed() -> None:
+    for state in asked_by_a_client():
+        assert run(state, RenewEnrolment("secret"), now=104.0).request.lease_until == 107.0
+        assert run(state, RenewEnrolment("another"), now=102.0) == state
+    for state in UNDER_WAY:
+        assert run(state, RenewEnrolment("secret")) == state
+
+
+def _client_gone() -> None:
+    begun = run(Idle(), StartEnrolment(name="cleo", lease="secret"))
+    assert isinstance(begun, Armed)
+    assert begun.request.lease_until == 104.0
+    for state in asked_by_a_client():
+        assert run(state, None, now=102.9) == state
+        for late in (None, RenewEnrolment("another"), seen(share=1.0)):
+            assert failure(run(state, late, now=103.0)) is Failure.CLIENT_GONE
+    unowned = asked_by_a_client(inf)[1]
+    assert run(unowned, None, now=159.0) == unowned
+
+
 def _duplicate() -> None:
     tie = seen(Verdict(reason=Reason.AMBIGUOUS, person=BEN, share=1.0, detections=8, references=8))
     for state in (armed(), capturing()):
@@ -197,22 +268,29 @@ def _another_person() -> None:
 
 
 def _answer() -> None:
-    saving = Saving(StartEnrolment("ben"), (image(0.0), image(0.2)))
-    assert run(saving, Saved(BEN)) == Done(BEN, 2, 104.0)
+    saving = Saving(StartEnrolment(name="ben"), (image(0.0), image(0.2)))
+    other = SaveFailed("two people", Failure.ANOTHER_PERSON)
+    assert run(saving, other) == Failed(Failure.ANOTHER_PERSON, 109.0, "two people")
+    assert run(saving, Saved(BEN, 2)) == Done(BEN, 2, 104.0)
     assert run(saving, SaveFailed("disk full")) == Failed(Failure.SAVE_FAILED, 109.0, "disk full")
     for given in (None, AbortEnrolment(), AbortEnrolment(Failure.FAULT), matched(BEN)):
         assert run(saving, given, now=1e6) is saving
 
 
 def _aborted() -> None:
-    for state in UNDER_WAY:
+    for state in (*UNDER_WAY, *asked_by_a_client(), confirming()):
         assert run(state, AbortEnrolment()) == Failed(Failure.ABORTED, 109.0)
-    assert run(Idle(), AbortEnrolment()) == Idle()
+        if not isinstance(state, Confirming):
+            assert run(state, Pressed()) == Failed(Failure.ABORTED, 109.0)
+    for state in asked_by_a_client():
+        assert run(state, AbortEnrolment(lease="secret")) == Failed(Failure.ABORTED, 109.0)
+        assert run(state, AbortEnrolment(lease="another")) == state
+    assert run(Idle(), AbortEnrolment(), Pressed()) == Idle()
 
 
 def _broken() -> None:
     for reason in (Failure.BUTTON_STUCK, Failure.FAULT, Failure.STOPPING):
-        for state in UNDER_WAY:
+        for state in (*UNDER_WAY, *asked_by_a_client()):
             assert failure(run(state, AbortEnrolment(reason))) is reason
         for over in OVER:
             assert run(over, AbortEnrolment(reason)) is over
@@ -234,7 +312,7 @@ def _result_shown() -> None:
     for state in OVER:
         assert run(state, None, now=102.9) is state
         assert run(state, NoFace(), now=103.0) == Idle()
-        assert run(state, AbortEnrolment()) == Idle()
+        assert run(state, AbortEnrolment()) == run(state, Pressed()) == Idle()
 
 
 ROWS = {
@@ -248,12 +326,18 @@ ROWS = {
     ("armed", "a stranger's good crop"): _first_crop,
     ("capturing", "a good crop in a new pose, late enough"): _next_crop,
     ("capturing", "the last crop wanted"): _last_crop,
+    ("capturing", "the last crop wanted; by button, to be confirmed"): _to_be_confirmed,
+    ("confirming", "press"): _confirmed,
     ("armed, capturing", "twice somebody already enrolled"): _duplicate,
+    ("armed, capturing", "the person whose images these become"): _the_same_person,
     ("capturing", "twice several faces"): _second_face,
     ("capturing", "three times another face than the one kept"): _another_person,
     ("saving", "saved; save failed"): _answer,
     ("all but idle/saving", "press; request to abort"): _aborted,
+    ("all but idle/saving", "the client that asked renews"): _renewed,
+    ("all but idle/saving", "the client that asked is gone"): _client_gone,
     ("all but idle/saving", "button stuck; fault; shutdown"): _broken,
+    ("confirming", "its time is over"): _not_confirmed,
     ("all but idle/saving", "its time is over, pose never varied"): _still,
     ("all but idle/saving", "its time is over otherwise"): _late,
     ("done, failed", "its time is over, or a press"): _result_shown,

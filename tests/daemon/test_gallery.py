@@ -38,7 +38,9 @@ def new_person(name: str | None, *, count: int = 2, seed: int = 0, admin: bool =
     """An enrolment with crops of noise, which no compression shrinks and no other file contains."""
     random = np.random.default_rng(seed)
     crops = [random.integers(0, 256, (112, 112, 3), dtype=np.uint8) for _ in range(count)]
-    references = tuple(Reference(crop, embed_by_bands(crop), Pose(0.25, -0.5, 3.0)) for crop in crops)
+    references = tuple(
+        Reference(crop, embed_reference(embed_by_bands, crop), Pose(0.25, -0.5, 3.0)) for crop in crops
+    )
     return NewPerson(name, admin, references)
 
 
@@ -71,7 +73,7 @@ def store(home: Path) -> Iterator[GalleryStore]:
 def test_a_person_is_there_after_reopening_with_crops_and_embeddings_unchanged(home: Path) -> None:
     given_person = new_person("Anna", admin=True)
     with GalleryStore.open(home) as store:
-        saved = store.add(given_person, MODEL, embed_by_bands)
+        saved = store.add(given_person, MODEL)
     with GalleryStore.open(home) as store:
         gallery = store.load(MODEL, embed_by_bands)
         assert store.reembedded == 0
@@ -95,7 +97,7 @@ def test_an_empty_gallery_loads_as_nobody(store: GalleryStore) -> None:
 
 def test_another_model_gets_its_embeddings_from_the_stored_crops_once(store: GalleryStore) -> None:
     person = new_person("Anna", count=3)
-    store.add(person, MODEL, embed_by_bands)
+    store.add(person, MODEL)
     gallery = store.load(OTHER_MODEL, embed_by_bands)
     assert store.reembedded == 3
     np.testing.assert_array_equal(gallery.embeddings, as_kept(person))
@@ -107,15 +109,15 @@ def test_another_model_gets_its_embeddings_from_the_stored_crops_once(store: Gal
 
 def test_embeddings_that_were_made_of_one_side_are_made_anew(store: GalleryStore) -> None:
     person = new_person("Anna")
-    store.add(person, MODEL, embed_by_bands)
-    store._connection.execute("UPDATE embeddings SET model_sha256 = ?, vector = zeroblob(32)", (MODEL,))
+    store.add(person, MODEL)
+    store._connection.execute("UPDATE embeddings SET made_by = ?, vector = zeroblob(32)", (MODEL,))
     gallery = store.load(MODEL, embed_by_bands)
     assert store.reembedded == 2
     np.testing.assert_array_equal(gallery.embeddings, as_kept(person))
 
 
 def test_an_embedding_that_fails_leaves_the_old_ones(store: GalleryStore) -> None:
-    store.add(new_person("Anna"), MODEL, embed_by_bands)
+    store.add(new_person("Anna"), MODEL)
 
     def failing(crop: np.ndarray) -> np.ndarray:
         raise RuntimeError("no memory")
@@ -130,7 +132,7 @@ def test_embedding_anew_goes_on_where_it_was_cut_off(
 ) -> None:
     """A thousand images take longer than a start may: each start must come further than the one before."""
     monkeypatch.setattr(embeddings, "BATCH", 4)
-    store.add(new_person("Anna", count=10), MODEL, embed_by_bands)
+    store.add(new_person("Anna", count=10), MODEL)
 
     looks: list[np.ndarray] = []
 
@@ -148,11 +150,11 @@ def test_embedding_anew_goes_on_where_it_was_cut_off(
 
 
 def test_unnamed_people_are_numbered_and_a_removed_number_does_not_come_back(store: GalleryStore) -> None:
-    store.add(new_person("person-002"), MODEL, embed_by_bands)
-    given = [store.add(new_person(None), MODEL, embed_by_bands).name for _ in range(2)]
+    store.add(new_person("person-002"), MODEL)
+    given = [store.add(new_person(None), MODEL).name for _ in range(2)]
     assert given == ["person-001", "person-003"]
     gone = store.remove("person-003")
-    added = store.add(new_person(None), MODEL, embed_by_bands)
+    added = store.add(new_person(None), MODEL)
     assert (added.name, added.id > gone.id) == ("person-004", True)
 
 
@@ -161,21 +163,21 @@ def test_an_enrolment_with_a_bad_crop_leaves_nothing(store: GalleryStore) -> Non
     bad = Reference(np.zeros((100, 100, 3), np.uint8), good.embedding)
     for references in ((good, bad), (), (good,) * 65):
         with pytest.raises(InputError):
-            store.add(NewPerson("Anna", False, references), MODEL, embed_by_bands)
+            store.add(NewPerson("Anna", False, references), MODEL)
         assert names(store) == []
 
 
 def test_a_name_can_be_had_once_in_whatever_case_and_spelling(store: GalleryStore) -> None:
-    store.add(new_person("Zoë"), MODEL, embed_by_bands)
+    store.add(new_person("Zoë"), MODEL)
     for same in ("zoë", "ZOË", " Zoe\u0308 ", "Ｚｏë"):
         with pytest.raises(InputError, match="taken by 'Zoë'"):
-            store.add(new_person(same), MODEL, embed_by_bands)
+            store.add(new_person(same), MODEL)
     assert store.rename("zoë", "ZOË").name == "ZOË"
 
 
 def test_renaming_keeps_id_and_rights(store: GalleryStore) -> None:
-    anna = store.add(new_person("Anna", admin=True), MODEL, embed_by_bands)
-    store.add(new_person("Ben"), MODEL, embed_by_bands)
+    anna = store.add(new_person("Anna", admin=True), MODEL)
+    store.add(new_person("Ben"), MODEL)
     renamed = store.rename("anna", "Änne")
     assert (renamed.id, renamed.name, renamed.admin) == (anna.id, "Änne", True)
     with pytest.raises(InputError, match="taken"):
@@ -184,7 +186,7 @@ def test_renaming_keeps_id_and_rights(store: GalleryStore) -> None:
 
 
 def test_the_right_to_authorise_is_given_and_taken(store: GalleryStore) -> None:
-    store.add(new_person("Anna"), MODEL, embed_by_bands)
+    store.add(new_person("Anna"), MODEL)
     assert store.set_admin("Anna", True).admin
     assert store.people()[0].person.admin
     assert not store.set_admin("Anna", False).admin
@@ -192,14 +194,14 @@ def test_the_right_to_authorise_is_given_and_taken(store: GalleryStore) -> None:
 
 
 def test_an_unknown_name_is_met_with_the_nearest_one(store: GalleryStore) -> None:
-    store.add(new_person("Annabel"), MODEL, embed_by_bands)
+    store.add(new_person("Annabel"), MODEL)
     with pytest.raises(InputError, match="nobody is called 'Anabel'") as caught:
         store.remove("Anabel")
     assert "'Annabel'" in caught.value.hint
 
 
 def test_showing_a_person_tells_poses_and_count(store: GalleryStore) -> None:
-    store.add(new_person("Anna", count=3), MODEL, embed_by_bands)
+    store.add(new_person("Anna", count=3), MODEL)
     record, poses = store.show("anna")
     assert record.references == 3
     assert poses == [Pose(0.25, -0.5, 3.0)] * 3
@@ -221,9 +223,9 @@ def test_removing_leaves_no_trace_in_any_file(home: Path) -> None:
     person = new_person(secret, count=4, seed=1)
     with GalleryStore.open(home) as store:
         for number in range(5):
-            store.add(new_person(f"before {number}", seed=10 + number), MODEL, embed_by_bands)
-        store.add(person, MODEL, embed_by_bands)
-        store.add(new_person("after", seed=2), MODEL, embed_by_bands)
+            store.add(new_person(f"before {number}", seed=10 + number), MODEL)
+        store.add(person, MODEL)
+        store.add(new_person("after", seed=2), MODEL)
         images = store._connection.execute("SELECT crop_png FROM reference_images WHERE person_id = 6")
         pngs = [png for (png,) in images]
         traces = [secret.encode(), secret.casefold().encode()]
@@ -330,7 +332,7 @@ def raw_files(home: Path) -> bytes:
 
 def test_a_wipe_that_was_interrupted_is_done_at_the_next_opening(home: Path) -> None:
     with GalleryStore.open(home) as store:
-        store.add(new_person("Wilhelmina"), MODEL, embed_by_bands)
+        store.add(new_person("Wilhelmina"), MODEL)
         store._connection.execute("BEGIN")
         store._connection.execute("DELETE FROM people")
         store._connection.execute("UPDATE state SET wipe_due = 1")
@@ -347,7 +349,7 @@ def test_everything_is_private_whatever_the_umask(home: Path) -> None:
     before = os.umask(0)
     try:
         with GalleryStore.open(home) as store:
-            store.add(new_person("Anna"), MODEL, embed_by_bands)
+            store.add(new_person("Anna"), MODEL)
             files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in home.iterdir()}
     finally:
         os.umask(before)
@@ -448,9 +450,9 @@ def test_a_read_only_file_system_is_told_from_a_full_one(tmpfs: Path) -> None:
 
 def test_a_full_disk_refuses_the_new_person_and_keeps_the_others(tmpfs: Path) -> None:
     with GalleryStore.open(tmpfs) as store:
-        store.add(new_person("Anna"), MODEL, embed_by_bands)
+        store.add(new_person("Anna"), MODEL)
         with pytest.raises(GalleryError, match="disk is full") as caught:
-            store.add(new_person("Ben", count=32), MODEL, embed_by_bands)
+            store.add(new_person("Ben", count=32), MODEL)
         assert "space" in caught.value.hint
         assert names(store) == ["Anna"]
     with GalleryStore.open(tmpfs) as store:
@@ -479,8 +481,8 @@ def test_a_person_is_removed_and_wiped_with_little_space_left(tmpfs: Path) -> No
     """What is left of somebody is overwritten where it lies."""
     filler = tmpfs / "filler"
     with GalleryStore.open(tmpfs) as store:
-        store.add(new_person("Anna", count=2), MODEL, embed_by_bands)
-        store.add(new_person("Ben", count=6), MODEL, embed_by_bands)
+        store.add(new_person("Anna", count=2), MODEL)
+        store.add(new_person("Ben", count=6), MODEL)
         store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         free = os.statvfs(tmpfs).f_bavail * os.statvfs(tmpfs).f_frsize
         filler.write_bytes(bytes(free - 160 * 1024))
@@ -512,7 +514,7 @@ def test_a_full_database_is_a_full_disk_too(store: GalleryStore) -> None:
     (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
     store._connection.execute(f"PRAGMA max_page_count = {pages + 4}")
     with pytest.raises(GalleryError, match="disk is full"):
-        store.add(new_person("Anna"), MODEL, embed_by_bands)
+        store.add(new_person("Anna"), MODEL)
     assert names(store) == []
 
 
@@ -533,13 +535,13 @@ def test_no_other_program_can_hold_up_an_open_gallery(store: GalleryStore, home:
     shell = sqlite3.connect(home / FILE_NAME, timeout=0)
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         shell.execute("SELECT * FROM people")
-    store.add(new_person("Anna"), MODEL, embed_by_bands)
+    store.add(new_person("Anna"), MODEL)
     shell.close()
 
 
 def test_no_file_of_the_gallery_is_mapped_into_memory(store: GalleryStore, home: Path) -> None:
     """A page of such a file that waits for the disk stops every thread that needs memory: the lock's timer too."""
-    store.add(new_person("Anna"), MODEL, embed_by_bands)
+    store.add(new_person("Anna"), MODEL)
     store.load(MODEL, embed_by_bands)
     store.save_throttle(Throttle(1, 0.0))
     maps = Path("/proc/self/maps").read_text()
@@ -568,7 +570,7 @@ def damage_nothing_but_report(home: Path, *, match: str) -> GalleryError:
 def filled(home: Path) -> Path:
     with GalleryStore.open(home) as store:
         for number in range(3):
-            store.add(new_person(f"person {number}", seed=number), MODEL, embed_by_bands)
+            store.add(new_person(f"person {number}", seed=number), MODEL)
     return home
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch.gallery import schema as gallery_schema
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 
 MODEL = "a" * 64
@@ -23,10 +22,8 @@ PREAMBLE = f"""
 import itertools, json, os, shutil, signal, sqlite3, sys
 from pathlib import Path
 import numpy as np
-from dataclasses import replace
-from facelatch.gallery import schema as gallery_schema, staging
-from facelatch.gallery.clash import Clash
-from facelatch.gallery.export import unpack
+from facelatch.gallery import schema as gallery_schema
+from facelatch.gallery.saving import Clash
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 from facelatch.values.pictures import Pose
@@ -56,7 +53,7 @@ store = GalleryStore.open(home)
 report("opened")
 start = max((int(record.person.name) for record in store.people()), default=0) + 1
 for number in itertools.count(start):
-    store.add(new_person(str(number)), MODEL, embed)
+    store.add(new_person(str(number)), MODEL)
     report("saved", number)
     if number % 3 == 0:
         report("removing", number - 1)
@@ -71,8 +68,7 @@ KILL_AT_EVERY_STEP = (
 # SQLite calls back every few instructions of its virtual machine: a child dies at the first call, the next
 # at the second, and so on until one gets through the whole job. The parent looks at what each has left.
 with GalleryStore.open(home) as store:
-    store.add(new_person("Anna"), MODEL, embed)
-    exported = store.export()
+    store.add(new_person("Anna"), MODEL)
 
 def migrate(store):
     gallery_schema.MIGRATIONS = (*gallery_schema.MIGRATIONS, (
@@ -82,17 +78,12 @@ def migrate(store):
     ))
     gallery_schema._migrate(store._connection, gallery_schema.Context(home))
 
-def import_in_parts(store):
-    anna = unpack(exported)
-    staging.stage(store, "a" * 32, anna, Clash.REPLACE)
-    staging.stage(store, "a" * 32, (replace(anna[0], name="Ben"),), Clash.REPLACE)
-    staging.admit(store, "a" * 32, Clash.REPLACE)
-
 job = {
-    "add": lambda store: store.add(new_person("Ben"), MODEL, embed),
+    "add": lambda store: store.add(new_person("Ben"), MODEL),
     "embed": lambda store: store.load("b" * 64, lambda crop: np.ones(8, np.float32)),
-    "import": lambda store: store.import_from(exported, Clash.REPLACE),
-    "import in parts": import_in_parts,
+    "import": lambda store: store.import_people([new_person("Anna")], MODEL, Clash.REPLACE),
+    "replace": lambda store: store.change_references(
+        store.people()[0].person, new_person("").references[:2], MODEL, replace=True),
     "migrate": migrate,
 }[sys.argv[2]]
 
@@ -102,8 +93,8 @@ def left_behind(copy):
     state = {
         "sound": rows("PRAGMA integrity_check") == [("ok",)] and not rows("PRAGMA foreign_key_check"),
         "people": rows("SELECT name, people.id, count(*) FROM people JOIN reference_images ON person_id = people.id"
-                       " WHERE staged IS NULL GROUP BY 2 ORDER BY 2"),
-        "embeddings": rows("SELECT substr(model_sha256, 1, 1), count(*) FROM embeddings GROUP BY 1"),
+                       " GROUP BY 2 ORDER BY 2"),
+        "embeddings": rows("SELECT substr(made_by, 1, 1), count(*) FROM embeddings GROUP BY 1"),
         "version": rows("PRAGMA user_version")[0][0],
         "columns": len(rows("PRAGMA table_info(people)")),
     }
@@ -184,8 +175,7 @@ def test_nothing_reported_is_lost_and_nothing_is_half_saved_after_being_killed(
 
 
 ANNA = ["Anna", 1, REFERENCES]
-VERSION, COLUMNS = len(gallery_schema.MIGRATIONS), 6
-BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": VERSION, "columns": COLUMNS}
+BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": 2, "columns": 5}
 
 
 @pytest.mark.parametrize(
@@ -193,9 +183,9 @@ BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "v
     [
         ("add", 50, {"people": [ANNA, ["Ben", 2, REFERENCES]], "embeddings": [["a", 2 * REFERENCES]]}),
         ("embed", 15, {"embeddings": [["b", REFERENCES]]}),
-        ("import", 40, {"people": [["Anna", 2, REFERENCES]], "embeddings": []}),
-        ("import in parts", 60, {"people": [["Anna", 2, REFERENCES], ["Ben", 3, REFERENCES]], "embeddings": []}),
-        ("migrate", 12, {"version": VERSION + 1, "columns": COLUMNS + 1}),
+        ("import", 40, {"people": [["Anna", 2, REFERENCES]]}),
+        ("replace", 40, {"people": [["Anna", 1, 2]], "embeddings": [["a", 2]]}),
+        ("migrate", 12, {"version": 3, "columns": 6}),
     ],
 )
 def test_a_kill_at_any_step_leaves_the_state_before_or_the_state_after(
@@ -222,3 +212,65 @@ def test_a_log_left_by_a_killed_process_is_played_back(tmp_path: Path) -> None:
     assert (home / f"{FILE_NAME}-wal").stat().st_size > 0
     with GalleryStore.open(home) as store:
         assert {"1", "2"} <= {record.person.name for record in store.people()}
+
+
+UPGRADE = (
+    PREAMBLE
+    + """
+# A gallery as version 1 of its schema left it, opened anew by children that die one step later each.
+from facelatch.gallery.schema import MIGRATIONS
+gallery_schema.MIGRATIONS = MIGRATIONS[:1]
+home.mkdir(mode=0o700)
+connection = gallery_schema.open_database(home / "gallery.db")
+for number, name in enumerate(("Anna", "\u0410nna", "Ben")):
+    connection.execute("INSERT INTO people (name, name_key, admin) VALUES (?, ?, 0)", (name, name.casefold()))
+    connection.execute("INSERT INTO reference_images (person_id, align_version, yaw, pitch, roll, crop_png)"
+                       " VALUES (?, 1, 0, 0, 0, x'00')", (number + 1,))
+    connection.execute("INSERT INTO embeddings VALUES (?, 'aa/both sides', zeroblob(64))", (number + 1,))
+connection.close()
+gallery_schema.MIGRATIONS = MIGRATIONS[:2]
+
+def left_behind(copy):
+    connection = sqlite3.connect(copy / "gallery.db")
+    rows = lambda query: connection.execute(query).fetchall()
+    version = rows("PRAGMA user_version")[0][0]
+    column = "model_sha256" if version == 1 else "made_by"
+    state = [rows("PRAGMA integrity_check") == [("ok",)], version, rows("SELECT name FROM people ORDER BY id"),
+             rows(f"SELECT reference_id, {column} FROM embeddings ORDER BY 1"),
+             rows("SELECT count(*) FROM sqlite_master WHERE name = 'name_skeletons'")]
+    if version > 1:
+        state.append(rows("SELECT person_id, skeleton FROM name_skeletons ORDER BY 1, 2"))
+    connection.close()
+    return state
+
+for step in itertools.count(1):
+    copy = shutil.copytree(home, home.with_name(f"killed-{step}"))
+    child = os.fork()
+    if child == 0:
+        connection = gallery_schema._connect(copy / "gallery.db")
+        calls = itertools.count(1)
+        connection.set_progress_handler(
+            lambda: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == step else 0, 12)
+        gallery_schema._migrate(connection, gallery_schema.Context(copy / "gallery.db"))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    report(json.dumps({"status": status, "left": left_behind(copy)}))
+    if status != signal.SIGKILL:
+        sys.exit(status)
+"""
+)
+
+
+def test_a_gallery_of_the_first_schema_is_upgraded_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Killed at any step it is as before or as after; names that look alike both stay, each with its skeletons."""
+    with child(UPGRADE, str(tmp_path / "state")) as process:
+        assert process.stdout is not None
+        reports = [json.loads(line) for line in process.stdout]
+    *killed, finished = reports
+    assert len(killed) > 5, "the upgrade was over before it could be killed"
+    people = [["Anna"], ["\u0410nna"], ["Ben"]]
+    made = [[number, "aa/both sides"] for number in (1, 2, 3)]
+    before = [True, 1, people, made, [[0]]]
+    after = [True, 2, people, made, [[1]], [[1, "anna"], [2, "anna"], [3, "ben"]]]
+    assert all(report["left"] in (before, after) for report in killed)
+    assert finished == {"status": 0, "left": after}

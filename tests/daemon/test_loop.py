@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
+from facelatch.machines.indicator import Pattern
 from facelatch.values.observations import Reason, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
@@ -84,15 +86,39 @@ class Door:
     def enrol(self, name: str, colour: tuple[int, int, int], *, admin: bool = False) -> None:
         crop = np.full((112, 112, 3), colour, np.uint8)
         reference = Reference(crop, self.verifier.embed(crop), Pose(0, 0, 0))
-        self.store.add(
-            NewPerson(name, admin, (reference,) * 4), self.verifier.model_sha256, self.verifier.embed
-        )
+        self.store.add(NewPerson(name, admin, (reference,) * 4), self.verifier.model_sha256)
 
     def run(self, watch: Callable[[loop.Turn], None] = lambda _turn: None) -> None:
         loop.run(self.world, self.config, watch=watch)
 
     def kinds(self) -> list[EventKind]:
         return [event.kind for event in self.audit.events]
+
+
+def holding(door: Door) -> Callable[[loop.Turn], None]:
+    """Somebody who holds the button early in the visit, and presses it again when the light asks for it."""
+
+    def watch(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number == 2:
+            door.buttons.press()
+        if turn.frame is not None and turn.frame.number == 15:
+            door.buttons.release()
+        if turn.outputs.pattern is Pattern.CONFIRM:
+            door.buttons.press()
+            door.buttons.release()
+
+    return watch
+
+
+def turning(count: int) -> fakes.FakeFinder:
+    """One face a frame, in another pose each time."""
+    yaws = itertools.cycle([0.0, 0.15, -0.15, 0.3, -0.3])
+    turned = []
+    for _ in range(count):
+        landmarks = LANDMARKS.copy()
+        landmarks[2, 0] += next(yaws) * 17
+        turned.append((Face(FACE.box, landmarks, 0.9),))
+    return fakes.FakeFinder(*turned)
 
 
 def test_an_enrolled_person_opens_the_door_once_and_it_locks_again(tmp_path: Path) -> None:
@@ -343,29 +369,17 @@ def test_the_button_enrols_a_new_person_who_is_then_let_in(tmp_path: Path) -> No
     """Hold, look around, done: person-001 in the gallery and, after a walk round the block, through the door."""
     config = parse({"enrolment": {"references": 3, "hold_seconds": 1.0}}, origin="test")
     door = Door(tmp_path, visit([ALICE] * 150), config)
-    yaws = itertools.cycle([0.0, 0.15, -0.15, 0.3, -0.3])
-    turned = []
-    for _ in range(150):
-        landmarks = LANDMARKS.copy()
-        landmarks[2, 0] += next(yaws) * 17
-        turned.append((Face(FACE.box, landmarks, 0.9),))
-    door.finder = fakes.FakeFinder(*turned)
+    door.finder = turning(150)
     object.__setattr__(door.world.line, "finder", door.finder)
 
-    def button(turn: loop.Turn) -> None:
-        if turn.frame is not None and turn.frame.number == 2:
-            door.buttons.press()
-        if turn.frame is not None and turn.frame.number == 15:
-            door.buttons.release()
-
-    door.run(watch=button)
+    door.run(watch=holding(door))
     saved = door.kinds().index(EventKind.ENROLMENT_SAVED)
     unlocked = door.kinds().index(EventKind.DOOR_UNLOCKED)
     assert saved < unlocked
     assert door.audit.events[unlocked].fields["PERSON"] == "person-001"
     with GalleryStore.open(tmp_path / "state") as store:
         assert [record.person.name for record in store.people()] == ["person-001"]
-        assert store.people()[0].person.admin
+        assert not store.people()[0].person.admin
 
 
 def test_a_full_disk_while_enrolling_is_told_and_nothing_is_written(
@@ -375,18 +389,12 @@ def test_a_full_disk_while_enrolling_is_told_and_nothing_is_written(
     config = parse({"enrolment": {"references": 1, "hold_seconds": 1.0}}, origin="test")
     door = Door(tmp_path, visit([ALICE] * 60), config)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise GalleryError("disk full")
 
     monkeypatch.setattr(GalleryStore, "add", full)
 
-    def button(turn: loop.Turn) -> None:
-        if turn.frame is not None and turn.frame.number == 2:
-            door.buttons.press()
-        if turn.frame is not None and turn.frame.number == 15:
-            door.buttons.release()
-
-    door.run(watch=button)
+    door.run(watch=holding(door))
     assert EventKind.ENROLMENT_SAVE_FAILED in door.kinds()
     assert door.lock.changes == []
     with GalleryStore.open(tmp_path / "state") as store:
@@ -428,6 +436,90 @@ def with_parts(door: Door, **parts: object) -> None:
     door.world = loop.World(
         **{name: getattr(door.world, name) for name in loop.World.__dataclass_fields__} | parts
     )
+
+
+class Enrolling:
+    """A client that asks for an enrolment on one turn, and for the status while it lives."""
+
+    def __init__(self, request: dict[str, object], *, until: float = math.inf) -> None:
+        self.request, self.until, self.turn = request, until, 0
+        self.heard: list[dict[str, object]] = []
+        self.closed = False
+
+    def requests(self) -> list[Enrolling]:
+        self.turn += 1
+        return [self] if self.turn >= 5 and self.turn % 3 == 2 and self.turn < self.until else []
+
+    @property
+    def message(self) -> dict[str, object]:
+        if self.turn == 5:
+            return self.request
+        return {"action": "status", "lease": self.heard[0].get("lease")}
+
+    def reply(self, answer: dict[str, object]) -> None:
+        self.heard.append(answer)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Later:
+    """A finder that sees nobody before its time."""
+
+    def __init__(self, finder: fakes.FakeFinder, clock: fakes.FakeClock, since: float) -> None:
+        self.finder, self.clock, self.since = finder, clock, since
+
+    def find(self, image: np.ndarray) -> Sequence[Face]:
+        return self.finder.find(image) if self.clock.now() >= self.since else ()
+
+    def find_near(self, image: np.ndarray, region: Box) -> Sequence[Face]:
+        return self.finder.find_near(image, region) if self.clock.now() >= self.since else ()
+
+
+@pytest.mark.parametrize(("until", "saved"), [(math.inf, ["dora"]), (20, [])])
+def test_the_next_comer_is_not_enrolled_for_a_client_that_has_gone(
+    tmp_path: Path, until: float, saved: list[str]
+) -> None:
+    """The command line was killed while the door waited: nobody is there for 6 s, then a stranger."""
+    config = parse({"enrolment": {"references": 3}}, origin="test")
+    door = Door(tmp_path, visit([STRANGER] * 160), config)
+    object.__setattr__(door.world.line, "finder", Later(turning(100), door.clock, 6.0))
+    client = Enrolling({"action": "enroll", "name": "dora"}, until=until)
+    with_parts(door, control=client)
+    door.run()
+    with GalleryStore.open(tmp_path / "state") as store:
+        assert [record.person.name for record in store.people()] == saved
+    reasons = [e.fields["REASON"] for e in door.audit.events if e.kind is EventKind.ENROLMENT_ABORTED]
+    assert reasons == ([] if saved else ["client_gone"])
+
+
+def test_somebody_enrolled_gets_more_pictures_by_the_camera(tmp_path: Path) -> None:
+    """Under the same number, and the door knows them at once."""
+    config = parse({"enrolment": {"references": 3}}, origin="test")
+    door = Door(tmp_path, visit([ALICE] * 60), config)
+    door.enrol("alice", ALICE, admin=True)
+    object.__setattr__(door.world.line, "finder", turning(100))
+    client = Enrolling({"action": "enroll", "name": "ALICE", "add": True})
+    with_parts(door, control=client)
+    door.run()
+    changed = [e.fields for e in door.audit.events if e.kind is EventKind.REFERENCES_CHANGED]
+    assert [(one["PERSON"], one["COUNT"], one["REASON"]) for one in changed] == [("alice", 7, "added")]
+    with GalleryStore.open(tmp_path / "state") as store:
+        (record,) = store.people()
+        assert (record.person.id, record.person.admin, record.references) == (1, True, 7)
+
+
+def test_two_clients_that_ask_on_one_turn_get_one_enrolment(tmp_path: Path) -> None:
+    """The second is told that one is under way, and does not take the first one's person for its own."""
+    door = Door(tmp_path, visit([STRANGER] * 10))
+    clients = Clients((2, {"action": "enroll", "name": "dora"}))
+    both = clients.requests
+    clients.requests = lambda: both() * 2  # type: ignore[method-assign]
+    with_parts(door, control=clients)
+    door.run()
+    first, second = clients.heard
+    assert "lease" in first
+    assert "under way" in str(second["error"])
 
 
 def test_somebody_removed_just_before_the_last_frame_stays_outside(tmp_path: Path) -> None:
@@ -508,14 +600,8 @@ def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(GalleryStore, "loaded", damaged_once_somebody_is_there)
 
-    def button(turn: loop.Turn) -> None:
-        if turn.frame is not None and turn.frame.number == 2:
-            door.buttons.press()
-        if turn.frame is not None and turn.frame.number == 15:
-            door.buttons.release()
-
     with pytest.raises(GalleryError, match="damaged"):
-        door.run(watch=button)
+        door.run(watch=holding(door))
     assert EventKind.ENROLMENT_SAVE_FAILED not in door.kinds()
     assert door.audit.events[-1].fields == {"REASON": "gallery", "HINT": "damaged; restore it"}
     assert door.lock.changes == []

@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 from facelatch.config.file import Config, parse
 from facelatch.controller.state import Inputs, Outputs, State, initial
 from facelatch.controller.step import step
-from facelatch.machines.enrolment_states import AbortEnrolment, Idle, Saved, SaveFailed, StartEnrolment
+from facelatch.machines.enrolment_states import (
+    AbortEnrolment,
+    Idle,
+    Origin,
+    RenewEnrolment,
+    Saved,
+    SaveFailed,
+    StartEnrolment,
+)
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
@@ -90,10 +98,13 @@ ONCE = st.one_of(
             (("edge", EdgeKind.PRESSED),),
             (("edge", EdgeKind.PRESSED),),
             (("edge", EdgeKind.RELEASED),),
-            (("commands", (StartEnrolment("dora"),)),),
+            (("commands", (StartEnrolment(name="dora"),)),),
             (("commands", (AbortEnrolment(),)),),
-            (("commands", (AbortEnrolment(), StartEnrolment(None, True))),),
-            (("saved", Saved(CLEO)),),
+            (("commands", (AbortEnrolment(), StartEnrolment(admin=True))),),
+            (("commands", (StartEnrolment(name="eve", lease="a"),)),),
+            (("commands", (RenewEnrolment("a"),)),),
+            (("commands", (RenewEnrolment("b"),)),),
+            (("saved", Saved(CLEO, 3)),),
             (("saved", SaveFailed("disk full")),),
             (("people_enrolled", 0), ("admins", frozenset())),
         ]
@@ -123,6 +134,14 @@ _HOLD = [
 _NEW_FACE = [
     Stretch(_judged(Verdict(reason=Reason.NOT_RECOGNISED), yaw, 1.0), 1, 0.4) for yaw in (0.0, 0.2, 0.4)
 ]
+_PRESS = [
+    Stretch(NoFace(), 1, 0.1, once=(("edge", EdgeKind.PRESSED),)),
+    Stretch(NoFace(), 1, 0.1, once=(("edge", EdgeKind.RELEASED),)),
+]
+_CLIENT = [
+    Stretch(NoFace(), 1, 0.1, once=(("commands", (StartEnrolment(name="eve", lease="a"),)),)),
+    *_NEW_FACE,
+]
 EPISODES = st.sampled_from(
     [
         [Stretch(_judged(VERDICTS[0], 0.0, None), 4, 0.1)],  # ada comes
@@ -133,8 +152,14 @@ EPISODES = st.sampled_from(
         _HOLD,
         _NEW_FACE,
         [*_HOLD, *_NEW_FACE],
+        [*_HOLD, *_NEW_FACE, *_PRESS],
+        [*_HOLD, *_NEW_FACE, Stretch(NoFace(), 1, 5.0), *_PRESS],
+        _PRESS,
+        _CLIENT,
+        [_CLIENT[0], Stretch(NoFace(), 1, 2.0, once=(("commands", (RenewEnrolment("a"),)),)), *_NEW_FACE],
+        [_CLIENT[0], Stretch(NoFace(), 1, 3.0), *_NEW_FACE],
         [*_HOLD, Stretch(_judged(VERDICTS[0], 0.0, None), 4, 0.1)],  # ada authorises
-        [Stretch(NoFace(), 1, 0.1, once=(("saved", Saved(CLEO)),))],
+        [Stretch(NoFace(), 1, 0.1, once=(("saved", Saved(CLEO, 3)),))],
     ]
 )
 """What people do, so that chance need not put it together turn by turn."""
@@ -161,7 +186,7 @@ TROUBLED = st.builds(
 )
 
 CONFIGS = st.builds(
-    lambda required, refusals, lockout_after, cooldown, unlock, authorisation, references: parse(
+    lambda required, refusals, lockout_after, cooldown, unlock, authorisation, references, confirm: parse(
         {
             "camera": {"frozen_after_seconds": 3.0},
             "session": {
@@ -177,6 +202,7 @@ CONFIGS = st.builds(
             "enrolment": {
                 "authorisation": authorisation,
                 "references": references,
+                "confirm": confirm,
                 "hold_seconds": 0.5,
                 "timeout_seconds": 10.0,
                 "stuck_after_seconds": 10.0,
@@ -191,6 +217,7 @@ CONFIGS = st.builds(
     st.sampled_from([1.0, 5.0, 6.0]),
     st.sampled_from(["button", "admin"]),
     st.integers(1, 3),
+    st.booleans(),
 )
 THROTTLES = st.builds(Throttle, st.integers(0, 10**6), st.sampled_from([0.0, 5.0, 1e9]))
 
@@ -241,7 +268,7 @@ def play(config: Config, turns: Iterator[Inputs], throttle: Throttle = Throttle(
     state, played = initial(throttle), []
     for inputs in turns:
         after, outputs = step(state, inputs, config)
-        played.append(Turn(state, inputs, after, outputs))
+        played.append(Turn(before=state, inputs=inputs, state=after, outputs=outputs))
         state = after
     return played
 
@@ -298,6 +325,41 @@ def test_no_enrolment_unlocks(config: Config, script: list[Stretch]) -> None:
             assert not turn.unlocked
         if turn.unlocks:
             assert len(seen) - since_idle >= config.session.required_matches
+
+
+@thorough
+@given(CONFIGS, SCRIPTS)
+def test_what_a_long_press_began_is_saved_only_by_one_more(config: Config, script: list[Stretch]) -> None:
+    """Whoever steps before the camera first is nobody's choice yet: on the turn of the saving the button goes down."""
+    for turn in play(config, inputs_of(script)):
+        save = turn.outputs.save
+        if save is not None and save.origin is Origin.BUTTON and config.enrolment.confirm:
+            assert EdgeKind.PRESSED in [edge.kind for edge in turn.inputs.edges]
+
+
+@thorough
+@given(CONFIGS, SCRIPTS)
+def test_nothing_is_saved_for_a_client_that_has_gone(config: Config, script: list[Stretch]) -> None:
+    """From its last word to the saving less than three seconds pass, whatever else anybody says."""
+    heard: dict[str | None, float] = {}
+    for turn in play(config, inputs_of(script)):
+        for command in turn.inputs.commands:
+            if isinstance(command, StartEnrolment | RenewEnrolment):
+                heard[command.lease] = turn.inputs.now
+        save = turn.outputs.save
+        if save is not None and save.lease is not None:
+            assert turn.inputs.now - heard[save.lease] < 3.0
+
+
+@thorough
+@given(CONFIGS, SCRIPTS)
+def test_nobody_becomes_admin_but_by_a_request_that_says_so(config: Config, script: list[Stretch]) -> None:
+    """Neither the first person nor the last: an admin to be saved was asked for as one."""
+    asked = False
+    for turn in play(config, inputs_of(script)):
+        asked |= any(isinstance(one, StartEnrolment) and one.admin for one in turn.inputs.commands)
+        if turn.outputs.save is not None and turn.outputs.save.admin:
+            assert asked
 
 
 @thorough
@@ -392,10 +454,19 @@ FLOATS = st.floats(allow_nan=True, allow_infinity=True)
             frame_age_seconds=FLOATS,
             edges=st.lists(st.builds(Edge, st.sampled_from(EdgeKind), FLOATS), max_size=4).map(tuple),
             commands=st.lists(
-                st.builds(StartEnrolment, st.none() | st.text(), st.booleans()) | st.builds(AbortEnrolment),
+                st.builds(
+                    StartEnrolment,
+                    name=st.none() | st.text(),
+                    admin=st.booleans(),
+                    person=st.sampled_from([None, BEN]),
+                    replace=st.booleans(),
+                    lease=st.sampled_from([None, "a"]),
+                )
+                | st.builds(RenewEnrolment, st.sampled_from(["a", "b"]))
+                | st.builds(AbortEnrolment, lease=st.sampled_from([None, "a", "b"])),
                 max_size=3,
             ).map(tuple),
-            saved=st.none() | st.builds(Saved, st.just(BEN)) | st.builds(SaveFailed, st.text()),
+            saved=st.none() | st.builds(Saved, st.just(BEN), st.integers(1, 64)) | st.builds(SaveFailed, st.text()),
             fault=st.none() | st.none() | st.none() | st.text(),
             stopping=st.sampled_from([False] * 9 + [True]),
             people_enrolled=st.integers(0, 4),
@@ -420,11 +491,18 @@ def test_step_never_raises(
         lambda turn: turn.unlocks,
         lambda turn: any(event.kind.value == "visit.lockout_ended" for event in turn.outputs.events),
         lambda turn: turn.outputs.save is not None and len(turn.outputs.kept) > 1,
+        lambda turn: turn.outputs.save is not None and turn.outputs.save.origin is Origin.BUTTON,
+        lambda turn: turn.outputs.save is not None and turn.outputs.save.lease is not None,
+        lambda turn: any(event.fields.get("REASON") == "client_gone" for event in turn.outputs.events),
+        lambda turn: any(event.fields.get("REASON") == "not_confirmed" for event in turn.outputs.events),
         lambda turn: any(event.kind.value == "enrolment.authorised" for event in turn.outputs.events),
         lambda turn: any(event.kind.value == "enrolment.saved" for event in turn.outputs.events),
         lambda turn: turn.outputs.fault == "picture_frozen",
     ],
-    ids=["unlocked", "lock-out served", "person to save", "authorised", "saved", "frozen"],
+    ids=[
+        *("unlocked", "lock-out served", "person to save", "by button", "by a client", "client gone"),
+        *("not confirmed", "authorised", "saved", "frozen"),
+    ],
 )
 def test_the_scripts_reach_what_the_properties_speak_of(happens: Callable[[Turn], bool]) -> None:
     """The properties are not true for want of anything happening."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from facelatch.adapters.fakes import FakeFinder, FakeVerifier
 from facelatch.config.line import QualityConfig
+from facelatch.errors import InputError
 from facelatch.line import stills as still_images
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
@@ -40,39 +42,15 @@ def judged(colour: int, yaw: float = 0.0, verdict: Verdict = NO_MATCH) -> Judged
     )
 
 
-def problems(*colours: int) -> list[str]:
-    stills = [Still(Path(f"{n}.png"), judged(colour), "") for n, colour in enumerate(colours)]
-    return [still.problem for still in still_images.without_strangers(LINE, stills)]
-
-
-def test_the_odd_one_out_is_named() -> None:
-    """Three alike and one that no other recognises."""
-    found = problems(100, 101, 102, 200)
-    assert found[:3] == ["", "", ""]
-    assert "does not look like" in found[3]
-
-
-def test_pictures_that_are_all_unlike_are_left_to_the_person_who_chose_them() -> None:
-    """Nobody can tell which of them is the wrong one."""
-    assert problems(10, 120, 240) == ["", "", ""]
-    assert problems(10, 240) == ["", ""]
-
-
-def test_a_single_picture_and_none_are_fine() -> None:
-    """Nothing to compare with."""
-    assert problems(100) == [""]
-    assert problems() == []
-
-
-def test_a_copy_is_named_once() -> None:
-    """The first of two equal pictures stays."""
-    found = problems(100, 100, 101)
-    assert found == ["", "a copy of another picture", ""]
-
-
 def test_the_kept_pictures_are_spread_over_the_poses() -> None:
     """The straightest, then always the farthest; in the order they came."""
     poses = [0.0, 0.01, 0.02, 0.5, -0.5]
     kept = still_images.spread([judged(100, yaw) for yaw in poses], 3)
     assert [one.pose.yaw for one in kept] == [0.0, 0.5, -0.5]
     assert len(still_images.spread([judged(100)], 3)) == 1
+
+
+def test_no_usable_picture_is_an_error_that_names_the_folder() -> None:
+    """Each picture's own reason has been told before."""
+    with pytest.raises(InputError, match="holiday"):
+        still_images.usable(Path("holiday"), [Still(Path("a.png"), None, "damaged")])

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch.adapters.models import tflite
+from facelatch.adapters.models import tflite, verifier_tflite
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
-from facelatch.errors import ModelError
+from facelatch.errors import InferenceError, ModelError
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "tiny_siamese.tflite"
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
@@ -154,11 +154,45 @@ def test_the_manifest_is_checked_first(tmp_path: Path):
         TfliteVerifier(tmp_path / "siamese.tflite")
 
 
+def test_the_bytes_that_were_checked_are_those_that_run(tiny_model, monkeypatch, crops: np.ndarray):
+    """Whoever may replace the file has no moment for it between the check and the loading."""
+    model = tiny_model()
+    real = tflite.load_runtime
+
+    def replacing(wanted: str | None = None) -> object:
+        model.write_bytes(b"another model")
+        return real(wanted)
+
+    monkeypatch.setattr(verifier_tflite, "load_runtime", replacing)
+    assert TfliteVerifier(model).embed(crops[0]).shape == (16,)
+
+
 def test_without_any_runtime_the_hint_says_what_to_install(tiny_model, monkeypatch):
     monkeypatch.setattr(tflite, "RUNTIMES", (("no_such_runtime", "no-such-runtime"),))
     with pytest.raises(ModelError, match="no TFLite runtime") as caught:
         TfliteVerifier(tiny_model())
     assert "pip install ai-edge-litert" in caught.value.hint
+
+
+def test_a_model_that_the_runtime_cannot_run_is_an_error_of_the_model(
+    tiny_model, monkeypatch, crops: np.ndarray
+):
+    """Some damage is found with the first picture only."""
+    verifier = TfliteVerifier(tiny_model())
+
+    def failing(**_inputs: object) -> dict[str, np.ndarray]:
+        raise RuntimeError("AllocateTensors() called on inconsistent model")
+
+    for runner in ("_embed", "_compare", "_verify"):
+        monkeypatch.setattr(verifier, runner, failing)
+    one = np.ones((1, 16), np.float32)
+    for call in (
+        lambda: verifier.embed(crops[0]),
+        lambda: verifier.compare(one[0], one),
+        lambda: verifier.verify(crops[0], crops[1]),
+    ):
+        with pytest.raises(ModelError, match="inconsistent"):
+            call()
 
 
 @pytest.mark.parametrize(("number", "complaint"), [(np.nan, "not finite"), (np.inf, "not finite"), (0, "zeros")])
@@ -167,5 +201,5 @@ def test_an_embedding_that_is_not_finite_or_nothing_is_an_error_not_a_face(
 ):
     verifier = TfliteVerifier(tiny_model())
     monkeypatch.setattr(verifier, "_embed", lambda image: {"embedding": np.full((1, 16), number, np.float32)})
-    with pytest.raises(ModelError, match=complaint):
+    with pytest.raises(InferenceError, match=complaint):
         verifier.embed(np.zeros((112, 112, 3), np.uint8))

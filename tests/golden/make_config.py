@@ -53,17 +53,15 @@ def _unit(key: str) -> str:
 
 
 def _values(field: FieldInfo) -> str:
-    """The allowed values in words: a choice, or the bounds."""
+    """The allowed values in words: a choice, the bounds, or both."""
     literals = [kind for kind in _kinds(field.annotation) if typing.get_origin(kind) is typing.Literal]
     choices = [value for literal in literals for value in typing.get_args(literal)]
-    if choices:
-        return "One of " + ", ".join(map(_toml, choices))
     bounds = dict(re.findall(r"(ge|gt|le|lt)=(-?[\d.]+)", repr([*field.metadata, field.annotation])))
     if len(bounds) < 2:
-        return ""
+        return "One of " + ", ".join(map(_toml, choices)) if choices else ""
     low = f"From {bounds['ge']}" if "ge" in bounds else f"Above {bounds['gt']},"
     high = f"to {bounds['le']}" if "le" in bounds else f"below {bounds['lt']}"
-    return f"{low} {high}".replace(", to", ", up to")
+    return ", or ".join([f"{low} {high}".replace(", to", ", up to"), *map(_toml, choices)])
 
 
 def _kinds(annotation: object) -> list[object]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from facelatch_training.export import to_tflite
+from facelatch_training.export.quantize import to_tflite
 
 EMBEDDING_SIZE = 16
 

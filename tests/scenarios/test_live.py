@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import demo_clip
+import numpy as np
 import pytest
 
 from facelatch.app import build
@@ -84,6 +86,10 @@ class Door:
         assert done.returncode == exit_code, done.stderr
         return json.loads(done.stdout) if done.stdout else done.stderr
 
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A command that goes on by itself."""
+        return subprocess.Popen([*self._command, *arguments], stderr=subprocess.DEVNULL, env=self._environment)
+
     def second_daemon(self) -> int:
         """What another `run` ends with."""
         again = [*self._command, "run", "--dry-run"]
@@ -124,7 +130,7 @@ def test_a_person_enrolled_through_the_running_daemon_is_let_in_and_sigterm_ends
     door.start()
     enrolled = door.ask("enroll", "nick", "--camera")
     assert (enrolled["person"], enrolled["kept"]) == ("nick", 8)
-    assert [(one["name"], one["admin"]) for one in door.ask("people", "list")] == [("nick", True)]
+    assert [(one["name"], one["admin"]) for one in door.ask("people", "list")] == [("nick", False)]
     door.wait_until(lambda: "door.unlocked PERSON=nick" in door.log)
     assert "unlocked" in door.ask("status")["door"]
     assert door.second_daemon() == 8
@@ -135,6 +141,34 @@ def test_a_person_enrolled_through_the_running_daemon_is_let_in_and_sigterm_ends
     assert "daemon.stopping" in door.log
     assert door.log.count("door.unlocked") == door.log.count("door.locked")
     assert not (tmp_path / "control.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [(signal.SIGKILL, "client_gone"), (signal.SIGINT, "aborted"), (None, "aborted")]
+)
+def test_an_enrolment_by_the_camera_ends_with_its_command(
+    door: Door, tmp_path: Path, how: signal.Signals | None, reason: str
+) -> None:
+    """Killed, interrupted, or aborted from elsewhere: whoever comes by next is nobody."""
+    (tmp_path / "clip").mkdir()
+    for number in range(30):
+        grain = np.random.default_rng(number).integers(90, 120, (240, 320, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / "clip" / f"{number:03}.png"), grain)
+    demo_clip.repeat(tmp_path / "clip", 30 * 30)
+    door.configure(tmp_path / "clip")
+    door.start()
+    command = door.begin("enroll", "mallory", "--camera")
+    door.wait_until(lambda: "enrolment.armed" in door.log)
+    time.sleep(4.0)  # longer than a silent client is waited for
+    assert "enrolment.aborted" not in door.log
+    if how is None:
+        assert door.ask("enroll", "--abort") == {"aborted": True}
+    else:
+        command.send_signal(how)
+    door.wait_until(lambda: "enrolment.aborted" in door.log)
+    assert f"REASON={reason}" in door.log
+    command.wait(PATIENCE_SECONDS)
+    assert door.end(signal.SIGTERM) == 0
 
 
 def test_being_killed_ends_no_lockout(door: Door, tmp_path: Path) -> None:

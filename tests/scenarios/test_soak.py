@@ -68,6 +68,7 @@ def test_one_handle_that_stays_open_is_seen(what: str):
 
 
 @pytest.mark.slow
+@pytest.mark.first
 @pytest.mark.skipif(
     not (
         build.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()

@@ -7,11 +7,16 @@ debian_mirror() {
     apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/$'
 }
 
-# Installs what is missing of the packages named; fails where it cannot.
+# Installs what is missing of the packages named; fails where it cannot. One at a time with vm/build.sh, which may run
+# beside it: apt does not wait for the lock of its lists.
 need_packages() {
     dpkg -s "$@" >/dev/null 2>&1 && return
-    apt-get update -qq || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    (
+        flock 9
+        apt-get update -qq || true
+        DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends "$@" \
+            >/dev/null
+    ) 9>/run/lock/facelatch-apt
 }
 
 # can_make_root PACKAGE...: skips where no root can be made; the packages are those needed here for it.

@@ -13,6 +13,9 @@ from typing import Any
 PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "6"))
 """By how much a busy machine may be slower than an idle one: every limit is multiplied with it."""
 
+SHORT = os.environ.get("FACELATCH_SYSTEM_TESTS") == "short"
+"""Whether what CI has no time for is left out; README.md says what that is."""
+
 
 class Patient:
     """A machine that is waited for; whoever inherits says how to `run` a command in it."""

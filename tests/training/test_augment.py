@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch_training.augment import TROUBLES, augment, compress, grey, misalign
-from facelatch_training.made_faces import draw_person
+from facelatch_training.batches.augment import TROUBLES, augment, compress, grey, misalign
+from facelatch_training.data.made_faces import draw_person
 from facelatch_training.recipe import AugmentRecipe
 
 RECIPE = AugmentRecipe()

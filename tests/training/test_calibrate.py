@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_doubles import ColourVerifier
 
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
 from facelatch.line.match import match
 from facelatch.machines import session as machine
 from facelatch.values.observations import Judged, Thresholds
-from facelatch.values.pictures import Box, Face, Image, Pose
+from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Gallery, Person
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import SIGNATURES, load_manifest
-from facelatch_training.attempts import (
+from facelatch_training.judge.attempts import (
     VERSIONS,
     VISIT_FRAMES,
     FrameSet,
@@ -28,30 +29,10 @@ from facelatch_training.attempts import (
     make_frames,
     sample_visits,
 )
-from facelatch_training.calibrate import (
-    RELATIVES,
-    Setting,
-    Targets,
-    attempt_errors,
-    calibrate,
-    calibrate_on,
-    calibration_half,
-    choose,
-    try_settings,
-    write,
-)
-
-
-class ColourVerifier:
-    """Knows people by their mean colour."""
-
-    model_sha256 = "0" * 64
-
-    def embed(self, crop: Image) -> np.ndarray:
-        return np.asarray(crop.mean(axis=(0, 1)) / 255, np.float32)
-
-    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        return np.asarray(np.exp(-8 * np.abs(gallery - probe).sum(axis=1)), np.float32)
+from facelatch_training.judge.calibrate import calibrate, calibrate_on, calibration_half, write
+from facelatch_training.judge.rates import RELATIVES
+from facelatch_training.judge.settings import Setting, attempt_errors, choose, try_settings
+from facelatch_training.recipe import Targets
 
 
 def coloured(people: int, photos: int) -> tuple[np.ndarray, list[str]]:
@@ -70,15 +51,16 @@ def daemon_outcome(similarities: np.ndarray, people: int, references: int, thres
     face = Face(Box(0, 0, 9, 9), np.zeros((5, 2), np.float32), 1.0)
     state, settings = machine.Session(), Config().session
     for number, frame in enumerate(similarities):
-        seen = Judged(
-            frame=0, face=face,
+        observation = Judged(
+            frame=0,
+            face=face,
             pose=Pose(0, 0, 0),
             verdict=match(frame, gallery, thresholds),
             crop=np.zeros((112, 112, 3), np.uint8),
             embedding=np.zeros(8, np.float32),
             similarities=frame,
         )
-        state = machine.advance(state, seen, number / 15, settings)
+        state = machine.advance(state, observation, number / 15, settings)
         if state.outcomes:
             ending = state.outcomes[-1]
             if ending.ending is machine.Ending.GRANTED:
@@ -110,10 +92,10 @@ def test_visits_end_as_the_daemon_ends_them(verification: float) -> None:
         share=ordered[:, :, -1],
         runner_up=ordered[:, :, -2],
     )
-    found = granted(played, verification=verification, required=3, refusal_frames=8, ambiguity_margin=0.2)
+    outcome = granted(played, verification=verification, required=3, refusal_frames=8, ambiguity_margin=0.2)
     flat = similarity.reshape(visits, VISIT_FRAMES, -1)
     expected = [daemon_outcome(frames, people, references, thresholds) for frames in flat]
-    assert found.tolist() == expected
+    assert outcome.tolist() == expected
     assert -1 in expected
     if verification < 1:
         assert max(expected) >= 0
@@ -164,14 +146,21 @@ def test_relatives_have_a_rate_of_their_own_where_families_are_known() -> None:
     twins[:, 1] = twins[:, 0]
     families = [f"house-{int(name[-3:]) // 2}" for name in names]
     lax = TARGETS.model_copy(update={"fmr": 0.1, "far_per_attempt": 0.5})
-    found = calibrate(
-        ColourVerifier(), twins.reshape(crops.shape), names, data="d", families=families, targets=lax
+    calibration = calibrate(
+        ColourVerifier(steepness=8),
+        twins.reshape(crops.shape),
+        names,
+        data="d",
+        families=families,
+        targets=lax,
     )
-    relatives, everybody = (found.rates[name] for name in (RELATIVES, "far_per_attempt"))
+    relatives, everybody = (calibration.rates[name] for name in (RELATIVES, "far_per_attempt"))
     assert relatives.value > 2 * everybody.value
     assert relatives.comparisons < everybody.comparisons
     assert "only visits of relatives" in relatives.data
-    assert RELATIVES not in calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS).rates
+    assert (
+        RELATIVES not in calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS).rates
+    )
 
 
 def test_dependence_between_frames_is_honoured() -> None:
@@ -199,9 +188,10 @@ def test_frames_at_a_stricter_threshold_are_detected_by_fewer_and_as_if_asked_al
     crops, names = coloured(6, 3)
     people = np.unique(names, return_inverse=True)[1].astype(np.int64)
     loose, strict = (
-        frames.detected for frames in make_frames(ColourVerifier(), crops, people, people, [0.3, 0.8], seed=1)
+        frames.detected
+        for frames in make_frames(ColourVerifier(steepness=8), crops, people, people, [0.3, 0.8], seed=1)
     )
-    (alone,) = make_frames(ColourVerifier(), crops, people, people, [0.8], seed=1)
+    (alone,) = make_frames(ColourVerifier(steepness=8), crops, people, people, [0.8], seed=1)
     np.testing.assert_array_equal(strict, alone.detected)
     assert loose[strict].all()
     assert len(people) * VERSIONS <= strict.sum() < loose.sum()
@@ -209,20 +199,41 @@ def test_frames_at_a_stricter_threshold_are_detected_by_fewer_and_as_if_asked_al
 
 def test_a_stricter_detection_threshold_is_taken_where_it_refuses_fewer() -> None:
     crops, names = coloured(40, 4)
-    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
-    tried = found.about["detection_thresholds_tried"]
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS)
+    tried = calibration.about["detection_thresholds_tried"]
     assert tried == sorted(tried)
-    assert found.detection_threshold in tried
-    assert found.setting.detection_threshold == found.detection_threshold
-    told = {entry["detection_threshold"] for entry in found.about["settings_tried"]}
-    assert told == {found.detection_threshold}
+    assert calibration.detection_threshold in tried
+    assert calibration.setting.detection_threshold == calibration.detection_threshold
+    thresholds = {entry["detection_threshold"] for entry in calibration.about["settings_tried"]}
+    assert thresholds == {calibration.detection_threshold}
 
 
 def test_the_choice_keeps_the_target_and_refuses_fewest() -> None:
     loose, strict, best = (
-        Setting(0.7, 8, 3, 0.1, 0.1, 0.0),
-        Setting(0.7, 8, 3, 0.9, 0.0, 0.3),
-        Setting(0.8, 8, 3, 0.5, 0.001, 0.1),
+        Setting(
+            detection_threshold=0.7,
+            references=8,
+            frames=3,
+            verification_threshold=0.1,
+            far_per_attempt=0.1,
+            frr_per_attempt=0.0,
+        ),
+        Setting(
+            detection_threshold=0.7,
+            references=8,
+            frames=3,
+            verification_threshold=0.9,
+            far_per_attempt=0.0,
+            frr_per_attempt=0.3,
+        ),
+        Setting(
+            detection_threshold=0.8,
+            references=8,
+            frames=3,
+            verification_threshold=0.5,
+            far_per_attempt=0.001,
+            frr_per_attempt=0.1,
+        ),
     )
     assert choose([loose, strict, best], 0.002) == (best, True)
     equal = dataclasses.replace(best, detection_threshold=0.75)
@@ -249,46 +260,49 @@ TARGETS = Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, references=(4,), f
 
 def test_rates_are_reported_on_the_other_half() -> None:
     crops, names = coloured(40, 4)
-    found = calibrate(ColourVerifier(), crops, names, data="drawn colours", targets=TARGETS)
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="drawn colours", targets=TARGETS)
     other = len({name for name, chosen in zip(names, calibration_half(names), strict=True) if not chosen})
-    assert found.rates["fmr"].identities == other
-    assert found.rates["fmr"].comparisons == (other * 4) * (other * 4 - 1) // 2 - other * 6
-    assert 0 < found.detection_threshold < 1
-    for rate in found.rates.values():
+    assert calibration.rates["fmr"].identities == other
+    assert calibration.rates["fmr"].comparisons == (other * 4) * (other * 4 - 1) // 2 - other * 6
+    assert 0 < calibration.detection_threshold < 1
+    for rate in calibration.rates.values():
         assert rate.low is not None
         assert rate.high is not None
         assert rate.low <= rate.value <= rate.high
         assert "half B" in rate.data
-    assert found.rates["fmr"].value < 0.05
-    assert "half A" in found.about["chosen_on"]
+    assert calibration.rates["fmr"].value < 0.05
+    assert "half A" in calibration.about["chosen_on"]
 
 
 def test_the_halves_are_of_families_where_they_are_known() -> None:
     crops, names = coloured(40, 4)
     families = [f"house-{int(name[-3:]) // 2}" for name in names]
-    found = calibrate(ColourVerifier(), crops, names, data="d", families=families, targets=TARGETS)
+    calibration = calibrate(
+        ColourVerifier(steepness=8), crops, names, data="d", families=families, targets=TARGETS
+    )
     other = {name for name, chosen in zip(names, calibration_half(families), strict=True) if not chosen}
-    assert found.rates["fmr"].identities == len(other)
+    assert calibration.rates["fmr"].identities == len(other)
 
 
 def test_a_rate_too_small_for_the_data_is_not_met() -> None:
     crops, names = coloured(40, 4)
-    wanted = TARGETS.model_copy(update={"fmr": 1e-5, "far_per_attempt": 1e-5})
-    found = calibrate(ColourVerifier(), crops, names, data="d", targets=wanted)
-    assert not found.met
+    targets = TARGETS.model_copy(update={"fmr": 1e-5, "far_per_attempt": 1e-5})
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=targets)
+    assert not calibration.met
     assert any(
         "1e-05 cannot be told from" in why and "1000000 are needed" in why and "comparisons" in why
-        for why in found.unmet
+        for why in calibration.unmet
     )
-    assert any("visits of strangers" in why for why in found.unmet)
+    assert any("visits of strangers" in why for why in calibration.unmet)
 
 
+@pytest.mark.slow
 def test_more_visits_by_the_same_few_people_do_not_tell_more() -> None:
     crops, names = coloured(40, 4)
-    wanted = TARGETS.model_copy(update={"far_per_attempt": 0.002, "households": 450})
-    found = calibrate(ColourVerifier(), crops, names, data="d", targets=wanted)
-    assert found.rates["far_per_attempt"].comparisons >= 10 / 0.002
-    assert any("different visits of strangers" in why for why in found.unmet)
+    targets = TARGETS.model_copy(update={"far_per_attempt": 0.002, "households": 450})
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=targets)
+    assert calibration.rates["far_per_attempt"].comparisons >= 10 / 0.002
+    assert any("different visits of strangers" in why for why in calibration.unmet)
 
 
 def test_rates_that_do_not_hold_on_the_other_half_are_not_met() -> None:
@@ -296,8 +310,8 @@ def test_rates_that_do_not_hold_on_the_other_half_are_not_met() -> None:
     crops, names = coloured(40, 4)
     crops = crops.copy()
     crops[~calibration_half(names)] = 128
-    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
-    assert any(why.startswith("fmr is 1 on half B") for why in found.unmet)
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS)
+    assert any(why.startswith("fmr is 1 on half B") for why in calibration.unmet)
 
 
 def test_no_error_seen_is_not_called_no_error() -> None:
@@ -306,10 +320,10 @@ def test_no_error_seen_is_not_called_no_error() -> None:
     crops = np.stack(
         [np.full_like(crop, 6 * int(name[-3:])) for crop, name in zip(crops, names, strict=True)]
     )
-    found = calibrate(
-        ColourVerifier(), crops, names, data="d", targets=TARGETS.model_copy(update={"fmr": 1e-3})
+    calibration = calibrate(
+        ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS.model_copy(update={"fmr": 1e-3})
     )
-    rate = found.rates["fmr"]
+    rate = calibration.rates["fmr"]
     assert rate.value == 0
     assert rate.high == pytest.approx(3 / rate.identities)
 
@@ -318,26 +332,32 @@ def test_fewer_people_than_the_door_has_are_an_error() -> None:
     crops, names = coloured(40, 4)
     with pytest.raises(InputError, match="30 enrolled need 31 in each half"):
         calibrate(
-            ColourVerifier(), crops, names, data="d", targets=TARGETS.model_copy(update={"enrolled": 30})
+            ColourVerifier(steepness=8),
+            crops,
+            names,
+            data="d",
+            targets=TARGETS.model_copy(update={"enrolled": 30}),
         )
 
 
 def test_people_with_one_picture_each_are_an_error() -> None:
     crops, names = coloured(40, 1)
     with pytest.raises(InputError, match="0 people with two photographs or more"):
-        calibrate(ColourVerifier(), crops, names, data="singles", targets=TARGETS)
+        calibrate(ColourVerifier(steepness=8), crops, names, data="singles", targets=TARGETS)
 
 
 def test_calibration_repeats() -> None:
     crops, names = coloured(40, 3)
-    first, second = (calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS) for _ in range(2))
+    first, second = (
+        calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS) for _ in range(2)
+    )
     assert first.as_json() == second.as_json()
 
 
 def test_too_few_people_are_an_error() -> None:
     crops, names = coloured(6, 4)
     with pytest.raises(InputError, match="6 people; each half of a calibration needs 8"):
-        calibrate(ColourVerifier(), crops, names, data="few", targets=TARGETS)
+        calibrate(ColourVerifier(steepness=8), crops, names, data="few", targets=TARGETS)
 
 
 def manifest_for(model: Path) -> dict[str, object]:
@@ -353,14 +373,14 @@ def manifest_for(model: Path) -> dict[str, object]:
 
 def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_path: Path) -> None:
     crops, names = coloured(40, 3)
-    found = calibrate(ColourVerifier(), crops, names, data="drawn colours", targets=TARGETS)
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="drawn colours", targets=TARGETS)
     model = tmp_path / "siamese.tflite"
     model.write_bytes(b"model")
     model.with_suffix(".json").write_text(json.dumps(manifest_for(model)))
-    write(found, model)
+    write(calibration, model)
     manifest = load_manifest(model)
-    assert manifest.detection_threshold == pytest.approx(found.detection_threshold)
-    assert manifest.verification_threshold == found.setting.verification_threshold
+    assert manifest.detection_threshold == pytest.approx(calibration.detection_threshold)
+    assert manifest.verification_threshold == calibration.setting.verification_threshold
     assert set(manifest.rates) == {
         "parity",
         "fmr",
@@ -373,20 +393,20 @@ def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_p
     assert manifest.extra["kept"] == 1
     assert manifest.extra["calibration"]["targets"]["fmr"] == 0.01
     assert manifest.calibrated_for is not None
-    assert manifest.calibrated_for.required_matches == found.setting.frames
+    assert manifest.calibrated_for.required_matches == calibration.setting.frames
     assert manifest.opens_doors is False
 
 
 def test_a_manifest_of_another_file_is_left_alone(tmp_path: Path) -> None:
     crops, names = coloured(40, 3)
-    found = calibrate(ColourVerifier(), crops, names, data="d", targets=TARGETS)
+    calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS)
     model = tmp_path / "siamese.tflite"
     model.write_bytes(b"model")
     document = json.dumps(manifest_for(model))
     model.with_suffix(".json").write_text(document)
     model.write_bytes(b"another")
     with pytest.raises(ModelError, match="sha256"):
-        write(found, model)
+        write(calibration, model)
     assert model.with_suffix(".json").read_text() == document
 
 

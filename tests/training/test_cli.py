@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from training_doubles import REPO
 
 from facelatch.errors import InputError, ModelError
-from facelatch_training.cli import commands
+from facelatch_training.cli.root import commands
 
-REPO = Path(__file__).resolve().parents[2]
 NAMES = ("collect", "prepare", "fit", "evaluate", "calibrate", "export", "report", "all", "finder")
 
 
@@ -24,7 +24,7 @@ def run(*arguments: str, under: tuple[str, ...] = ()) -> subprocess.CompletedPro
     """The program as a person starts it; `under` another that starts it."""
     paths = os.pathsep.join(str(REPO / folder) for folder in ("daemon", "training"))
     return subprocess.run(
-        [*under, sys.executable, "-m", "facelatch_training.cli", *arguments],
+        [*under, sys.executable, "-m", "facelatch_training.cli.root", *arguments],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
 

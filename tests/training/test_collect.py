@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from training_doubles import FixedFaces, straight_face
 
 from facelatch.adapters.fakes import FakeCamera
 from facelatch.config.line import QualityConfig
@@ -17,21 +18,15 @@ from facelatch.errors import CameraError, InputError
 from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.quality import Measures
-from facelatch_training.cli import commands
-from facelatch_training.collect import (
-    ROUNDS,
-    WANTED,
-    Collected,
-    Guide,
-    collect_round,
-    open_camera,
-    still_missing,
-)
-from facelatch_training.cropping import Cropper
-from facelatch_training.dataset import iterate_shard, read_index
-from facelatch_training.prepare import Options, prepare
-from facelatch_training.protocols import gather, people
-from facelatch_training.shards import write_png
+from facelatch_training.cli.root import commands
+from facelatch_training.data.collect import ROUNDS, Collected, collect_round, open_camera, still_missing
+from facelatch_training.data.cropping import Cropper
+from facelatch_training.data.crops import iterate_shard
+from facelatch_training.data.dataset import read_index
+from facelatch_training.data.guide import KINDS, Guide
+from facelatch_training.data.prepare import Options, prepare
+from facelatch_training.files import write_png
+from facelatch_training.judge.protocols import gather, people
 
 EASY = QualityConfig(min_sharpness=0.0)
 
@@ -55,19 +50,18 @@ def test_the_guide_asks_in_order_until_nothing_is_missing() -> None:
     }  # fmt: skip
     asked = []
     while guide.missing:
-        wanted = guide.missing[0]
-        asked.append(wanted.name)
-        assert wanted.ask in guide.sentence()
-        found = guide.fills(poses[wanted.name])
-        assert found == wanted.name
-        guide.keep(found)
-    assert asked == [kind.name for kind in WANTED for _ in range(kind.count)]
+        kind = guide.missing[0]
+        asked.append(kind.name)
+        assert kind.ask in guide.sentence()
+        assert guide.fills(poses[kind.name]) == kind.name
+        guide.keep(kind.name)
+    assert asked == [kind.name for kind in KINDS for _ in range(kind.count)]
     assert "done" in guide.sentence()
 
 
 def test_more_of_the_same_adds_nothing() -> None:
     guide = Guide()
-    for _ in range(WANTED[0].count):
+    for _ in range(KINDS[0].count):
         guide.keep("straight")
     assert guide.fills(looks()) is None
     assert guide.fills(looks(yaw=-0.5)) == "left"
@@ -79,7 +73,7 @@ def picture(number: int) -> Image:
 
 
 def frames(count: int, rate: float = 2.0) -> list[Frame]:
-    return [Frame(picture(n), picture(n), n / rate, n) for n in range(count)]
+    return [Frame(image=picture(n), search=picture(n), captured=n / rate, number=n) for n in range(count)]
 
 
 class TurningHead:
@@ -99,10 +93,10 @@ class TurningHead:
 
 def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path) -> None:
     noses = [(0, 0), (-8, 0), (8, 0), (0, -6), (0, 6), None, (0, 0)]
-    said: list[str] = []
+    messages: list[str] = []
     done = collect_round(
         FakeCamera(frames(7)), TurningHead(noses), tmp_path / "ann",
-        round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,
+        round_name="as you are", timeout_seconds=60, say=messages.append, quality=EASY,
     )  # fmt: skip
     anchors = sorted(file.name for file in (tmp_path / "ann" / "anchors").iterdir())
     positives = sorted(file.name for file in (tmp_path / "ann" / "positives").iterdir())
@@ -110,7 +104,7 @@ def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path)
     assert [name.split("-")[1] for name in positives] == ["down", "left", "right", "up"]
     assert done.kept == 6
     assert "4 straight" in done.missing
-    assert "no face in view" in said[5]
+    assert "no face in view" in messages[5]
     crop = cv2.imread(str(tmp_path / "ann" / "anchors" / anchors[0]))
     assert crop is not None
     assert crop.shape == (112, 112, 3)
@@ -119,14 +113,14 @@ def test_straight_looks_become_anchors_and_turned_ones_positives(tmp_path: Path)
 
 
 def test_what_the_door_would_refuse_is_not_kept_and_its_hint_is_said(tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     strict = QualityConfig(min_brightness=250.0, max_brightness=255.0)
     done = collect_round(
         FakeCamera(frames(3)), TurningHead([(0, 0)] * 3), tmp_path / "ann",
-        round_name="as you are", timeout_seconds=60, say=said.append, quality=strict,
+        round_name="as you are", timeout_seconds=60, say=messages.append, quality=strict,
     )  # fmt: skip
     assert done.kept == 0
-    assert "too dark" in said[0]
+    assert "too dark" in messages[0]
     assert not (tmp_path / "ann" / "anchors").exists()
 
 
@@ -163,14 +157,6 @@ def test_faces_are_not_collected_into_a_checkout(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
-class CentredFace:
-    """One straight face in every picture, also where there is none."""
-
-    def find(self, image: Image) -> list[Face]:
-        marks = (TEMPLATE * 1.5 + np.float32([230, 150])).astype(np.float32)
-        return [Face(Box(240, 160, 150, 170), marks, 0.9)]
-
-
 def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
     """Collects `name` from a folder of pictures; returns the crops."""
     photos = tmp_path / f"photos-of-{name}"
@@ -179,8 +165,8 @@ def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
         assert cv2.imwrite(str(photos / f"{number}.png"), picture(number))
     with open_camera("files", str(photos)) as camera:
         collect_round(
-            camera, CentredFace(), tmp_path / "people" / name, round_name="as you are", timeout_seconds=60,
-            say=lambda line: None, quality=EASY, min_interval_seconds=0.0,
+            camera, FixedFaces(straight_face()), tmp_path / "people" / name,
+            round_name="as you are", timeout_seconds=60, say=lambda line: None, quality=EASY, min_interval_seconds=0.0,
         )  # fmt: skip
     return sorted((tmp_path / "people" / name).rglob("*.png"))
 
@@ -194,7 +180,11 @@ def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> N
     }
     assert len(written) == 24
     report = prepare(
-        [tmp_path / "people"], tmp_path / "set", finder=CentredFace(), options=Options(0.5), quiet=True
+        [tmp_path / "people"],
+        tmp_path / "set",
+        finder=FixedFaces(straight_face()),
+        options=Options(0.5),
+        quiet=True,
     )
     assert (report.pictures, report.kept) == (24, 24)
     index = read_index(tmp_path / "set")
@@ -202,31 +192,39 @@ def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> N
         crop.tobytes() for shard in set(index.shards) for _, crop in iterate_shard(index, shard)
     )
     assert prepared == sorted(crop.tobytes() for crop in written.values())
-    judged = gather(people(tmp_path / "people", Cropper(CentredFace())))
+    judged = gather(people(tmp_path / "people", Cropper(FixedFaces(straight_face()))))
     assert sorted(crop.tobytes() for crop in judged) == prepared
 
 
 def test_a_second_run_asks_for_the_rest_and_overwrites_nothing(tmp_path: Path) -> None:
     def run(first: int, count: int) -> tuple[int, list[str], dict[str, bytes]]:
-        said: list[str] = []
-        shot = [Frame(picture(first + n), picture(first + n), n / 2, n) for n in range(count)]
+        messages: list[str] = []
+        shot = [
+            Frame(
+                image=picture(first + n),
+                search=picture(first + n),
+                captured=n / 2,
+                number=n,
+            )
+            for n in range(count)
+        ]
         done = collect_round(
             FakeCamera(shot), TurningHead([(0, 0)] * count), tmp_path / "ann",
-            round_name="as you are", timeout_seconds=60, say=said.append, quality=EASY,
+            round_name="as you are", timeout_seconds=60, say=messages.append, quality=EASY,
         )  # fmt: skip
-        return done.kept, said, {f.name: f.read_bytes() for f in (tmp_path / "ann" / "anchors").iterdir()}
+        return done.kept, messages, {f.name: f.read_bytes() for f in (tmp_path / "ann" / "anchors").iterdir()}
 
     kept, _, before = run(0, 4)
     assert kept == 4
-    kept, said, after = run(50, 5)
+    kept, messages, after = run(50, 5)
     assert kept == 2
-    assert said[0].startswith("[ 5/")
+    assert messages[0].startswith("[ 5/")
     assert before.items() <= after.items()
     assert sorted(after) == [f"0-straight-{number:06d}.png" for number in range(6)]
 
 
 def test_a_round_that_lacks_nothing_needs_no_camera(tmp_path: Path) -> None:
-    for kind in WANTED:
+    for kind in KINDS:
         place = tmp_path / "ann" / ("anchors" if kind.name == "straight" else "positives")
         place.mkdir(parents=True, exist_ok=True)
         for number in range(kind.count):
@@ -249,8 +247,10 @@ def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
         opened.append(FakeCamera(frames(3)))
         yield opened[-1]
 
-    monkeypatch.setattr("facelatch_training.collect.open_camera", fresh)
-    monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
+    monkeypatch.setattr("facelatch_training.data.collect.open_camera", fresh)
+    monkeypatch.setattr(
+        "facelatch_training.data.cropping.open_finder", lambda *_: FixedFaces(straight_face())
+    )
     command = ["collect", "ann", "--out", str(tmp_path / "people")]
     outcome = CliRunner().invoke(commands, command, input="n\ny\n")
     assert len(opened) == 2
@@ -263,14 +263,25 @@ def test_a_round_can_be_left_out_and_each_begins_with_a_fresh_camera(
 def test_a_folder_is_the_round_it_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def given(*_: object, round_name: str, **__: object) -> Collected:
+    def round_as_asked(*_: object, round_name: str, **__: object) -> Collected:
         straight_look(tmp_path / "people" / "ann", ROUNDS.index(round_name), picture(1))
         return Collected(1, "")
 
-    monkeypatch.setattr("facelatch_training.collect.open_camera", lambda *_: nullcontext(None))
-    monkeypatch.setattr("facelatch_training.collect.collect_round", given)
-    monkeypatch.setattr("facelatch_training.cropping.open_finder", lambda *_: CentredFace())
-    command = ["collect", "ann", "--out", str(tmp_path / "people"), "--source", "files", "--round", str(number)]
+    monkeypatch.setattr("facelatch_training.data.collect.open_camera", lambda *_: nullcontext(None))
+    monkeypatch.setattr("facelatch_training.data.collect.collect_round", round_as_asked)
+    monkeypatch.setattr(
+        "facelatch_training.data.cropping.open_finder", lambda *_: FixedFaces(straight_face())
+    )
+    command = [
+        "collect",
+        "ann",
+        "--out",
+        str(tmp_path / "people"),
+        "--source",
+        "files",
+        "--round",
+        str(number),
+    ]
     outcome = CliRunner().invoke(commands, command)
     assert outcome.exit_code == 0, outcome.output
     assert [f"missing: {name}" in outcome.output for name in ROUNDS] == [n != number for n in (1, 2, 3)]
@@ -304,9 +315,9 @@ def test_other_light_is_missing_until_some_part_of_the_face_is_lit_otherwise(tmp
     face = np.full((112, 112, 3), 120, np.uint8)
     for number in range(3):
         straight_look(tmp_path / "ann", number, face + np.uint8(number))
-    (said,) = still_missing(tmp_path / "ann")
-    assert "in other light" in said
-    assert "lit as before" in said
+    (missing,) = still_missing(tmp_path / "ann")
+    assert "in other light" in missing
+    assert "lit as before" in missing
     from_the_side = face.copy()
     from_the_side[:, :56] -= 30
     from_the_side[:, 56:] += 30

@@ -14,23 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facelatch.decoder.reader import read_image
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import ALIGN_VERSION
-from facelatch.vision.images import read_image
-from facelatch_training.cropping import Cropper
-from facelatch_training.dataset import (
-    RowsOf,
-    ShardedCrops,
-    decode_crop,
-    family_of,
-    fingerprint,
-    iterate_shard,
-    load_crops,
-    read_index,
-)
-from facelatch_training.made_faces import write_crop_set
-from facelatch_training.shards import encode
+from facelatch_training.data.cropping import Cropper
+from facelatch_training.data.crops import RowsOf, ShardedCrops, decode_crop, iterate_shard, load_crops
+from facelatch_training.data.dataset import family_of, fingerprint, read_index
+from facelatch_training.data.made_faces import write_crop_set
+from facelatch_training.data.shards import encode
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 Row = dict[str, str]
@@ -73,9 +65,9 @@ def test_the_golden_crop_reaches_training_as_the_door_sees_it() -> None:
 
     class KnownFace:
         def find(self, image: Image) -> list[Face]:
-            known = json.loads((GOLDEN / "golden.json").read_text())["landmarks"]["small"]
+            landmarks = json.loads((GOLDEN / "golden.json").read_text())["landmarks"]["small"]
             box = Box(0, 0, image.shape[1], image.shape[0])
-            return [Face(box, np.array(known, np.float32), 0.9)]
+            return [Face(box, np.array(landmarks, np.float32), 0.9)]
 
     crop = Cropper(KnownFace())(GOLDEN / "picture.png")
     assert crop is not None
@@ -236,7 +228,7 @@ def test_shards_are_read_by_one_thread_at_a_time(crop_set: Path, monkeypatch: py
         held.append(crops._one_at_a_time.locked())
         return iterate_shard(*arguments)
 
-    monkeypatch.setattr("facelatch_training.dataset.iterate_shard", watched)
+    monkeypatch.setattr("facelatch_training.data.crops.iterate_shard", watched)
     assert crops[0].shape == crops[1].shape == (112, 112, 3)
     assert held == [True]
 

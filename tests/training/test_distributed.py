@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from facelatch_training.made_faces import write_crop_set
-from facelatch_training.network import load_siamese
-from facelatch_training.runfolder import TrainingError
+from training_doubles import REPO
 
-REPO = Path(__file__).resolve().parents[2]
+from facelatch_training.data.made_faces import write_crop_set
+from facelatch_training.files import TrainingError
+from facelatch_training.model.siamese import load_siamese
+
 RECIPE = """
 name = "tiny"
 tower = {stem = 8, widths = [8, 16], blocks = [1, 1], head = 16, core = 16, embedding = 32}
@@ -38,7 +40,7 @@ def start(data: Path, run: Path, index: int, ports: list[int]) -> subprocess.Pop
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
     recipe = data.with_name("training.toml")
     recipe.write_text(RECIPE, encoding="utf-8")
-    command = [sys.executable, "-m", "facelatch_training.cli", "fit", str(data), "--run", str(run)]
+    command = [sys.executable, "-m", "facelatch_training.cli.root", "fit", str(data), "--run", str(run)]
     command += ["--recipe", str(recipe)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -48,9 +50,9 @@ def finish(*workers: subprocess.Popen[str], code: int = 0) -> str:
     everything = ""
     try:
         for worker in workers:
-            _, said = worker.communicate(timeout=300)
-            assert worker.returncode == code, said[-2000:]
-            everything += said
+            _, errors = worker.communicate(timeout=300)
+            assert worker.returncode == code, errors[-2000:]
+            everything += errors
         return everything
     finally:
         for worker in workers:
@@ -69,8 +71,8 @@ def learned(model: Path) -> np.ndarray:
     """All that was learned or set; batch normalisation's running statistics are each worker's own."""
     siamese = load_siamese(model)
     lengths = [siamese.get_layer("tower").get_layer(name) for name in ("kinds", "length")]
-    known = [*siamese.trainable_variables, *(weights for layer in lengths for weights in layer.variables)]
-    return np.concatenate([np.ravel(v) for v in known])
+    variables = [*siamese.trainable_variables, *(weights for layer in lengths for weights in layer.variables)]
+    return np.concatenate([np.ravel(v) for v in variables])
 
 
 def last(folder: Path, figure: str) -> float:
@@ -85,11 +87,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(data: Path) -> Path:
+def pair(data: Path, built_once: Callable[..., Path]) -> Path:
     """The run folder of two workers; tests copy it before they write there."""
-    folder, ports = data.with_name("pair"), free_ports(2)
-    finish(*(start(data, folder, index, ports) for index in range(2)))
-    return folder
+
+    def train(folder: Path) -> None:
+        ports = free_ports(2)
+        finish(*(start(data, folder, index, ports) for index in range(2)))
+
+    return built_once("pair", train)
 
 
 @pytest.mark.slow
@@ -114,6 +119,6 @@ def test_workers_whose_checkpoints_are_of_different_steps_do_not_go_on(
     (tmp_path / "pair" / "worker-1" / "metric.npz").unlink()
     ports = free_ports(2)
     workers = (start(data, tmp_path / "pair", index, ports) for index in range(2))
-    said = finish(*workers, code=TrainingError.exit_code)
-    assert said.count("another's is not") == 2
-    assert "Traceback" not in said
+    errors = finish(*workers, code=TrainingError.exit_code)
+    assert errors.count("another's is not") == 2
+    assert "Traceback" not in errors

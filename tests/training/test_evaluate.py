@@ -8,47 +8,31 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from training_doubles import ColourVerifier, FixedFaces, write_picture
 
 from facelatch.errors import InputError, ModelError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import align
 from facelatch.vision.references import embed_reference
-from facelatch_training import made_faces, protocols
-from facelatch_training.cropping import Cropper, open_finder, subject
-from facelatch_training.dataset import read_index
-from facelatch_training.evaluate import compare_all, compare_pairs, evaluate, hardest, table
-from facelatch_training.metrics import FAILED
-from facelatch_training.plots import keep_out_of_git, write_hardest, write_plots
-from facelatch_training.verifiers import Embedded, embed_both
+from facelatch_training.data import made_faces
+from facelatch_training.data.cropping import Cropper, open_finder, subject
+from facelatch_training.data.dataset import read_index
+from facelatch_training.files import keep_out_of_git
+from facelatch_training.judge import protocols
+from facelatch_training.judge.comparisons import compare_all, compare_pairs
+from facelatch_training.judge.evaluate import evaluate, hardest
+from facelatch_training.judge.metrics import FAILED
+from facelatch_training.judge.table import evaluation_table
+from facelatch_training.judge.verifiers import Embedded, embed_both
+from facelatch_training.report.plots import write_hardest, write_plots
 
 RESAMPLES = 20
-
-
-class ColourVerifier:
-    """Knows people by their mean colour: the similarity falls with the L1 distance."""
-
-    model_sha256 = "0" * 64
-
-    def __init__(self) -> None:
-        self.embedded = 0
-
-    def embed(self, crop: Image) -> np.ndarray:
-        self.embedded += 1
-        return np.asarray(crop.mean(axis=(0, 1)) / 255, np.float32)
-
-    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        return np.asarray(np.exp(-5 * np.abs(gallery - probe).sum(axis=1)), np.float32)
 
 
 def crop_of(person: int, picture: int) -> Image:
     rng = np.random.default_rng(person)
     colour = rng.integers(30, 220, 3) + np.random.default_rng(100 * person + picture).integers(-9, 10, 3)
     return np.full((112, 112, 3), colour, np.uint8)
-
-
-def write(path: Path, image: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
 @pytest.fixture
@@ -58,7 +42,9 @@ def lfw(tmp_path: Path) -> Path:
         for picture in range(3):
             suffix = (".jpg", ".png", ".webp")[picture]
             name = f"Ann_{chr(65 + person)}"
-            write(tmp_path / "lfw" / name / f"{name}_{picture + 1:04d}{suffix}", crop_of(person, picture))
+            write_picture(
+                tmp_path / "lfw" / name / f"{name}_{picture + 1:04d}{suffix}", crop_of(person, picture)
+            )
     return tmp_path
 
 
@@ -75,22 +61,22 @@ def pairs_text(gap: str = "\t", header: str = "2\t3") -> str:
 def test_pairs_are_read_in_every_variant(lfw: Path, gap: str, header: str) -> None:
     listing = lfw / "pairs.txt"
     listing.write_text(pairs_text(gap, header))
-    found = protocols.lfw_pairs(listing, lfw / "lfw", Cropper(None))
-    assert found.pairs is not None
-    assert len(found.pairs.first) == 12
-    assert (found.pairs.fold is not None) == (header.startswith("2"))
-    judged = evaluate(ColourVerifier(), found, resamples=RESAMPLES, quiet=True)
+    protocol = protocols.lfw_pairs(listing, lfw / "lfw", Cropper(None))
+    assert protocol.pairs is not None
+    assert len(protocol.pairs.first) == 12
+    assert (protocol.pairs.fold is not None) == (header.startswith("2"))
+    judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
     assert (judged.genuine, judged.impostors, judged.identities) == (6, 6, 6)
 
 
 def test_folds_are_blocks_of_genuine_and_impostor_pairs(lfw: Path) -> None:
     listing = lfw / "pairs.txt"
     listing.write_text(pairs_text())
-    found = protocols.lfw_pairs(listing, lfw / "lfw", Cropper(None))
-    assert found.pairs is not None
-    assert found.pairs.fold is not None
-    assert found.pairs.fold.tolist() == [0] * 6 + [1] * 6
-    judged = evaluate(ColourVerifier(), found, resamples=RESAMPLES, quiet=True)
+    protocol = protocols.lfw_pairs(listing, lfw / "lfw", Cropper(None))
+    assert protocol.pairs is not None
+    assert protocol.pairs.fold is not None
+    assert protocol.pairs.fold.tolist() == [0] * 6 + [1] * 6
+    judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
     assert judged.folds == 2
     assert judged.figures["accuracy"].value > 0.8
 
@@ -148,10 +134,10 @@ def test_anchors_and_positives_of_a_person_belong_together(lfw: Path) -> None:
 def test_people_needs_two_people_and_a_second_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         protocols.people(tmp_path / "nowhere", Cropper(None))
-    write(tmp_path / "set" / "a" / "1.png", crop_of(0, 0))
+    write_picture(tmp_path / "set" / "a" / "1.png", crop_of(0, 0))
     with pytest.raises(InputError, match="1 people"):
         protocols.people(tmp_path / "set", Cropper(None))
-    write(tmp_path / "set" / "b" / "1.png", crop_of(1, 0))
+    write_picture(tmp_path / "set" / "b" / "1.png", crop_of(1, 0))
     with pytest.raises(InputError, match="one picture of each"):
         protocols.people(tmp_path / "set", Cropper(None))
 
@@ -193,16 +179,6 @@ def test_the_first_picture_is_a_probe_and_the_second_a_reference_of_both_sides()
     np.testing.assert_allclose(every.similarity, expected, rtol=1e-5)
 
 
-class OneFace:
-    """Finds faces where the picture is bright, at fixed places."""
-
-    def __init__(self, faces: list[Face]) -> None:
-        self._faces = faces
-
-    def find(self, image: Image) -> list[Face]:
-        return self._faces if image.max() > 0 else []
-
-
 def face_at(x: float, y: float, size: float, score: float = 0.9) -> Face:
     marks = np.float32([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]) * size + np.float32(
         [x, y]
@@ -211,8 +187,8 @@ def face_at(x: float, y: float, size: float, score: float = 0.9) -> Face:
 
 
 def test_pictures_without_a_face_count_as_refused(lfw: Path) -> None:
-    write(lfw / "lfw" / "Ann_A" / "Ann_A_0001.jpg", np.zeros((112, 112, 3), np.uint8))
-    cropper = Cropper(OneFace([face_at(10, 10, 90)]))
+    write_picture(lfw / "lfw" / "Ann_A" / "Ann_A_0001.jpg", np.zeros((112, 112, 3), np.uint8))
+    cropper = Cropper(FixedFaces(face_at(10, 10, 90)))
     judged = evaluate(
         ColourVerifier(), protocols.people(lfw / "lfw", cropper), resamples=RESAMPLES, quiet=True
     )
@@ -220,7 +196,7 @@ def test_pictures_without_a_face_count_as_refused(lfw: Path) -> None:
     assert judged.pictures == 18
     assert judged.genuine == 18
     assert judged.figures["tar@far=0.01"].value <= 16 / 18
-    assert "1 without a found" in table(judged)
+    assert "1 without a found" in evaluation_table(judged)
 
 
 def test_the_subject_is_the_large_face_in_the_middle() -> None:
@@ -235,7 +211,7 @@ def test_the_subject_is_the_large_face_in_the_middle() -> None:
 def test_the_cascade_crops_a_real_photo_where_the_face_is(tmp_path: Path) -> None:
     """NASA's portrait of an astronaut, against a crop from landmarks set by hand."""
     astronaut = pytest.importorskip("skimage.data").astronaut()
-    write(tmp_path / "astronaut.png", astronaut)
+    write_picture(tmp_path / "astronaut.png", astronaut)
     crop = Cropper(open_finder("cascade"))(tmp_path / "astronaut.png")
     assert crop is not None
     truth = np.float32([[200, 102], [247, 103], [220, 125], [199, 143], [240, 144]])
@@ -254,15 +230,15 @@ def test_an_unknown_finder_and_a_missing_model_are_errors(tmp_path: Path) -> Non
 
 
 def test_faces_beside_the_subject_are_counted(tmp_path: Path) -> None:
-    write(tmp_path / "two.png", np.full((250, 250, 3), 90, np.uint8))
-    cropper = Cropper(OneFace([face_at(85, 85, 80), face_at(0, 0, 60)]))
+    write_picture(tmp_path / "two.png", np.full((250, 250, 3), 90, np.uint8))
+    cropper = Cropper(FixedFaces(face_at(85, 85, 80), face_at(0, 0, 60)))
     assert cropper(tmp_path / "two.png") is not None
     assert cropper(tmp_path / "two.png") is not None
     assert cropper.several == {tmp_path / "two.png"}
 
 
 def test_a_picture_of_another_size_is_no_crop(tmp_path: Path) -> None:
-    write(tmp_path / "photo.png", np.full((250, 250, 3), 90, np.uint8))
+    write_picture(tmp_path / "photo.png", np.full((250, 250, 3), 90, np.uint8))
     with pytest.raises(InputError, match="250x250 px, an aligned crop is 112x112"):
         Cropper(None)(tmp_path / "photo.png")
 
@@ -297,7 +273,12 @@ def test_families_of_a_table_stay_in_one_fold_and_in_the_protocol(tmp_path: Path
     pairs = protocols.balanced_folds(protocol.identities, protocol.families, folds=2)
     assert pairs.fold is not None
     assert len(set(pairs.fold[kin[pairs.first]].tolist())) == 1
-    left_out = protocols.Protocol("named", ("1", "2"), ("fF0001MID1", "Ann"), lambda: iter(()))
+    left_out = protocols.Protocol(
+        name="named",
+        pictures=("1", "2"),
+        identities=("fF0001MID1", "Ann"),
+        crops=lambda: iter(()),
+    )
     assert left_out.families == ("F0001", "Ann")
 
 
@@ -305,9 +286,9 @@ def test_the_hardest_pairs_are_the_worst_of_each_kind(lfw: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
     worst = hardest(judged, protocol, count=3)
-    found = judged.comparisons
-    assert worst["impostor"][0][2] == pytest.approx(found.similarity[~found.genuine].max())
-    assert worst["genuine"][0][2] == pytest.approx(found.similarity[found.genuine].min())
+    comparisons = judged.comparisons
+    assert worst["impostor"][0][2] == pytest.approx(comparisons.similarity[~comparisons.genuine].max())
+    assert worst["genuine"][0][2] == pytest.approx(comparisons.similarity[comparisons.genuine].min())
 
 
 def test_without_a_threshold_there_is_no_figure_at_one(lfw: Path) -> None:
@@ -315,21 +296,22 @@ def test_without_a_threshold_there_is_no_figure_at_one(lfw: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)
     assert not {"precision", "recall", "fmr", "fnmr"} & judged.figures.keys()
-    assert "threshold " not in table(judged)
+    assert "threshold " not in evaluation_table(judged)
 
 
 def test_rates_that_few_comparisons_cannot_tell_are_named(lfw: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, threshold=0.999, resamples=RESAMPLES, quiet=True)
-    assert judged.untold_rates == [1e-2, 1e-3, 1e-4]
-    assert f"cannot be told from {judged.impostors} impostor comparisons: 100,000 are needed" in table(judged)
+    assert judged.unmeasurable_rates == [1e-2, 1e-3, 1e-4]
+    lines = evaluation_table(judged)
+    assert f"cannot be told from {judged.impostors} impostor comparisons: 100,000 are needed" in lines
     assert judged.figures["fmr"].value == 0
     assert judged.figures["fmr"].high == pytest.approx(3 / judged.identities)
 
 
 def test_more_comparisons_than_memory_are_refused_before_the_first_picture() -> None:
     names = tuple(map(str, range(1_000_000)))
-    huge = protocols.Protocol("huge", names, names, lambda: iter(()))
+    huge = protocols.Protocol(name="huge", pictures=names, identities=names, crops=lambda: iter(()))
     with pytest.raises(InputError, match=r"all comparisons of 1,000,000 pictures need .* GB of memory"):
         evaluate(ColourVerifier(), huge, quiet=True)
 
@@ -338,7 +320,9 @@ def test_unreadable_pictures_can_count_as_pictures_without_a_face(lfw: Path) -> 
     bad = lfw / "lfw" / "Ann_B" / "Ann_B_0001.jpg"
     bad.write_bytes(b"no picture")
     with pytest.raises(InputError, match="Ann_B_0001") as caught:
-        evaluate(ColourVerifier(), protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True)
+        evaluate(
+            ColourVerifier(), protocols.people(lfw / "lfw", Cropper(None)), resamples=RESAMPLES, quiet=True
+        )
     assert "--skip-unreadable" in caught.value.hint
     cropper = Cropper(None, skip_unreadable=True)
     judged = evaluate(

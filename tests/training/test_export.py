@@ -20,26 +20,24 @@ from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.errors import FacelatchError, InputError, ModelError
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.manifest import load_manifest
-from facelatch_training import export as exporter
-from facelatch_training.dataset import iterate_shard, read_index
-from facelatch_training.made_faces import draw_person
-from facelatch_training.network import (
-    before_lengths,
-    build_core,
-    build_head,
-    build_siamese,
-    core_of,
-    load_siamese,
-    set_lengths,
-    widen_tower,
-)
+from facelatch_training.data.crops import iterate_shard
+from facelatch_training.data.dataset import read_index
+from facelatch_training.data.made_faces import draw_person
+from facelatch_training.export.export import export
+from facelatch_training.export.origin import Origin, about_model, origin_of
+from facelatch_training.export.parity import compare_with_float
+from facelatch_training.export.quantize import even_out_head
+from facelatch_training.files import TrainingError
+from facelatch_training.fitting.runfolder import RunFolder
+from facelatch_training.fitting.validation import Yardstick, make_yardstick
+from facelatch_training.model.siamese import build_head, build_siamese, load_siamese
+from facelatch_training.model.tower import before_lengths, build_core, core_of, set_lengths, widen_tower
 from facelatch_training.recipe import load_recipe, recipe_hash, shipped_recipe, tiny_recipe
-from facelatch_training.runfolder import RunFolder, TrainingError
-from facelatch_training.validation import Yardstick, make_yardstick
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 ABOUT: dict[str, Any] = {"data": "drawn people", "recipe_sha256": "0" * 64, "opens_doors": False}
 PEOPLE, PICTURES = 12, 4
+PARITY = "facelatch_training.export.parity"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +60,9 @@ def siamese(crops: np.ndarray) -> keras.Model:
     return build_siamese(tower, build_head(recipe.embedding))
 
 
-def test_the_head_s_channels_are_made_to_reach_equally_far_and_no_embedding_changes(crops: np.ndarray) -> None:
+def test_the_head_s_channels_are_made_to_reach_equally_far_and_no_embedding_changes(
+    crops: np.ndarray,
+) -> None:
     recipe = tiny_recipe().tower.model_copy(update={"head": 24})
     tower = widen_tower(build_core(recipe), recipe.embedding)
     core = core_of(tower)
@@ -75,7 +75,7 @@ def test_the_head_s_channels_are_made_to_reach_equally_far_and_no_embedding_chan
         return np.asarray(features(crops, training=False)).max(axis=(1, 2)).mean(axis=0)
 
     before, spread = np.asarray(tower(crops, training=False)), reach()
-    exporter.even_out_head(tower, crops)
+    even_out_head(tower, crops)
     assert spread.max() > 5 * spread.min()
     assert reach() == pytest.approx(np.ones(24), rel=0.01)
     assert np.asarray(tower(crops, training=False)) == pytest.approx(before, abs=1e-5)
@@ -90,10 +90,10 @@ def test_export_gives_a_file_that_both_runtimes_and_keras_agree_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     target = tmp_path / "siamese.tflite"
-    monkeypatch.setattr(exporter, "MAX_LOSS", 0.05)  # an untrained network has no accuracy to keep
-    monkeypatch.setattr(exporter, "CHANCE_PAIRS", 0)
-    exporter.export(siamese, crops, yardstick, target, ABOUT, seed=1)
-    parity = exporter.compare_with_float(target, siamese, yardstick)
+    monkeypatch.setattr(f"{PARITY}.MAX_LOSS", 0.05)  # an untrained network has no accuracy to keep
+    monkeypatch.setattr(f"{PARITY}.CHANCE_PAIRS", 0)
+    export(siamese, crops, yardstick, target, ABOUT, seed=1)
+    parity = compare_with_float(target, siamese, yardstick)
     assert set(parity.runtimes) == {"ai-edge-litert", "tflite-runtime"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["siamese.json", "siamese.tflite"]
     manifest = load_manifest(target)
@@ -137,21 +137,21 @@ def test_export_refuses_what_is_not_good_enough_and_writes_nothing(
         assert not load_manifest(draft).rates
         raise TrainingError("the rates are not met")
 
-    monkeypatch.setattr(exporter, "MAX_LOSS", 0.05)
-    monkeypatch.setattr(exporter, "CHANCE_PAIRS", -1_000_000)
+    monkeypatch.setattr(f"{PARITY}.MAX_LOSS", 0.05)
+    monkeypatch.setattr(f"{PARITY}.CHANCE_PAIRS", -1_000_000)
     if limit:
-        monkeypatch.setattr(exporter, limit, value)
+        monkeypatch.setattr(f"{PARITY}.{limit}", value)
     with pytest.raises(FacelatchError, match=complaint):
-        exporter.export(siamese, crops, yardstick, tmp_path / "siamese.tflite", ABOUT, 1, unmet)
+        export(siamese, crops, yardstick, tmp_path / "siamese.tflite", ABOUT, seed=1, calibrate=unmet)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_model_is_exported_under_the_recipe_of_its_run(tmp_path: Path) -> None:
     """And a toy stays a toy, whatever recipe lies in the working folder."""
     RunFolder(tmp_path, tiny_recipe(), "0" * 64)
-    origin = exporter.origin_of(tmp_path / "siamese.keras", None)
-    assert origin == exporter.Origin(tiny_recipe(), recipe_hash(tiny_recipe()), "0" * 64)
-    about = exporter.about_model(origin, "drawn")
+    origin = origin_of(tmp_path / "siamese.keras", None)
+    assert origin == Origin(tiny_recipe(), recipe_hash(tiny_recipe()), "0" * 64)
+    about = about_model(origin, "drawn")
     assert about["opens_doors"] is False
     assert about["extra"] == {"trained_on": "0" * 64}
 
@@ -159,14 +159,14 @@ def test_a_model_is_exported_under_the_recipe_of_its_run(tmp_path: Path) -> None
 def test_another_recipe_than_the_run_s_is_refused(tmp_path: Path) -> None:
     RunFolder(tmp_path, tiny_recipe(), "0" * 64)
     with pytest.raises(InputError, match="recipe_sha256"):
-        exporter.origin_of(tmp_path / "siamese.keras", shipped_recipe())
+        origin_of(tmp_path / "siamese.keras", shipped_recipe())
 
 
 def test_a_model_outside_of_a_run_needs_a_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nobody knows which recipe"):
-        exporter.origin_of(tmp_path / "siamese.keras", None)
-    origin = exporter.origin_of(tmp_path / "siamese.keras", shipped_recipe())
-    about = exporter.about_model(origin, "people")
+        origin_of(tmp_path / "siamese.keras", None)
+    origin = origin_of(tmp_path / "siamese.keras", shipped_recipe())
+    about = about_model(origin, "people")
     assert about["opens_doors"] is True
     assert about["extra"] == {"trained_on": None}
 
@@ -176,7 +176,7 @@ def test_weights_of_another_alignment_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"align_version": ALIGN_VERSION + 1}))
     with pytest.raises(ModelError, match=f"align_version {ALIGN_VERSION + 1}"):
-        exporter.origin_of(tmp_path / "siamese.keras", None)
+        origin_of(tmp_path / "siamese.keras", None)
 
 
 def test_the_shipped_files_are_small_enough() -> None:
@@ -187,7 +187,9 @@ def test_the_shipped_files_are_small_enough() -> None:
 
 def test_the_recipe_that_is_said_to_have_made_the_shipped_model_did() -> None:
     manifest = json.loads((MODELS / "siamese.json").read_text())
-    assert manifest["recipe_sha256"] == recipe_hash(load_recipe(MODELS.parent / "config" / "training-gpu.toml"))
+    assert manifest["recipe_sha256"] == recipe_hash(
+        load_recipe(MODELS.parent / "config" / "training-gpu.toml")
+    )
 
 
 @pytest.mark.slow
@@ -197,11 +199,11 @@ def test_the_shipped_int8_file_is_the_shipped_keras_model_in_every_runtime(
     model = MODELS / "siamese.keras"
     if not model.exists():
         pytest.skip("models/siamese.keras is not in this checkout")
-    monkeypatch.setattr(exporter, "MAX_LOSS", 0.02)  # one of these few pairs is worth more than 0.002
-    monkeypatch.setattr(exporter, "CHANCE_PAIRS", 0)
+    monkeypatch.setattr(f"{PARITY}.MAX_LOSS", 0.02)  # one of these few pairs is worth more than 0.002
+    monkeypatch.setattr(f"{PARITY}.CHANCE_PAIRS", 0)
     # The ranges are those of real faces: on drawn ones the runtimes agree to 0.990 only, and int8 with float to 0.991.
-    monkeypatch.setattr(exporter, "MIN_COSINE", 0.98)
-    parity = exporter.compare_with_float(MODELS / "siamese.tflite", load_siamese(model), yardstick)
+    monkeypatch.setattr(f"{PARITY}.MIN_COSINE", 0.98)
+    parity = compare_with_float(MODELS / "siamese.tflite", load_siamese(model), yardstick)
     assert parity.cosine > 0.985
     assert set(parity.runtimes) == {"ai-edge-litert", "tflite-runtime"}
 
@@ -219,7 +221,7 @@ def test_on_real_faces_the_shipped_int8_file_is_the_shipped_keras_model_within_e
     rows, crops = zip(*islice(unseen, 200), strict=True)
     labels, _ = index.labels(np.array(rows))
     real = make_yardstick(np.stack(crops), labels, index.families(np.array(rows)), None)
-    monkeypatch.setattr(exporter, "MAX_LOSS", 0.02)  # one of these few pairs is worth more than 0.002
-    monkeypatch.setattr(exporter, "CHANCE_PAIRS", 0)
-    parity = exporter.compare_with_float(MODELS / "siamese.tflite", load_siamese(MODELS / "siamese.keras"), real)
+    monkeypatch.setattr(f"{PARITY}.MAX_LOSS", 0.02)  # one of these few pairs is worth more than 0.002
+    monkeypatch.setattr(f"{PARITY}.CHANCE_PAIRS", 0)
+    parity = compare_with_float(MODELS / "siamese.tflite", load_siamese(MODELS / "siamese.keras"), real)
     assert parity.cosine > 0.995

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import io
 import tarfile
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_doubles import CROP_LABEL, NO_BOXES, REPO, crop_with_discs, finder_recipe
 
 from facelatch.errors import ConfigError, InputError
-from facelatch.vision.align import TEMPLATE
 from facelatch.vision.finder_decode import cells, decode, merge
-from facelatch_training.finder.degrade import degrade, occlude
-from facelatch_training.finder.faces import Photo, read_tar, split
-from facelatch_training.finder.labels import iou, mirror, move, plausible, visible_share
+from facelatch_training.finder.data.degrade import degrade, occlude
+from facelatch_training.finder.data.faces import Photo, read_tar, split
+from facelatch_training.finder.data.labels import iou, mirror, move, plausible, visible_share
+from facelatch_training.finder.data.scenes import CANVAS, Stock, compose
+from facelatch_training.finder.data.targets import targets
 from facelatch_training.finder.recipe import is_validation, load_recipe
-from facelatch_training.finder.scenes import CANVAS, Stock, compose
-from facelatch_training.finder.targets import targets
 
-REPO = Path(__file__).resolve().parents[2]
-RECIPE = load_recipe(REPO / "config" / "finder.toml")
-NONE = np.zeros((0, 4), np.float32)
-FACE = np.concatenate([[18, 10, 76, 96], TEMPLATE.reshape(-1)]).astype(np.float32)
-"""The label of an aligned crop of the usual template."""
+RECIPE = finder_recipe()
 
 
 def made_sprite(seed: int = 0) -> Photo:
     """A crop with a grey face and one pure-coloured disc on each landmark."""
-    crop = np.full((112, 112, 3), 90 + seed, np.uint8)
-    for point, colour in zip(
-        TEMPLATE, ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)), strict=True
-    ):
-        cv2.circle(crop, (round(float(point[0])), round(float(point[1]))), 5, colour, -1)
-    return Photo(f"{seed}.png", crop, FACE[None].copy(), NONE)
+    return Photo(
+        name=f"{seed}.png", image=crop_with_discs(90 + seed), faces=CROP_LABEL[None].copy(), ignore=NO_BOXES
+    )
 
 
 def made_stock() -> Stock:
@@ -47,7 +39,9 @@ def made_stock() -> Stock:
         image = np.full((200, 180, 3), 70, np.uint8)
         image[40:152, 30:142] = made_sprite(number).image
         shift = np.array([[1, 0, 30], [0, 1, 40]], np.float64)
-        photos.append(Photo(f"p{number}", image, move(FACE[None], shift), NONE))
+        photos.append(
+            Photo(name=f"p{number}", image=image, faces=move(CROP_LABEL[None], shift), ignore=NO_BOXES)
+        )
     return Stock(photos, [made_sprite(n) for n in range(4)], empty)
 
 
@@ -67,26 +61,26 @@ def test_overlap_is_symmetric_between_0_and_1_and_1_with_itself(one, other):
 def test_moving_a_label_there_and_back_gives_its_landmarks_again(degrees, scale, x, y):
     matrix = cv2.getRotationMatrix2D((50, 60), degrees, scale)
     matrix[:, 2] += x, y
-    back = move(move(FACE[None], matrix), cv2.invertAffineTransform(matrix))
-    np.testing.assert_allclose(back[0, 4:], FACE[4:], atol=2e-3)
-    centre = FACE[:2] + FACE[2:4] / 2
+    back = move(move(CROP_LABEL[None], matrix), cv2.invertAffineTransform(matrix))
+    np.testing.assert_allclose(back[0, 4:], CROP_LABEL[4:], atol=2e-3)
+    centre = CROP_LABEL[:2] + CROP_LABEL[2:4] / 2
     np.testing.assert_allclose(back[0, :2] + back[0, 2:4] / 2, centre, atol=2e-3)
 
 
 def test_mirroring_twice_is_nothing_and_once_keeps_left_on_the_left():
-    once = mirror(FACE[None], 112)
-    np.testing.assert_allclose(mirror(once, 112)[0], FACE, atol=1e-4)
+    once = mirror(CROP_LABEL[None], 112)
+    np.testing.assert_allclose(mirror(once, 112)[0], CROP_LABEL, atol=1e-4)
     points = once[0, 4:].reshape(5, 2)
     assert points[0, 0] < points[1, 0]
     assert points[3, 0] < points[4, 0]
 
 
 def test_a_mirrored_or_scattered_face_is_not_plausible():
-    assert plausible(FACE)
-    swapped = FACE.copy()
-    swapped[4:8] = FACE[[6, 7, 4, 5]]
+    assert plausible(CROP_LABEL)
+    swapped = CROP_LABEL.copy()
+    swapped[4:8] = CROP_LABEL[[6, 7, 4, 5]]
     assert not plausible(swapped)
-    stray = FACE.copy()
+    stray = CROP_LABEL.copy()
     stray[4] = 300
     assert not plausible(stray)
 
@@ -154,16 +148,16 @@ sides = st.floats(18, 200)
 @given(sides, st.floats(0, 320), st.floats(0, 240), st.floats(-30, 30))
 def test_what_training_asks_for_is_what_the_daemon_reads(side, x, y, degrees):
     """Targets as outputs, decoded by the daemon's own code, give the label back."""
-    scale = side / float(np.sqrt(FACE[2] * FACE[3]))
+    scale = side / float(np.sqrt(CROP_LABEL[2] * CROP_LABEL[3]))
     matrix = cv2.getRotationMatrix2D((56, 58), degrees, scale)
     matrix[:, 2] += x - 56, y - 58
-    face = move(FACE[None], matrix)
-    wanted = targets(face, NONE, (320, 240), 14.0)
-    score = np.where(wanted[:, 0] > 0.5, 5.0, -20.0).astype(np.float32)
-    rows = merge(decode(score, wanted[:, 3:7], wanted[:, 7:17], cells(320, 240), 0.5))
+    face = move(CROP_LABEL[None], matrix)
+    table = targets(face, NO_BOXES, (320, 240), 14.0)
+    score = np.where(table[:, 0] > 0.5, 5.0, -20.0).astype(np.float32)
+    rows = merge(decode(score, table[:, 3:7], table[:, 7:17], cells(320, 240), 0.5))
     assert len(rows) == 1
     np.testing.assert_allclose(rows[0, :14], face[0], atol=0.02)
-    assert wanted[wanted[:, 0] > 0.5, 1].sum() == pytest.approx(1, abs=1e-5)
+    assert table[table[:, 0] > 0.5, 1].sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_face_too_small_or_doubtful_is_neither_asked_for_nor_punished():
@@ -180,7 +174,15 @@ def test_a_face_too_small_or_doubtful_is_neither_asked_for_nor_punished():
 
 
 def test_photos_are_split_by_a_hash_of_the_name_not_by_order():
-    photos = [Photo(f"{n:05d}.webp", np.zeros((1, 1, 3), np.uint8), NONE, NONE) for n in range(2000)]
+    photos = [
+        Photo(
+            name=f"{n:05d}.webp",
+            image=np.zeros((1, 1, 3), np.uint8),
+            faces=NO_BOXES,
+            ignore=NO_BOXES,
+        )
+        for n in range(2000)
+    ]
     train, kept = split(photos, RECIPE)
     names = {photo.name for photo in train}, {photo.name for photo in kept}
     assert not names[0] & names[1]

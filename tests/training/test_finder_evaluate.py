@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from training_doubles import NO_BOXES
 
-from facelatch_training.finder.evaluate import compare, figures, small_views, whole_views
-from facelatch_training.finder.faces import Photo
-from facelatch_training.finder.labels import Labels
-from facelatch_training.finder.landmark_figures import landmark_error
-from facelatch_training.finder.realign import SCENE, render
-
-NONE = np.zeros((0, 4), np.float32)
+from facelatch_training.finder.data.faces import Photo
+from facelatch_training.finder.data.labels import Labels
+from facelatch_training.finder.judge.evaluate import compare, figures, small_views, whole_views
+from facelatch_training.finder.judge.landmark_figures import landmark_error
+from facelatch_training.finder.judge.realign import SCENE, render
 
 
 def label(x: float, y: float, side: float) -> Labels:
@@ -19,14 +18,19 @@ def label(x: float, y: float, side: float) -> Labels:
     return np.concatenate([[x, y, side, side], points.reshape(-1)]).astype(np.float32)
 
 
-def found(face: Labels, score: float, shift: float = 0.0) -> Labels:
+def find_of(face: Labels, score: float, shift: float = 0.0) -> Labels:
     row = np.append(face, score).astype(np.float32)
     row[[0, *range(4, 14, 2)]] += shift
     return row
 
 
-def view(*faces: Labels, ignore: Labels = NONE) -> Photo:
-    return Photo("v", np.zeros((240, 320, 3), np.uint8), np.array(faces, np.float32).reshape(-1, 14), ignore)
+def view(*faces: Labels, ignore: Labels = NO_BOXES) -> Photo:
+    return Photo(
+        name="v",
+        image=np.zeros((240, 320, 3), np.uint8),
+        faces=np.array(faces, np.float32).reshape(-1, 14),
+        ignore=ignore,
+    )
 
 
 def test_recall_counts_faces_by_size_at_the_threshold_that_allows_the_false_ones():
@@ -35,8 +39,8 @@ def test_recall_counts_faces_by_size_at_the_threshold_that_allows_the_false_ones
     stray = np.append(label(200, 100, 40), 0.5).astype(np.float32)
     stray2 = np.append(label(20, 150, 40), 0.4).astype(np.float32)
     rows = [
-        np.stack([found(big, 0.9), stray, found(middle, 0.45), stray2]),
-        np.stack([found(small, 0.3)]),
+        np.stack([find_of(big, 0.9), stray, find_of(middle, 0.45), stray2]),
+        np.stack([find_of(small, 0.3)]),
         *[np.zeros((0, 15), np.float32)] * 8,
     ]
     result = figures(views, rows)
@@ -51,13 +55,13 @@ def test_a_second_find_of_the_same_face_is_false_but_one_on_something_doubtful_i
     face = label(10, 10, 60)
     doubtful = label(200, 100, 50)
     views = [view(face, ignore=doubtful[None, :4])]
-    rows = [np.stack([found(face, 0.9), found(face, 0.8, 3), found(doubtful, 0.7)])]
+    rows = [np.stack([find_of(face, 0.9), find_of(face, 0.8, 3), find_of(doubtful, 0.7)])]
     assert figures(views, rows)["threshold"]["0.01"] == pytest.approx(0.8)
 
 
 def test_the_landmark_error_is_a_share_of_the_eye_distance():
     face = label(10, 10, 100)  # eyes 40 px apart
-    assert landmark_error(found(face, 1, shift=4)[4:14], face[4:]) == pytest.approx(0.1, abs=1e-5)
+    assert landmark_error(find_of(face, 1, shift=4)[4:14], face[4:]) == pytest.approx(0.1, abs=1e-5)
 
 
 def test_views_keep_labels_on_the_faces():
@@ -66,20 +70,21 @@ def test_views_keep_labels_on_the_faces():
     face = label(80, 120, 120)
     nose = face[8:10].astype(int)
     image[nose[1] - 12 : nose[1] + 13, nose[0] - 12 : nose[0] + 13] = 255
-    photo = Photo("p", image, face[None], NONE)
+    photo = Photo(name="p", image=image, faces=face[None], ignore=NO_BOXES)
     empty = [np.zeros((200, 300, 3), np.uint8)]
-    for seen in (*whole_views([photo]), *small_views([photo] * 5, empty, seed=3)):
-        assert seen.image.shape == (240, 320, 3)
-        rows, columns = np.nonzero(seen.image[..., 0] > 127)
+    for view_of_photo in (*whole_views([photo]), *small_views([photo] * 5, empty, seed=3)):
+        assert view_of_photo.image.shape == (240, 320, 3)
+        rows, columns = np.nonzero(view_of_photo.image[..., 0] > 127)
         middle = np.array([columns.mean(), rows.mean()])
-        np.testing.assert_allclose(seen.faces[0, 8:10], middle, atol=0.7)
+        np.testing.assert_allclose(view_of_photo.faces[0, 8:10], middle, atol=0.7)
 
 
 def test_compare_gives_a_perfect_finder_full_marks_and_a_blind_one_none():
     face = label(100, 60, 90)
     views = [view(face)] * 12
     result = compare(
-        {"perfect": lambda _: found(face, 0.9)[None], "blind": lambda _: np.zeros((0, 15), np.float32)}, views
+        {"perfect": lambda _: find_of(face, 0.9)[None], "blind": lambda _: np.zeros((0, 15), np.float32)},
+        views,
     )
     assert result["perfect"]["recall"]["80+"]["0.01"] == 1
     assert result["perfect"]["nme_percent"]["mean"] == 0

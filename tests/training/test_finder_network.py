@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,29 +12,34 @@ import pytest
 
 from facelatch.errors import InputError
 from facelatch.vision.finder_decode import cells
-from facelatch_training.finder.prepare import Prepared, compose_all, load
-from facelatch_training.finder.recipe import Recipe, load_recipe, refuse_other_data
+from facelatch_training.finder.data.prepare import Prepared, compose_all, load
+from facelatch_training.finder.recipe import Recipe, refuse_other_data
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
-from facelatch.adapters.models.finder_tflite import TfliteFinder  # noqa: E402
-from facelatch_training.finder.batches import Batches  # noqa: E402
-from facelatch_training.finder.export import export  # noqa: E402
-from facelatch_training.finder.fit import FINAL, FinderLoss, fit  # noqa: E402
-from facelatch_training.finder.fit_refiner import FINAL as REFINED  # noqa: E402
-from facelatch_training.finder.fit_refiner import FOLDER, fit_refiner, landmark_loss  # noqa: E402
-from facelatch_training.finder.network import build_network, multiply_adds  # noqa: E402
-from facelatch_training.finder.patches import Patches, compose_patches  # noqa: E402
-from facelatch_training.finder.refiner import build_refiner  # noqa: E402
-from facelatch_training.finder.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
-from facelatch_training.finder.scenes import Stock  # noqa: E402
+from training_doubles import REPO, finder_recipe, ramp  # noqa: E402
 
-REPO = Path(__file__).resolve().parents[2]
+from facelatch.adapters.models.finder_tflite import TfliteFinder  # noqa: E402
+from facelatch_training.finder.data.batches import Batches  # noqa: E402
+from facelatch_training.finder.data.patches import Patches, compose_patches  # noqa: E402
+from facelatch_training.finder.data.scenes import Stock  # noqa: E402
+from facelatch_training.finder.model.export import export  # noqa: E402
+from facelatch_training.finder.model.fit import (  # noqa: E402
+    FINAL,
+    REFINER_FINAL,
+    REFINER_FOLDER,
+    fit,
+    fit_refiner,
+)
+from facelatch_training.finder.model.losses import FinderLoss, landmark_loss  # noqa: E402
+from facelatch_training.finder.model.network import build_network, multiply_adds  # noqa: E402
+from facelatch_training.finder.model.refiner import build_refiner  # noqa: E402
+from facelatch_training.finder.model.runs import LAST, averaged, refuse_other_recipe  # noqa: E402
 
 
 def small_recipe(epochs: int = 2) -> Recipe:
-    recipe = load_recipe(REPO / "config" / "finder.toml")
+    recipe = finder_recipe()
     return recipe.model_copy(
         update={
             part: getattr(recipe, part).model_copy(update={"epochs": epochs, "batch": 4})
@@ -43,13 +50,19 @@ def small_recipe(epochs: int = 2) -> Recipe:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    from facelatch_training.finder.faces import Photo
+    from facelatch_training.finder.data.faces import Photo
 
     rng = np.random.default_rng(0)
     face = np.array([[18, 10, 76, 96, 38, 52, 74, 52, 56, 72, 42, 92, 71, 92]], np.float32)
     none = np.zeros((0, 4), np.float32)
     sprites = [
-        Photo(str(n), rng.integers(0, 256, (112, 112, 3)).astype(np.uint8), face, none) for n in range(3)
+        Photo(
+            name=str(n),
+            image=rng.integers(0, 256, (112, 112, 3)).astype(np.uint8),
+            faces=face,
+            ignore=none,
+        )
+        for n in range(3)
     ]
     empty = [rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)]
     folder = tmp_path_factory.mktemp("prepared")
@@ -59,12 +72,23 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture(scope="module")
 def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
-    from facelatch_training.finder.faces import Photo
+    from facelatch_training.finder.data.faces import Photo
 
     face = np.array([[48, 40, 76, 96, 68, 82, 104, 82, 86, 102, 72, 122, 101, 122]], np.float32)
     image = np.random.default_rng(1).integers(0, 256, (172, 172, 3)).astype(np.uint8)
-    photo = Photo("p", image, face, np.zeros((0, 4), np.float32))
+    photo = Photo(name="p", image=image, faces=face, ignore=np.zeros((0, 4), np.float32))
     return compose_patches([photo], [], small_recipe(), 12, tmp_path_factory.mktemp("patches"))
+
+
+@pytest.fixture(scope="module")
+def uncut(prepared, built_once) -> list[np.ndarray]:
+    """The weights that a run of three epochs ends with."""
+
+    def run(folder: Path) -> None:
+        np.savez(folder / "weights.npz", *fit(small_recipe(epochs=3), prepared, folder).get_weights())
+
+    with np.load(built_once("finder-run", run) / "weights.npz") as weights:
+        return [weights[name] for name in weights.files]
 
 
 def test_the_refining_network_is_small_and_starts_from_the_template():
@@ -134,20 +158,29 @@ def test_a_batch_depends_on_seed_epoch_and_index_only(prepared):
     assert not np.array_equal(first[0][0], again[0][0])
 
 
-@pytest.mark.slow
-def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, patches, tmp_path):
-    recipe, run = small_recipe(epochs=3), tmp_path / "run"
+class PowerCutError(Exception):
+    pass
 
-    class PowerCutError(Exception):
-        pass
+
+@contextmanager
+def power_cut_at(function: str) -> Iterator[None]:
+    """The run inside ends when it first calls this function of `runs`."""
 
     def cut(*_: object) -> None:
         raise PowerCutError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facelatch_training.finder.runs._plot", cut)  # the last thing after the first epoch
+        patch.setattr(f"facelatch_training.finder.model.runs.{function}", cut)
         with pytest.raises(PowerCutError):
-            fit(recipe, prepared, run)
+            yield
+
+
+@pytest.mark.slow
+def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(prepared, patches, tmp_path):
+    recipe, run = small_recipe(epochs=3), tmp_path / "run"
+
+    with power_cut_at("_plot"):  # the last thing after the first epoch
+        fit(recipe, prepared, run)
     assert json.loads((run / "run.json").read_text())["recipe_sha256"] == recipe.sha256
     assert (run / LAST).is_file()
     assert not (run / FINAL).exists()
@@ -158,36 +191,27 @@ def test_a_run_from_pictures_to_the_exported_file_can_be_cut_off_and_resumed(pre
     with pytest.raises(InputError, match="another recipe"):
         fit(small_recipe(epochs=4), prepared, run)
 
-    refiner = fit_refiner(recipe, patches, run / FOLDER, check=patches)
-    assert (run / FOLDER / REFINED).is_file()
+    refiner = fit_refiner(recipe, patches, run / REFINER_FOLDER, check=patches)
+    assert (run / REFINER_FOLDER / REFINER_FINAL).is_file()
     path = export(model, refiner, recipe, prepared, patches, tmp_path / "models", commit="test")
     assert path.stat().st_size < 250_000
     finder = TfliteFinder(path, 0.01)
     picture = np.array(prepared.images[0][:240, :320])
-    found = finder.find(picture)
-    assert all(np.isfinite(face.landmarks).all() for face in found)
+    faces = finder.find(picture)
+    assert all(np.isfinite(face.landmarks).all() for face in faces)
     _same_numbers(model, path, picture)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["_history", "_plot"])
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(prepared, tmp_path, place):
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(prepared, tmp_path, uncut, place):
     """After the first epoch's weights were saved, or after its figures were, too."""
     recipe = small_recipe(epochs=3)
-    whole = fit(recipe, prepared, tmp_path / "whole")
 
-    class PowerCutError(Exception):
-        pass
-
-    def cut(*_: object) -> None:
-        raise PowerCutError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"facelatch_training.finder.runs.{place}", cut)
-        with pytest.raises(PowerCutError):
-            fit(recipe, prepared, tmp_path / "cut")
+    with power_cut_at(place):
+        fit(recipe, prepared, tmp_path / "cut")
     resumed = fit(recipe, prepared, tmp_path / "cut")
-    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+    for one, other in zip(uncut, resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -218,10 +242,24 @@ def test_a_start_that_is_no_finder_is_named_and_the_run_not_begun(prepared, tmp_
     text, refiner = tmp_path / "text.keras", REPO / "models" / "refiner.keras"
     text.write_text("no model")
     for start, words in ((text, "not a saved Keras model"), (refiner, "another network")):
-        with pytest.raises(InputError, match=words) as said:
+        with pytest.raises(InputError, match=words) as refusal:
             fit(small_recipe(epochs=1), prepared, tmp_path / "run", start=start)
-        assert str(start) in str(said.value)
+        assert str(start) in str(refusal.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("finder.keras", (240, 320, 3), [-4.01604, 0.04941, -0.31343, -0.48632]),
+        ("refiner.keras", (56, 56, 3), [0.75616, -0.09598, -0.90322, -0.25708]),
+    ],
+)
+def test_the_shipped_network_loads_and_computes_what_it_always_did(name, shape, expected):
+    """Whatever module its classes were in when it was saved: it is loaded by their registered names."""
+    model = keras.saving.load_model(REPO / "models" / name, compile=False)
+    outputs = np.asarray(model(ramp(*shape)[None].astype(np.float32)))
+    assert outputs.reshape(-1)[:4] == pytest.approx(expected, abs=2e-3)
 
 
 def _same_numbers(model, path: Path, picture: np.ndarray) -> None:

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from training_doubles import CROP_LABEL, DISC_COLOURS, NO_BOXES, crop_with_discs, finder_recipe
 
 from facelatch.errors import InputError
 from facelatch.vision.align import TEMPLATE, similarity_transform
-from facelatch_training.finder.faces import Photo
-from facelatch_training.finder.labels import move
-from facelatch_training.finder.landmark_figures import agreement
-from facelatch_training.finder.patches import SIDE, compose_patches, load_patches, on_ground, patch
-from facelatch_training.finder.recipe import load_recipe
-from facelatch_training.finder.steady import steadied, steady
+from facelatch_training.finder.data.faces import Photo
+from facelatch_training.finder.data.labels import move
+from facelatch_training.finder.data.patches import SIDE, compose_patches, load_patches, on_ground, patch
+from facelatch_training.finder.data.steady import steadied, steady
+from facelatch_training.finder.judge.landmark_figures import agreement
 
-REPO = Path(__file__).resolve().parents[2]
-RECIPE = load_recipe(REPO / "config" / "finder.toml")
-NONE = np.zeros((0, 4), np.float32)
-COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]])
-FACE = np.concatenate([[18, 10, 76, 96], TEMPLATE.reshape(-1)]).astype(np.float32)
+RECIPE = finder_recipe()
 
 
 def made_photo(degrees: float = 0.0, scale: float = 1.0) -> Photo:
     """A grey face with a pure-coloured disc on each landmark, turned in a larger picture."""
-    crop = np.full((112, 112, 3), 90, np.uint8)
-    for point, colour in zip(TEMPLATE, COLOURS.tolist(), strict=True):
-        cv2.circle(crop, (round(float(point[0])), round(float(point[1]))), 5, colour, -1)
     matrix = np.asarray(cv2.getRotationMatrix2D((56, 56), degrees, scale), np.float64)
     matrix[:, 2] += 100
-    image = cv2.warpAffine(crop, matrix, (320, 320))
-    return Photo("p", np.asarray(image, np.uint8), move(FACE[None], matrix), NONE)
+    image = cv2.warpAffine(crop_with_discs(), matrix, (320, 320))
+    return Photo(
+        name="p", image=np.asarray(image, np.uint8), faces=move(CROP_LABEL[None], matrix), ignore=NO_BOXES
+    )
 
 
 class Lazy:
@@ -41,7 +35,7 @@ class Lazy:
 
     def find(self, image: np.ndarray) -> np.ndarray:
         points = np.zeros((5, 2))
-        for number, colour in enumerate(COLOURS):
+        for number, colour in enumerate(DISC_COLOURS):
             rows, columns = np.nonzero(np.abs(image.astype(int) - colour).max(axis=2) < 90)
             if not len(rows):
                 return np.zeros((0, 15), np.float32)
@@ -75,7 +69,7 @@ def test_a_lazy_teacher_is_made_steady(degrees):
 
 def test_a_face_the_teacher_does_not_see_again_keeps_its_landmarks():
     photo = made_photo()
-    blank = Photo("b", np.zeros_like(photo.image), photo.faces, NONE)
+    blank = Photo(name="b", image=np.zeros_like(photo.image), faces=photo.faces, ignore=NO_BOXES)
     assert steady(blank.image, blank.faces[0], Lazy()) is None  # type: ignore[arg-type]
     np.testing.assert_array_equal(steadied(blank, Lazy()).faces, photo.faces)  # type: ignore[arg-type]
 
@@ -85,11 +79,19 @@ def test_patches_show_the_face_about_where_the_network_expects_it_and_labels_lie
     right = wrong = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        photo = on_ground(Photo("s", made_photo().image[100:212, 100:212], FACE[None], NONE), rng)
+        photo = on_ground(
+            Photo(
+                name="s",
+                image=made_photo().image[100:212, 100:212],
+                faces=CROP_LABEL[None],
+                ignore=NO_BOXES,
+            ),
+            rng,
+        )
         image, points = patch(photo if seed % 2 else made_photo(seed), 0, plain, rng)
         assert image.shape == (SIDE, SIDE, 3)
         assert np.abs(points - TEMPLATE - (SIDE - 112) / 2).mean() < 15
-        for (x, y), colour in zip(points, COLOURS, strict=True):
+        for (x, y), colour in zip(points, DISC_COLOURS, strict=True):
             hit = np.abs(image[round(float(y)), round(float(x))].astype(int) - colour).max() < 90
             right, wrong = right + hit, wrong + (not hit)
     assert right > 150

@@ -23,23 +23,21 @@ import keras  # noqa: E402
 
 from facelatch.errors import InputError, ModelError  # noqa: E402
 from facelatch.vision.align import ALIGN_VERSION  # noqa: E402
-from facelatch_training import fit, workflow  # noqa: E402
-from facelatch_training.dataset import RowsOf  # noqa: E402
-from facelatch_training.distributed import Batches, fit_round, forget_step  # noqa: E402
-from facelatch_training.fit import GUIDE, WarmStableDecay, fit_metric  # noqa: E402
-from facelatch_training.made_faces import write_crop_set  # noqa: E402
-from facelatch_training.metric import MetricBatches  # noqa: E402
-from facelatch_training.network import (  # noqa: E402
-    build_core,
-    build_head,
-    build_siamese,
-    load_siamese,
-    widen_tower,
-)
+from facelatch_training.batches.samples import MetricData, Samples  # noqa: E402
+from facelatch_training.data.crops import RowsOf  # noqa: E402
+from facelatch_training.data.made_faces import write_crop_set  # noqa: E402
+from facelatch_training.files import TrainingError  # noqa: E402
+from facelatch_training.fitting import fit, workflow  # noqa: E402
+from facelatch_training.fitting.distributed import Batches, fit_round, forget_step  # noqa: E402
+from facelatch_training.fitting.fit import fit_metric  # noqa: E402
+from facelatch_training.fitting.material import Material, load_material, make_material_yardstick  # noqa: E402
+from facelatch_training.fitting.metric import MetricBatches  # noqa: E402
+from facelatch_training.fitting.runfolder import RunFolder  # noqa: E402
+from facelatch_training.fitting.stage import GUIDE, WarmStableDecay  # noqa: E402
+from facelatch_training.fitting.workflow import train  # noqa: E402
+from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
+from facelatch_training.model.tower import build_core, widen_tower  # noqa: E402
 from facelatch_training.recipe import Recipe, recipe_hash, tiny_recipe  # noqa: E402
-from facelatch_training.runfolder import RunFolder, TrainingError  # noqa: E402
-from facelatch_training.samples import MetricData, Samples  # noqa: E402
-from facelatch_training.workflow import Material, load_material, make_material_yardstick, train  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,13 @@ def deterministic() -> None:
 def metric_data(material: Material) -> MetricData:
     labels, _ = material.index.labels(material.train)
     nothing = np.zeros((0, 112, 112, 3), np.uint8)
-    return MetricData(RowsOf(material.crops, material.train), labels, None, nothing, None)
+    return MetricData(
+        crops=RowsOf(material.crops, material.train),
+        labels=labels,
+        teacher=None,
+        morphs=nothing,
+        morph_teacher=None,
+    )
 
 
 def short(steps: int, **changes: float) -> Recipe:
@@ -68,7 +72,7 @@ def short(steps: int, **changes: float) -> Recipe:
 
 
 def run_metric(material: Material, folder: Path, recipe: Recipe, **options: int) -> keras.Model:
-    run = RunFolder(folder, recipe, material.mark)
+    run = RunFolder(folder, recipe, material.fingerprint)
     return fit_metric(run, recipe, metric_data(material), make_material_yardstick(material), **options)
 
 
@@ -84,11 +88,9 @@ def small(**siamese: float) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def finished(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(material: Material, built_once: Callable[..., Path]) -> Path:
     """The folder of a small run that nothing interrupted; tests copy it before they write there."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    train(material, folder, small(), folder / "cache")
-    return folder
+    return built_once("finished-run", lambda folder: train(material, folder, small(), folder / "cache"))
 
 
 class Killed(BaseException):
@@ -147,14 +149,14 @@ def test_a_run_killed_in_both_stages_ends_like_an_uninterrupted_one(
     for stage in ("metric", "siamese"):
         with pytest.raises(Killed), dying(stage, 2):
             train(material, folder, small(), tmp_path / "cache")
-        steps = [line["step"] for line in RunFolder(folder, small(), material.mark).history(stage)]
+        steps = [line["step"] for line in RunFolder(folder, small(), material.fingerprint).history(stage)]
         assert steps == [5, 10]
     outcome = train(material, folder, small(), tmp_path / "cache")
     assert np.array_equal(
         weights(load_siamese(outcome.model)), weights(load_siamese(finished / "siamese.keras"))
     )
     for stage in ("metric", "siamese"):
-        steps = [line["step"] for line in RunFolder(folder, small(), material.mark).history(stage)]
+        steps = [line["step"] for line in RunFolder(folder, small(), material.fingerprint).history(stage)]
         assert steps == [5, 10]
 
 
@@ -172,7 +174,7 @@ siamese = {batch = 16, steps = 2, round_steps = 2}
     )
     repo = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join(str(repo / folder) for folder in ("daemon", "training"))
-    command = [sys.executable, "-m", "facelatch_training.cli", "fit", str(data)]
+    command = [sys.executable, "-m", "facelatch_training.cli.root", "fit", str(data)]
     command += ["--run", str(tmp_path / "run"), "--recipe", str(recipe)]
     environment = {**os.environ, "PYTHONPATH": paths}
     first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -208,7 +210,7 @@ def test_a_metric_stage_that_goes_further_is_not_undone_by_an_old_siamese_checkp
     assert np.array_equal(before, weights(load_siamese(finished / "siamese.keras")))
     train(material, folder, small(), tmp_path / "cache", finish_in=5)
     assert not np.array_equal(weights(load_siamese(folder / "siamese.keras")), before)
-    run = RunFolder(folder, small(), material.mark)
+    run = RunFolder(folder, small(), material.fingerprint)
     assert [line["step"] for line in run.history("metric")] == [5, 10, 15]
     assert json.loads((folder / "recipe.json").read_text())["finish_in"] == 5
 
@@ -273,7 +275,7 @@ def test_a_run_folder_of_another_alignment_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     RunFolder(tmp_path, short(6), "data")
-    monkeypatch.setattr("facelatch_training.runfolder.ALIGN_VERSION", ALIGN_VERSION + 1)
+    monkeypatch.setattr("facelatch_training.fitting.runfolder.ALIGN_VERSION", ALIGN_VERSION + 1)
     with pytest.raises(TrainingError, match="align_version is"):
         RunFolder(tmp_path, short(6), "data")
 
@@ -297,18 +299,18 @@ def test_a_run_folder_of_another_recipe_or_other_data_is_refused(tmp_path: Path)
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[bytes] = []
+    checkpoints: list[bytes] = []
 
     def fake_round(*_: object) -> dict[str, float]:
         if not (tmp_path / "metric.npz").is_file():
             return {"loss": 1.0}
-        seen.append((tmp_path / "metric.npz").read_bytes())
+        checkpoints.append((tmp_path / "metric.npz").read_bytes())
         return {"loss": float("nan")}
 
-    monkeypatch.setattr(fit, "fit_round", fake_round)
+    monkeypatch.setattr("facelatch_training.fitting.stage.fit_round", fake_round)
     with pytest.raises(TrainingError, match="no longer a number in the round after step 2"):
         run_metric(material, tmp_path, short(8))
-    assert seen == [(tmp_path / "metric.npz").read_bytes()]
+    assert checkpoints == [(tmp_path / "metric.npz").read_bytes()]
     with np.load(tmp_path / "metric.npz") as arrays:
         assert json.loads(arrays["state"].tobytes())["step"] == 2
     assert not list(tmp_path.glob("partial-*"))
@@ -325,7 +327,7 @@ def test_a_stage_out_of_patience_lets_its_rate_fall_to_zero(
         model.optimizer.iterations.assign_add(len(batches))
         return {"loss": 1.0}
 
-    monkeypatch.setattr(fit, "fit_round", fake_round)
+    monkeypatch.setattr("facelatch_training.fitting.stage.fit_round", fake_round)
     monkeypatch.setattr(RunFolder, "draw", lambda *_: None)
     # The figures never change: enough after the second look.
     monkeypatch.setattr(fit, "embed", lambda _, crops: np.ones((len(crops), 16), np.float32))
@@ -409,7 +411,7 @@ def test_a_full_disk_at_the_very_end_costs_nothing_but_the_model_s_file(
 @pytest.mark.slow
 def test_the_metric_stage_can_be_told_to_finish_early(material: Material, tmp_path: Path) -> None:
     recipe = short(100)
-    run = RunFolder(tmp_path, recipe, material.mark)
+    run = RunFolder(tmp_path, recipe, material.fingerprint)
     run_metric(material, tmp_path, recipe, finish_in=4)
     run_metric(material, tmp_path, recipe, finish_in=4)  # the same command again has nothing left to do
     assert [line["step"] for line in run.history("metric")] == [2, 4]
@@ -429,6 +431,7 @@ def test_going_on_from_a_tower_of_another_shape_is_refused_before_anything_is_wr
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_stage_in_half_the_bits_gives_a_model_that_computes_in_all_of_them(
     material: Material, tmp_path: Path
 ) -> None:
@@ -481,8 +484,8 @@ def test_a_finished_model_s_embeddings_have_lengths_and_fine_tuning_keeps_what_t
 
     def lengths(model: Path) -> list[np.ndarray]:
         tower = load_siamese(model).get_layer("tower")
-        seen = np.linalg.norm(np.asarray(tower(some, training=False)), axis=1)
-        assert seen.std() > 0.01
+        norms = np.linalg.norm(np.asarray(tower(some, training=False)), axis=1)
+        assert norms.std() > 0.01
         return [weights for name in ("kinds", "length") for weights in tower.get_layer(name).get_weights()]
 
     before = lengths(finished / "siamese.keras")
@@ -490,8 +493,8 @@ def test_a_finished_model_s_embeddings_have_lengths_and_fine_tuning_keeps_what_t
     ranks = iter((2, 1))
     monkeypatch.setattr(workflow, "_rank", lambda _figures: next(ranks))  # the tuned one is better, say
     train(material, tmp_path / "tuned", small(), tmp_path / "cache", initial=finished / "siamese.keras")
-    for kept, found in zip(before, lengths(tmp_path / "tuned/siamese.keras"), strict=True):
-        np.testing.assert_array_equal(found, kept)
+    for kept, after in zip(before, lengths(tmp_path / "tuned/siamese.keras"), strict=True):
+        np.testing.assert_array_equal(after, kept)
 
 
 def test_of_two_models_with_the_same_guide_the_lower_log_loss_is_the_better() -> None:
@@ -506,7 +509,7 @@ def test_a_tiny_run_learns_and_fine_tuning_never_replaces_a_better_model(
 ) -> None:
     recipe = tiny_recipe()
     outcome = train(material, tmp_path / "run", recipe, tmp_path / "cache")
-    lines = RunFolder(tmp_path / "run", recipe, material.mark).history("metric")
+    lines = RunFolder(tmp_path / "run", recipe, material.fingerprint).history("metric")
     assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
     assert outcome.after["auc"] > 0.7
     assert (tmp_path / "run/metric.png").is_file()

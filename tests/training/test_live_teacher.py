@@ -10,13 +10,14 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from facelatch.errors import InputError  # noqa: E402
-from facelatch_training.live_teacher import LiveTeacher  # noqa: E402
-from facelatch_training.made_faces import draw_person, write_crop_set  # noqa: E402
-from facelatch_training.metric import build_metric_model  # noqa: E402
-from facelatch_training.network import build_core  # noqa: E402
+from facelatch_training.batches.live_teacher import LiveTeacher  # noqa: E402
+from facelatch_training.batches.teacher import EMBEDDING_SIZE, Teacher  # noqa: E402
+from facelatch_training.data.made_faces import draw_person, write_crop_set  # noqa: E402
+from facelatch_training.fitting.material import load_material  # noqa: E402
+from facelatch_training.fitting.metric import build_metric_model  # noqa: E402
+from facelatch_training.fitting.workflow import train  # noqa: E402
+from facelatch_training.model.tower import build_core  # noqa: E402
 from facelatch_training.recipe import tiny_recipe  # noqa: E402
-from facelatch_training.teacher import EMBEDDING_SIZE, Teacher  # noqa: E402
-from facelatch_training.workflow import load_material, train  # noqa: E402
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "reference"
 
@@ -71,7 +72,9 @@ def test_weights_of_another_kind_are_refused(small_teacher: Path) -> None:
         ("Split split 1 2 relu left right", "Split split"),
     ],
 )
-def test_layers_of_another_network_are_refused_with_their_line(small_teacher: Path, line: str, instead: str) -> None:
+def test_layers_of_another_network_are_refused_with_their_line(
+    small_teacher: Path, line: str, instead: str
+) -> None:
     layers = small_teacher / "mobilefacenet.param"
     layers.write_text(layers.read_text().replace(line, instead))
     with pytest.raises(InputError, match=r"mobilefacenet.param:\d+: not a layer of MobileFaceNet"):
@@ -98,21 +101,25 @@ def test_it_is_heard_only_where_no_other_answer_is_known(small_teacher: Path) ->
     core = build_core(recipe.tower.model_copy(update={"core": EMBEDDING_SIZE}))
     live, some = LiveTeacher(small_teacher), pictures(4)
     model = build_metric_model(core, recipe.metric, 4, None, live)
-    known = np.zeros((4, EMBEDDING_SIZE), np.float32)
-    known[2:, 0] = 1
-    found = model({"image": some, "label": np.zeros((4, 1), np.int32), "teacher": known}, training=False)
-    target = np.where(known.any(axis=1, keepdims=True), known, np.asarray(live(some)))
+    answers = np.zeros((4, EMBEDDING_SIZE), np.float32)
+    answers[2:, 0] = 1
+    losses = model({"image": some, "label": np.zeros((4, 1), np.int32), "teacher": answers}, training=False)
+    target = np.where(answers.any(axis=1, keepdims=True), answers, np.asarray(live(some)))
     expected = 1 - np.sum(np.asarray(core(some, training=False)) * target, axis=1)
-    assert np.asarray(found["distill"])[:, 0] == pytest.approx(expected, abs=1e-4)
+    assert np.asarray(losses["distill"])[:, 0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.slow
-def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(small_teacher: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_live_teacher_in_processes_comes_closer_to_it(
+    small_teacher: Path, tmp_path: Path
+) -> None:
     tiny = tiny_recipe()
     recipe = tiny.model_copy(
         update={
             "processes": True,
-            "tower": tiny.tower.model_copy(update={"core": EMBEDDING_SIZE, "blocks": (1,), "widths": (8,), "head": 0}),
+            "tower": tiny.tower.model_copy(
+                update={"core": EMBEDDING_SIZE, "blocks": (1,), "widths": (8,), "head": 0}
+            ),
             "metric": tiny.metric.model_copy(
                 update={"live_teacher": True, "distill_weight": 20.0, "steps": 60, "morph_share": 0.3}
             ),

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facelatch_training.metrics import (
+from facelatch_training.judge.intervals import bootstrap, mean_interval
+from facelatch_training.judge.metrics import (
     FAILED,
     Comparisons,
     Ranked,
     best_threshold,
-    bootstrap,
     fold_correct,
-    mean_interval,
     ranked,
     reliability,
 )
@@ -56,17 +55,17 @@ def test_auc_is_the_share_of_won_duels(genuine: list[float], impostor: list[floa
 @given(scores, scores, st.floats(0, 1, width=32))
 @settings(max_examples=100, deadline=None)
 def test_rates_count_what_they_say(genuine: list[float], impostor: list[float], threshold: float) -> None:
-    found = table(genuine, impostor)
-    assert found.fmr(threshold) == pytest.approx(np.mean(np.float32(impostor) >= np.float32(threshold)))
-    assert found.fnmr(threshold) == pytest.approx(np.mean(np.float32(genuine) < np.float32(threshold)))
+    curve = table(genuine, impostor)
+    assert curve.fmr(threshold) == pytest.approx(np.mean(np.float32(impostor) >= np.float32(threshold)))
+    assert curve.fnmr(threshold) == pytest.approx(np.mean(np.float32(genuine) < np.float32(threshold)))
 
 
 @given(scores, scores)
 @settings(max_examples=100, deadline=None)
 def test_the_threshold_for_an_fmr_keeps_it(genuine: list[float], impostor: list[float]) -> None:
-    found = table(genuine, impostor)
-    for wanted in (0.0, 0.1, 0.3):
-        assert found.fmr(found.threshold_at(wanted)) <= wanted + 1e-9
+    curve = table(genuine, impostor)
+    for rate in (0.0, 0.1, 0.3):
+        assert curve.fmr(curve.threshold_at(rate)) <= rate + 1e-9
 
 
 def test_eer_of_two_gaussians_is_the_tail_beyond_the_middle() -> None:
@@ -78,13 +77,13 @@ def test_eer_of_two_gaussians_is_the_tail_beyond_the_middle() -> None:
 
 
 def test_separated_scores_have_no_errors() -> None:
-    found = table([0.8, 0.9], [0.1, 0.2])
-    assert (found.eer(), found.auc(), found.tar_at(0.0)) == (0.0, 1.0, 1.0)
+    curve = table([0.8, 0.9], [0.1, 0.2])
+    assert (curve.eer(), curve.auc(), curve.tar_at(0.0)) == (0.0, 1.0, 1.0)
 
 
 def test_swapped_scores_have_all_errors() -> None:
-    found = table([0.1, 0.2], [0.8, 0.9])
-    assert (found.eer(), found.auc(), found.tar_at(0.0)) == (1.0, 0.0, 0.0)
+    curve = table([0.1, 0.2], [0.8, 0.9])
+    assert (curve.eer(), curve.auc(), curve.tar_at(0.0)) == (1.0, 0.0, 0.0)
 
 
 def test_a_weight_of_two_is_the_comparison_twice() -> None:
@@ -119,7 +118,12 @@ def made(people: int, images: int, seed: int = 0) -> Comparisons:
     left, right = np.triu_indices(len(owner), 1)
     distance = np.sqrt(((points[left] - points[right]) ** 2).sum(axis=1))
     first, second = owner[left].astype(np.int32), owner[right].astype(np.int32)
-    return Comparisons(np.exp(-distance / 2).astype(np.float32), first == second, first, second)
+    return Comparisons(
+        similarity=np.exp(-distance / 2).astype(np.float32),
+        genuine=first == second,
+        first=first,
+        second=second,
+    )
 
 
 def test_accuracy_by_folds_never_uses_the_fold_it_judges() -> None:
@@ -128,11 +132,29 @@ def test_accuracy_by_folds_never_uses_the_fold_it_judges() -> None:
     genuine = np.array([True, False] * 10 + [False, True] * 10)
     people = np.arange(40, dtype=np.int32)
     fold = np.repeat(np.arange(4), 10).astype(np.int16)
-    turned = Comparisons(similarity, genuine, people, people + 40, fold)
-    upright = Comparisons(similarity, np.array([True, False] * 20), people, people + 40, fold)
+    turned = Comparisons(
+        similarity=similarity,
+        genuine=genuine,
+        first=people,
+        second=people + 40,
+        fold=fold,
+    )
+    upright = Comparisons(
+        similarity=similarity,
+        genuine=np.array([True, False] * 20),
+        first=people,
+        second=people + 40,
+        fold=fold,
+    )
     assert fold_correct(upright).all()
     one_turned = np.where(fold == 0, ~upright.genuine, upright.genuine)
-    lone = Comparisons(similarity, one_turned, people, people + 40, fold)
+    lone = Comparisons(
+        similarity=similarity,
+        genuine=one_turned,
+        first=people,
+        second=people + 40,
+        fold=fold,
+    )
     assert not fold_correct(lone)[fold == 0].any()
     assert fold_correct(lone)[fold != 0].all()
     assert 0 < fold_correct(turned).mean() < 1
@@ -140,28 +162,31 @@ def test_accuracy_by_folds_never_uses_the_fold_it_judges() -> None:
 
 def test_failed_pictures_refuse_genuine_and_impostor_alike() -> None:
     people = np.arange(4, dtype=np.int32)
-    found = ranked(
+    curve = ranked(
         Comparisons(
-            np.float32([0.9, FAILED, 0.1, FAILED]), np.array([True, True, False, False]), people, people + 4
+            similarity=np.float32([0.9, FAILED, 0.1, FAILED]),
+            genuine=np.array([True, True, False, False]),
+            first=people,
+            second=people + 4,
         )
     )
-    assert found.fnmr(0.0) == 0.5
-    assert found.fmr(0.0) == 0.5
-    assert found.tar_at(0.5) == 0.5
+    assert curve.fnmr(0.0) == 0.5
+    assert curve.fmr(0.0) == 0.5
+    assert curve.tar_at(0.5) == 0.5
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_people() -> None:
-    figures = {"auc": Ranked.auc, "tar": lambda found: found.tar_at(0.01)}
+    figures = {"auc": Ranked.auc, "tar": lambda curve: curve.tar_at(0.01)}
     few, many = bootstrap(made(10, 5), figures, resamples=200), bootstrap(made(80, 5), figures, resamples=200)
-    for found in (*few.values(), *many.values()):
-        assert found.low <= found.value <= found.high
+    for interval in (*few.values(), *many.values()):
+        assert interval.low <= interval.value <= interval.high
     assert many["tar"].high - many["tar"].low < few["tar"].high - few["tar"].low
 
 
 def test_intervals_are_wider_over_identities_than_over_pairs() -> None:
     """Resampling pairs as if they were independent would promise too much."""
     drawn = made(20, 12)
-    honest = bootstrap(drawn, {"fnmr": lambda found: found.fnmr(0.4)}, resamples=300)["fnmr"]
+    honest = bootstrap(drawn, {"fnmr": lambda curve: curve.fnmr(0.4)}, resamples=300)["fnmr"]
     outcome = drawn.similarity[drawn.genuine] < 0.4
     naive = 1.96 * np.sqrt(outcome.mean() * (1 - outcome.mean()) / len(outcome))
     assert (honest.high - honest.low) / 2 > naive
@@ -176,20 +201,40 @@ def test_intervals_repeat_with_their_seed() -> None:
 
 def test_reliability_of_honest_probabilities_has_no_error() -> None:
     rng = np.random.default_rng(5)
-    said = rng.random(200_000).astype(np.float32)
-    genuine = rng.random(200_000) < said
+    similarity = rng.random(200_000).astype(np.float32)
+    genuine = rng.random(200_000) < similarity
     people = np.zeros(200_000, np.int32)
-    assert reliability(Comparisons(said, genuine, people, people)).error < 0.02
-    assert reliability(Comparisons(said**4, genuine, people, people)).error > 0.2
+    assert (
+        reliability(
+            Comparisons(
+                similarity=similarity,
+                genuine=genuine,
+                first=people,
+                second=people,
+            )
+        ).error
+        < 0.02
+    )
+    assert (
+        reliability(
+            Comparisons(
+                similarity=similarity**4,
+                genuine=genuine,
+                first=people,
+                second=people,
+            )
+        ).error
+        > 0.2
+    )
 
 
 def test_a_large_set_takes_seconds() -> None:
     """Two million comparisons with 20 resamples; the thinned rest must not change the value."""
     drawn = made(400, 5)
     started = time.perf_counter()
-    found = bootstrap(drawn, {"auc": Ranked.auc, "tar": lambda r: r.tar_at(1e-3)}, resamples=20)
+    intervals = bootstrap(drawn, {"auc": Ranked.auc, "tar": lambda r: r.tar_at(1e-3)}, resamples=20)
     assert time.perf_counter() - started < 30
-    assert found["auc"].low <= found["auc"].value <= found["auc"].high
+    assert intervals["auc"].low <= intervals["auc"].value <= intervals["auc"].high
 
 
 def test_one_class_alone_has_no_error_rates() -> None:

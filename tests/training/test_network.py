@@ -11,31 +11,29 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 import keras  # noqa: E402
+from training_doubles import REPO, ramp  # noqa: E402
 
 from facelatch.errors import ConfigError  # noqa: E402
-from facelatch_training.network import (  # noqa: E402
+from facelatch_training.model.cost import multiply_adds  # noqa: E402
+from facelatch_training.model.layers import FusedNorm, L1Distance  # noqa: E402
+from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
+from facelatch_training.model.tower import (  # noqa: E402
     LIKENESS_STRENGTH,
     LONGEST,
     MAGNITUDE_STRENGTH,
     SHORTEST,
-    FusedNorm,
-    L1Distance,
     before_lengths,
     before_turn,
     begin_core,
     build_core,
-    build_head,
-    build_siamese,
     centre_tower,
     core_of,
-    multiply_adds,
     set_lengths,
     unit_length,
     widen_tower,
 )
 from facelatch_training.recipe import Recipe, load_recipe, recipe_hash, tiny_recipe  # noqa: E402
 
-REPO = Path(__file__).resolve().parents[2]
 TINY = tiny_recipe().tower
 
 
@@ -56,6 +54,15 @@ def test_the_shipped_recipes_fit_the_door(name: str) -> None:
     tower = widen_tower(build_core(recipe.tower), recipe.tower.embedding, mirror=recipe.tower.mirror)
     assert tower.count_params() < 2_400_000
     assert multiply_adds(tower) < 350e6
+
+
+def test_the_shipped_network_loads_and_embeds_as_it_always_did() -> None:
+    """It names a module that is no more, `facelatch_training.network`: it is loaded by registered names."""
+    tower = load_siamese(REPO / "models" / "siamese.keras").get_layer("tower")
+    (embedding,) = np.asarray(tower(ramp(112, 112)[None], training=False))
+    assert embedding.shape == (384,)
+    assert embedding[:4] == pytest.approx([-0.03957, -0.01214, 0.03455, -0.04337], abs=1e-4)
+    assert np.abs(embedding).sum() == pytest.approx(13.9813, abs=1e-2)
 
 
 def test_embeddings_have_unit_length_and_the_recipe_s_size(siamese: keras.Model) -> None:
@@ -113,8 +120,8 @@ def set_lengths_by(tower: keras.Model, some: np.ndarray) -> None:
 def length_of(tower: keras.Model, unit: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
     """By the layers of the tower, for vectors that no crop gives."""
     likeness = tower.get_layer("likeness")(tower.get_layer("kinds")(unit))
-    asked = tower.get_layer("length")(np.hstack([likeness, magnitudes]))
-    return np.asarray(tower.get_layer("bounded_length")(asked))
+    raw_length = tower.get_layer("length")(np.hstack([likeness, magnitudes]))
+    return np.asarray(tower.get_layer("bounded_length")(raw_length))
 
 
 def test_lengths_vary_around_one_and_directions_stay() -> None:
@@ -134,9 +141,9 @@ def test_the_magnitude_is_what_the_core_divides_by() -> None:
     tower, some = widen_tower(build_core(TINY), TINY.embedding), crops(3)
     core = core_of(tower)
     whole = np.asarray(keras.Model(core.input, core.get_layer("core").input)(some, training=False))
-    found = np.asarray(before_lengths(tower)(some, training=False))
-    assert found[:, -1] == pytest.approx(np.linalg.norm(whole, axis=1))
-    assert found[:, :-1] == pytest.approx(np.asarray(before_turn(tower)(some, training=False)))
+    features = np.asarray(before_lengths(tower)(some, training=False))
+    assert features[:, -1] == pytest.approx(np.linalg.norm(whole, axis=1))
+    assert features[:, :-1] == pytest.approx(np.asarray(before_turn(tower)(some, training=False)))
 
 
 def test_whoever_is_like_many_others_gets_a_longer_embedding_and_so_does_a_clear_face() -> None:
@@ -245,7 +252,7 @@ def test_the_fused_norm_does_what_keras_s_own_does(training: bool) -> None:
     rng = np.random.default_rng(0)
     features = tf.constant(rng.normal(1, 3, (8, 16, 16, 4)), tf.float32)
     weights = [rng.uniform(0.5, 2, 4), rng.normal(size=4), rng.normal(size=4), rng.uniform(0.5, 2, 4)]
-    found = []
+    results = []
     for norm in (FusedNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)):
         norm.build(features.shape)
         norm.set_weights(weights)
@@ -254,6 +261,6 @@ def test_the_fused_norm_does_what_keras_s_own_does(training: bool) -> None:
             out = norm(features, training=training)
             loss = tf.reduce_mean(out**3)
         gradients = tape.gradient(loss, [features, norm.gamma.value, norm.beta.value])
-        found.append([np.asarray(value) for value in (out, *gradients, *norm.get_weights())])
-    for ours, theirs in zip(*found, strict=True):
+        results.append([np.asarray(value) for value in (out, *gradients, *norm.get_weights())])
+    for ours, theirs in zip(*results, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facelatch_training.pairs import PairSampler
+from facelatch_training.batches.pairs import PairSampler
 from facelatch_training.recipe import tiny_recipe
 
 LABELS = np.repeat(np.arange(12), 3)
@@ -83,7 +83,7 @@ class Shelf:
 
 def test_a_streamed_round_reads_every_crop_once_in_the_order_of_the_shards() -> None:
     pytest.importorskip("keras")
-    from facelatch_training.siamese import PairBatches
+    from facelatch_training.fitting.siamese import PairBatches
 
     sampler, recipe, shelf = PairSampler(LABELS, FAMILIES), tiny_recipe(), Shelf()
     streamed = PairBatches(shelf, sampler, recipe.model_copy(update={"stream": True}), 4, 3)

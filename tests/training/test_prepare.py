@@ -10,13 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from training_doubles import FixedFaces, write_picture
 
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import align
-from facelatch_training.dataset import read_index
-from facelatch_training.plots import ContactSheet
-from facelatch_training.prepare import IN_VALIDATION, Options, prepare, split_families
+from facelatch_training.data.dataset import read_index
+from facelatch_training.data.prepare import IN_VALIDATION, Options, prepare, split_families
+from facelatch_training.montage import ContactSheet
 
 HALF = Options(validation_share=0.5)
 
@@ -28,16 +29,11 @@ def picture(person: int, number: int, size: int = 112) -> Image:
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def write(path: Path, image: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
     for person in range(8):
         for number in range(3):
-            write(tmp_path / "people" / f"p{person}" / f"{number}.png", picture(person, number))
+            write_picture(tmp_path / "people" / f"p{person}" / f"{number}.png", picture(person, number))
     return tmp_path / "people"
 
 
@@ -64,33 +60,33 @@ def test_the_same_sources_give_the_same_bytes(people: Path, tmp_path: Path) -> N
     first = prepare([people], tmp_path / "one", finder=None, options=HALF, quiet=True)
     second = prepare([people], tmp_path / "two", finder=None, options=HALF, quiet=True)
     assert first.fingerprint == second.fingerprint
-    write(people / "p0" / "9.png", picture(0, 9))
+    write_picture(people / "p0" / "9.png", picture(0, 9))
     third = prepare([people], tmp_path / "three", finder=None, options=HALF, quiet=True)
     assert third.fingerprint != first.fingerprint
 
 
-class FixedFinder:
-    """Finds one face where the test put it."""
-
-    LANDMARKS = np.float32([[80, 90], [120, 92], [100, 115], [84, 138], [117, 139]])
-
-    def find(self, image: Image) -> list[Face]:
-        return [] if image.max() < 5 else [Face(Box(60, 60, 90, 100), self.LANDMARKS, 0.9)]
+LANDMARKS = np.float32([[80, 90], [120, 92], [100, 115], [84, 138], [117, 139]])
 
 
 def test_photos_go_through_finder_and_alignment(tmp_path: Path) -> None:
     for person in range(8):
         for number in range(2):
-            write(tmp_path / "photos" / f"p{person}" / f"{number}.png", picture(person, number, 200))
-    write(tmp_path / "photos" / "p0" / "black.png", np.zeros((200, 200, 3), np.uint8))
-    report = prepare([tmp_path / "photos"], tmp_path / "set", finder=FixedFinder(), options=HALF, quiet=True)
+            write_picture(tmp_path / "photos" / f"p{person}" / f"{number}.png", picture(person, number, 200))
+    write_picture(tmp_path / "photos" / "p0" / "black.png", np.zeros((200, 200, 3), np.uint8))
+    report = prepare(
+        [tmp_path / "photos"],
+        tmp_path / "set",
+        finder=FixedFaces(Face(Box(60, 60, 90, 100), LANDMARKS, 0.9)),
+        options=HALF,
+        quiet=True,
+    )
     assert report.thrown == {"no face": ["p0/black.png"]}
     index = read_index(tmp_path / "set")
     with tarfile.open(tmp_path / "set" / index.shards[0]) as archive:
         stream = archive.extractfile("p1/000.webp")
         assert stream is not None
         stored = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
-    expected = align(picture(1, 0, 200), FixedFinder.LANDMARKS)
+    expected = align(picture(1, 0, 200), LANDMARKS)
     np.testing.assert_array_equal(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), expected)
     assert (tmp_path / "set-thrown-away.png").is_file()
 
@@ -98,7 +94,7 @@ def test_photos_go_through_finder_and_alignment(tmp_path: Path) -> None:
 def test_the_same_picture_again_is_thrown_away_and_shown(people: Path, tmp_path: Path) -> None:
     """Brighter and saved as JPEG it is still the same picture."""
     again = np.clip(picture(2, 1).astype(int) * 0.8 + 20, 0, 255).astype(np.uint8)
-    write(people / "p2" / "again.jpg", again)
+    write_picture(people / "p2" / "again.jpg", again)
     report = prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
     assert report.thrown == {"same picture": ["p2/again.jpg"]}
     assert report.kept == 24
@@ -210,7 +206,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_person_with_one_picture_is_an_error_unless_wanted(people: Path, tmp_path: Path) -> None:
-    write(people / "lonely" / "0.png", picture(50, 0))
+    write_picture(people / "lonely" / "0.png", picture(50, 0))
     with pytest.raises(InputError, match="1 people have one usable picture: lonely"):
         prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
     assert nothing_left(tmp_path)
@@ -245,8 +241,8 @@ def test_unreadable_pictures_in_a_shard_can_be_left_out_too(people: Path, tmp_pa
 
 
 def test_what_was_thrown_away_is_shown_also_when_the_set_is_refused(people: Path, tmp_path: Path) -> None:
-    write(people / "p2" / "again.png", picture(2, 1))
-    write(people / "lonely" / "0.png", picture(50, 0))
+    write_picture(people / "p2" / "again.png", picture(2, 1))
+    write_picture(people / "lonely" / "0.png", picture(50, 0))
     sheet = tmp_path / "set-thrown-away.png"
     with pytest.raises(InputError, match="lonely") as caught:
         prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
@@ -302,7 +298,7 @@ def test_one_person_in_two_sources_is_an_error(people: Path, tmp_path: Path) -> 
 
 
 def test_nothing_is_overwritten(people: Path, tmp_path: Path) -> None:
-    write(tmp_path / "set" / "mine.png", picture(0, 0))
+    write_picture(tmp_path / "set" / "mine.png", picture(0, 0))
     with pytest.raises(InputError, match="something already"):
         prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
     assert (tmp_path / "set" / "mine.png").is_file()
@@ -318,7 +314,7 @@ def test_a_set_larger_than_a_shard_is_cut(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "facelatch_training.shards.ShardWriter.__init__.__kwdefaults__", {"shard_bytes": 60_000}
+        "facelatch_training.data.shards.ShardWriter.__init__.__kwdefaults__", {"shard_bytes": 60_000}
     )
     prepare([people], tmp_path / "set", finder=None, options=HALF, quiet=True)
     index = read_index(tmp_path / "set")

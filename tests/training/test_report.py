@@ -8,25 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_doubles import REPO
 
 from facelatch.adapters.fakes import FakeFinder
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.manifest import SIGNATURES, Manifest, Rate
-from facelatch_training import protocols
-from facelatch_training.dataset import fingerprint, read_index
-from facelatch_training.evaluate import evaluate
-from facelatch_training.finder_card import finder_card
-from facelatch_training.made_faces import write_crop_set
+from facelatch_training.data.dataset import fingerprint, read_index
+from facelatch_training.data.made_faces import write_crop_set
+from facelatch_training.fitting.runfolder import RunFolder
+from facelatch_training.judge import protocols
+from facelatch_training.judge.evaluate import evaluate
+from facelatch_training.judge.slice_rates import measure_slices
+from facelatch_training.judge.slices import SLICES, frame_noise, is_turned
 from facelatch_training.recipe import recipe_hash, tiny_recipe
-from facelatch_training.report import LIMITS, Findings, gather_findings, model_card
-from facelatch_training.report_html import write_html
-from facelatch_training.runfolder import RunFolder
-from facelatch_training.slice_rates import measure_slices
-from facelatch_training.slices import SLICES, frame_noise, is_turned
-
-REPO = Path(__file__).resolve().parents[2]
+from facelatch_training.report.card import LIMITS, model_card
+from facelatch_training.report.finder_card import finder_card
+from facelatch_training.report.gather import Findings, gather_findings
+from facelatch_training.report.html import write_html
 
 
 class PatternVerifier:
@@ -56,7 +56,10 @@ CROPS = np.stack([crop(row // 3, row) for row in range(len(NAMES))])
 
 def drawn() -> protocols.Protocol:
     return protocols.Protocol(
-        "drawn", tuple(map(str, range(len(NAMES)))), tuple(NAMES), lambda: iter(enumerate(CROPS))
+        name="drawn",
+        pictures=tuple(map(str, range(len(NAMES)))),
+        identities=tuple(NAMES),
+        crops=lambda: iter(enumerate(CROPS)),
     )
 
 
@@ -144,22 +147,24 @@ def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
 
 
 def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
-    known, unknown = (model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False))
-    assert "On people kept from its training" in known
-    assert "none of them trained on" in known
-    assert "kept from" not in unknown
-    assert "maybe trained on" in unknown
+    own_people, unknown_people = (
+        model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False)
+    )
+    assert "On people kept from its training" in own_people
+    assert "none of them trained on" in own_people
+    assert "kept from" not in unknown_people
+    assert "maybe trained on" in unknown_people
 
 
 def test_a_report_knows_the_crop_set_of_the_run(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:
     data = write_crop_set(tmp_path / "set")
     mark = fingerprint(read_index(data))
-    for told, same in ((mark, True), ("0" * 64, False), (None, False)):
-        model = tiny_model(extra={"trained_on": told, "calibration": {"data_fingerprint": told}})
-        found = gather_findings(model, data, quiet=True)
-        assert found.unseen is same
-        assert found.calibrated_here is same
-        assert ("Half of these people chose that threshold" in model_card(found)) is same
+    for trained_on, same in ((mark, True), ("0" * 64, False), (None, False)):
+        model = tiny_model(extra={"trained_on": trained_on, "calibration": {"data_fingerprint": trained_on}})
+        gathered = gather_findings(model, data, quiet=True)
+        assert gathered.unseen is same
+        assert gathered.calibrated_here is same
+        assert ("Half of these people chose that threshold" in model_card(gathered)) is same
 
 
 def test_a_run_that_is_not_the_model_s_is_refused(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:

@@ -15,25 +15,32 @@ import numpy as np
 import pytest
 
 from facelatch.errors import ConfigError
-from facelatch_training.batch_makers import BatchMakers
-from facelatch_training.dataset import CROP_SIZE, MappedCrops
-from facelatch_training.made_faces import draw_person
+from facelatch_training.batches.makers import BatchMakers
+from facelatch_training.batches.samples import Batch, MetricData, Samples
+from facelatch_training.batches.teacher import graft, morph
+from facelatch_training.data.crops import CROP_SIZE, MappedCrops
+from facelatch_training.data.made_faces import draw_person
+from facelatch_training.files import TrainingError
 from facelatch_training.recipe import Recipe, load_recipe, tiny_recipe
-from facelatch_training.runfolder import TrainingError
-from facelatch_training.samples import Batch, MetricData, Samples
-from facelatch_training.teacher import graft, morph
 
 PEOPLE, PICTURES = 6, 3
 WIDTH = tiny_recipe().tower.core
 CROPS = np.stack([draw_person(number // PICTURES, number % PICTURES) for number in range(PEOPLE * PICTURES)])
 LABELS = np.repeat(np.arange(PEOPLE), PICTURES)
-TAUGHT = np.repeat(np.arange(1, len(CROPS) + 1, dtype=np.float32)[:, None], WIDTH, axis=1)
+TEACHER_EMBEDDINGS = np.repeat(np.arange(1, len(CROPS) + 1, dtype=np.float32)[:, None], WIDTH, axis=1)
 """Of every crop something else, and never nothing."""
 NO_MORPHS = np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
 
 
-def data(taught: bool = True, shards: np.ndarray | None = None) -> MetricData:
-    return MetricData(CROPS, LABELS, TAUGHT if taught else None, NO_MORPHS, None, shards)
+def data(with_teacher: bool = True, shards: np.ndarray | None = None) -> MetricData:
+    return MetricData(
+        crops=CROPS,
+        labels=LABELS,
+        teacher=TEACHER_EMBEDDINGS if with_teacher else None,
+        morphs=NO_MORPHS,
+        morph_teacher=None,
+        shards=shards,
+    )
 
 
 def recipe(mild: float = 1.0, grey: float = 0.0, seed: int = 7, **metric: object) -> Recipe:
@@ -64,7 +71,7 @@ def test_the_stream_depends_on_the_seed_and_the_batch_alone() -> None:
 def test_one_pass_of_the_stream_shows_every_crop_once() -> None:
     _, labels, teacher = batch(Samples(data(), recipe()), 0, len(CROPS))
     assert sorted(labels[:, 0]) == sorted(LABELS)
-    assert np.array_equal(np.unique(teacher, axis=0), np.unique(TAUGHT, axis=0))
+    assert np.array_equal(np.unique(teacher, axis=0), np.unique(TEACHER_EMBEDDINGS, axis=0))
 
 
 def test_a_pass_has_one_order_whichever_others_were_asked_for() -> None:
@@ -99,7 +106,7 @@ def test_new_faces_have_no_name_and_are_never_spoilt() -> None:
 
 
 def test_without_a_teacher_or_with_shards_read_one_by_one_there_are_no_new_faces() -> None:
-    for other in (data(taught=False), data(shards=np.zeros(len(CROPS), np.int64))):
+    for other in (data(with_teacher=False), data(shards=np.zeros(len(CROPS), np.int64))):
         _, labels, _ = batch(Samples(other, recipe(live_teacher=True, morph_share=0.9)), 0, 64)
         assert labels.min() >= 0
 
@@ -124,7 +131,13 @@ def test_a_morph_is_both_faces_everywhere(seed: int) -> None:
 
 def test_processes_make_the_batches_that_this_one_would(tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", CROPS)
-    mapped = MetricData(MappedCrops(tmp_path / "crops.npy"), LABELS, TAUGHT, NO_MORPHS, None)
+    mapped = MetricData(
+        crops=MappedCrops(tmp_path / "crops.npy"),
+        labels=LABELS,
+        teacher=TEACHER_EMBEDDINGS,
+        morphs=NO_MORPHS,
+        morph_teacher=None,
+    )
     samples = Samples(mapped, recipe(live_teacher=True, morph_share=0.3, mild=0.5))
     with closing(BatchMakers(samples, 16, 2)) as makers:
         for number in (0, 3, 1):

@@ -11,19 +11,20 @@ import cv2
 
 from facelatch.errors import InputError
 from facelatch.vision.manifest import load_manifest
-from facelatch_training.calibrate import calibrate_on, refuse_too_few, write
-from facelatch_training.cropping import Finder
-from facelatch_training.evaluate import evaluate, table
-from facelatch_training.made_faces import draw_person
-from facelatch_training.plots import keep_out_of_git, write_plots
-from facelatch_training.prepare import Options, prepare
-from facelatch_training.protocols import prepared
+from facelatch_training.data.cropping import Finder
+from facelatch_training.data.made_faces import draw_person
+from facelatch_training.data.prepare import Options, prepare
+from facelatch_training.files import TrainingError, keep_out_of_git, write_png
+from facelatch_training.judge.calibrate import calibrate_on, unmeasurable_targets, write
+from facelatch_training.judge.evaluate import evaluate
+from facelatch_training.judge.protocols import prepared
+from facelatch_training.judge.table import evaluation_table
+from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import TOY_NAME, Recipe, Targets, recipe_hash, tiny_recipe
-from facelatch_training.report import Findings, gather_findings, write_card
-from facelatch_training.report_html import write_html
-from facelatch_training.runfolder import TrainingError
-from facelatch_training.shards import write_png
-from facelatch_training.verifiers import open_verifier
+from facelatch_training.report.card import write_card
+from facelatch_training.report.gather import Findings, gather_findings
+from facelatch_training.report.html import write_html
+from facelatch_training.report.plots import write_plots
 
 DRAWN_PEOPLE, DRAWN_PICTURES = 80, 4
 
@@ -43,7 +44,7 @@ TOY = (
 
 @dataclass(frozen=True)
 class Chain:
-    """What is to be made, and of what."""
+    """What `run_all` makes, and of what."""
 
     out: Path
     sources: tuple[Path, ...] = ()
@@ -64,7 +65,7 @@ class Chain:
 
     @property
     def toy(self) -> bool:
-        """Whether the model can only be a toy."""
+        """Whether there is nothing but drawn people, so that the model must open no door."""
         return not self.sources
 
 
@@ -76,17 +77,17 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     """
     keep_out_of_git(chain.out)
     recipe = _recipe(chain, say)
-    _same_as_before(chain, recipe)
-    data = _prepared(chain, say, quiet)
-    _refuse_hopeless(chain, recipe, data)
-    target = _trained(chain, recipe, data, say)
+    _refuse_another(chain, recipe)
+    data = _crop_set(chain, say, quiet)
+    _refuse_unmeasurable(chain, recipe, data)
+    target = _exported_model(chain, recipe, data, say)
     say("evaluate: the int8 file through the daemon's adapter")
     threshold = load_manifest(target).detection_threshold
     judged = evaluate(
         open_verifier(target), prepared(data), threshold=threshold, threshold_origin="calibrated", quiet=quiet
     )
     write_plots({"model": judged}, chain.out / "evaluation")
-    say(table(judged))
+    say(evaluation_table(judged))
     say("report")
     findings = gather_findings(target, data, run=chain.out / "run", quiet=quiet)
     write_html(findings, chain.out / "report.html")
@@ -114,9 +115,9 @@ def _recipe(chain: Chain, say: Callable[[str], None]) -> Recipe:
     return recipe
 
 
-def _same_as_before(chain: Chain, recipe: Recipe) -> None:
+def _refuse_another(chain: Chain, recipe: Recipe) -> None:
     """Raises InputError when `chain.out` was begun with other people, another recipe or otherwise."""
-    wanted = {
+    settings = {
         "sources": [str(source.resolve()) for source in chain.sources],
         "recipe_sha256": recipe_hash(recipe),
         "finder": chain.finder_named,
@@ -127,18 +128,19 @@ def _same_as_before(chain: Chain, recipe: Recipe) -> None:
     path = chain.out / "chain.json"
     if not path.is_file():
         chain.out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    for key, value in wanted.items():
-        if found.get(key, value) != value:  # a chain from before a key was kept goes on without it
+    begun_with = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in settings.items():
+        before = begun_with.get(key, value)  # a chain from before a key was kept goes on without it
+        if before != value:
             raise InputError(
-                f"{path}: {key} is {found.get(key) or 'nothing'}, this time it is {value or 'nothing'}",
+                f"{path}: {key} is {before or 'nothing'}, this time it is {value or 'nothing'}",
                 hint="choose another --out, or remove that folder to begin anew",
             )
 
 
-def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
+def _crop_set(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
     data = chain.out / "crops"
     if (data / "faces.csv").is_file():
         say(f"prepare: {data} is there already")
@@ -155,52 +157,59 @@ def _prepared(chain: Chain, say: Callable[[str], None], quiet: bool) -> Path:
     return data
 
 
-def _refuse_hopeless(chain: Chain, recipe: Recipe, data: Path) -> None:
-    """Raises what calibration would after all the training: too few people can be told now."""
+def _refuse_unmeasurable(chain: Chain, recipe: Recipe, data: Path) -> None:
+    """Raises before the training what calibration would raise after it: there are too few people for the targets."""
     people = prepared(data)
-    untold = refuse_too_few(people.identities, people.families, recipe.calibration, people.name)
-    if untold and not (chain.toy or chain.accept_unmet):
-        raise TrainingError(f"{people.name}: {'; '.join(untold)}", hint=_HINT)
+    unmeasurable = unmeasurable_targets(people.identities, people.families, recipe.calibration, people.name)
+    if unmeasurable and not (chain.toy or chain.accept_unmet):
+        raise TrainingError(f"{people.name}: {'; '.join(unmeasurable)}", hint=_HINT)
 
 
-def _trained(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
-    """The exported, calibrated file; only here is TensorFlow loaded."""
+def _exported_model(chain: Chain, recipe: Recipe, data: Path, say: Callable[[str], None]) -> Path:
+    """The exported, calibrated file: the one that is there already, with the targets of now, or a new one."""
     target = chain.out / "models" / "siamese.tflite"
-    if target.is_file() and target.with_suffix(".json").is_file():
-        say(f"fit, export, calibrate: {target} is there already")
-        asked = load_manifest(target).extra.get("calibration", {}).get("asked")
-        if asked != recipe.calibration.model_dump(mode="json"):
-            _calibrated(chain, target, data, recipe.calibration, say)
+    if not (target.is_file() and target.with_suffix(".json").is_file()):
+        _train_and_export(chain, recipe, data, target, say)
         return target
-    from facelatch_training.dataset import RowsOf
-    from facelatch_training.export import about_model, export, origin_of
-    from facelatch_training.network import load_siamese
-    from facelatch_training.workflow import load_material, make_material_yardstick, train
+    say(f"fit, export, calibrate: {target} is there already")
+    targets_before = load_manifest(target).extra.get("calibration", {}).get("asked")
+    if targets_before != recipe.calibration.model_dump(mode="json"):
+        _calibrate(chain, target, data, recipe.calibration, say)
+    return target
+
+
+def _train_and_export(
+    chain: Chain, recipe: Recipe, data: Path, target: Path, say: Callable[[str], None]
+) -> None:
+    # Imported here, so that a chain that has its model already does not load TensorFlow.
+    from facelatch_training.export.export import export_trained
+    from facelatch_training.export.origin import origin_of
+    from facelatch_training.fitting.material import load_material
+    from facelatch_training.fitting.workflow import train
 
     say("fit")
     cache = chain.out / "cache"
     material = load_material(data, cache, stream=recipe.stream)
     threads = cv2.getNumThreads()
     outcome = train(material, chain.out / "run", recipe, cache, teacher=chain.teacher, initial=chain.initial)
-    cv2.setNumThreads(threads)
+    cv2.setNumThreads(threads)  # training has set it to one
     say("export: one int8 file, tried in every TFLite runtime there is")
-    export(
-        load_siamese(outcome.model),
-        RowsOf(material.crops, material.train),
-        make_material_yardstick(material),
+    export_trained(
+        outcome.model,
+        origin_of(outcome.model, None),
+        material,
         target,
-        about_model(origin_of(outcome.model, None), chain.about_data),
-        recipe.seed,
-        lambda draft: _calibrated(chain, draft, data, recipe.calibration, say),
+        about_data=chain.about_data,
+        calibrate=lambda draft: _calibrate(chain, draft, data, recipe.calibration, say),
     )
-    return target
 
 
-def _calibrated(chain: Chain, draft: Path, data: Path, targets: Targets, say: Callable[[str], None]) -> None:
+def _calibrate(chain: Chain, draft: Path, data: Path, targets: Targets, say: Callable[[str], None]) -> None:
+    """Writes thresholds and rates into the manifest of `draft`. Raises TrainingError for targets that are not met."""
     say("calibrate: thresholds on one half of the validation people, rates on the other")
-    found = calibrate_on(draft, data, targets)
-    if found.unmet and not (chain.toy or chain.accept_unmet):
-        raise TrainingError(f"{draft.name}: {'; '.join(found.unmet)}", hint=_HINT)
-    if found.unmet:
+    calibration = calibrate_on(draft, data, targets)
+    if calibration.unmet and not (chain.toy or chain.accept_unmet):
+        raise TrainingError(f"{draft.name}: {'; '.join(calibration.unmet)}", hint=_HINT)
+    if calibration.unmet:
         say("calibrate: the targets are NOT met; the safest thresholds tried were written")
-    write(found, draft)
+    write(calibration, draft)

@@ -46,7 +46,7 @@ class TowerRecipe(_Section):
 
 
 class AugmentRecipe(_Section):
-    """How rough the training samples are treated; see augment.py."""
+    """How strongly training samples are varied; see batches/augment.py."""
 
     flip: float = Field(default=0.5, ge=0, le=1)
     mild: float = Field(default=0.6, ge=0, le=1)
@@ -152,7 +152,9 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _read_once(self) -> Recipe:
         if self.processes and self.stream:
-            raise ValueError("processes = true does not go with stream = true: each process would read all shards")
+            raise ValueError(
+                "processes = true does not go with stream = true: each process would read all shards"
+            )
         return self
 
 
@@ -184,7 +186,7 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _in_words(fault: ErrorDetails) -> str:
-    """Key, value and rule."""
+    """A fault of the recipe as `key = value: rule`."""
     key = ".".join(map(str, fault["loc"])) or "as a whole"
     value = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
     return f"{key}{value}: {fault['msg']}"

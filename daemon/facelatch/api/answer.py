@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,3 +26,17 @@ class Answer:
     """For the machines."""
     bulk: bytes | None = field(default=None, repr=False)
     """For the client, beside the reply, in a memory file."""
+
+
+Work = Generator[None, None, Answer]
+"""What takes longer than a frame may wait: yields often, and returns the answer."""
+
+
+def done(work: Work) -> Answer:
+    """The answer, for a caller who has nothing else to do. Raises what the work raises."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from facelatch.api import requests
-from facelatch.api.answer import Answer
+from facelatch.api.admission import Admission, Wanted, traces
+from facelatch.api.answer import Answer, Work, done
+from facelatch.api.importing import Importing
 from facelatch.api.intake import Content, newcomers, references
 from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import MAX_REPLY_BYTES
 from facelatch.errors import InputError
-from facelatch.gallery.clash import Imported
-from facelatch.gallery.export import StoredPerson, pack
+from facelatch.gallery.export import StoredPerson, StoredReference, pack
 from facelatch.gallery.store import GalleryStore, PersonRecord
 from facelatch.values.records import Person
 
@@ -24,22 +25,25 @@ PAGE_PEOPLE = 250
 PAGE_BYTES = 2 * 1024 * 1024
 """Of the pictures in one export file that the daemon makes; at least one person is in it."""
 
-MOST_NAMES_TOLD = 100
-"""In the reply to an import."""
-
 MAX_PAYLOAD_BYTES = MAX_REPLY_BYTES // 2
 """Of an export file that still fits into a reply."""
 
 
-def execute(
-    store: GalleryStore,
-    request: requests.PeopleRequest,
-    content: Content = None,
-) -> Answer:
+def execute(admission: Admission, request: requests.PeopleRequest, content: Content = None) -> Answer:
     """Does what `request` asks, with what it brought along. daemon/docs/control-socket.md has the replies.
 
     Raises InputError and what the gallery raises; then nothing has changed.
     """
+    match request:
+        case requests.EnrollPictures():
+            return done(enroll_pictures(admission, request, references(content)))
+        case requests.Import():
+            return done(Importing().execute(admission, request, newcomers(content), uid=0, now=0.0))
+        case request:
+            return _at_once(admission.store, request)
+
+
+def _at_once(store: GalleryStore, request: requests.QuickRequest) -> Answer:
     match request:
         case requests.List(after=after):
             return Answer(_page(store, after))
@@ -51,19 +55,15 @@ def execute(
             return _rename(store, name, new_name)
         case requests.Remove(name=name):
             gone = store.remove(name)
-            reply = {"name": gone.name, "wiped": not store.wipe_due}
-            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED),))
+            reply = {"name": gone.name, "wiped": not store.traces and not store.wipe_due}
+            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED), *traces(store)))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)
             reason = "granted" if admin else "taken away"
             event = _about(person, EventKind.ADMIN_CHANGED, REASON=reason, ADMIN=yes_or_no(admin))
             return Answer({"name": person.name, "admin": admin}, True, (event,))
-        case requests.EnrollPictures():
-            return _enroll_pictures(store, request, content)
         case requests.Export():
             return _export(store, request)
-        case requests.Import():
-            return imported(store.import_people(newcomers(content), request.clash), store)
 
 
 def yes_or_no(truth: bool) -> str:
@@ -94,12 +94,40 @@ def _rename(store: GalleryStore, name: str, new_name: str) -> Answer:
     return Answer(reply, True, (_about(person, EventKind.PERSON_RENAMED),))
 
 
-def _enroll_pictures(store: GalleryStore, request: requests.EnrollPictures, content: Content) -> Answer:
-    pictures = references(content)
-    person = store.add_stored(StoredPerson(request.name, request.admin, pictures))
-    fields: dict[str, Value] = {"COUNT": len(pictures), "ORIGIN": "images", "ADMIN": yes_or_no(request.admin)}
-    event = _about(person, EventKind.ENROLMENT_SAVED, **fields)
-    return Answer({"name": person.name, "references": len(pictures)}, True, (event,))
+def enroll_pictures(
+    admission: Admission, request: requests.EnrollPictures, pictures: tuple[StoredReference, ...]
+) -> Work:
+    """Admits pictures as references, of somebody new or enrolled; yields after each that was looked at.
+
+    Raises AdmissionError, InputError, GalleryError; then nothing has changed.
+    """
+    store, person = admission.store, None
+    if request.of_somebody:
+        person = store.find(request.name)
+    else:
+        store.free_name(request.name, knowingly=request.force)  # before the pictures are looked at
+    wanted = Wanted(
+        name=request.name,
+        admin=request.admin,
+        person=person,
+        replace=request.replace,
+        knowingly=request.force,
+    )
+    looked_at = yield from admission.looking(pictures)
+    enrolled = admission.enrol(wanted, looked_at)
+    kind = EventKind.ENROLMENT_SAVED if person is None else EventKind.REFERENCES_CHANGED
+    fields: dict[str, Value] = {"COUNT": enrolled.references, "ORIGIN": "images"}
+    fields["ADMIN"] = yes_or_no(enrolled.person.admin)
+    if person is not None:
+        fields["REASON"] = "replaced" if request.replace else "added"
+    events = [_about(enrolled.person, kind, **fields), *enrolled.events]
+    reply = {
+        "name": enrolled.person.name,
+        "references": enrolled.references,
+        "left_out": [{"picture": one.number, "reason": one.reason.hint} for one in enrolled.admitted.left_out],
+        "warnings": list(enrolled.warnings),
+    }
+    return Answer(reply, True, tuple(events))
 
 
 def _export(store: GalleryStore, request: requests.Export) -> Answer:
@@ -135,20 +163,6 @@ def _some(people: Iterator[tuple[int, StoredPerson]], limit: int) -> tuple[list[
         page.append(person)
         last = id_
     return page, None
-
-
-def imported(done: Imported, store: GalleryStore) -> Answer:
-    """What is told of an import that was done."""
-    events = [Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(done.added)})]
-    events += [_about(one, EventKind.PERSON_REMOVED) for one in done.replaced]
-    events += [_about(one, EventKind.PERSON_ADDED, ADMIN=yes_or_no(one.admin)) for one in done.added]
-    reply = {
-        "count": len(done.added),
-        "names": [person.name for person in done.added[:MOST_NAMES_TOLD]],
-        "replaced": [person.name for person in done.replaced[:MOST_NAMES_TOLD]],
-        "wiped": not store.wipe_due,
-    }
-    return Answer(reply, True, tuple(events))
 
 
 def _about(person: Person, kind: EventKind, **fields: Value) -> Event:

@@ -23,8 +23,8 @@ from pydantic import (
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.errors import InputError
-from facelatch.gallery.clash import Clash
 from facelatch.gallery.export import MAX_REFERENCES, Angle
+from facelatch.gallery.saving import Clash
 from facelatch.gallery.staging import TOKEN_DIGITS
 from facelatch.vision.png import MAX_BYTES as MAX_CROP_BYTES
 
@@ -53,6 +53,10 @@ Token = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$")]
 """Joins the requests of one import; random, chosen by the client."""
 
 
+Lease = Annotated[str, Field(max_length=64)]
+"""What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -73,19 +77,42 @@ class Status(_Request):
 
     right = "status"
     action: Literal["status"]
+    lease: Lease | None = None
+    """Of the enrolment that shall go on."""
 
 
-class Enroll(_Request):
-    """Enrol whoever steps before the camera next."""
-
+class _Enrolment(_Request):
     right = "enrol"
-    action: Literal["enroll"]
     name: Name
     admin: bool = False
+    add: bool = False
+    """The person is enrolled already and gets more pictures."""
+    replace: bool = False
+    """The person is enrolled already and gets other pictures in place of all."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.add and self.replace:
+            raise ValueError("add and replace exclude each other")
+        if self.admin and self.of_somebody:
+            raise ValueError("admin is for somebody new")
+        return self
+
+    @property
+    def of_somebody(self) -> bool:
+        """Whether the pictures are of somebody who is enrolled already."""
+        return self.add or self.replace
 
     def needs(self) -> set[Right]:
-        """To make an admin is more than to enrol."""
-        return super().needs() | ({"admin"} if self.admin else set())
+        """To make an admin, or to change whom the door takes for somebody, is more than to enrol."""
+        more: set[Right] = {"admin"} if self.admin else set()
+        return super().needs() | more | ({"people.write"} if self.of_somebody else set())
+
+
+class Enroll(_Enrolment):
+    """Enrol whoever steps before the camera next."""
+
+    action: Literal["enroll"]
 
 
 class Abort(_Request):
@@ -93,6 +120,8 @@ class Abort(_Request):
 
     right = "enrol"
     action: Literal["abort"]
+    lease: Lease | None = None
+    """Only if it is that one."""
 
 
 class List(_Request):
@@ -162,19 +191,18 @@ class Picture(BaseModel):
     roll: Angle
 
 
-class EnrollPictures(_Request):
+class EnrollPictures(_Enrolment):
     """Enrol somebody from pictures that the client has found the face in."""
 
-    right = "enrol"
     most_bulk = MAX_REFERENCES * MAX_CROP_BYTES
     action: Literal["enroll_pictures"]
-    name: Name
-    admin: bool = False
+    force: bool = False
+    """Even if the face is enrolled already under another name, or is not the one that it replaces."""
     pictures: Annotated[list[Picture], Field(min_length=1, max_length=MAX_REFERENCES)]
 
     def needs(self) -> set[Right]:
-        """To make an admin is more than to enrol."""
-        return super().needs() | ({"admin"} if self.admin else set())
+        """A face that is enrolled twice opens for neither: that shuts somebody out."""
+        return super().needs() | ({"people.write"} if self.force else set())
 
 
 class Export(_Request):
@@ -204,6 +232,12 @@ class Import(_Request):
     """A person of the same name goes."""
     rename: bool = False
     """The newcomer gets a number behind the name."""
+    force: bool = False
+    """Faces that are enrolled already and names that look like one are taken, too."""
+    skip: bool = False
+    """Whoever cannot be admitted is left out, not all."""
+    keep_admins: bool = False
+    """Whoever might authorise enrolments on the other door may do so here."""
     batch: Token | None = None
     """The same in all requests of an import that takes several."""
     part: Annotated[int, Field(ge=0, le=100_000)] = 0
@@ -223,7 +257,8 @@ class Import(_Request):
 
     def needs(self) -> set[Right]:
         """To replace somebody is to remove somebody."""
-        return super().needs() | ({"people.write"} if self.replace else set())
+        more: set[Right] = {"people.write"} if self.replace else set()
+        return super().needs() | more | ({"admin"} if self.keep_admins else set())
 
     @property
     def clash(self) -> Clash:
@@ -231,7 +266,10 @@ class Import(_Request):
         return Clash.REPLACE if self.replace else Clash.RENAME if self.rename else Clash.REFUSE
 
 
-PeopleRequest = List | Show | Rename | Remove | Admin | EnrollPictures | Export | Import
+QuickRequest = List | Show | Rename | Remove | Admin | Export
+"""What the gallery answers at once."""
+
+PeopleRequest = QuickRequest | EnrollPictures | Import
 """What needs the gallery only."""
 
 DoorRequest = Status | Enroll | Abort | Judge

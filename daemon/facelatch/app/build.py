@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
 from facelatch.config.service import ControlConfig
 from facelatch.config.shipped import shipped_file
+from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
@@ -94,8 +96,14 @@ def build_line(config: Config) -> Line:
     )
 
 
-def build_camera(config: CameraConfig, clock: Clock) -> Camera:
-    """Opens the camera. Raises CameraError."""
+def build_camera(
+    config: CameraConfig,
+    clock: Clock,
+    *,
+    loop: bool = False,
+    skipped: Callable[[LeftOut], object] = lambda _file: None,
+) -> Camera:
+    """Opens the camera. Raises CameraError. `loop` and `skipped` are for recorded pictures, see FilesCamera."""
     if config.source == "picamera2":
         from facelatch.adapters.cameras.picamera2 import Picamera2Camera
 
@@ -106,7 +114,7 @@ def build_camera(config: CameraConfig, clock: Clock) -> Camera:
         return V4l2Camera(config, clock)
     from facelatch.adapters.cameras.files import FilesCamera
 
-    return FilesCamera(config, clock)
+    return FilesCamera(config, clock, loop=loop, skipped=skipped)
 
 
 def build_audit() -> AuditSink:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from facelatch.api import door
+from facelatch.api.admission import Admission, traces
+from facelatch.api.answer import Answer, Work
 from facelatch.api.importing import Importing
 from facelatch.api.traces import Traces
 from facelatch.audit.events import Event, fault
@@ -14,103 +17,110 @@ from facelatch.controller.situation import EnrolmentView
 from facelatch.controller.state import Command
 from facelatch.errors import GalleryError
 from facelatch.gallery.store import GalleryStore
-from facelatch.line.pipeline import Line
-from facelatch.ports import AuditSink, Clock, Control
-from facelatch.vision.references import Embed
+from facelatch.line.admission import Judge
+from facelatch.machines.enrolment_states import StartEnrolment
+from facelatch.ports import AuditSink, Clock, Control, Request
 
 WORK_SECONDS = 0.1
-"""How long a turn may work on new images, so that the next frame is still judged in time."""
+"""How long a turn may work on what takes longer, so that the next frame is still judged in time."""
 
 EVENTS_A_TURN = 50
 """An import of thousands of people has an event for each."""
+
+WIPE_AGAIN_SECONDS = 600.0
+"""After a wipe that failed."""
 
 
 class Desk:
     """Local clients, and the gallery as the loop has it in memory."""
 
-    def __init__(self, *, store: GalleryStore, line: Line, audit: AuditSink, clock: Clock, embed: Embed) -> None:
+    def __init__(
+        self, *, store: GalleryStore, judge: Judge, audit: AuditSink, clock: Clock, references: int
+    ) -> None:
         """Loads the gallery, which may take long where the model is new. Raises GalleryError."""
-        self._store, self._line, self._audit, self._clock, self._embed = store, line, audit, clock, embed
+        self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
         self._importing, self._traces = Importing(), Traces()
-        self._missing: deque[int] = deque()
+        self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
-        self.gallery = store.load(line.verifier.model_sha256, embed)
-        """Everybody whose images are all embedded."""
+        self._wipe_from = 0.0
+        self.admission = Admission(
+            store=store, judge=lambda: judge, gallery=lambda: self.gallery, references=references
+        )
+        self.reload()
 
     def reload(self) -> None:
-        """Takes the gallery as it is on disk; the turns to come embed what is not embedded. Raises GalleryError."""
-        model = self._line.verifier.model_sha256
-        self.gallery = self._store.loaded(model)
-        self._missing = deque(self._store.missing(model))
+        """Takes the gallery as it is on disk. Raises GalleryError."""
+        self.gallery = self._store.load(self._judge.model_sha256, self._judge.embed)
+        """Everybody enrolled."""
 
     def serve(
-        self, control: Control, enrolment: Callable[[], EnrolmentView], status: Mapping[str, Any]
+        self, control: Control, enrolment: EnrolmentView, status: Mapping[str, Any]
     ) -> tuple[Command, ...]:
         """Answers who has asked, works for a moment on what is due, and returns what is for the machines.
 
         Raises GalleryError when the gallery cannot be read any more.
         """
         commands: list[Command] = []
-        changed = False
         for request in control.requests():
-            answer = door.answer(request.asked, self._door(enrolment(), status))
-            self._untold.extend(answer.events)
-            if answer.trace is not None:
-                self._untold.extend(filter(None, [self._traces.worth_writing(answer.trace, self._clock.now())]))
-            self._tell()
-            request.reply(answer.reply, answer.bulk)
-            changed |= answer.gallery_changed
-            if answer.command is not None:
-                commands.append(answer.command)
-        if changed:
-            self.reload()
-        self._work()
+            if any(isinstance(command, StartEnrolment) for command in commands):
+                enrolment = replace(enrolment, state="armed")  # asked for on this turn by another client
+            place = door.Door(
+                admission=self.admission,
+                importing=self._importing,
+                enrolment=enrolment,
+                status=status,
+                now=self._clock.now(),
+            )
+            answer = door.answer(request.asked, place)
+            if isinstance(answer, Answer):
+                self._give(request, answer)
+                if answer.command is not None:
+                    commands.append(answer.command)
+            else:
+                self._work.append((request, answer))
+        self._work_on()
+        self._tell()
         return tuple(commands)
 
-    def _door(self, enrolment: EnrolmentView, status: Mapping[str, Any]) -> door.Door:
-        return door.Door(
-            store=self._store,
-            importing=self._importing,
-            line=self._line,
-            gallery=self.gallery,
-            enrolment=enrolment,
-            status=status,
-            now=self._clock.now(),
-        )
-
-    def _work(self) -> None:
-        """Some events, some embeddings, some rows of an import that came to nothing."""
+    def _give(self, request: Request, answer: Answer) -> None:
+        """The answer to its client, once it is in the audit and the door goes by it."""
+        self._untold.extend(answer.events)
+        if answer.trace is not None:
+            self._untold.extend(filter(None, [self._traces.worth_writing(answer.trace, self._clock.now())]))
         self._tell()
-        if self._missing:
-            self._embed_some()
-        elif self._store.wipe_due:
-            until = self._clock.now() + WORK_SECONDS
-            self._store.wipe(lambda: self._clock.now() < until)
+        if answer.gallery_changed:
+            self.reload()
+        request.reply(answer.reply, answer.bulk)
+
+    def _work_on(self) -> None:
+        """First what a client waits for, then traces of people removed, or rows of an import that came to nothing."""
+        until = self._clock.now() + WORK_SECONDS
+        while self._work and self._clock.now() <= until:
+            request, work = self._work[0]
+            try:
+                next(work)
+            except StopIteration as end:
+                self._work.popleft()
+                self._give(request, end.value)
+        if not self._work:
+            self._tidy(until)
+
+    def _tidy(self, until: float) -> None:
+        now = self._clock.now()
         try:
-            self._importing.tidy(self._store, self._clock.now())
+            self._importing.tidy(self._store, now)
+            if self._store.wipe_due and now >= self._wipe_from:
+                if self._store.wipe(lambda: self._clock.now() < until):
+                    self._untold.extend(traces(self._store))
+                elif self._store.wipe_failed:
+                    self._untold.extend(traces(self._store))
+                    self._wipe_from = now + WIPE_AGAIN_SECONDS
         except GalleryError as error:
             self._audit.write(fault("leftovers_not_cleared", str(error)))
 
     def _tell(self) -> None:
         for _ in range(min(EVENTS_A_TURN, len(self._untold))):
             self._audit.write(self._untold.popleft())
-
-    def _embed_some(self) -> None:
-        model = self._line.verifier.model_sha256
-        try:
-            self._store.embed(self._for_a_moment(), model, self._embed)
-        except GalleryError as error:
-            # A full disk, a damaged picture: somebody new is not recognised. Everybody else still is.
-            self._missing.clear()
-            self._audit.write(fault("images_not_embedded", str(error)))
-        if not self._missing:
-            self.gallery = self._store.loaded(model)
-
-    def _for_a_moment(self) -> Iterator[int]:
-        """What is missing, as long as this turn may take: all of it in one transaction, whose end is the slow part."""
-        until = self._clock.now() + WORK_SECONDS
-        while self._missing and self._clock.now() <= until:
-            yield self._missing.popleft()
 
     def close(self) -> None:
         """Writes what is left for the audit."""

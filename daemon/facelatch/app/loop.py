@@ -6,20 +6,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from facelatch.api.admission import Wanted
 from facelatch.app.desk import Desk
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
 from facelatch.controller.state import Command, Inputs, Outputs
-from facelatch.errors import CameraError, FacelatchError, GalleryError, InputError
+from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import drafts, pipeline
+from facelatch.line.admission import Judge
 from facelatch.line.drafts import Drafts
 from facelatch.line.search import Search
-from facelatch.machines.enrolment_states import Saved, SaveFailed, StartEnrolment
+from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
     AuditSink,
@@ -33,8 +32,8 @@ from facelatch.ports import (
     ServiceManager,
 )
 from facelatch.values.observations import Observation
-from facelatch.values.pictures import Frame, Image
-from facelatch.values.records import Gallery, NewPerson, Throttle
+from facelatch.values.pictures import Frame
+from facelatch.values.records import Gallery, Throttle
 from facelatch.values.wires import LockLevel
 
 MODEL_DIGITS = 12
@@ -127,8 +126,13 @@ class _Loop:
     def __init__(self, world: World, config: Config, watch: Callable[[Turn], None]) -> None:
         self.world, self.config, self.watch = world, config, watch
         self.model = world.line.verifier.model_sha256[:MODEL_DIGITS]
+        self.judge = Judge(world.line, config.enrolment.lookalike_share, world.service.busy)
         self.desk = Desk(
-            store=world.store, line=world.line, audit=world.audit, clock=world.clock, embed=self._embed
+            store=world.store,
+            judge=self.judge,
+            audit=world.audit,
+            clock=world.clock,
+            references=config.enrolment.references,
         )
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
@@ -138,7 +142,8 @@ class _Loop:
         self.search = Search()
         self.drafts = Drafts()
         self.saved: Saved | SaveFailed | None = None
-        self.ceiling_reported = False
+        self.throttle: Throttle | None = None
+        self.relocking_reported = False
         self.status = "starting"
 
     @property
@@ -205,28 +210,40 @@ class _Loop:
         world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since))
         for event in outputs.events:
             world.audit.write(event)
-        if world.lock.ceiling_fired and not self.ceiling_reported:
-            world.audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
-        self.ceiling_reported = world.lock.ceiling_fired
+        self._report_relocking()
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
-        if outputs.throttle is not None:
-            self._save_throttle(outputs.throttle)
+        self.throttle = outputs.throttle or self.throttle
+        if self.throttle is not None and outputs.lock is LockLevel.LOCKED:
+            # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
+            self._save_throttle(self.throttle)
+            self.throttle = None
+
+    def _report_relocking(self) -> None:
+        """Says, once for each unlocking, that the lock ended it and not the loop."""
+        lock, audit = self.world.lock, self.world.audit
+        if not self.relocking_reported and lock.ceiling_fired:
+            audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
+        elif not self.relocking_reported and lock.lapsed:
+            audit.write(Event(EventKind.DOOR_LAPSED))
+        self.relocking_reported = lock.ceiling_fired or lock.lapsed
 
     def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
-        person = NewPerson(request.name, request.admin, self.drafts.references)
+        wanted = Wanted(
+            name=request.name, admin=request.admin, person=request.person, replace=request.replace
+        )
+        pictures = [self.judge.completed(one) for one in self.drafts.references]
         try:
-            saved = self.world.store.add(person, self.world.line.verifier.model_sha256, self._embed)
+            done = self.desk.admission.enrol(wanted, pictures)
+        except AdmissionError as error:
+            return SaveFailed(error.person or str(error), Failure(error.code))
         except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
+        for event in done.events:
+            self.world.audit.write(event)
         self.desk.reload()  # outside: a fault here does not undo what is saved
-        return Saved(saved)
-
-    def _embed(self, crop: Image) -> NDArray[np.float32]:
-        """For the gallery: on a slow board a person's images together take as long as the watchdog waits."""
-        self.world.service.busy()
-        return self.world.line.verifier.embed(crop)
+        return Saved(done.person, done.references)
 
     def _save_throttle(self, throttle: Throttle) -> None:
         try:
@@ -239,6 +256,4 @@ class _Loop:
         if self.world.control is None:
             return ()
         status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
-        return self.desk.serve(
-            self.world.control, lambda: state.enrolment_view(self.state, self.config), status
-        )
+        return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

@@ -10,9 +10,9 @@ from facelatch.app.build import build_line, fake_pins
 from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
+from facelatch.decoder.files import LeftOut
 from facelatch.gallery.export import StoredPerson
 from facelatch.gallery.store import GalleryStore
-from facelatch.private_files import scratch_directory
 
 
 def replay(
@@ -22,11 +22,13 @@ def replay(
     *,
     pace: float | None,
     watch: Callable[[loop.Turn], None],
+    skipped: Callable[[LeftOut], object] = lambda _file: None,
 ) -> list[Event]:
     """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
 
     `people` are enrolled in a gallery that is thrown away, so nothing it does is kept.
-    `pace` is the speed relative to the recording, None as fast as possible.
+    `pace` is the speed relative to the recording, None as fast as possible. `skipped` is told of each picture that
+    cannot be read.
     """
     from facelatch.adapters import fakes
     from facelatch.adapters.cameras.files import FilesCamera
@@ -34,22 +36,21 @@ def replay(
 
     clock, audit = fakes.FakeClock(), fakes.FakeAudit()
     line = build_line(config)
-    camera = FilesCamera(config.camera.model_copy(update={"source": "files", "device": str(source)}), clock)
+    recorded = config.camera.model_copy(update={"source": "files", "device": str(source)})
+    camera = FilesCamera(recorded, clock, skipped=skipped)
     lock, indicator, buttons = fake_pins(clock)
-    with scratch_directory() as scratch:
-        store = GalleryStore.open(Path(scratch) / "state")
-        store.import_people(people)
-        frames = EachFrame(camera, clock, pace=pace)
-        world = loop.World(
-            clock=clock,
-            frames=frames,
-            line=line,
-            store=store,
-            lock=lock,
-            indicator=indicator,
-            buttons=buttons,
-            audit=audit,
-            service=SystemdService(None),
-        )
-        loop.run(world, config, watch=watch)
+    store = GalleryStore.in_memory()
+    store.restore(people)
+    world = loop.World(
+        clock=clock,
+        frames=EachFrame(camera, clock, pace=pace),
+        line=line,
+        store=store,
+        lock=lock,
+        indicator=indicator,
+        buttons=buttons,
+        audit=audit,
+        service=SystemdService(None),
+    )
+    loop.run(world, config, watch=watch)
     return audit.events

@@ -14,30 +14,32 @@ from facelatch.app.build import build_audit, build_camera, build_control, build_
 from facelatch.app.capture import NewestFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
+from facelatch.config.line import CameraConfig
 from facelatch.errors import FacelatchError
+from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
-from facelatch.ports import AuditSink
+from facelatch.ports import AuditSink, Buttons, Camera, Clock, Indicator, Lock
+
+Opener = Callable[[CameraConfig, Clock], Camera]
 
 
-def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) -> None:
+def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, camera: Opener = build_camera) -> None:
     """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
 
     `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
     every way out of this function leaves it locked.
     """
-    from facelatch.adapters.pins import factory
     from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.adapters.system.systemd import SystemdService
 
+    stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
-    if not dry_run:
-        factory.remember(config.gpio)
-    clock, audit, stop = MonotonicClock(), build_audit(), _stop_on_signals()
-    service = SystemdService(max_unlock_seconds=config.door.max_unlock_seconds)
+    clock, audit = MonotonicClock(), build_audit()
+    service = SystemdService()
     with ExitStack() as opened:
         try:
-            lock, indicator, buttons = fake_pins(clock) if dry_run else build_pins(config)
+            lock, indicator, buttons = fake_pins(clock) if dry_run else _real_pins(config)
             for part in (buttons, indicator, lock):
                 opened.callback(part.close)
             audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
@@ -45,26 +47,27 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False) 
             _announce(audit, config, line)
             store = GalleryStore.open(Path(config.storage.state_directory))
             opened.callback(store.close)
+            _tell_of_the_place(audit, store)
             control = build_control(config.control)
             opened.callback(control.close)
-            frames = NewestFrame(build_camera(config.camera, clock), clock)
+            frames = NewestFrame(camera(config.camera, clock), clock)
         except FacelatchError as error:
             audit.write(loop.fault_event("start_", error))
             raise
         opened.pop_all()  # from here the loop closes everything
     world = loop.World(
-        clock=clock,
-        frames=frames,
-        line=line,
-        store=store,
-        lock=lock,
-        indicator=indicator,
-        buttons=buttons,
-        audit=audit,
-        service=service,
-        control=control,
-    )
+        clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
+        audit=audit, service=service, control=control,
+    )  # fmt: skip
     loop.run(world, config, stop=stop)
+
+
+def _real_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
+    """The pins, noted first for whoever has to lock when this process is gone."""
+    from facelatch.adapters.pins import factory
+
+    factory.remember(config.gpio)
+    return build_pins(config)
 
 
 def _stop_on_signals() -> Callable[[], bool]:
@@ -83,6 +86,16 @@ def _keep_faces_out_of_core_dumps() -> None:
     """The watchdog ends a hung daemon by SIGABRT; its memory must not end up on the card."""
     with suppress(OSError, ValueError):  # forbidden by a sandbox
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _tell_of_the_place(audit: AuditSink, store: GalleryStore) -> None:
+    """Says what was wiped at the opening, and when the gallery may be forgotten."""
+    if store.wiped_now:
+        audit.write(Event(EventKind.GALLERY_WIPED))
+    if store.volatile is not None:
+        audit.write(
+            Event(EventKind.GALLERY_VOLATILE, {"FILE_SYSTEM": store.volatile, "HINT": VOLATILE_HINT})
+        )
 
 
 def _announce(audit: AuditSink, config: Config, line: Line) -> None:

@@ -43,12 +43,13 @@ FIELDS: Mapping[str, str] = {
     "DETECTION_THRESHOLD": "the detection threshold in force",
     "VERIFICATION_THRESHOLD": "the verification threshold in force",
     "FILE": "path of a file",
-    "UID": "number of the local user who asked",
-    "PID": "number of the process that asked",
-    "ACTOR": "on whose behalf that user claims to ask: an account of a console, a client of a bridge",
-    "ACTION": "what was asked for over the control socket",
-    "RIGHT": "the rights that were missing for it",
     "ADMIN": "whether the face may authorise enrolments from then on: yes or no",
+    "RIGHT": "the rights that were missing for it",
+    "ACTION": "what was asked for over the control socket",
+    "ACTOR": "on whose behalf that user claims to ask: an account of a console, a client of a bridge",
+    "PID": "number of the process that asked",
+    "UID": "number of the local user who asked",
+    "FILE_SYSTEM": "type of the file system a file lies on",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
 
@@ -75,12 +76,17 @@ class EventKind(StrEnum):
     ENROLMENT_ARMED = "enrolment.armed"
     ENROLMENT_PROGRESS = "enrolment.progress"
     ENROLMENT_LOOKALIKE = "enrolment.lookalike_warning"
+    ENROLMENT_LEFT_OUT = "enrolment.left_out"
     ENROLMENT_SAVED = "enrolment.saved"
+    REFERENCES_CHANGED = "enrolment.references_changed"
     ENROLMENT_SAVE_FAILED = "enrolment.save_failed"
     ENROLMENT_ABORTED = "enrolment.aborted"
     BUTTON_STUCK = "button.stuck"
     PERSON_RENAMED = "gallery.person_renamed"
     PERSON_REMOVED = "gallery.person_removed"
+    GALLERY_WIPED = "gallery.wiped"
+    GALLERY_NOT_WIPED = "gallery.not_wiped"
+    GALLERY_VOLATILE = "gallery.volatile"
     ADMIN_CHANGED = "gallery.admin_changed"
     PERSON_ADDED = "gallery.person_added"
     GALLERY_IMPORTED = "gallery.imported"
@@ -111,6 +117,11 @@ class Spec:
     def required(self) -> frozenset[str]:
         """The fields the sentence needs."""
         return frozenset(name for _, name, _, _ in Formatter().parse(self.template) if name)
+
+    @property
+    def tells_the_asker(self) -> bool:
+        """Whether it may say which local user asked."""
+        return self.required | self.optional >= ASKER
 
 
 ASKER = frozenset({"UID", "PID", "ACTOR"})
@@ -159,8 +170,13 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.ENROLMENT_LOOKALIKE: Spec("e5abadd5e91a43de94545ede47da37ad", Priority.WARNING,
         "The face being enrolled is alike to {NEAREST}",
         frozenset({"DETECTIONS", "REFERENCES", "SIMILARITY_SHARE"})),
+    EventKind.ENROLMENT_LEFT_OUT: Spec("f8f4285b7abd43dfb5eefbeeb91deeef", Priority.WARNING,
+        "{COUNT} images of {PERSON} left out: {HINT}", frozenset({"REASON"})),
     EventKind.ENROLMENT_SAVED: Spec("a01110d23eba4da1ab74eb6f5143a1dc", Priority.NOTICE,
         "{PERSON} enrolled with {COUNT} images", frozenset({"ADMIN", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
+    EventKind.REFERENCES_CHANGED: Spec("e01abffb22534fa4ab74356bafe0d754", Priority.NOTICE,
+        "New images of {PERSON} {REASON}: {COUNT} images now",
+        frozenset({"ADMIN", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
     EventKind.ENROLMENT_SAVE_FAILED: Spec("512b93f513264c029d7e021583455bec", Priority.ERROR,
         "Enrolment not saved: {REASON}", frozenset({"HINT"})),
     EventKind.ENROLMENT_ABORTED: Spec("201e7dd73e47408f969124b369dbbf87", Priority.NOTICE,
@@ -170,7 +186,13 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.PERSON_RENAMED: Spec("756afaae8640478883f6c8a56fcd57b3", Priority.NOTICE,
         "Person {PERSON_ID} is now called {PERSON}", ASKER),
     EventKind.PERSON_REMOVED: Spec("2419b2de12ce400b821c47a2335fe9a3", Priority.NOTICE,
-        "{PERSON} removed with every trace", frozenset({"PERSON_ID"}) | ASKER),
+        "{PERSON} removed", frozenset({"PERSON_ID"}) | ASKER),
+    EventKind.GALLERY_WIPED: Spec("f4479e3f060a46c79c0bd3d37e515bcc", Priority.NOTICE,
+        "The traces of people removed are overwritten"),
+    EventKind.GALLERY_NOT_WIPED: Spec("0de2a27f84a24d7f8f852ab4c1eb1ae9", Priority.WARNING,
+        "Traces of people removed may still be there: {REASON}", frozenset({"HINT"})),
+    EventKind.GALLERY_VOLATILE: Spec("fdd5603f63b84bdfb8dc7f12c6306591", Priority.WARNING,
+        "The gallery lies on {FILE_SYSTEM}, which may forget at the next start who was enrolled or removed: {HINT}"),
     EventKind.ADMIN_CHANGED: Spec("6f7c371348be41589e3ea93d164db90f", Priority.NOTICE,
         "{PERSON}: admin {REASON}", frozenset({"ADMIN", "PERSON_ID"}) | ASKER),
     EventKind.PERSON_ADDED: Spec("f4da69db3ac2419699188bd9cdff4d7c", Priority.NOTICE,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facelatch.api.admission import Admission
+    from facelatch.api.answer import Answer
+    from facelatch.api.rights import Asker
     from facelatch.config.file import Config
-    from facelatch.gallery.clash import Clash
     from facelatch.gallery.export import StoredPerson
     from facelatch.gallery.store import GalleryStore
     from facelatch.line.pipeline import Line
@@ -35,11 +39,39 @@ def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> d
         parsed = requests.people_request(request)
         content = intake.content(parsed, bulk)
         with _store(config) as store:
-            answer = people.execute(store, parsed, content)
-            store.wipe()
-            done = {"wiped": not store.wipe_due} if "wiped" in answer.reply else {}
-        _audit(answer)
-        return {**answer.reply, **done}
+            return _finished(people.execute(_admission(config, store), parsed, content), store)
+
+
+def _admission(config: Config, store: GalleryStore) -> Admission:
+    """The way into a gallery that no daemon holds; the models are loaded when a picture has to be looked at."""
+    from facelatch.api.admission import Admission
+    from facelatch.app import build
+    from facelatch.line.admission import Judge
+
+    @cache
+    def judge() -> Judge:
+        return Judge(build.build_line(config), config.enrolment.lookalike_share)
+
+    return Admission(
+        store=store,
+        judge=judge,
+        gallery=lambda: store.load(judge().model_sha256, judge().embed),
+        references=config.enrolment.references,
+    )
+
+
+def _finished(answer: Answer, store: GalleryStore) -> dict[str, Any]:
+    """The reply, once the traces of people removed are overwritten and the audit has the events."""
+    from facelatch.api.admission import traces
+    from facelatch.api.door import signed
+    from facelatch.app import build
+
+    events = [*signed(answer, _ourselves()).events, *(traces(store) if store.wipe() else ())]
+    audit = build.build_audit()
+    for event in events:
+        audit.write(event)
+    done = not store.traces and not store.wipe_due
+    return {**answer.reply, **({"wiped": done} if "wiped" in answer.reply else {})}
 
 
 def listed(config: Config) -> list[dict[str, Any]]:
@@ -79,30 +111,42 @@ def exported(config: Config, *, audited: bool) -> Iterator[StoredPerson]:
 
 
 def import_all(
-    config: Config, people: Iterable[StoredPerson], clash: Clash, progress: Callable[[int], None]
+    config: Config, people: Iterable[StoredPerson], options: Mapping[str, Any], progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    """Adds people, all or none; `progress` hears how many of them have gone on their way."""
-    from facelatch.api.people import imported
+    """Adds people, all or none, by an `import` request with these fields; `progress` hears how many are looked at.
+
+    Raises what the daemon raises.
+    """
+    from facelatch.api import requests
+    from facelatch.api.answer import done
+    from facelatch.api.importing import Importing
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.export import pack
 
-    client = ControlClient(Path(config.control.socket))
-    request = {"action": "import", "replace": clash == "replace", "rename": clash == "rename"}
-    token, reply = secrets.token_hex(16), {}
-    parts = _parts(people)
-    first, more = next(parts)
-    try:
-        reply = client.ask({**request, "batch": token, "part": 0, "more": more}, pack(first))
-    except NobodyThereError:
-        with _store(config) as store:
-            answer = imported(store.import_people(_all(first, parts), clash), store)
-        _audit(answer)
-        return answer.reply
-    progress(len(first))
-    for number, (part, more) in enumerate(parts, start=1):
-        reply = client.ask({**request, "batch": token, "part": number, "more": more}, pack(part))
+    client, token = ControlClient(Path(config.control.socket)), secrets.token_hex(16)
+    reply: dict[str, Any] = {}
+    parts = enumerate(_parts(people))
+    for number, (part, more) in parts:
+        request = {"action": "import", **options, "batch": token, "part": number, "more": more}
+        try:
+            reply = client.ask(request, pack(part))
+        except NobodyThereError:
+            if number:
+                raise
+            break
         progress(len(part))
-    return reply
+    else:
+        return reply
+    importing = Importing()
+    with _store(config) as store:
+        admission = _admission(config, store)
+        for number, (part, more) in itertools.chain([(number, (part, more))], parts):
+            request = {"action": "import", **options, "batch": token, "part": number, "more": more}
+            parsed = requests.parse(request)
+            assert isinstance(parsed, requests.Import)
+            answer = done(importing.execute(admission, parsed, tuple(part), uid=os.getuid(), now=0.0))
+            progress(len(part))
+        return _finished(answer, store)
 
 
 def _parts(people: Iterable[StoredPerson]) -> Iterator[tuple[list[StoredPerson], bool]]:
@@ -117,14 +161,6 @@ def _parts(people: Iterable[StoredPerson]) -> Iterator[tuple[list[StoredPerson],
         part.append(person)
         size += more
     yield part, False
-
-
-def _all(
-    first: Sequence[StoredPerson], others: Iterator[tuple[list[StoredPerson], bool]]
-) -> Iterator[StoredPerson]:
-    yield from first
-    for part, _ in others:
-        yield from part
 
 
 def judging(config: Config, line: Line, person: str | None = None) -> Judge:
@@ -155,16 +191,7 @@ def _store(config: Config) -> GalleryStore:
     return GalleryStore.open(Path(config.storage.state_directory))
 
 
-def _ourselves() -> Any:
+def _ourselves() -> Asker:
     from facelatch.api.rights import ALL, Asker
 
     return Asker(os.getuid(), os.getpid(), ALL)
-
-
-def _audit(answer: Any) -> None:
-    from facelatch.api import door
-    from facelatch.app import build
-
-    audit = build.build_audit()
-    for event in door.signed(answer, _ourselves()).events:
-        audit.write(event)

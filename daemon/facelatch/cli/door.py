@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
+
+if TYPE_CHECKING:
+    from facelatch.decoder.files import LeftOut
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Fake pins: everything but the wires.")
+@click.option("--loop", "repeat", is_flag=True, help='With camera.source = "files": begin anew at the end.')
 @click.pass_obj
-def run(settings: Settings, dry_run: bool) -> None:
+def run(settings: Settings, dry_run: bool, repeat: bool) -> None:
     """Serve the door until stopped.
 
     The lock is locked on every way out. With --dry-run and camera.source = "files" in the configuration it
     runs on a desk, at the pace of the recording.
     """
+    from facelatch.app.build import build_camera
     from facelatch.app.run import run as serve
 
-    serve(settings.config(), origin=settings.origin(), dry_run=dry_run)
+    config = settings.config()
+    if repeat and config.camera.source != "files":
+        raise click.UsageError('--loop goes with camera.source = "files" only')
+    camera = partial(build_camera, loop=repeat, skipped=_say_skipped)
+    serve(config, origin=settings.origin(), dry_run=dry_run, camera=camera)
 
 
 @click.command()
@@ -56,16 +67,21 @@ def replay(
 
     def watch(turn: Any) -> None:
         for line in replay_lines.lines(turn, frames=frames, as_json=settings.as_json):
-            click.echo(line)
+            echo(line)
 
+    run_on = partial(replay_frames, config, source, pace=speed, watch=watch, skipped=_say_skipped)
     if people_file is not None:
         with people_file.open("rb") as stream:
-            replay_frames(config, source, read_export(stream), pace=speed, watch=watch)
+            run_on(read_export(stream))
         return
     try:
-        replay_frames(config, source, exported(config, audited=False), pace=speed, watch=watch)
+        run_on(exported(config, audited=False))
     except NotAllowedError as error:
         raise NotAllowedError(str(error), hint=f"{error.hint}; or name an export file: --people FILE") from error
+
+
+def _say_skipped(file: LeftOut) -> None:
+    echo(f"  skipped {file.path.name}: {file.reason}", err=True)
 
 
 @click.command()
@@ -98,10 +114,30 @@ def _status_text(answer: dict[str, Any]) -> str:
 @click.command()
 @click.pass_obj
 def relock(settings: Settings) -> None:
-    """Drive the lock to its safe level and exit.
+    """Lock, and exit.
 
-    systemd calls it after the daemon has ended, however it ended.
+    By the lock's keeper; where none answers, by driving the lock's pin to its safe level. systemd calls it after the
+    daemon has ended, however it ended.
     """
     from facelatch.adapters.pins import factory, lock
+    from facelatch.app import keeper
 
-    lock.relock(factory.remembered() or settings.config().gpio)
+    lock.relock(factory.remembered() or settings.config().gpio, keeper.served_at() or lock.SOCKET)
+
+
+@click.command("lock-arguments")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def lock_arguments(settings: Settings, file: Path) -> None:
+    """Write what the lock's keeper is to be told, for systemd.
+
+    The keeper, facelatch-lock, reads no configuration. Its unit runs this first, and takes FILE as its environment;
+    when the configuration cannot be read the file stays as it was, and the keeper holds the pin that it held before.
+    """
+    from facelatch.adapters.pins import lock
+
+    config = settings.config()
+    words = " ".join(lock.keeper_arguments(config.gpio, config.door.max_unlock_seconds))
+    new = file.with_suffix(".new")
+    new.write_text(f"FACELATCH_LOCK_ARGUMENTS={words}\n", encoding="ascii")
+    new.replace(file)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from facelatch.cli.asking import ask, exported, import_all, listed
+from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import FacelatchError, InputError
 
@@ -76,7 +77,9 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
     """Forget a person: images, embeddings, name. Cannot be undone."""
     if not yes:
         click.confirm(f"Remove {name} and every image of this person?", abort=True, err=True)
-    settings.show(ask(settings.config(), {"action": "remove", "name": name}), f"{name} removed")
+    answer = ask(settings.config(), {"action": "remove", "name": name})
+    traces = "" if answer["wiped"] else "; traces may still be there: the log says why"
+    settings.show(answer, f"{answer['name']} removed{traces}")
 
 
 @people.command()
@@ -113,20 +116,32 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 @people.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="People of the same name are replaced instead of refused.")
+@click.option("--keep-admins", is_flag=True, help="Admins of the other door are admins here.")
+@click.option("--skip", is_flag=True, help="Leave out whoever cannot be admitted, instead of refusing all.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also faces that are enrolled under another name (a tie opens for neither), and names that look like one.",
+)
 @as_json
 @click.pass_obj
-def import_(settings: Settings, file: Path, replace: bool) -> None:
-    """Add everybody from an export file, all of them or none."""
-    from facelatch.gallery.clash import Clash
+def import_(
+    settings: Settings, file: Path, replace: bool, keep_admins: bool, skip: bool, force: bool
+) -> None:
+    """Add everybody from an export file.
+
+    Their pictures are judged as those of any enrolment, and nobody of them may authorise enrolments unless that is
+    asked for.
+    """
     from facelatch.gallery.export import count_people, read_export
 
-    clash = Clash.REPLACE if replace else Clash.REFUSE
+    options = {"replace": replace, "keep_admins": keep_admins, "skip": skip, "force": force}
     try:
         with (
             file.open("rb") as stream,
             click.progressbar(length=count_people(stream), label="importing", file=sys.stderr) as bar,
         ):
-            answer = import_all(settings.config(), read_export(stream), clash, bar.update)
+            answer = import_all(settings.config(), read_export(stream), options, bar.update)
     except InputError as error:
         taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
         raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
@@ -134,6 +149,14 @@ def import_(settings: Settings, file: Path, replace: bool) -> None:
         raise
     except OSError as error:
         raise InputError(f"{file}: {error.strerror or error}", hint="name an export file you may read") from error
+    for one in answer["skipped"]:
+        echo(f"  skipped {one['name']}: {one['reason']}", err=True)
+    for warning in answer["warnings"]:
+        echo(f"  warning: {warning}", err=True)
+    if answer["admins"]:
+        echo(
+            f"  no longer admin: {', '.join(answer['admins'])}; --keep-admins or `people admin NAME`", err=True
+        )
     names = ", ".join(answer["names"]) + (", ..." if len(answer["names"]) < answer["count"] else "")
     settings.show(answer, f"{_people(answer['count'])} imported: {names}")
 

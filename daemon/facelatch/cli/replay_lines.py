@@ -19,7 +19,7 @@ def lines(turn: Turn, *, frames: bool, as_json: bool) -> Iterator[str]:
         yield json.dumps(seen) if as_json else _frame_text(seen)
     for event in turn.outputs.events:
         record = {"type": "event", "at": round(turn.now, 3), "event": event.kind.value, **event.fields}
-        yield json.dumps(record, ensure_ascii=False) if as_json else f"{turn.now:8.2f}s  {event.message}"
+        yield json.dumps(record) if as_json else f"{turn.now:8.2f}s  {event.message}"
 
 
 def frame_record(turn: Turn) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -10,8 +11,9 @@ from pathlib import Path
 import click
 
 from facelatch import __version__
+from facelatch.cli.output import echo, never_fail
 from facelatch.cli.settings import DEFAULT_CONFIG, Settings
-from facelatch.errors import FacelatchError
+from facelatch.errors import ConfigError, FacelatchError
 
 EXIT_CODES = """
 \b
@@ -21,8 +23,8 @@ Exit codes:
   2  wrong usage of the command
   3  configuration   4  model     5  camera    6  pins
   7  gallery         8  already running        9  unusable input
-  10 daemon not reachable       11 not allowed (control.rights)
-  70 internal error
+  10 daemon not reachable         11 model failed while running
+  12 not allowed (control.rights)  70 internal error
 """
 
 
@@ -79,6 +81,7 @@ def facelatch(ctx: click.Context, path: Path | None) -> None:
 
 def main() -> None:
     """Runs the command line; errors become one line, a hint and their exit code. DEBUG=1 shows the traceback."""
+    never_fail()
     try:
         facelatch.main(prog_name="facelatch", standalone_mode=False)
     except click.exceptions.Abort:
@@ -86,10 +89,13 @@ def main() -> None:
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            echo(line, err=True)
         sys.exit(error.exit_code)
     except FacelatchError as error:
-        _complain(str(error), error.hint)
+        _complain(str(error), error.hint, several=isinstance(error, ConfigError))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader (`| head`) has gone; quiet the interpreter's own flush at exit.
@@ -100,9 +106,11 @@ def main() -> None:
         sys.exit(FacelatchError.exit_code)
 
 
-def _complain(message: str, hint: str) -> None:
+def _complain(message: str, hint: str, *, several: bool = False) -> None:
     if os.environ.get("DEBUG"):
         traceback.print_exc()
-    click.echo(f"facelatch: {message}", err=True)
+    # A configuration has several faults, each on its line; elsewhere a line break comes from a name.
+    for number, line in enumerate(message.split("\n") if several else [message]):
+        echo(line if number else f"facelatch: {line}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        echo(f"hint: {hint}", err=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facelatch.cli.output import echo
+
 if TYPE_CHECKING:
     from facelatch.config.file import Config
 
@@ -34,8 +36,9 @@ class Settings:
         return str(self.path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else "built-in defaults"))
 
     def show(self, value: Any, text: str) -> None:
-        """Prints `value` as one line of JSON with --json, else `text`."""
-        click.echo(json.dumps(value, ensure_ascii=False) if self.as_json else text)
+        """Prints `value` as one line of JSON with --json, in ASCII for every locale; else the lines of `text`."""
+        for line in [json.dumps(value)] if self.as_json else text.split("\n"):
+            echo(line)
 
 
 def as_json(command: Any) -> Any:

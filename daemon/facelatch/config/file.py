@@ -35,13 +35,14 @@ class Config(Section):
 def load(path: Path) -> Config:
     """The configuration in `path`. Raises ConfigError that lists every fault with key, value, rule and hint."""
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        # "-sig": editors of Windows put a byte order mark in front.
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror}",
             hint="name the file with --config, or copy config/facelatch.toml there",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(
             f"{path}: not TOML: {error}", hint="strings need quotes, keys need `= value`"
         ) from error

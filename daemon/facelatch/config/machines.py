@@ -55,6 +55,8 @@ class EnrolmentConfig(Section):
 
     authorisation: Literal["button", "admin"] = "button"
     """Who may enrol: whoever reaches the button (put it inside), or only after an admin's face."""
+    confirm: bool = True
+    """What a long press began is kept only after one more press, within 10 s of the last image."""
     references: Annotated[int, Field(ge=1, le=64)] = 8
     """Images kept of a person."""
     hold_seconds: Annotated[float, Field(ge=0.5, le=30)] = 3.0

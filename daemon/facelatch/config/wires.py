@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from facelatch.config.section import Pin, Section
+from facelatch.config.section import OptionalPin, Pin, Section
 
 
 class GpioConfig(Section):
@@ -26,9 +26,9 @@ class GpioConfig(Section):
     """One pin, or red, green, blue."""
     led_active: Literal["high", "low"] = "high"
     """The level that lights it."""
-    buzzer_pin: Pin | Literal["none"] = "none"
+    buzzer_pin: OptionalPin = "none"
     """Optional buzzer, same polarity as the LED; "none" when there is none."""
-    button_pin: Pin | Literal["none"] = 22
+    button_pin: OptionalPin = 22
     """The enrolment button, to ground; "none" when there is none."""
     button_bounce_seconds: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Contact bounce that is ignored."""

@@ -16,6 +16,8 @@ _ENDINGS = {
     session.Ending.ABANDONED: EventKind.VISIT_ABANDONED,
 }
 
+_WITH_IMAGES = enrolment_states.Capturing | enrolment_states.Confirming | enrolment_states.Saving
+
 _FAULT_HINTS = {
     "camera_stale": "no frame for camera.stale_after_seconds: check the cable, `facelatch check` tries the camera",
     "camera_failed": "check the cable, `facelatch check` tries the camera",
@@ -100,13 +102,23 @@ def of_enrolment(
             yield from _begun(after, now)
         case enrolment_states.Saving(request=request), enrolment_states.Done(person=person, references=count):
             fields: dict[str, Value] = {"COUNT": count, "ORIGIN": request.origin.value}
-            yield Event(EventKind.ENROLMENT_SAVED, _names(person) | fields)
-        case enrolment_states.Saving(), enrolment_states.Failed(failure=failure, detail=detail):
+            if request.person is None:
+                yield Event(EventKind.ENROLMENT_SAVED, _names(person) | fields)
+            else:
+                how = "replaced" if request.replace else "added"
+                yield Event(EventKind.REFERENCES_CHANGED, _names(person) | fields | {"REASON": how})
+        case (
+            enrolment_states.Saving(),
+            enrolment_states.Failed(failure=enrolment_states.Failure.SAVE_FAILED as failure, detail=detail),
+        ):
             fields = {"REASON": detail or failure.value, "HINT": failure.hint}
             yield Event(EventKind.ENROLMENT_SAVE_FAILED, fields)
         case _, enrolment_states.Failed():
             yield _aborted(before, after)
-        case _, enrolment_states.Capturing() | enrolment_states.Saving():
+        case (
+            _,
+            enrolment_states.Capturing() | enrolment_states.Confirming() | enrolment_states.Saving(),
+        ):
             yield from _progress(before, after, wanted)
 
 
@@ -127,18 +139,19 @@ def _aborted(before: enrolment_states.Enrolment | None, after: enrolment_states.
     fields: dict[str, Value] = {
         "REASON": after.failure.value,
         "HINT": after.failure.hint,
-        "COUNT": len(before.kept) if isinstance(before, enrolment_states.Capturing) else 0,
+        "COUNT": len(before.kept) if isinstance(before, _WITH_IMAGES) else 0,
     }
-    return Event(EventKind.ENROLMENT_ABORTED, fields | ({"NEAREST": after.detail} if after.detail else {}))
+    duplicate = after.failure is enrolment_states.Failure.DUPLICATE
+    return Event(EventKind.ENROLMENT_ABORTED, fields | ({"NEAREST": after.detail} if duplicate else {}))
 
 
 def _progress(
     before: enrolment_states.Enrolment,
-    after: enrolment_states.Capturing | enrolment_states.Saving,
+    after: enrolment_states.Capturing | enrolment_states.Confirming | enrolment_states.Saving,
     wanted: int,
 ) -> Iterator[Event]:
-    known = before.lookalike if isinstance(before, enrolment_states.Capturing) else None
-    had = len(before.kept) if isinstance(before, enrolment_states.Capturing) else 0
+    known = before.lookalike if isinstance(before, _WITH_IMAGES) else None
+    had = len(before.kept) if isinstance(before, _WITH_IMAGES) else 0
     has = len(after.kept)
     if has > had:
         yield Event(EventKind.ENROLMENT_PROGRESS, {"COUNT": has, "REFERENCES": wanted})

@@ -19,6 +19,8 @@ from facelatch.machines.enrolment_states import (
     Idle,
     Input,
     Origin,
+    Pressed,
+    RenewEnrolment,
     StartEnrolment,
 )
 from facelatch.values.observations import Observation
@@ -31,7 +33,11 @@ def enrolment_inputs(
     visit: session.Session,
     observation: Observation | None,
 ) -> Iterator[Input | None]:
-    """The inputs of the enrolment on this turn, one after the other."""
+    """The inputs of the enrolment on this turn, one after the other.
+
+    That its client is there comes first: on a turn that took long the time to renew is over as well.
+    """
+    yield from (command for command in inputs.commands if isinstance(command, RenewEnrolment))
     yield inputs.saved
     if halt is not None:
         yield AbortEnrolment(halt)
@@ -40,8 +46,8 @@ def enrolment_inputs(
         if gesture is Gesture.HOLD:
             yield StartEnrolment(origin=Origin.BUTTON)
         else:
-            yield AbortEnrolment(Failure.ABORTED if gesture is Gesture.PRESS else Failure.BUTTON_STUCK)
-    yield from inputs.commands
+            yield Pressed() if gesture is Gesture.PRESS else AbortEnrolment(Failure.BUTTON_STUCK)
+    yield from (command for command in inputs.commands if not isinstance(command, RenewEnrolment))
     person = granted_person(visit)
     if person is not None:
         yield Granted(person)

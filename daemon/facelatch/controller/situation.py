@@ -25,6 +25,7 @@ _FAILURES = {
     Failure.ANOTHER_PERSON: Pattern.SECOND_PERSON,
     Failure.NOT_ADMIN: Pattern.NOT_AUTHORISED,
     Failure.NO_ADMIN: Pattern.NOT_AUTHORISED,
+    Failure.INDISTINCT: Pattern.NOT_SAVED,
     Failure.SAVE_FAILED: Pattern.NOT_SAVED,
 }
 
@@ -51,7 +52,7 @@ class EnrolmentView:
     """An enrolment for the command line."""
 
     state: str
-    """idle, authorising, armed, capturing, saving, done or failed."""
+    """idle, authorising, armed, capturing, confirming, saving, done or failed."""
     kept: int
     wanted: int
     person: str | None = None
@@ -93,6 +94,8 @@ def _enrolment_patterns(state: Enrolment, now: float) -> Iterator[Pattern]:
             yield Pattern.ARMED
         case enrolment.Capturing(kept_at=kept_at):
             yield Pattern.KEPT if now - kept_at < KEPT_SECONDS else Pattern.CAPTURING
+        case enrolment.Confirming():
+            yield Pattern.CONFIRM
         case enrolment.Saving():
             yield Pattern.SAVING
         case enrolment.Done():
@@ -102,19 +105,16 @@ def _enrolment_patterns(state: Enrolment, now: float) -> Iterator[Pattern]:
 
 
 def status(of: Situation) -> str:
-    """One line on what the door is doing."""
+    """One line on what the door is doing, without names: systemd shows it to everybody."""
     if of.fault is not None:
         return f"locked: fault {of.fault}"
     if of.stopping:
         return "locked: stopping"
     view = enrolment_view(of.enrolment, of.wanted)
     if view.state != "idle":
-        return (
-            f"locked: enrolment {view.state}, {view.kept} of {view.wanted} images kept. {view.hint}".rstrip()
-        )
+        hint = of.enrolment.failure.hint if isinstance(of.enrolment, enrolment.Failed) else view.hint
+        return f"locked: enrolment {view.state}, {view.kept} of {view.wanted} images kept. {hint}".rstrip()
     match of.session.phase:
-        case session.Cooling(person=person) if isinstance(of.door, Unlocked):
-            return f"unlocked for {person.name}"
         case _ if isinstance(of.door, Unlocked):
             return "unlocked"
         case session.LockedOut(until=until):
@@ -131,13 +131,18 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
     match state:
         case enrolment.Authorising(request=request) | enrolment.Armed(request=request):
             return EnrolmentView(state=name, kept=0, wanted=wanted, person=request.name)
+        case enrolment.Confirming(request=request, kept=kept):
+            return EnrolmentView(
+                state=name, kept=len(kept), wanted=wanted, person=request.name, hint="press the button to confirm"
+            )
         case enrolment.Capturing(request=request, kept=kept) | enrolment.Saving(request=request, kept=kept):
             return EnrolmentView(state=name, kept=len(kept), wanted=wanted, person=request.name)
         case enrolment.Done(person=person, references=count):
             return EnrolmentView(state=name, kept=count, wanted=wanted, person=person.name)
         case enrolment.Failed(failure=failure, detail=detail):
             already = detail if failure is Failure.DUPLICATE else None
-            hint = f"{detail}: {failure.hint}" if failure is Failure.SAVE_FAILED else failure.hint
+            said = detail and failure is not Failure.DUPLICATE
+            hint = f"{detail}: {failure.hint}" if said else failure.hint
             return EnrolmentView(
                 state=name, kept=0, wanted=wanted, person=already, reason=failure.value, hint=hint
             )

@@ -12,8 +12,10 @@ from facelatch.machines import button, door, freshness, session
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Capturing,
+    Confirming,
     Enrolment,
     Idle,
+    RenewEnrolment,
     Saved,
     SaveFailed,
     Saving,
@@ -24,7 +26,7 @@ from facelatch.values.observations import Observation
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, LockLevel
 
-Command = StartEnrolment | AbortEnrolment
+Command = StartEnrolment | AbortEnrolment | RenewEnrolment
 """What the control socket may ask of the machines."""
 
 
@@ -100,7 +102,7 @@ def initial(throttle: Throttle, model: str = "") -> State:
 
 def kept_frames(state: State) -> tuple[int, ...]:
     """Numbers of the frames an enrolment under way has chosen so far: the line keeps crops and embeddings of these."""
-    kept = state.enrolment.kept if isinstance(state.enrolment, Capturing | Saving) else ()
+    kept = state.enrolment.kept if isinstance(state.enrolment, Capturing | Confirming | Saving) else ()
     return tuple(image.frame for image in kept)
 
 

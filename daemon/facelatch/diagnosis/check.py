@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facelatch.api.rights import unknown_accounts
-from facelatch.app import build
+from facelatch.adapters.pins import lock
+from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.errors import CameraError, ConfigError, FacelatchError, GalleryError
+from facelatch.diagnosis import bypass
+from facelatch.errors import CameraError, FacelatchError, GalleryError, GpioError
+from facelatch.gallery.names import alike
+from facelatch.gallery.place import VOLATILE_HINT, volatile_file_system
 from facelatch.gallery.store import GalleryStore
 from facelatch.vision.manifest import Manifest
 
@@ -30,6 +33,8 @@ class Finding:
     ok: bool
     detail: str
     hint: str = ""
+    warning: bool = False
+    """It works, but a person should know."""
 
 
 def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
@@ -37,20 +42,22 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
 
     `with_hardware` also opens the camera and claims the pins, which a running daemon holds.
     """
-    steps: list[tuple[str, Callable[[], str]]] = [
+    steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
         ("gallery", lambda: _gallery(config)),
+        ("storage", lambda: _storage(config)),
         ("permissions", lambda: _permissions(config)),
         ("clock", _clock),
         ("journal", _journal),
-        ("rights", lambda: _rights(config)),
+        ("bypass", _bypass),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
     for item, step in steps:
         try:
-            yield Finding(item=item, ok=True, detail=step())
+            found = step()
+            yield found if isinstance(found, Finding) else Finding(item=item, ok=True, detail=found)
         except FacelatchError as error:
             yield Finding(item=item, ok=False, detail=str(error), hint=error.hint)
         except (OSError, ImportError) as error:
@@ -116,30 +123,58 @@ def _camera(config: Config) -> str:
 
 
 def _pins(config: Config) -> str:
-    for part in build.build_pins(config):
+    path = keeper.served_at() or lock.SOCKET
+    if not path.exists():
+        for claimed in build.build_pins(config):
+            claimed.close()
+        return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
+    answer = lock.ask_keeper(path, "state")
+    if answer == "fault":
+        raise GpioError("facelatch-lock cannot drive the lock", hint="`journalctl -u facelatch-lock`")
+    for part in build.build_other_pins(config):
         part.close()
-    return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
+    return f"lock on GPIO {config.gpio.lock_pin}, its keeper says {answer}"
 
 
-def _gallery(config: Config) -> str:
+def _bypass() -> str:
+    nodes = bypass.pin_memory()
+    if users := bypass.users(nodes):
+        # No fault: whoever may use sudo, as the first user of Raspberry Pi OS may, is root anyway.
+        devices = ", ".join(map(str, nodes))
+        return f"{', '.join(users)} can drive the lock past its keeper, by {devices} (`sudo gpasswd -d USER gpio`)"
+    return "only root can drive pins past the lock's keeper" if nodes else "no pins here that could be driven past it"
+
+
+def _gallery(config: Config) -> str | Finding:
+    names, served = _enrolled(config)
+    people = f"{len(names)} people{', says the running daemon' if served else ''}"
+    pairs = alike(names)
+    if not pairs:
+        return people
+    detail = "; ".join(f"{one!r} and {other!r} look alike ({one!a}, {other!a})" for one, other in pairs)
+    hint = "both work; `facelatch people rename` tells them apart"
+    return Finding(item="gallery", ok=True, detail=f"{people}; {detail}", hint=hint, warning=True)
+
+
+def _enrolled(config: Config) -> tuple[list[str], bool]:
+    """The names of everybody enrolled, and whether the running daemon said so."""
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
-        served = ControlClient(Path(config.control.socket)).ask({"action": "status"})
-        return f"{served['people']} people, says the running daemon"
+        served = ControlClient(Path(config.control.socket)).ask({"action": "list"})
+        return [person["name"] for person in served["people"]], True
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            return f"{len(store.people())} people"
+            return [record.person.name for record in store.people()], False
 
 
-def _rights(config: Config) -> str:
-    if unknown := unknown_accounts(config.control):
-        raise ConfigError(
-            f"control.rights names {', '.join(unknown)}: no such user or group",
-            hint="a group has an @ before its name; `getent passwd` and `getent group` show all names",
-        )
-    entries = len(config.control.rights)
-    return f"{entries} entries in control.rights" if entries else "root may do everything, the group the default"
+def _storage(config: Config) -> str | Finding:
+    folder = Path(config.storage.state_directory)
+    kind = volatile_file_system(folder)
+    if kind is None:
+        return f"{folder} is on a file system that stays"
+    detail = f"{folder} is on {kind}: people enrolled may be gone at the next start, and people removed be back"
+    return Finding(item="storage", ok=True, detail=detail, hint=VOLATILE_HINT, warning=True)
 
 
 def _permissions(config: Config) -> str:

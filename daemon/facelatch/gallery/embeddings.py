@@ -46,7 +46,7 @@ def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
 
 def missing(connection: sqlite3.Connection, model_sha256: str) -> list[int]:
     """The ids of the reference images that have no embedding of this model, without those of unfinished imports."""
-    have = connection.execute("SELECT reference_id FROM embeddings WHERE model_sha256 = ?", (maker(model_sha256),))
+    have = connection.execute("SELECT reference_id FROM embeddings WHERE made_by = ?", (maker(model_sha256),))
     known = {id_ for (id_,) in have}
     return sorted(id_ for id_ in owners_of_images(connection) if id_ not in known)
 

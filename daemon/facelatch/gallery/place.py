@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -23,6 +24,17 @@ _WRITABLE = (
 )
 
 _SPACE = "free some space, then try again; nothing was changed"
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""What is mounted where, as the kernel tells it."""
+
+_VOLATILE = frozenset({"tmpfs", "ramfs", "overlay", "overlayfs", "aufs"})
+"""File systems that may forget at the next start what was written: of a tmpfs nothing is left, and of an overlay what
+lies under it, with everybody who was removed since."""
+
+VOLATILE_HINT = (
+    "put storage.state_directory on a partition of its own that is written to the card, outside the overlay"
+)
 
 _HARDWARE = "the storage may be failing: look at `dmesg`, replace the card, restore from an export"
 
@@ -100,6 +112,27 @@ def _require_ours(path: Path, found: os.stat_result) -> None:
             f"{path}: belongs to user {found.st_uid}, this process is user {os.geteuid()}",
             hint="run it as that user, usually `sudo -u facelatch facelatch ...`",
         )
+
+
+def volatile_file_system(directory: Path) -> str | None:
+    """The type of the file system `directory` lies on when it may forget what is written there, else None.
+
+    None also where the kernel does not tell.
+    """
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        place = directory.resolve()
+    except OSError:
+        return None
+    depth, kind = -1, ""
+    for line in lines:
+        # 36 35 98:0 / /mnt options ... - type source options; a space in a path is written \040.
+        left, _, right = line.partition(" - ")
+        point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), left.split(" ")[4]))
+        # Of several mounts on one point the last one is in force.
+        if (place == point or point in place.parents) and len(point.parts) >= depth:
+            depth, kind = len(point.parts), right.split(" ")[0]
+    return kind if kind in _VOLATILE else None
 
 
 class Ownership:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facelatch.errors import InputError
 from facelatch.gallery.export import MAX_ALL_REFERENCES, MAX_PEOPLE, StoredReference
-from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
+from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key, skeletons
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
 from facelatch.vision.align import ALIGN_VERSION
@@ -27,23 +27,52 @@ def holder(connection: sqlite3.Connection, name: str) -> Person | None:
     return Person(row[0], row[1], bool(row[2])) if row else None
 
 
+def alike(connection: sqlite3.Connection, name: str) -> list[Person]:
+    """Everybody whose name looks like this one, whoever has it among them; by id."""
+    wanted = sorted(skeletons(name))
+    rows = connection.execute(
+        "SELECT id, name, admin FROM people WHERE id IN (SELECT person_id FROM name_skeletons"
+        f" WHERE skeleton IN ({','.join('?' * len(wanted))})) ORDER BY id",
+        wanted,
+    )
+    return [Person(id_, found, bool(admin)) for id_, found, admin in rows]
+
+
 def find(connection: sqlite3.Connection, name: str) -> Person:
-    """The person of this name. Raises InputError with the nearest name there is."""
+    """The person of this name, or the only one whose name looks like it.
+
+    Raises InputError with the nearest name there is.
+    """
     wanted = clean_name(name)
     if found := holder(connection, wanted):
         return found
+    similar = alike(connection, wanted)
+    if len(similar) == 1:
+        return similar[0]
     known = [row[0] for row in connection.execute("SELECT name FROM people WHERE staged IS NULL")]
     close = get_close_matches(wanted, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
     raise InputError(f"nobody is called {wanted!r}", hint=f"{guess}`facelatch people list` shows all names")
 
 
-def free_name(connection: sqlite3.Connection, name: str, *, except_for: int | None = None) -> str:
-    """`name` cleaned. Raises InputError when it is no name, or somebody other than `except_for` has it."""
+def free_name(
+    connection: sqlite3.Connection, name: str, *, except_for: int | None = None, knowingly: bool = False
+) -> str:
+    """`name` cleaned.
+
+    Raises InputError when it is no name, when somebody other than `except_for` has it, and when somebody's looks like
+    it, unless that is wanted `knowingly`.
+    """
     wanted = clean_name(name)
     other = holder(connection, wanted)
     if other and other.id != except_for:
         raise taken(wanted, other.name)
+    similar = [one for one in alike(connection, wanted) if one.id != except_for]
+    if similar and not knowingly:
+        raise InputError(
+            f"the name {wanted!r} looks like {similar[0].name!r}, which is taken: {wanted!a}, {similar[0].name!a}",
+            hint="choose a name that nobody takes for another one",
+        )
     return wanted
 
 
@@ -58,7 +87,7 @@ def taken(name: str, holder_name: str) -> InputError:
 def next_free_name(connection: sqlite3.Connection) -> str:
     """The next `person-NNN` that nobody has, and that nobody got from here before."""
     (number,) = connection.execute("SELECT last_number + 1 FROM state").fetchone()
-    while holder(connection, f"person-{number:03}"):
+    while alike(connection, f"person-{number:03}"):
         number += 1
     connection.execute("UPDATE state SET last_number = ?", (number,))
     return f"person-{number:03}"
@@ -67,7 +96,7 @@ def next_free_name(connection: sqlite3.Connection) -> str:
 def numbered_name(connection: sqlite3.Connection, name: str) -> str:
     """The first free one of `name 2`, `name 3`..., shortened where it would be too long."""
     number = 2
-    while holder(connection, candidate := f"{name[: MAX_LENGTH - len(f' {number}')]} {number}"):
+    while alike(connection, candidate := f"{name[: MAX_LENGTH - len(f' {number}')]} {number}"):
         number += 1
     return candidate
 
@@ -92,7 +121,17 @@ def insert_person(connection: sqlite3.Connection, name: str, admin: bool) -> Per
         "INSERT INTO people (name, name_key, admin) VALUES (?, ?, ?)", (name, name_key(name), admin)
     )
     assert cursor.lastrowid is not None
+    note_skeletons(connection, cursor.lastrowid, name)
     return Person(cursor.lastrowid, name, admin)
+
+
+def note_skeletons(connection: sqlite3.Connection, person_id: int, name: str) -> None:
+    """Keeps what a name looks like beside it, in place of what was kept for that person."""
+    connection.execute("DELETE FROM name_skeletons WHERE person_id = ?", (person_id,))
+    connection.executemany(
+        "INSERT INTO name_skeletons (person_id, skeleton) VALUES (?, ?)",
+        [(person_id, skeleton) for skeleton in sorted(skeletons(name))],
+    )
 
 
 def insert_reference(connection: sqlite3.Connection, person: Person, reference: StoredReference) -> int:
@@ -113,7 +152,7 @@ def insert_embedding(
     """What was made of one reference image; replaces what was made of it otherwise."""
     vector = np.ascontiguousarray(embedding, dtype=VECTOR)
     connection.execute(
-        "INSERT OR REPLACE INTO embeddings (reference_id, model_sha256, vector) VALUES (?, ?, ?)",
+        "INSERT OR REPLACE INTO embeddings (reference_id, made_by, vector) VALUES (?, ?, ?)",
         (reference_id, made_by, vector.tobytes()),
     )
 
@@ -127,6 +166,20 @@ def stored_references(connection: sqlite3.Connection, person: Person) -> tuple[S
     return tuple(StoredReference(crop_png, Pose(yaw, pitch, roll)) for crop_png, yaw, pitch, roll in rows)
 
 
+def delete_references(connection: sqlite3.Connection, person: Person) -> None:
+    """Deletes images and embeddings of a person who stays, and notes that the file has to be wiped."""
+    connection.execute("DELETE FROM reference_images WHERE person_id = ?", (person.id,))
+    connection.execute("UPDATE state SET wipe_due = 1")
+
+
+def count_references(connection: sqlite3.Connection, person: Person) -> int:
+    """How many reference images a person has."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM reference_images WHERE person_id = ?", (person.id,)
+    ).fetchone()
+    return int(count)
+
+
 def delete_person(connection: sqlite3.Connection, person: Person) -> None:
     """Deletes person, images and embeddings, and notes that the file has to be wiped."""
     connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
@@ -138,6 +191,7 @@ def rename(connection: sqlite3.Connection, person: Person, name: str) -> Person:
     connection.execute(
         "UPDATE people SET name = ?, name_key = ? WHERE id = ?", (name, name_key(name), person.id)
     )
+    note_skeletons(connection, person.id, name)
     return Person(person.id, name, person.admin)
 
 

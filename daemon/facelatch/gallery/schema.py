@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from facelatch.errors import GalleryError
+from facelatch.gallery.names import skeletons
 from facelatch.gallery.place import RESTORE, explained
 from facelatch.private_files import create_private, sync_directory
 
@@ -28,6 +29,28 @@ class Context:
 
     path: Path
     """Of the database, beside which other files lie."""
+
+
+
+def _names_by_their_looks(connection: sqlite3.Connection, _context: Context) -> None:
+    """Version 2: what each name looks like, and an honest name for the column that says how an embedding was made.
+
+    A table of its own, and no two people's skeletons need differ: names from before that look alike go on working.
+    """
+    connection.execute("ALTER TABLE embeddings RENAME COLUMN model_sha256 TO made_by")
+    connection.execute(
+        """CREATE TABLE name_skeletons (
+            person_id INTEGER NOT NULL REFERENCES people ON DELETE CASCADE,
+            skeleton TEXT NOT NULL,
+            PRIMARY KEY (person_id, skeleton)
+        ) STRICT, WITHOUT ROWID"""
+    )
+    connection.execute("CREATE INDEX people_of_skeleton ON name_skeletons (skeleton)")
+    for id_, name in connection.execute("SELECT id, name FROM people").fetchall():
+        connection.executemany(
+            "INSERT INTO name_skeletons (person_id, skeleton) VALUES (?, ?)",
+            [(id_, skeleton) for skeleton in sorted(skeletons(name))],
+        )
 
 
 Migration = Sequence[str] | Callable[[sqlite3.Connection, Context], None]
@@ -72,6 +95,7 @@ MIGRATIONS: Sequence[Migration] = (
         "INSERT INTO state (id) VALUES (1)",
         f"PRAGMA application_id = {APPLICATION_ID}",
     ),
+    _names_by_their_looks,
     (
         # Not NULL: a newcomer of an import that is not finished, by the token of that import (staging.py).
         "ALTER TABLE people ADD COLUMN staged TEXT",
@@ -103,7 +127,15 @@ def open_database(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def memory_database() -> sqlite3.Connection:
+    """An empty gallery that is nowhere but in the memory of this process, and gone with it however it ends."""
+    connection = _connect(":memory:")
+    _migrate(connection, Context(Path(":memory:")))
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     # Keeps the index of the log in memory of our own. Shared with other programs it would be a file mapped into
     # memory, and a write there that waits for a hanging disk stops every thread that needs memory meanwhile: the

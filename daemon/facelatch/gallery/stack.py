@@ -41,8 +41,8 @@ class Stack:
         self._changed.add(id_)
         self._new.pop(id_, None)
 
-    def note(self, made: dict[int, Rows]) -> None:
-        """Takes the embeddings (D,) that were just made of reference images, and are saved."""
+    def remember(self, made: dict[int, Rows]) -> None:
+        """Takes the embeddings (D,) of reference images that were just saved, of this model."""
         self._new |= made
         self._changed |= made.keys()
 
@@ -59,7 +59,8 @@ class Stack:
         chosen = np.array(sorted(id_ for id_, owner in owners.items() if owner not in partial), dtype=np.int64)
         if self._changed or not np.array_equal(chosen, self._ids):
             self._matrix, self._ids = self._rows(chosen), chosen
-            self._new = {id_: row for id_, row in self._new.items() if owners.get(id_) in partial}
+            arranged = set(chosen.tolist())
+            self._new = {id_: row for id_, row in self._new.items() if id_ not in arranged}
             self._changed = set(self._new)
         return tuple(owners[id_] for id_ in chosen.tolist()), self._matrix
 

@@ -6,14 +6,11 @@ rows that nobody reads, and `discard` clears them a few at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from facelatch.gallery import rows
-from facelatch.gallery.clash import Clash, Imported, cleared_name
-from facelatch.gallery.export import StoredPerson
-from facelatch.gallery.names import name_key
+from facelatch.gallery.names import clean_name, name_key
+from facelatch.gallery.saving import Clash, Imported, Terms, cleared_name, insert_references
 from facelatch.gallery.store import GalleryStore
-from facelatch.values.records import Person
+from facelatch.values.records import NewPerson, Person
 
 TOKEN_DIGITS = 32
 """Of the name of an import, hexadecimal."""
@@ -22,32 +19,31 @@ DISCARDED_AT_ONCE = 8
 """People. The images of each are overwritten in the file."""
 
 
-def stage(store: GalleryStore, token: str, newcomers: Sequence[StoredPerson], clash: Clash) -> None:
-    """Keeps newcomers for `admit`. Raises InputError: too many or, with Clash.REFUSE, a taken name; GalleryError."""
+def stage(store: GalleryStore, token: str, newcomer: NewPerson, terms: Terms) -> None:
+    """Keeps a newcomer for `admit`. Raises InputError: too many or, with Clash.REFUSE, a taken name; GalleryError."""
+    name = clean_name(newcomer.name or "")
     with store.transaction() as connection:
-        for newcomer in newcomers:
-            if clash is Clash.REFUSE:
-                rows.free_name(connection, newcomer.name)
-            rows.refuse_overfull(connection, 1, len(newcomer.references))
-            # Under a key that no name has, because it has a slash; the real one may still be somebody else's.
-            key = f"{token}/{name_key(newcomer.name)}"
-            cursor = connection.execute(
-                "INSERT INTO people (name, name_key, admin, staged) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (name_key) DO NOTHING",
-                (newcomer.name, key, newcomer.admin, token),
-            )
-            if cursor.rowcount == 0:
-                raise rows.taken(newcomer.name, newcomer.name)
-            assert cursor.lastrowid is not None
-            person = Person(cursor.lastrowid, newcomer.name, newcomer.admin)
-            for reference in newcomer.references:
-                rows.insert_reference(connection, person, reference)
+        if terms.clash is Clash.REFUSE:
+            rows.free_name(connection, name, knowingly=terms.knowingly)
+        rows.refuse_overfull(connection, 1, 0)
+        # Under a key that no name has, because it has a slash; the real one may still be somebody else's.
+        cursor = connection.execute(
+            "INSERT INTO people (name, name_key, admin, staged) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (name_key) DO NOTHING",
+            (name, f"{token}/{name_key(name)}", newcomer.admin, token),
+        )
+        if cursor.rowcount == 0:
+            raise rows.taken(name, name)
+        assert cursor.lastrowid is not None
+        person = Person(cursor.lastrowid, name, newcomer.admin)
+        made = insert_references(connection, person, newcomer.references, terms.made_by)
+    store.remember(made)
 
 
-def admit(store: GalleryStore, token: str, clash: Clash) -> Imported:
-    """Lets everybody in who was staged under `token`, all or none; their embeddings are made afterwards.
+def admit(store: GalleryStore, token: str, terms: Terms) -> Imported:
+    """Lets everybody in who was staged under `token`, all or none.
 
-    Raises InputError: a name is taken. Raises GalleryError. Does not wipe whom it replaces.
+    Raises InputError: a name is taken, or looks like one. Raises GalleryError. Does not wipe whom it replaces.
     """
     added, replaced = [], []
     with store.transaction() as connection:
@@ -55,12 +51,10 @@ def admit(store: GalleryStore, token: str, clash: Clash) -> Imported:
             "SELECT id, name, admin FROM people WHERE staged = ? ORDER BY id", (token,)
         ).fetchall()
         for id_, wanted, admin in waiting:
-            name, gone = cleared_name(connection, wanted, clash)
+            name, gone = cleared_name(connection, wanted, terms)
             replaced += gone
-            connection.execute(
-                "UPDATE people SET name = ?, name_key = ?, staged = NULL WHERE id = ?", (name, name_key(name), id_)
-            )
-            added.append(Person(id_, name, bool(admin)))
+            connection.execute("UPDATE people SET staged = NULL WHERE id = ?", (id_,))
+            added.append(rows.rename(connection, Person(id_, wanted, bool(admin)), name))
     return Imported(tuple(added), tuple(replaced))
 
 

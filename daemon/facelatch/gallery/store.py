@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from facelatch.errors import GalleryError, InputError
-from facelatch.gallery import embeddings, rows
-from facelatch.gallery.clash import Clash, Imported, cleared_name
-from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference, pack, unpack
-from facelatch.gallery.place import Ownership, explained, prepare_directory
-from facelatch.gallery.schema import open_database
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.gallery import embeddings, rows, saving, wiping
+from facelatch.gallery.export import StoredPerson, pack
+from facelatch.gallery.place import Ownership, explained, prepare_directory, volatile_file_system
+from facelatch.gallery.saving import Terms
+from facelatch.gallery.schema import memory_database, open_database
 from facelatch.gallery.stack import Stack
-from facelatch.gallery.wiping import EMPTY_LOG, Wiping
+from facelatch.gallery.wiping import Wiping
 from facelatch.values.pictures import Pose
-from facelatch.values.records import Gallery, NewPerson, Person, Throttle
-from facelatch.vision.png import encode_png
-from facelatch.vision.references import Embed, with_other_side
+from facelatch.values.records import Gallery, NewPerson, Person, Reference, Throttle
+from facelatch.vision.references import Embed
 
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"
-
-WIPED_AT_ONCE_BYTES = 16 * 1024 * 1024
-"""A gallery of some 80 people."""
-
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
@@ -42,13 +39,16 @@ class PersonRecord:
 class GalleryStore:
     """The gallery of one state directory, held exclusively until `close`. For one thread."""
 
-    def __init__(self, path: Path, ownership: Ownership, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, ownership: Ownership | None, connection: sqlite3.Connection) -> None:
         self._path, self._ownership, self._connection = path, ownership, connection
         self.reembedded = 0
         """How many embeddings the last `load` had to make."""
-        self.wipe_due = False
-        """Whether traces of a removed person are still in the files, for `wipe`."""
-        self._wiping, self._stack = Wiping(path, connection), Stack(connection, path)
+        self.volatile = volatile_file_system(path.parent) if ownership is not None else None
+        """The type of a file system that may forget at the next start what is written now; None: it keeps it."""
+        self.wiped_now = False
+        """Whether the last change, the opening or the last `wipe` cleared the files of somebody removed."""
+        self._stack = Stack(connection, path)
+        self._wiping = Wiping(path, connection) if ownership is not None else None
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -66,16 +66,23 @@ class GalleryStore:
         except BaseException:
             ownership.release()
             raise
-        store._wipe_if_small()
+        store.wipe_if_short()
         return store
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """An empty gallery that is thrown away: in no file, so that not even a process that is killed leaves faces."""
+        return cls(Path(":memory:"), None, memory_database())
 
     def close(self) -> None:
         """Closes the file and lets others have it; never raises, and may be called twice."""
         with suppress(sqlite3.Error):
             # What was reported saved is in the log, should the last tidying up fail.
             self._connection.close()
-        self._wiping.close()
-        self._ownership.release()
+        if self._wiping is not None:
+            self._wiping.close()
+        if self._ownership is not None:
+            self._ownership.release()
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +92,24 @@ class GalleryStore:
 
     # Reading
 
+    @property
+    def wipe_due(self) -> bool:
+        """Whether a removed person left traces in the files; the next opening tries again. Raises GalleryError."""
+        with explained(self._path):
+            return wiping.is_due(self._connection)
+
+    @property
+    def traces(self) -> str:
+        """Why traces of people who were removed stay there; empty when none are, or when they are still being wiped.
+
+        Raises GalleryError.
+        """
+        if self.volatile is not None:
+            return f"{self.volatile} may forget at the next start what was overwritten"
+        return "the files could not be overwritten" if self.wipe_failed and self.wipe_due else ""
+
     def people(self, *, after: int = 0, most: int = -1) -> list[PersonRecord]:
-        """Everybody enrolled whose id is over `after`, by id, at most `most` where that is not negative.
+        """Everybody enrolled whose id is over `after`, by id; at most `most`, where that is not negative.
 
         Raises GalleryError.
         """
@@ -109,6 +132,16 @@ class GalleryStore:
             (record,) = self.people(after=person.id - 1, most=1)
             return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
 
+    def find(self, name: str) -> Person:
+        """The person of this name. Raises InputError with the nearest name there is, GalleryError."""
+        with explained(self._path):
+            return rows.find(self._connection, name)
+
+    def free_name(self, name: str, *, knowingly: bool = False) -> str:
+        """`name` as it would be stored. Raises InputError: no name, taken, or (unless `knowingly`) alike to one."""
+        with explained(self._path):
+            return rows.free_name(self._connection, name, knowingly=knowingly)
+
     def load(self, model_sha256: str, embed: Embed) -> Gallery:
         """Everybody as the matcher needs them, in the embeddings of one model.
 
@@ -118,25 +151,18 @@ class GalleryStore:
         """
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-        missing = self.missing(model_sha256)
+            missing = embeddings.missing(self._connection, model_sha256)
         self.reembedded = len(missing)
         for start in range(0, len(missing), embeddings.BATCH):
-            self.embed(missing[start : start + embeddings.BATCH], model_sha256, embed)
+            batch = missing[start : start + embeddings.BATCH]
+            with self.transaction() as connection:
+                made = embeddings.complete(connection, self._path, model_sha256, embed, batch)
+            self._stack.remember(made)
         return self.loaded(model_sha256)
 
-    def missing(self, model_sha256: str) -> list[int]:
-        """The ids of the reference images that `embed` has still to be asked for. Raises GalleryError."""
-        with explained(self._path):
-            return embeddings.missing(self._connection, model_sha256)
-
-    def embed(self, ids: Iterable[int], model_sha256: str, embed: Embed) -> None:
-        """Makes and saves the embeddings of some images, for a caller who has other things to do in between.
-
-        Raises GalleryError.
-        """
-        with self.transaction() as connection:
-            made = embeddings.complete(connection, self._path, model_sha256, embed, ids)
-        self._stack.note(made)
+    def remember(self, made: Mapping[int, NDArray[np.float32]]) -> None:
+        """Keeps embeddings (D,) that were just saved of reference images, by their ids, to be had without reading."""
+        self._stack.remember(dict(made))
 
     def loaded(self, model_sha256: str) -> Gallery:
         """Everybody, with the embeddings of those whose images are all embedded. Raises GalleryError."""
@@ -175,36 +201,30 @@ class GalleryStore:
 
     # Changing
 
-    def add(self, person: NewPerson, model_sha256: str, embed: Embed) -> Person:
+    def add(self, person: NewPerson, model_sha256: str, *, knowingly: bool = False) -> Person:
         """Saves a finished enrolment, all of it or nothing; without a name it gets the next `person-NNN`.
 
-        What the model makes of the other side of each crop is asked of `embed`.
-
-        Raises InputError: name taken or no name, no references or too many. Raises GalleryError, and what `embed` does.
+        The embeddings of its references are those of both sides (`vision.references`). `knowingly` allows a name that
+        looks like somebody's. Raises InputError: name taken or no name, no references or too many. Raises GalleryError.
         """
-        if not 1 <= len(person.references) <= MAX_REFERENCES:
-            raise InputError(
-                f"a person has 1 to {MAX_REFERENCES} reference images, got {len(person.references)}"
+        with self.transaction() as connection:
+            return saving.insert(
+                connection, person, Terms(embeddings.maker(model_sha256), knowingly=knowingly)
             )
-        made_by = embeddings.maker(model_sha256)
-        images = [StoredReference(encode_png(one.crop), one.pose) for one in person.references]
-        vectors = [with_other_side(embed, one.crop, one.embedding) for one in person.references]
-        with self.transaction() as connection:
-            given = person.name
-            name = rows.next_free_name(connection) if given is None else rows.free_name(connection, given)
-            saved = rows.insert_person(connection, name, person.admin)
-            for image, vector in zip(images, vectors, strict=True):
-                id_ = rows.insert_reference(connection, saved, image)
-                rows.insert_embedding(connection, id_, made_by, vector)
-        return saved
 
-    def add_stored(self, person: StoredPerson) -> Person:
-        """Saves somebody enrolled from pictures, all or nothing; the embeddings are made by the next `load`.
+    def change_references(
+        self, person: Person, references: Sequence[Reference], model_sha256: str, *, replace: bool
+    ) -> int:
+        """Adds to somebody's references, or puts these in place of all; how many there are then.
 
-        Raises InputError: name taken or no name. Raises GalleryError.
+        Id, name and rights stay. Raises InputError: the person is not there any more, none, or too many references.
+        Raises GalleryError.
         """
         with self.transaction() as connection:
-            return self._insert(connection, rows.free_name(connection, person.name), person)
+            made_by = embeddings.maker(model_sha256)
+            count = saving.change_references(connection, person, references, made_by, replace=replace)
+        self.wipe_if_short()
+        return count
 
     def rename(self, name: str, new_name: str) -> Person:
         """Gives a person another name. Raises InputError: unknown, taken or no name. Raises GalleryError."""
@@ -226,38 +246,32 @@ class GalleryStore:
         with self.transaction() as connection:
             person = rows.find(connection, name)
             rows.delete_person(connection, person)
-        self._wipe_if_small()
+        self.wipe_if_short()
         return person
 
-    def import_from(self, data: bytes, clash: Clash = Clash.REFUSE) -> Imported:
-        """Adds the people of an export file, as `import_people` does. Raises InputError for an unusable file."""
-        return self.import_people(unpack(data), clash)
+    def restore(self, people: Iterable[StoredPerson]) -> None:
+        """Takes people in as they are, whoever they are: for a copy that is thrown away.
 
-    def import_people(self, newcomers: Iterable[StoredPerson], clash: Clash = Clash.REFUSE) -> Imported:
-        """Adds people, all or none. Their embeddings are made by the next `load`.
-
-        Raises InputError: too many or, with Clash.REFUSE, a name that is taken. Raises GalleryError, and what
-        `newcomers` raises.
+        The embeddings are made by the next `load`. Raises InputError, GalleryError.
         """
-        added, replaced = [], []
         with self.transaction() as connection:
-            for newcomer in newcomers:
-                name, gone = cleared_name(connection, newcomer.name, clash)
-                replaced += gone
-                added.append(self._insert(connection, name, newcomer))
-        self._wipe_if_small()
-        return Imported(tuple(added), tuple(replaced))
+            for person in people:
+                saved = rows.insert_person(connection, person.name, person.admin)
+                for reference in person.references:
+                    rows.insert_reference(connection, saved, reference)
 
-    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
-        """Clears the files of whoever was removed, where that is due, as long as `may_go_on()`.
+    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Clears the files of whoever was removed, where that is due, as long as `may_go_on()`; whether it is done now.
 
-        Where it is not done afterwards, or fails, the door still has to work: `wipe_due` stays for the next time.
+        Otherwise, and where it fails, the door still has to work: `wipe_due` stays for the next time.
         """
-        with suppress(GalleryError), explained(self._path):
-            if self.wipe_due and self._wiping.step(may_go_on):
-                self._connection.execute("UPDATE state SET wipe_due = 0")
-                self._connection.execute(EMPTY_LOG)
-                self.wipe_due = False
+        self.wiped_now = self._wiping is not None and self.wipe_due and self._wiping.step(may_go_on)
+        return self.wiped_now
+
+    @property
+    def wipe_failed(self) -> bool:
+        """Whether the last step of a wipe could not be done."""
+        return self._wiping is not None and self._wiping.failed
 
     def save_throttle(self, throttle: Throttle) -> None:
         """Saves the memory of refused attempts. Raises GalleryError."""
@@ -268,14 +282,6 @@ class GalleryStore:
             )
 
     # Steps
-
-    @staticmethod
-    def _insert(connection: sqlite3.Connection, name: str, person: StoredPerson) -> Person:
-        rows.refuse_overfull(connection, 1, len(person.references))
-        saved = rows.insert_person(connection, name, person.admin)
-        for reference in person.references:
-            rows.insert_reference(connection, saved, reference)
-        return saved
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -291,10 +297,10 @@ class GalleryStore:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _wipe_if_small(self) -> None:
+    def wipe_if_short(self) -> None:
         """Wipes at once where that takes a moment only, and leaves it to `wipe` where it takes longer."""
-        with suppress(GalleryError), explained(self._path):
-            self.wipe_due = self._connection.execute("SELECT wipe_due FROM state").fetchone() == (1,)
+        self.wiped_now = False
+        if self._wiping is not None:
             self._wiping.restart()
-            if self._path.stat().st_size <= WIPED_AT_ONCE_BYTES:
+            if self._wiping.is_short:
                 self.wipe()

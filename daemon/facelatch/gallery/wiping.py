@@ -15,11 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from facelatch.errors import GalleryError
+from facelatch.gallery.place import explained
+
 EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 """Moves the log into the database and cuts it to nothing."""
 
 _FORGET_PAGES = "PRAGMA shrink_memory"
 """SQLite keeps copies of pages; one from before, written again, would bring back what was in its gap."""
+
+SHORT_BYTES = 16 * 1024 * 1024
+"""A gallery of some 80 people."""
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -31,12 +37,19 @@ _FILE_HEADER_BYTES = 100
 """In front of the header of the first page."""
 
 
+def is_due(connection: sqlite3.Connection) -> bool:
+    """Whether somebody was removed and the files have not been cleared since. Raises sqlite3.Error."""
+    return bool(connection.execute("SELECT wipe_due FROM state").fetchone() == (1,))
+
+
 class Wiping:
     """One way through the file, in steps. Nothing else may use the connection during a step."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         """Raises OSError."""
-        self._connection = connection
+        self._path, self._connection = path, connection
+        self.failed = False
+        """Whether the last step could not be done."""
         # Open as long as this object: closing it would let go of the locks that SQLite has on the file.
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         self._position = 0
@@ -45,11 +58,27 @@ class Wiping:
         """Begins again at the first page, as somebody else has been removed."""
         self._position = 0
 
-    def step(self, may_go_on: Callable[[], bool]) -> bool:
-        """Goes on until `may_go_on()` is false, at least a MiB; returns whether the end was reached.
+    @property
+    def is_short(self) -> bool:
+        """Whether all of it takes a moment only."""
+        return os.fstat(self._descriptor).st_size <= SHORT_BYTES
 
-        Raises OSError, sqlite3.Error: then nothing but gaps has been written.
+    def step(self, may_go_on: Callable[[], bool]) -> bool:
+        """Goes on until `may_go_on()` is false, at least a MiB; whether the end was reached: then nothing is due.
+
+        Where it fails nothing but gaps has been written, and the door still has to work: `failed` says so.
         """
+        self.failed = True
+        with suppress(GalleryError), explained(self._path):
+            done = self._cleared(may_go_on)
+            if done:
+                self._connection.execute("UPDATE state SET wipe_due = 0")
+                self._connection.execute(EMPTY_LOG)
+            self.failed = False
+            return done
+        return False
+
+    def _cleared(self, may_go_on: Callable[[], bool]) -> bool:
         (busy, _, _) = self._connection.execute(EMPTY_LOG).fetchone()
         if busy:
             return False

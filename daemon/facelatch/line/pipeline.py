@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,10 @@ SAME_FACE_OVERLAP = 0.3
 """Boxes that overlap less are not of the same face."""
 
 
+SetTest = Callable[[NDArray[np.float32]], str | None]
+"""Of the embeddings (N, D) of a new person's pictures: why they cannot be references, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The stops of the line, chosen once at start."""
@@ -40,6 +44,8 @@ class Line:
     thresholds: Thresholds
     similar_size_ratio: float
     pace: Pace
+    set_tests: tuple[SetTest, ...] = ()
+    """What else the references of a new person have to pass."""
 
 
 def observe(

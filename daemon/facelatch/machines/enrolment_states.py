@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from facelatch.values.observations import Observation, Verdict
 from facelatch.values.pictures import Pose
@@ -28,6 +29,9 @@ class Failure(StrEnum):
     ANOTHER_PERSON = "another_person"
     NOT_ADMIN = "not_admin"
     NO_ADMIN = "no_admin"
+    INDISTINCT = "indistinct"
+    NOT_CONFIRMED = "not_confirmed"
+    CLIENT_GONE = "client_gone"
     SAVE_FAILED = "save_failed"
     BUTTON_STUCK = "button_stuck"
     FAULT = "fault"
@@ -43,11 +47,14 @@ _HINTS = {
     Failure.ABORTED: "hold the button again to start over",
     Failure.TIMEOUT: "look at the camera within the time, alone and in good light",
     Failure.TOO_LITTLE_MOVEMENT: "turn and nod your head a little while the light blinks",
-    Failure.DUPLICATE: "already enrolled: remove that person first to enrol again",
+    Failure.DUPLICATE: "already enrolled: `facelatch enroll NAME --add` gives that person new pictures",
     Failure.SECOND_FACE: "one person at a time: let the others step back",
     Failure.ANOTHER_PERSON: "the same person must stay in view until the end",
     Failure.NOT_ADMIN: "an admin must look at the camera first",
-    Failure.NO_ADMIN: "name one with `facelatch people admin NAME`",
+    Failure.NO_ADMIN: "nobody may authorise it yet: `facelatch people admin NAME` makes somebody an admin",
+    Failure.INDISTINCT: "take off what hides the face, and look straight at the camera",
+    Failure.NOT_CONFIRMED: "press the button once more when the light asks for it",
+    Failure.CLIENT_GONE: "whoever asked for it has gone: ask again, and wait for the end",
     Failure.SAVE_FAILED: "look at the log and the free space, then enrol again",
     Failure.BUTTON_STUCK: "free the button",
     Failure.FAULT: "wait for the restart, then enrol again",
@@ -62,13 +69,35 @@ class StartEnrolment:
     name: str | None = None
     admin: bool = False
     origin: Origin = Origin.COMMAND
+    person: Person | None = None
+    """Whose references the pictures become; None: somebody new."""
+    replace: bool = False
+    """Whether they come in place of the references `person` has."""
+    lease: str | None = None
+    """The secret of the client to whom the enrolment belongs; None: it belongs to nobody who could go away."""
+    lease_until: float = inf
+    """When the client counts as gone, unless it renews; set when the enrolment begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortEnrolment:
-    """A request to stop: a press, the command line, or something that went wrong."""
+    """A request to stop: by the command line, or because something went wrong."""
 
     failure: Failure = Failure.ABORTED
+    lease: str | None = None
+    """Only the enrolment of this client; None: whosever it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewEnrolment:
+    """The client that asked for an enrolment is still there."""
+
+    lease: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """The button went down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +109,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The gallery has the new person on disk."""
+    """The gallery has the new person, or the new references, on disk."""
 
     person: Person
+    references: int
+    """How many that person has now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +121,13 @@ class SaveFailed:
     """The gallery has not; nothing was written."""
 
     reason: str
+    failure: Failure = Failure.SAVE_FAILED
+    """Whether the images were at fault, or the saving."""
 
 
-Input = StartEnrolment | AbortEnrolment | Granted | Saved | SaveFailed | Observation
+Input = (
+    StartEnrolment | AbortEnrolment | RenewEnrolment | Pressed | Granted | Saved | SaveFailed | Observation
+)
 """One thing at a time; observations only of fresh frames and while the button is up."""
 
 
@@ -146,6 +181,16 @@ class Capturing:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirming:
+    """All images are kept; whoever held the button has to press it once more."""
+
+    request: StartEnrolment
+    until: float
+    kept: tuple[KeptImage, ...]
+    lookalike: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Saving:
     """Handed to the gallery, which has not answered yet."""
 
@@ -170,7 +215,10 @@ class Failed:
     failure: Failure
     until: float
     detail: str = ""
-    """Who it is (duplicate), or what the gallery said (save_failed)."""
+    """Who it is (duplicate), or what was said when it was to be saved."""
 
 
-Enrolment = Idle | Authorising | Armed | Capturing | Saving | Done | Failed
+UnderWay = Authorising | Armed | Capturing | Confirming
+"""It can still be aborted."""
+
+Enrolment = Idle | UnderWay | Saving | Done | Failed

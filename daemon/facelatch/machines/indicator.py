@@ -27,6 +27,7 @@ class Pattern(StrEnum):
     NOT_AUTHORISED = "not_authorised"
     NOT_SAVED = "not_saved"
     ENROLLED = "enrolled"
+    CONFIRM = "confirm"
     SAVING = "saving"
     KEPT = "kept"
     CAPTURING = "capturing"
@@ -101,6 +102,13 @@ ROWS: Mapping[Pattern, Row] = {
         "not enrolled: could not be saved", "6 blinks, pause", _blinks(6), Colour.RED, _LOW
     ),
     Pattern.ENROLLED: Row("enrolled", "long, with short gaps", (1.0, 0.2), Colour.GREEN, (0.6,)),
+    Pattern.CONFIRM: Row(
+        "press the button to keep this person",
+        "long, long, short",
+        (0.8, 0.3, 0.8, 0.3, 0.2, 0.3),
+        Colour.GREEN,
+        (0.15, 0.15, 0.15),
+    ),
     Pattern.SAVING: Row("saving", "very long, with short gaps", (2.0, 0.2), Colour.BLUE),
     Pattern.KEPT: Row("an image was kept", "one longer flash", (0.6, 0.2), Colour.GREEN, _SHORT),
     Pattern.CAPTURING: Row("move the head a little", "quick, even", (0.3, 0.3), Colour.BLUE),

@@ -48,10 +48,6 @@ class Gallery:
         return Gallery(people, tuple(self.owners[row] for row in rows), self.embeddings[rows])
 
 
-NOBODY = Gallery({}, (), np.zeros((0, 0), dtype=np.float32))
-"""The gallery without anybody."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
     """An image kept at enrolment with what the model made of it."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facelatch.errors import ModelError
-from facelatch.vision.manifest import check_hash
+from facelatch.vision.manifest import checked_bytes
 
 FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
@@ -41,7 +41,12 @@ class FinderManifest(BaseModel):
 
 
 def load_finder_manifest(model: Path) -> FinderManifest:
-    """The manifest of `model` (`finder.tflite` -> `finder.json`), checked against the file.
+    """The manifest of `model`, as `load_finder`, for whoever does not run it."""
+    return load_finder(model)[0]
+
+
+def load_finder(model: Path) -> tuple[FinderManifest, bytes]:
+    """The manifest of `model` (`finder.tflite` -> `finder.json`), checked against the file, and the bytes checked.
 
     Raises ModelError: file missing, manifest missing or malformed, wrong hash, missing input size.
     """
@@ -54,11 +59,11 @@ def load_finder_manifest(model: Path) -> FinderManifest:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ModelError(f"{path}: not a face finder's manifest ({faults})", hint=RETRAIN) from error
-    check_hash(model, manifest.model_sha256)
+    content = checked_bytes(model, manifest.model_sha256)
     for name in (signature_name(FULL), signature_name(SMALL), REFINE):
         if name not in manifest.signatures:
             raise ModelError(f"{path}: signature {name!r} is missing", hint=RETRAIN)
-    return manifest
+    return manifest, content
 
 
 def signature_name(size: tuple[int, int]) -> str:

@@ -76,7 +76,13 @@ class Manifest(_Strict):
 
 
 def load_manifest(model: Path) -> Manifest:
-    """The manifest of `model` (`siamese.tflite` -> `siamese.json`), checked against the file and this code.
+    """The manifest of `model`, as `load_model`, for whoever does not run it."""
+    return load_model(model)[0]
+
+
+def load_model(model: Path) -> tuple[Manifest, bytes]:
+    """The manifest of `model` (`siamese.tflite` -> `siamese.json`), checked against the file and this code, and the
+    very bytes that were checked: the file may be another by the time it is opened again.
 
     Raises ModelError: file missing, manifest missing or malformed, wrong hash, wrong alignment version,
     missing signature; each with its own message.
@@ -90,7 +96,7 @@ def load_manifest(model: Path) -> Manifest:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ModelError(f"{path}: not a model manifest ({faults})", hint=_RETRAIN) from error
-    check_hash(model, manifest.model_sha256)
+    content = checked_bytes(model, manifest.model_sha256)
     if manifest.align_version != ALIGN_VERSION:
         raise ModelError(
             f"{path}: align_version is {manifest.align_version}, this program aligns by version {ALIGN_VERSION}",
@@ -104,13 +110,18 @@ def load_manifest(model: Path) -> Manifest:
                 f"expected inputs {list(inputs)} and outputs {list(outputs)}",
                 hint=_RETRAIN,
             )
-    return manifest
+    return manifest, content
 
 
-def check_hash(model: Path, expected_sha256: str) -> None:
-    """Raises ModelError unless the file is the one the manifest describes."""
-    actual = hashlib.sha256(model.read_bytes()).hexdigest()
+def checked_bytes(model: Path, expected_sha256: str) -> bytes:
+    """The file's content. Raises ModelError unless it is the one the manifest describes."""
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{model}: {error.strerror}", hint="check who may read it") from error
+    actual = hashlib.sha256(content).hexdigest()
     if actual != expected_sha256:
         raise ModelError(
             f"{model}: sha256 is {actual[:12]}..., its manifest says {expected_sha256[:12]}...", hint=_RETRAIN
         )
+    return content

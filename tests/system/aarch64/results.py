@@ -20,8 +20,8 @@ import numpy as np
 from facelatch.adapters.models import tflite
 from facelatch.adapters.models.finder_tflite import TfliteFinder
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+from facelatch.decoder.reader import read_image
 from facelatch.vision.align import align
-from facelatch.vision.images import read_image
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 GOLDEN = CHECKOUT / "tests" / "golden"

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facelatch_training.made_faces import write_crop_set
+from facelatch_training.data.made_faces import write_crop_set
 
 pytestmark = pytest.mark.system
 
@@ -52,7 +52,7 @@ EMBED = """
 import sys
 from pathlib import Path
 import numpy as np
-from facelatch_training.network import load_siamese
+from facelatch_training.model.siamese import load_siamese
 crops = np.random.default_rng(1).integers(0, 256, (8, 112, 112, 3), np.uint8)
 tower = load_siamese(Path(sys.argv[1])).get_layer("tower")
 np.save(sys.argv[2], tower.predict(crops, verbose=0))
@@ -109,14 +109,14 @@ def test_a_model_trained_there_learns_and_is_the_same_model_under_tensorflow(
     data, recipe, run = write_crop_set(tmp_path / "set"), tmp_path / "training.toml", tmp_path / "run"
     recipe.write_text(RECIPE)
     inputs = (data, "--run", run, "--recipe", recipe, "--teacher", small_teacher, "--cache", tmp_path / "cache")
-    run_there("-m", "facelatch_training.cli", "fit", *inputs)
+    run_there("-m", "facelatch_training.cli.root", "fit", *inputs)
     with (run / "metric.csv").open() as lines:
         rounds = list(csv.DictReader(lines))
     losses, gaps = ([float(line[name]) for line in rounds] for name in ("loss", "distill"))
     assert losses[-1] < 0.9 * losses[0]
     assert gaps[0] > 0.8, "the teacher was not heard where no answer of ncnn's was kept"
     assert gaps[-1] < 0.97 * gaps[0]
-    run_there("-m", "facelatch_training.cli", "evaluate", run / "siamese.keras", "--data", data)
+    run_there("-m", "facelatch_training.cli.root", "evaluate", run / "siamese.keras", "--data", data)
     run_there("-c", EMBED, run / "siamese.keras", tmp_path / "there.npy")
     backend_run(Path(sys.executable), "tensorflow", "-c", EMBED, run / "siamese.keras", tmp_path / "tf.npy")
     there, tensorflow = np.load(tmp_path / "there.npy"), np.load(tmp_path / "tf.npy")

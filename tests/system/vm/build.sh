@@ -22,11 +22,12 @@ fetch_tools() {
         exit 75
     fi
     {
+        flock 9 # see need_packages in ../debian.sh
         apt-get -o DPkg::Lock::Timeout=300 update -qq || true # the lists may be fresh enough
         DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends \
             qemu-system-x86 qemu-utils mmdebstrap e2fsprogs busybox-static kmod cpio gcc-12 make bc xz-utils \
             linux-headers-amd64 linux-source-6.1
-    } >"$work/log" 2>&1 || cannot_fetch "apt has no QEMU or no kernel headers"
+    } 9>/run/lock/facelatch-apt >"$work/log" 2>&1 || cannot_fetch "apt has no QEMU or no kernel headers"
     # The mirror this machine uses itself.
     # shellcheck disable=SC2016  # apt's placeholders, not the shell's
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |

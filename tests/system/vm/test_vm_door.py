@@ -66,6 +66,7 @@ def test_a_stop_while_unlocked_locks_at_once(either_door: Door):
     sys.stdout.write(f"measured: SIGTERM while unlocked to locked: {seconds} s\n")
 
 
+@pytest.mark.one_relay_in_short
 def test_a_restart_while_unlocked_locks_and_the_door_serves_again(either_door: Door):
     door = either_door
     pid = door.unit("MainPID")
@@ -96,6 +97,7 @@ def test_kill_9_while_unlocked_locks_and_the_door_serves_again(either_door: Door
     assert door.line() == door.locked
 
 
+@pytest.mark.one_relay_in_short
 def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
     """The lock's own timer is stopped with the process, so this is the longest an unlocking can last."""
     door = either_door
@@ -108,6 +110,7 @@ def test_sigstop_while_unlocked_is_ended_by_the_watchdog(either_door: Door):
     assert door.line() == door.locked
 
 
+@pytest.mark.one_relay_in_short
 def test_the_memory_ceiling_ends_the_daemon_locked_and_it_serves_again_when_there_is_room(either_door: Door):
     door = either_door
     door.let_in()
@@ -156,6 +159,7 @@ def test_a_clock_that_jumps_while_unlocked_changes_nothing(door: Door, jump: str
     assert (door.ready(), door.unit("NRestarts")) == (True, restarts)
 
 
+@pytest.mark.one_relay_in_short
 def test_restarting_the_whole_machine_while_unlocked_locks_and_never_unlocks_again(either_door: Door):
     door = either_door
     door.let_in()

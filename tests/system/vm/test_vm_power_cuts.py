@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 from machine import new_ext4, start_qemu
-from patient import PATIENCE
+from patient import PATIENCE, SHORT
 
 pytestmark = pytest.mark.system
 
 HERE = Path(__file__).resolve().parent
 IMAGES = 8
-CUTS = int(os.environ.get("FACELATCH_CUTS", "20"))
+CUTS = int(os.environ.get("FACELATCH_CUTS", "8" if SHORT else "20"))
 """Of each kind."""
 BEGINS = {"enrolment": "begin add", "removal": "begin remove", "migration": "begin (embed|schema)"}
 

@@ -10,16 +10,23 @@ import numpy as np
 from facelatch.config.line import CameraConfig
 from facelatch.errors import CameraError
 from facelatch.ports import Clock
-from facelatch.values.pictures import Frame
+from facelatch.values.pictures import Frame, Image
 from facelatch.vision.reduce import search_picture
 
 _CLOSE_WAIT_SECONDS = 0.5
+
+_GREY = cv2.VideoWriter.fourcc(*"GREY")
+"""What infrared cameras send whatever they are asked for: a face is found and judged in it as well."""
+
+_BAD_BUFFER_PAUSE_SECONDS = 0.01
+"""A driver that fails at once, again and again, must not keep a core busy."""
 
 
 class V4l2Camera:
     """A /dev/video* device.
 
-    `read` blocks for about 10 s when the device freezes (OpenCV's own limit) and then raises.
+    `read` blocks for about 10 s when the device freezes (OpenCV's own limit) and then raises. A buffer that is empty
+    or cannot be decoded is a dropped frame: how long there may be none is for the loop to judge.
     """
 
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
@@ -27,6 +34,7 @@ class V4l2Camera:
         self._config = config
         self._clock = clock
         self._number = 0
+        self._closing = threading.Event()
         # OpenCV crashes when a capture is released while another thread reads from it.
         self._reading = threading.Lock()
         device: int | str = int(config.device) if config.device.isdecimal() else config.device
@@ -54,29 +62,43 @@ class V4l2Camera:
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
         got = int(capture.get(cv2.CAP_PROP_FOURCC))
-        if got != wanted:
-            other = "MJPG" if config.pixel_format == "YUYV" else "YUYV"
+        if got not in (wanted, _GREY):
             raise CameraError(
-                f"camera {config.device}: sends {_name(got)}, not {config.pixel_format}",
-                hint=f'set camera.pixel_format = "{other}", or see `v4l2-ctl --list-formats-ext`',
+                f"camera {config.device}: sends {_name(got)}, not {config.pixel_format}", hint=_advice(_name(got))
             )
+        self._grey = got == _GREY
 
     def read(self) -> Frame | None:
-        """The next frame. Raises CameraError when the device is unplugged, frozen or sends no picture."""
-        with self._reading:
-            there, picture = self._capture.read()
-            captured = self._clock.now()
-        if not there or picture is None:
-            raise CameraError(
-                f"camera {self._config.device}: delivers no frame",
-                hint="unplugged, frozen, or short of USB bandwidth",
-            )
+        """The next frame; None once `close` was called. Raises CameraError when the device is unplugged or frozen."""
+        while not self._closing.is_set():
+            with self._reading:
+                if not self._capture.grab():
+                    raise CameraError(
+                        f"camera {self._config.device}: delivers no frame",
+                        hint="unplugged, frozen, or short of USB bandwidth",
+                    )
+                captured = self._clock.now()
+                image = self._decoded()
+            if image is not None:
+                return self._frame(image, captured)
+            self._closing.wait(_BAD_BUFFER_PAUSE_SECONDS)
+        return None
+
+    def _decoded(self) -> Image | None:
+        """The buffer just grabbed as RGB; None when there is no whole picture in it."""
+        try:
+            there, picture = self._capture.retrieve()
+        except cv2.error:  # an empty buffer fails an assertion of the decoder
+            return None
+        if not there or picture is None or picture.size == 0 or picture.dtype != np.uint8:
+            return None
+        if picture.ndim == 2 and self._grey:
+            return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
         if picture.ndim != 3 or picture.shape[2] != 3:
-            raise CameraError(
-                f"camera {self._config.device}: delivers an array of shape {picture.shape}, not a picture",
-                hint="try the other camera.pixel_format",
-            )
-        image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            return None
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def _frame(self, image: Image, captured: float) -> Frame:
         if self._config.rotation_degrees == 180:
             image = np.asarray(cv2.rotate(image, cv2.ROTATE_180), dtype=np.uint8)
         frame = Frame(image, search_picture(image, self._config), captured, self._number)
@@ -85,11 +107,19 @@ class V4l2Camera:
 
     def close(self) -> None:
         """Releases the device, unless a read is stuck in it: then the end of the process does."""
+        self._closing.set()
         if self._reading.acquire(timeout=_CLOSE_WAIT_SECONDS):
             try:
                 self._capture.release()
             finally:
                 self._reading.release()
+
+
+def _advice(sends: str) -> str:
+    """What to set for a camera that sends this format: never one that it has just refused."""
+    if sends in ("YUYV", "MJPG"):
+        return f'set camera.pixel_format = "{sends}"'
+    return "it has to send YUYV, MJPG or GREY: see `v4l2-ctl --list-formats-ext`"
 
 
 def _name(fourcc: int) -> str:

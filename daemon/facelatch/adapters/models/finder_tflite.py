@@ -16,7 +16,7 @@ from facelatch.vision.finder_manifest import (
     REFINE,
     RETRAIN,
     SMALL,
-    load_finder_manifest,
+    load_finder,
     signature_name,
 )
 from facelatch.vision.finder_refine import refine
@@ -36,10 +36,10 @@ class TfliteFinder:
 
     def __init__(self, model: Path, score_threshold: float, *, threads: int = 1) -> None:
         """Raises ModelError when the model, its manifest or the TFLite runtime cannot be used."""
-        self.manifest = load_finder_manifest(model)
+        self.manifest, content = load_finder(model)
         self._threshold = score_threshold
         try:
-            interpreter = load_runtime()[0].Interpreter(str(model), num_threads=threads)
+            interpreter = load_runtime()[0].Interpreter(model_content=content, num_threads=threads)
             self._runners = {
                 size: interpreter.get_signature_runner(signature_name(size)) for size in (FULL, SMALL)
             }

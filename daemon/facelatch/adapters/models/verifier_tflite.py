@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.adapters.models.tflite import load_runtime
-from facelatch.errors import ModelError
+from facelatch.errors import InferenceError, ModelError
 from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
-from facelatch.vision.manifest import SIGNATURES, load_manifest
+from facelatch.vision.manifest import SIGNATURES, load_model
 
 _AGAIN = "fetch the model and its manifest again together, or export both with `facelatch-train export`"
 
@@ -29,13 +31,13 @@ class TfliteVerifier:
     def __init__(self, model: Path, *, threads: int = 1, runtime: str | None = None) -> None:
         """Loads the model. `runtime` (a package name) asks for one runtime instead of the best installed.
 
-        Raises ModelError: whatever `load_manifest` finds, no runtime, a file that is no model, or one whose
+        Raises ModelError: whatever `load_model` finds, no runtime, a file that is no model, or one whose
         signatures are not those of its manifest.
         """
-        self.manifest = load_manifest(model)
+        self.manifest, content = load_model(model)
         interpreters, self._package = load_runtime(runtime)
         try:
-            interpreter = interpreters.Interpreter(model_path=str(model), num_threads=threads)
+            interpreter = interpreters.Interpreter(model_content=content, num_threads=threads)
             found = interpreter.get_signature_list()
         except (ValueError, RuntimeError, SystemError) as error:
             raise ModelError(f"{model}: {self.runtime} cannot load it: {error}", hint=_AGAIN) from error
@@ -68,14 +70,14 @@ class TfliteVerifier:
         return self._package == "ai-edge-litert" or platform.machine() in {"aarch64", "arm64", "armv7l"}
 
     def embed(self, crop: Image) -> Floats:
-        """The embedding (D,) of an aligned crop (112, 112, 3). Raises ModelError when it is not finite, or nothing."""
+        """The embedding (D,) of an aligned crop (112, 112, 3). Raises InferenceError: not finite, or nothing."""
         batch = np.ascontiguousarray(crop[np.newaxis], dtype=np.uint8)
-        output = self._embed(image=batch)["embedding"]
+        output = _called(self._embed, image=batch)["embedding"]
         vector = np.array(output, dtype=np.float32).reshape(-1)
         if not np.isfinite(vector).all():
-            raise ModelError("the model gave an embedding that is not finite", hint=_AGAIN)
+            raise InferenceError("the model gave an embedding that is not finite", hint=_AGAIN)
         if not vector.any():  # by its distance it would be near to everybody
-            raise ModelError("the model gave an embedding of zeros", hint=_AGAIN)
+            raise InferenceError("the model gave an embedding of zeros", hint=_AGAIN)
         return vector
 
     def compare(self, probe: Floats, gallery: Floats) -> Floats:
@@ -87,12 +89,13 @@ class TfliteVerifier:
         return np.concatenate([self._compare_block(row, block) for block in blocks])
 
     def _compare_block(self, row: Floats, block: Floats) -> Floats:
-        output = self._compare(probe=row, gallery=np.ascontiguousarray(block, dtype=np.float32))
+        output = _called(self._compare, probe=row, gallery=np.ascontiguousarray(block, dtype=np.float32))
         return np.array(output["similarity"], dtype=np.float32).reshape(-1)
 
     def verify(self, anchor: Image, validation: Image) -> float:
         """The similarity of two aligned crops by the whole network at once."""
-        output = self._verify(
+        output = _called(
+            self._verify,
             anchor=np.ascontiguousarray(anchor[np.newaxis], dtype=np.uint8),
             validation=np.ascontiguousarray(validation[np.newaxis], dtype=np.uint8),
         )
@@ -124,3 +127,11 @@ class TfliteVerifier:
                 f"{model}: embeddings are {embedding['shape'].tolist()}, its manifest says [1, {size}]",
                 hint=_AGAIN,
             )
+
+
+def _called(runner: Callable[..., dict[str, Any]], **inputs: NDArray[Any]) -> dict[str, Any]:
+    """What the model makes of `inputs`. Raises ModelError where the runtime finds only now that it cannot run it."""
+    try:
+        return runner(**inputs)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"the model cannot be run: {error}", hint=_AGAIN) from error

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -63,7 +64,8 @@ class StderrAudit:
     def __init__(self, stream: TextIO | None, *, prefixed: bool) -> None:
         """`stream` is None in a process started without stderr: events are lost then.
 
-        `prefixed` puts the syslog priority in front as `<N>`, which the journal understands and hides."""
+        `prefixed` puts the syslog priority in front as `<N>`, which the journal understands and hides; it knows the
+        time of each line, so the line tells it only where no journal reads."""
         self._stream = stream
         self._prefixed = prefixed
 
@@ -71,7 +73,7 @@ class StderrAudit:
         """Writes one event; never raises. Where nobody reads the stream any more the event is lost."""
         if self._stream is None or not _takes_a_line(self._stream):
             return
-        prefix = f"<{int(event.kind.spec.priority)}>" if self._prefixed else ""
+        prefix = f"<{int(event.kind.spec.priority)}>" if self._prefixed else time.strftime("%Y-%m-%d %H:%M:%S ")
         fields = "".join(f" {name}={value}" for name, value in event.fields.items())
         line = _one_line(f"{event.message} [{event.kind.value}{fields}]")
         with suppress(OSError, ValueError):  # a closed or full stderr must not stop the door from locking

@@ -1,0 +1,1 @@
+"""What a training batch is made of: augmented crops, pairs, and the teacher's answers."""

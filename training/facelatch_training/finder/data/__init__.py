@@ -1,0 +1,1 @@
+"""Labelled photos, and the training pictures that are composed of them."""

@@ -1,0 +1,1 @@
+"""Recall, landmark errors and speed of the finder and its peers."""

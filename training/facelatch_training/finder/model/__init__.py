@@ -1,0 +1,1 @@
+"""The finder's two networks, their training and their export."""

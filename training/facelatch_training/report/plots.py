@@ -1,0 +1,134 @@
+"""Pictures of an evaluation: ROC, DET, similarities, reliability, and the hardest pairs as a montage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelatch_training.files import keep_out_of_git
+from facelatch_training.judge.evaluate import Evaluation, hardest
+from facelatch_training.judge.metrics import FAILED, Floats, ranked, reliability
+from facelatch_training.judge.protocols import Protocol
+from facelatch_training.montage import write_montage
+
+
+def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Path]:
+    """`roc.png`, `det.png`, `similarities.png`, `reliability.png`; several evaluations share the curves."""
+    folder.mkdir(parents=True, exist_ok=True)
+    curves = {name: ranked(evaluation.comparisons).curve()[1:] for name, evaluation in evaluations.items()}
+    drawings = {
+        "roc": _roc(evaluations, curves),
+        "det": _det(evaluations, curves),
+        "similarities": _similarities(evaluations),
+        "reliability": _reliability(evaluations),
+    }
+    return [_saved(drawing, folder / f"{name}.png") for name, drawing in drawings.items()]
+
+
+def write_hardest(evaluation: Evaluation, protocol: Protocol, folder: Path) -> Path:
+    """`hardest-pairs.png`: faces of real people. Raises InputError for a folder in a git checkout."""
+    keep_out_of_git(folder)
+    worst = hardest(evaluation, protocol)
+    numbers = {number for pairs in worst.values() for left, right, _ in pairs for number in (left, right)}
+    crops = {number: crop for number, crop in protocol.crops() if number in numbers and crop is not None}
+    rows = [
+        (f"{similarity:.3f} {kind}", [crops[left], crops[right]])
+        for kind, pairs in worst.items()
+        for left, right, similarity in pairs
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_montage(rows, folder / "hardest-pairs.png", columns=4)
+
+
+def figure(width: float = 5.5, height: float = 4.2) -> tuple[Any, Any]:
+    """A figure and its axes, drawn without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.add_subplot()
+    axes.grid(alpha=0.3)
+    return drawing, axes
+
+
+def _saved(drawing: Any, path: Path) -> Path:
+    drawing.savefig(path, dpi=120)
+    return path
+
+
+def _roc(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Floats, Floats]]) -> Any:
+    drawing, axes = figure()
+    for name, evaluation in evaluations.items():
+        fmr, tmr = curves[name]
+        axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{name} (AUC {evaluation.figures['auc'].value:.4f})")
+    axes.set(
+        xlabel="false match rate", ylabel="true match rate", title=_title("ROC", evaluations), ylim=(0, 1.01)
+    )
+    axes.set_xlim(1e-6, 1)
+    axes.legend(loc="lower right")
+    return drawing
+
+
+def _det(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Floats, Floats]]) -> Any:
+    drawing, axes = figure()
+    for name, evaluation in evaluations.items():
+        fmr, tmr = curves[name]
+        axes.loglog(
+            np.maximum(fmr, 1e-7),
+            np.maximum(1 - tmr, 1e-5),
+            label=f"{name} (EER {evaluation.figures['eer'].value:.2%})",
+        )
+    axes.set(xlabel="false match rate", ylabel="false non-match rate", title=_title("DET", evaluations))
+    axes.set_xlim(1e-6, 1)
+    axes.legend()
+    return drawing
+
+
+def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
+    drawing, axes = figure()
+    name, evaluation = next(iter(evaluations.items()))
+    bins = np.linspace(0, 1, 61)
+    for label, chosen in (
+        ("genuine", evaluation.comparisons.genuine),
+        ("impostor", ~evaluation.comparisons.genuine),
+    ):
+        values = evaluation.comparisons.similarity[chosen]
+        counts, _ = np.histogram(values[values > FAILED], bins)
+        axes.stairs(
+            counts / max(1, len(values)), bins, fill=True, alpha=0.5, label=f"{len(values):,} {label}"
+        )
+    if evaluation.threshold is not None:
+        axes.axvline(
+            evaluation.threshold, color="black", linestyle="--", label=f"threshold {evaluation.threshold:.3f}"
+        )
+    axes.set(
+        xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {evaluation.protocol}"
+    )
+    axes.legend()
+    return drawing
+
+
+def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
+    drawing, axes = figure()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    for name, evaluation in evaluations.items():
+        diagram = reliability(evaluation.comparisons)
+        axes.plot(
+            diagram.predicted, diagram.observed, marker="o", label=f"{name} (mean gap {diagram.error:.3f})"
+        )
+    axes.set(
+        xlabel="similarity the model gives",
+        ylabel="share that is one person (classes balanced)",
+        title=_title("Reliability", evaluations),
+    )
+    axes.legend()
+    return drawing
+
+
+def _title(kind: str, evaluations: Mapping[str, Evaluation]) -> str:
+    evaluation = next(iter(evaluations.values()))
+    return f"{kind}: {evaluation.identities} identities, {evaluation.genuine + evaluation.impostors:,} comparisons"
