@@ -59,6 +59,7 @@ if [ "$1" = purge ]; then
     [ ! -d /var/lib/facelatch ] || find /var/lib/facelatch -type f -exec shred -f -n 0 -z {} + || true
     rm -rf /var/lib/facelatch /etc/facelatch
     userdel facelatch 2>/dev/null || true
+    userdel facelatch-lock 2>/dev/null || true
 fi
 SCRIPT
 chmod 755 "$stage/DEBIAN/postinst" "$stage/DEBIAN/prerm" "$stage/DEBIAN/postrm"

@@ -22,6 +22,7 @@ source=$(cd -- "$(dirname -- "$0")/.." && pwd)
 apt_packages="python3-picamera2 python3-gpiozero python3-lgpio python3-systemd python3-venv"
 python=${PYTHON:-/usr/bin/python3}
 unit=facelatch.service
+keeper=facelatch-lock.service # holds the lock's line; the daemon's start wants it
 user=facelatch
 action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no
 
@@ -61,6 +62,7 @@ go_back_on_exit=no
 files() {
     cat <<FILES
 $source/deploy/facelatch.service $prefix/lib/systemd/system/$unit
+$source/deploy/facelatch-lock.service $prefix/lib/systemd/system/$keeper
 $source/deploy/facelatch.sysusers $prefix/lib/sysusers.d/facelatch.conf
 $source/deploy/facelatch.tmpfiles $prefix/lib/tmpfiles.d/facelatch.conf
 $source/deploy/facelatch.catalog $prefix/lib/systemd/catalog/facelatch.catalog
@@ -69,7 +71,7 @@ $scratch/generated/completion $prefix/share/bash-completion/completions/facelatc
 FILES
     for document in README.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
         drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf wiring/active-low-relay.svg wiring/led-and-button.svg \
-        wiring/maglock.svg wiring/pins.svg wiring/strike.svg; do
+        wiring/maglock.svg wiring/monostable.svg wiring/pins.svg wiring/strike.svg; do
         echo "$source/deploy/$document $prefix/share/doc/facelatch/$document"
     done
 }
@@ -206,7 +208,7 @@ keep_what_was() { # called with the daemon stopped
 
 go_back() {
     say "the new version did not start: going back to $old_slot"
-    systemctl stop "$unit" || true
+    systemctl stop "$unit" "$keeper" || true
     if [ "$packaged" = no ]; then
         files | while read -r _ to; do
             if [ -e "$scratch/before$to" ]; then install -m 644 "$scratch/before$to" "$root$to"; else rm -f -- "$root$to"; fi
@@ -251,6 +253,7 @@ install_or_upgrade() {
         say "stopping the daemon: the door is locked until the new version serves"
     fi
     systemctl stop "$unit" 2>/dev/null || true # also one that is between two restarts; none at all is fine
+    systemctl stop "$keeper" 2>/dev/null || true # it drives the line locked once more; versions before it had none
     if [ "$serving" = yes ]; then keep_what_was; fi
     point_to "$new_slot"
     activate
@@ -288,6 +291,7 @@ uninstall() {
         require_system
         say "stopping the daemon; the door is locked, and its pin is let go"
         systemctl disable --now "$unit" 2>/dev/null || true
+        systemctl stop "$keeper" 2>/dev/null || true
     fi
     if [ "$packaged" = no ]; then
         say "removing the program"
@@ -305,7 +309,9 @@ uninstall() {
     [ -z "$root" ] || return 0
     systemctl daemon-reload
     journalctl --update-catalog 2>/dev/null || true
-    if [ "$purge" = yes ] && id "$user" >/dev/null 2>&1; then userdel "$user"; fi
+    [ "$purge" = no ] || for one in "$user" "$user-lock"; do
+        if id "$one" >/dev/null 2>&1; then userdel "$one"; fi
+    done
 }
 
 case $action in

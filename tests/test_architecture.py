@@ -17,7 +17,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "facelatch": (
         "errors values audit",
         "config ports private_files control decoder",
-        "vision machines",
+        "vision machines keeper",
         "line controller gallery adapters.cameras adapters.models adapters.pins adapters.system adapters.fakes",
         "api",
         "app",

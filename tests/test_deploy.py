@@ -13,14 +13,17 @@ from xml.etree import ElementTree
 import click
 import pytest
 
+from facelatch.adapters.pins import lock
 from facelatch.audit.events import SPECS, EventKind
 from facelatch.cli.root import facelatch
 from facelatch.config.file import Config
 from facelatch.errors import ConfigError, ModelError
+from facelatch.keeper.__main__ import arguments
 
 REPO = Path(__file__).resolve().parents[1]
 DEPLOY = REPO / "deploy"
 UNIT = (DEPLOY / "facelatch.service").read_text(encoding="utf-8")
+KEEPER = (DEPLOY / "facelatch-lock.service").read_text(encoding="utf-8")
 CATALOGUE = DEPLOY / "facelatch.catalog"
 GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
 DROP_INS = sorted((DEPLOY / "drop-in").glob("*.conf"))
@@ -51,12 +54,14 @@ def tool(name: str) -> str:
 # ---- The unit
 
 
-def verified(folder: Path, unit: str, *drop_ins: Path) -> str:
-    """What `systemd-analyze verify` says about `unit`; empty when all is well."""
+def verified(folder: Path, unit: str, *drop_ins: Path, keeper: str = KEEPER) -> str:
+    """What `systemd-analyze verify` says about `unit` and the keeper's; empty when all is well."""
     analyze = tool("systemd-analyze")
-    file = folder / "facelatch.service"
     # The program is not installed where tests run, and systemd looks whether it is there.
-    file.write_text(unit.replace("/opt/facelatch/bin/facelatch", "/bin/true"), encoding="utf-8")
+    for name, text in (("facelatch.service", unit), ("facelatch-lock.service", keeper)):
+        there = re.sub(r"/opt/facelatch/bin/[a-z-]+", "/bin/true", text)
+        (folder / name).write_text(there, encoding="utf-8")
+    file = folder / "facelatch.service"
     for drop_in in drop_ins:
         (folder / "facelatch.service.d").mkdir(exist_ok=True)
         shutil.copy(drop_in, folder / "facelatch.service.d")
@@ -75,28 +80,28 @@ def test_systemd_finds_nothing_wrong_with_the_drop_ins(tmp_path: Path):
 
 def test_a_mistake_in_the_unit_would_be_found(tmp_path: Path):
     assert "WatchdogSecs" in verified(tmp_path, UNIT.replace("WatchdogSec=", "WatchdogSecs="))
+    assert "Nicer" in verified(tmp_path, UNIT, keeper=KEEPER.replace("Nice=", "Nicer="))
 
 
-def exposure_is_within(tenths: int) -> bool:
-    done = run(
-        tool("systemd-analyze"), "security", "--offline=true", f"--threshold={tenths}", DEPLOY / "facelatch.service"
-    )
+def exposure_is_within(tenths: int, unit: str = "facelatch.service") -> bool:
+    done = run(tool("systemd-analyze"), "security", "--offline=true", f"--threshold={tenths}", DEPLOY / unit)
     assert "Overall exposure level" in done.stdout, done.stdout + done.stderr
     return done.returncode == 0
 
 
-def test_the_exposure_of_the_unit_is_at_most_one_of_ten():
-    assert exposure_is_within(10)
+@pytest.mark.parametrize("unit", ["facelatch.service", "facelatch-lock.service"])
+def test_the_exposure_of_a_unit_is_at_most_one_of_ten(unit: str):
+    assert exposure_is_within(10, unit)
 
 
 def test_a_smaller_exposure_than_it_has_would_be_refused():
     assert not exposure_is_within(2)
 
 
-def directives() -> list[tuple[str, str, bool]]:
+def directives(unit: str = UNIT) -> list[tuple[str, str, bool]]:
     """Key, value, and whether a comment stands above it in the same paragraph."""
     found, explained = [], False
-    for line in UNIT.splitlines():
+    for line in unit.splitlines():
         if not line or line.startswith("["):
             explained = False
         elif line.startswith("#"):
@@ -107,12 +112,13 @@ def directives() -> list[tuple[str, str, bool]]:
     return found
 
 
-def test_every_line_of_the_unit_has_its_reason_in_words():
-    assert [key for key, _, explained in directives() if not explained] == []
+@pytest.mark.parametrize("unit", [UNIT, KEEPER], ids=["daemon", "keeper"])
+def test_every_line_of_a_unit_has_its_reason_in_words(unit: str):
+    assert [key for key, _, explained in directives(unit) if not explained] == []
 
 
-def unit_value(key: str) -> str:
-    values = [value for name, value, _ in directives() if name == key]
+def unit_value(key: str, unit: str = UNIT) -> str:
+    values = [value for name, value, _ in directives(unit) if name == key]
     assert len(values) == 1, f"{key} is there {len(values)} times"
     return values[0]
 
@@ -132,7 +138,28 @@ def test_the_unit_gives_the_daemon_the_places_its_defaults_name():
 def test_the_unit_calls_commands_that_exist():
     called = re.findall(r"^Exec\w+=-?/opt/facelatch/bin/facelatch --config \S+ (\w+)", UNIT, re.MULTILINE)
     assert called == ["check", "run", "relock"]
+    called += re.findall(r"^Exec\w+=-?/opt/facelatch/bin/facelatch --config \S+ ([a-z-]+)", KEEPER, re.MULTILINE)
+    assert called[3:] == ["lock-arguments"]
     assert set(called) <= set(facelatch.list_commands(click.Context(facelatch)))
+
+
+def test_the_units_and_the_code_agree_on_where_the_keeper_serves_and_whom():
+    """And the keeper's unit understands what `lock-arguments` writes."""
+    folder = unit_value("RuntimeDirectory", KEEPER)
+    assert unit_value("Environment") == f"FACELATCH_LOCK=%t/{folder}/lock.sock"
+    assert Path("/run") / folder / "lock.sock" == lock.SOCKET
+    start, after = unit_value("ExecStart", KEEPER).split()[1:], unit_value("ExecStopPost", KEEPER).split()[1:]
+    told = lock.keeper_arguments(Config().gpio, Config().door.max_unlock_seconds)
+    for words in (start, after):
+        assert words.pop() == "$FACELATCH_LOCK_ARGUMENTS"
+        arguments([*words, *told])
+    assert arguments([*start, *told]).client == unit_value("User")
+    assert unit_value("Group", KEEPER) in unit_value("SupplementaryGroups").split()
+
+
+def test_nobody_but_the_keeper_may_lock_memory_or_outlive_a_shortage_of_it():
+    keys = {key for key, _, _ in directives(KEEPER)} - {key for key, _, _ in directives()}
+    assert {"LimitMEMLOCK", "OOMScoreAdjust", "EnvironmentFile"} <= keys
 
 
 def test_the_boot_lines_hold_and_pull_the_default_pin_to_its_default_safe_level():
@@ -205,6 +232,8 @@ def test_systemd_makes_the_user_with_camera_and_pins_and_private_directories(tmp
     groups = (tmp_path / "etc" / "group").read_text(encoding="utf-8")
     assert re.search(r"^video:.*\bfacelatch\b", groups, re.MULTILINE)
     assert re.search(r"^gpio:.*\bfacelatch\b", groups, re.MULTILINE)
+    assert re.search(r"^gpio:.*\bfacelatch-lock\b", groups, re.MULTILINE)
+    assert re.search(r"^facelatch-lock:.*\bfacelatch\b", groups, re.MULTILINE)
     done = run(tmpfiles, f"--root={tmp_path}", "--create", DEPLOY / "facelatch.tmpfiles")
     assert (done.returncode, done.stderr) == (0, "")
     state = (tmp_path / "var" / "lib" / "facelatch").stat()
@@ -314,7 +343,7 @@ def test_the_manual_describes_every_command(installed: Path):
     page = installed / "usr" / "local" / "share" / "man" / "man1" / "facelatch.1"
     text = page.read_text(encoding="utf-8")
     for name in facelatch.list_commands(click.Context(facelatch)):
-        assert f".SS facelatch {name} " in text
+        assert f".SS facelatch {name} ".replace("-", "\\-") in text
     if groff := shutil.which("groff"):
         done = run(groff, "-man", "-Tutf8", "-ww", page)
         assert (done.returncode, done.stderr) == (0, "")
@@ -334,6 +363,7 @@ def test_the_package_holds_program_models_and_files(tmp_path: Path):
     assert run(dpkg, "-x", package, tmp_path / "x").returncode == 0
     held = set(tree(tmp_path / "x"))
     assert "usr/lib/systemd/system/facelatch.service" in held
+    assert "usr/lib/systemd/system/facelatch-lock.service" in held
     assert "usr/share/facelatch/deploy/install.sh" in held
     (wheel,) = (tmp_path / "x" / "usr" / "share" / "facelatch").glob("*.whl")
     names = run(sys.executable, "-m", "zipfile", "-l", wheel).stdout

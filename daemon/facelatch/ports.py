@@ -92,8 +92,16 @@ class Lock(Protocol):
         """Whether the hard ceiling has relocked; true until the next unlocking begins."""
         ...
 
+    @property
+    def lapsed(self) -> bool:
+        """Whether it has relocked because the loop's turn took too long; true until the next unlocking begins."""
+        ...
+
     def set(self, level: LockLevel) -> None:
-        """Drives the level; repeated calls with the same level are cheap and repair a missed write."""
+        """Drives the level. Every turn of the loop asks for it again: an unlocking that is not asked for any more ends.
+
+        Raises GpioError.
+        """
         ...
 
     def close(self) -> None:

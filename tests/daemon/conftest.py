@@ -19,6 +19,7 @@ from facelatch.control.server import ControlServer
 from facelatch.controller.situation import EnrolmentView
 from facelatch.controller.state import Command
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.admission import Judge
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.values.observations import Thresholds
@@ -38,7 +39,7 @@ def fake_line(verifier: fakes.FakeVerifier) -> Line:
         finder=fakes.FakeFinder(()),
         verifier=verifier,
         quality=Config().quality,
-        thresholds=Thresholds(0.5, 0.6, 0.2),
+        thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
         similar_size_ratio=0.6,
         pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
     )
@@ -47,7 +48,7 @@ def fake_line(verifier: fakes.FakeVerifier) -> Line:
 def add(store: GalleryStore, name: str, colour: tuple[int, int, int], *, admin: bool = False, count: int = 2) -> None:
     verifier = fakes.FakeVerifier()
     one = Reference(crop(colour), verifier.embed(crop(colour)), Pose(0, 0, 0))
-    store.add(NewPerson(name, admin, (one,) * count), verifier.model_sha256, verifier.embed)
+    store.add(NewPerson(name, admin, (one,) * count), verifier.model_sha256)
 
 
 class Served:
@@ -77,7 +78,8 @@ class Served:
         verifier, clock = fakes.FakeVerifier(), MonotonicClock()
         with GalleryStore.open(folder) as store:
             fill(store)
-            desk = Desk(store=store, line=fake_line(verifier), audit=self.audit, clock=clock, embed=verifier.embed)
+            judge = Judge(fake_line(verifier), 0.25)
+            desk = Desk(store=store, judge=judge, audit=self.audit, clock=clock, references=8)
             server = ControlServer(self.socket, "", intake(self.config.control))
             self._ready.set()
             try:
@@ -85,7 +87,7 @@ class Served:
                     began = clock.now()
                     view = EnrolmentView(state="idle", kept=0, wanted=8)
                     status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
-                    self.commands += desk.serve(server, lambda view=view: view, status)
+                    self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)
             finally:
                 server.close()

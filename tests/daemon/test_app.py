@@ -101,7 +101,7 @@ def test_relock_drives_what_the_daemon_drove_whatever_became_of_the_file(
 ) -> None:
     """Killed while unlocked, after somebody broke the configuration: the pin is still driven to its safe level."""
     driven: list[GpioConfig] = []
-    monkeypatch.setattr(lock, "relock", driven.append)
+    monkeypatch.setattr(lock, "relock", lambda gpio, _keeper: driven.append(gpio))
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     broken = tmp_path / "facelatch.toml"
     broken.write_text("lock_pin = = 4")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facelatch import errors
-from facelatch.api import people, requests
+from facelatch.api import parsing, people, requests
 from facelatch.api.rights import OF_THE_GROUP
 from facelatch.config.service import Right
 from facelatch.control import peer, sealed, wire
@@ -51,13 +51,12 @@ def test_a_section_names_the_right_and_every_field(action: str) -> None:
 
 
 def content_of(action: str) -> bytes | None:
-    crop = encode_png(np.full((112, 112, 3), (200, 90, 60), np.uint8))
-    reference = StoredReference(crop, Pose(0.0, 0.0, 0.0))
-    return {
-        "judge": crop,
-        "enroll_pictures": crop,
-        "import": pack([StoredPerson(name, False, (reference,)) for name in ("anna", "dora")]),
-    }.get(action)
+    crops = [encode_png(np.full((112, 112, 3), colour, np.uint8)) for colour in ((200, 90, 60), (0, 0, 200))]
+    folk = [
+        StoredPerson(name, False, (StoredReference(crop, Pose(0.0, 0.0, 0.0)),))
+        for name, crop in zip(("anna", "dora"), crops, strict=True)
+    ]
+    return {"judge": crops[0], "enroll_pictures": crops[1], "import": pack(folk)}.get(action)
 
 
 @pytest.mark.parametrize("action", requests.ACTIONS)
@@ -66,7 +65,7 @@ def test_an_example_is_a_request_and_its_reply_has_the_keys_of_a_real_one(
 ) -> None:
     """Asked of a door with two people; root is told similarities besides."""
     message, expected = examples(SECTIONS[action])
-    assert requests.parse(message).action == action
+    assert parsing.parse(message).action == action
     bulk = content_of(action)
     if action == "enroll_pictures":
         message["pictures"][0]["size"] = len(bulk or b"")

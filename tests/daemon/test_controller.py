@@ -42,6 +42,9 @@ def judged(verdict: Verdict, yaw: float = 0.0, share: float | None = None) -> Ju
     crop, nothing = np.zeros((112, 112, 3), np.uint8), np.full(4, yaw, np.float32)
     return Judged(
         frame=0,
+        track=1,
+        frames=1,
+        seconds=0.0,
         face=FACE,
         pose=Pose(yaw, 0.0, 0.0),
         verdict=verdict,

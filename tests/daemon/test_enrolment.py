@@ -65,6 +65,9 @@ def seen(verdict: Verdict = STRANGER, yaw: float = 0.0, share: float | None = No
     nothing = np.zeros(0, np.float32)
     return Judged(
         frame=0,
+        track=1,
+        frames=1,
+        seconds=0.0,
         face=FACE,
         pose=Pose(yaw, 0.0, 0.0),
         verdict=verdict,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
@@ -10,7 +12,7 @@ from facelatch import ports
 from facelatch.adapters import fakes
 from facelatch.adapters.pins.indicator import GpioIndicator
 from facelatch.adapters.pins.inputs import GpioButtons
-from facelatch.adapters.pins.lock import GpioLock
+from facelatch.adapters.pins.lock import KeeperLock, keeper_settings
 from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.adapters.system.journal import open_audit
 from facelatch.adapters.system.systemd import SystemdService
@@ -25,10 +27,9 @@ def test_every_fake_and_adapter_fits_its_port() -> None:
     clock: ports.Clock = fakes.FakeClock()
     clocks: list[ports.Clock] = [clock, MonotonicClock()]
     config, factory = GpioConfig(), MockFactory()
-    locks: list[ports.Lock] = [
-        fakes.FakeLock(clock),
-        GpioLock(config, max_unlock_seconds=1, factory=factory),
-    ]
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    its.send(b"locked")
+    locks: list[ports.Lock] = [fakes.FakeLock(clock), KeeperLock(ours, keeper_settings(config, 1.0))]
     indicators: list[ports.Indicator] = [fakes.FakeIndicator(), GpioIndicator(config, factory=factory)]
     buttons: list[ports.Buttons] = [fakes.FakeButtons(clock), GpioButtons(config, factory=factory)]
     sinks: list[ports.AuditSink] = [fakes.FakeAudit(), open_audit()]

@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 
 from facelatch.errors import AlreadyRunningError, GalleryError, InputError
 from facelatch.gallery import embeddings, rows, schema, wiping
-from facelatch.gallery import store as store_module
-from facelatch.gallery.clash import Clash
 from facelatch.gallery.export import StoredReference
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key
+from facelatch.gallery.saving import Clash
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Person, Reference, Throttle
@@ -243,14 +242,14 @@ def test_adding_and_removing_beside_a_wipe_in_steps_leaves_no_trace_and_no_harm(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As at a door: a step, a frame, an enrolment, a step."""
-    monkeypatch.setattr(store_module, "WIPED_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(wiping, "SHORT_BYTES", 0)
     monkeypatch.setattr(wiping, "_CHUNK_BYTES", 64 * 4096)
     dice, pieces, present = random.Random(1), dict[str, list[bytes]](), set[str]()
     with GalleryStore.open(home) as store:
         for number in range(25):
             name = f"Wilhelmina the {number:03} of that name"
             person = new_person(name, count=dice.randint(1, 4), seed=100 + number)
-            store.add(person, MODEL, embed_by_bands)
+            store.add(person, MODEL)
             pieces[name], present = traces_of(store, name, person), present | {name}
             if dice.random() < 0.6:
                 gone = dice.choice(sorted(present))
@@ -499,12 +498,13 @@ def test_a_person_whose_traces_cannot_be_wiped_is_gone_and_wiped_later(
         raise OSError(errno.EIO, "input/output error")
 
     with GalleryStore.open(home) as store:
-        store.add(new_person("Wilhelmina", count=2), MODEL, embed_by_bands)
+        store.add(new_person("Wilhelmina", count=2), MODEL)
         with monkeypatch.context() as failing:
-            failing.setattr(wiping.Wiping, "step", broken)
+            failing.setattr(wiping.Wiping, "_cleared", broken)
             store.remove("Wilhelmina")
         assert names(store) == []
         assert store.wipe_due
+        assert "could not be overwritten" in store.traces
     with GalleryStore.open(home) as store:
         assert not store.wipe_due
     assert b"ilhelmina" not in raw_files(home)

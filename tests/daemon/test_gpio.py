@@ -1,11 +1,10 @@
-"""The pins: the lock is never driven unsafe by accident, the ceiling holds, the button is heard."""
+"""The pins that stay in the daemon: LED and buzzer do not flash at start, the button is heard."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -17,28 +16,11 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from facelatch.adapters.pins import factory as pin_factory
 from facelatch.adapters.pins.indicator import GpioIndicator
 from facelatch.adapters.pins.inputs import GpioButtons
-from facelatch.adapters.pins.lock import LOCKED_IS_HIGH, GpioLock, relock
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import GpioError
-from facelatch.values.wires import EdgeKind, Lamp, LockLevel
+from facelatch.values.wires import EdgeKind, Lamp
 
-LOCKED, UNLOCKED = LockLevel.LOCKED, LockLevel.UNLOCKED
-POLARITIES = list(LOCKED_IS_HIGH.items())
 PI_5 = 0xC04170
-
-
-class ManualTimer:
-    """A timer that fires when the test says so."""
-
-    def __init__(self, seconds: float, fire: Callable[[], None]) -> None:
-        self.seconds, self.fire = seconds, fire
-        self.daemon = self.started = self.cancelled = False
-
-    def start(self) -> None:
-        self.started = True
-
-    def cancel(self) -> None:
-        self.cancelled = True
 
 
 class SimulatedLgpio(ModuleType):
@@ -108,89 +90,12 @@ def factory() -> MockFactory:
     return cast(MockFactory, pin_factory.for_outputs(config(pin_factory="mock")))
 
 
-@pytest.fixture
-def timers() -> list[ManualTimer]:
-    return []
-
-
-@pytest.fixture
-def lock(factory: MockFactory, timers: list[ManualTimer]) -> GpioLock:
-    def timer(seconds: float, fire: Callable[[], None]) -> ManualTimer:
-        timers.append(ManualTimer(seconds, fire))
-        return timers[-1]
-
-    return GpioLock(config(), max_unlock_seconds=10.0, factory=factory, timer=timer)
-
-
 def config(**keys: Any) -> GpioConfig:
     return GpioConfig.model_validate({"led": "none", "led_pins": [], "button_pin": "none"} | keys)
 
 
-def polarised(polarity: tuple[str, str], **keys: Any) -> GpioConfig:
-    return config(lock_energise=polarity[0], lock_active=polarity[1], **keys)
-
-
 def levels(factory: MockFactory, pin: int) -> list[bool]:
     return [state.state for state in cast(MockPin, factory.pin(pin)).states]
-
-
-def is_unlocked(factory: MockFactory) -> bool:
-    return bool(factory.pin(17).state)  # the default lock is energised to unlock, active high
-
-
-def test_the_table_of_polarities_matches_the_physics() -> None:
-    """Locked is high exactly when a locked door means an energised coil and high energises it, or neither."""
-    for (energise, active), high in LOCKED_IS_HIGH.items():
-        assert high == ((energise == "to_lock") == (active == "high"))
-
-
-@pytest.mark.parametrize(("polarity", "safe"), POLARITIES)
-def test_lgpio_claims_the_lock_once_and_at_its_safe_level(
-    chip: SimulatedLgpio, polarity: tuple[str, str], safe: bool
-) -> None:
-    """From unclaimed to safe in a single call: never an input, never the other level."""
-    lock = GpioLock(polarised(polarity), max_unlock_seconds=10)
-    assert chip.of(17) == [("claim_output", 17, int(safe))]
-    lock.close()
-
-
-@pytest.mark.parametrize(("polarity", "safe"), POLARITIES)
-def test_a_visit_drives_unlocked_and_safe_again_before_the_line_is_freed(
-    chip: SimulatedLgpio, polarity: tuple[str, str], safe: bool
-) -> None:
-    """The whole life of the line, call by call."""
-    lock = GpioLock(polarised(polarity), max_unlock_seconds=10)
-    for level in (LOCKED, UNLOCKED, LOCKED, UNLOCKED):
-        lock.set(level)
-    lock.close()
-    driven = [int(safe), int(safe), int(not safe), int(safe), int(not safe), int(safe)]
-    assert [call[2] for call in chip.of(17) if len(call) == 3] == driven
-    assert chip.of(17)[-1] == ("free", 17)
-    assert ("claim_input", 17) not in chip.calls
-
-
-@pytest.mark.parametrize(("polarity", "safe"), POLARITIES)
-def test_relock_drives_safe_and_lets_go(chip: SimulatedLgpio, polarity: tuple[str, str], safe: bool) -> None:
-    """What ExecStopPost runs touches the line with no other level."""
-    relock(polarised(polarity))
-    assert chip.of(17) == [("claim_output", 17, int(safe)), ("write", 17, int(safe)), ("free", 17)]
-
-
-def test_relock_waits_for_a_dying_process_to_let_go(chip: SimulatedLgpio) -> None:
-    """A busy line is tried again."""
-    chip.busy.add(17)
-    relock(config(), pause=lambda seconds: chip.busy.clear())
-    assert [call[2] for call in chip.of(17) if call[0] != "free"] == [0, 0]
-
-
-def test_relock_gives_up_on_a_line_that_stays_busy(chip: SimulatedLgpio) -> None:
-    """Somebody else holds the pin: an error that names it, after a bounded number of tries."""
-    chip.busy.add(17)
-    pauses: list[float] = []
-    with pytest.raises(GpioError, match="GPIO17: GPIO busy") as caught:
-        relock(config(), attempts=4, pause=pauses.append)
-    assert len(pauses) == 3
-    assert caught.value.hint
 
 
 def test_the_leds_are_claimed_dark_even_when_active_low(chip: SimulatedLgpio) -> None:
@@ -233,8 +138,8 @@ def test_without_a_pi_the_error_says_what_to_check(
     monkeypatch.undo()
     if Path("/proc/device-tree/system/linux,revision").exists():
         pytest.skip("this is a Raspberry Pi: there is nothing to refuse")
-    with pytest.raises(GpioError, match="GPIO17") as caught:
-        GpioLock(config(), max_unlock_seconds=10)
+    with pytest.raises(GpioError, match="GPIO27") as caught:
+        GpioIndicator(config(led="single", led_pins=[27]))
     assert "mock" in caught.value.hint
 
 
@@ -250,134 +155,18 @@ def test_a_device_collected_while_another_is_claimed_does_not_deadlock(factory: 
     cycle.append(cycle)
     del cycle
     factory._reservations = defaultdict(CollectingList, factory._reservations)
-    lock = GpioLock(config(), max_unlock_seconds=10, factory=factory)
-    lock.set(UNLOCKED)
-    assert is_unlocked(factory)
-    lock.close()
+    indicator = GpioIndicator(config(led="single", led_pins=[17], lock_pin=5), factory=factory)
+    indicator.show(Lamp(red=True))
+    assert factory.pin(17).state
+    indicator.close()
 
 
 def test_two_devices_cannot_share_a_pin(factory: MockFactory) -> None:
     """A pin that is taken is a GpioError that names it."""
     first = GpioIndicator(config(led="single", led_pins=[17], lock_pin=5), factory=factory)
     with pytest.raises(GpioError, match="GPIO17"):
-        GpioLock(config(), max_unlock_seconds=10, factory=factory)
+        GpioIndicator(config(led="single", led_pins=[17], lock_pin=5), factory=factory)
     first.close()
-
-
-@pytest.mark.parametrize(("polarity", "safe"), POLARITIES)
-def test_on_mock_pins_the_lock_follows_the_level(
-    factory: MockFactory, polarity: tuple[str, str], safe: bool
-) -> None:
-    """Each level, in each polarity, and safe after closing."""
-    lock = GpioLock(polarised(polarity), max_unlock_seconds=10, factory=factory)
-    pin = cast(MockPin, factory.pin(17))
-    assert pin.state == safe
-    pin.clear_states()
-    lock.set(UNLOCKED)
-    assert pin.state != safe
-    lock.close()
-    pin.assert_states([safe, not safe, safe])
-    assert len(pin.states) == 3
-
-
-def test_repeating_a_level_repairs_a_missed_write(lock: GpioLock, factory: MockFactory) -> None:
-    """Levels, not edges: whatever disturbed the line is overwritten on the next turn."""
-    factory.pin(17).state = True
-    lock.set(LOCKED)
-    assert not is_unlocked(factory)
-
-
-def test_the_ceiling_runs_from_the_change_to_unlocked_and_is_not_extended(
-    lock: GpioLock, timers: list[ManualTimer]
-) -> None:
-    """However often unlocked is repeated there is one timer, set once."""
-    lock.set(LOCKED)
-    assert timers == []
-    for _ in range(50):
-        lock.set(UNLOCKED)
-    assert [(timer.seconds, timer.started, timer.daemon) for timer in timers] == [(10.0, True, True)]
-
-
-def test_the_ceiling_locks_and_refuses_until_locked_was_asked_for(
-    lock: GpioLock, factory: MockFactory, timers: list[ManualTimer]
-) -> None:
-    """A loop that keeps asking for unlocked after the ceiling gets a locked door."""
-    lock.set(UNLOCKED)
-    assert is_unlocked(factory)
-    timers[0].fire()
-    assert not is_unlocked(factory)
-    for _ in range(3):
-        lock.set(UNLOCKED)
-        assert not is_unlocked(factory)
-    lock.set(LOCKED)
-    lock.set(UNLOCKED)
-    assert is_unlocked(factory)
-    assert len(timers) == 2
-
-
-def test_that_the_ceiling_fired_is_remembered_past_the_next_locked(
-    lock: GpioLock, timers: list[ManualTimer]
-) -> None:
-    """A loop that hung and wakes up asking for locked still learns what happened."""
-    fired = []
-    lock.set(UNLOCKED)
-    fired.append(lock.ceiling_fired)
-    timers[0].fire()
-    for level in (LOCKED, UNLOCKED):
-        lock.set(level)
-        fired.append(lock.ceiling_fired)
-    assert fired == [False, True, False]
-
-
-def test_locking_in_time_disarms_the_ceiling(
-    lock: GpioLock, factory: MockFactory, timers: list[ManualTimer]
-) -> None:
-    """Even one that was just firing does not cut the next unlocking short."""
-    lock.set(UNLOCKED)
-    lock.set(LOCKED)
-    assert timers[0].cancelled
-    lock.set(UNLOCKED)
-    timers[0].fire()
-    assert is_unlocked(factory)
-    assert not lock.ceiling_fired
-
-
-def test_a_timer_that_cannot_start_leaves_the_door_locked(factory: MockFactory) -> None:
-    """No timer, no unlocking."""
-
-    class NoThreads(ManualTimer):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
-
-    lock = GpioLock(config(), max_unlock_seconds=10, factory=factory, timer=NoThreads)
-    with pytest.raises(RuntimeError, match="thread"):
-        lock.set(UNLOCKED)
-    assert levels(factory, 17) == [False]
-
-
-def test_the_real_timer_relocks_by_itself(factory: MockFactory) -> None:
-    """With threading.Timer and nobody calling, the line goes back to safe."""
-    lock = GpioLock(config(), max_unlock_seconds=0.02, factory=factory)
-    lock.set(UNLOCKED)
-    timer = lock._ceiling
-    assert timer is not None
-    timer.join(5)  # type: ignore[attr-defined]
-    assert levels(factory, 17) == [False, True, False]
-    lock.close()
-
-
-def test_closing_locks_twice_over_and_unlocking_afterwards_is_an_error(
-    lock: GpioLock, factory: MockFactory, timers: list[ManualTimer]
-) -> None:
-    """close() may be called again, and nothing moves the line after it."""
-    lock.set(UNLOCKED)
-    lock.close()
-    lock.close()
-    assert timers[0].cancelled
-    assert not is_unlocked(factory)
-    with pytest.raises(GpioError, match="GPIO17"):
-        lock.set(UNLOCKED)
-    assert not is_unlocked(factory)
 
 
 def test_a_single_led_shows_any_colour(factory: MockFactory) -> None:

@@ -67,7 +67,7 @@ class Door:
             finder=self.finder,
             verifier=self.verifier,
             quality=self.config.quality,
-            thresholds=Thresholds(0.5, 0.6, 0.2),
+            thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
             similar_size_ratio=0.6,
             pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
         )
@@ -451,12 +451,16 @@ class Enrolling:
         return [self] if self.turn >= 5 and self.turn % 3 == 2 and self.turn < self.until else []
 
     @property
+    def asked(self) -> Asked | Refused:
+        return admitted(self.message, Asker(uid=0, pid=1, rights=ALL))
+
+    @property
     def message(self) -> dict[str, object]:
         if self.turn == 5:
             return self.request
         return {"action": "status", "lease": self.heard[0].get("lease")}
 
-    def reply(self, answer: dict[str, object]) -> None:
+    def reply(self, answer: dict[str, object], bulk: bytes | None = None) -> None:
         self.heard.append(answer)
 
     def close(self) -> None:
@@ -605,3 +609,37 @@ def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: p
     assert EventKind.ENROLMENT_SAVE_FAILED not in door.kinds()
     assert door.audit.events[-1].fields == {"REASON": "gallery", "HINT": "damaged; restore it"}
     assert door.lock.changes == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "kind"), [("ceiling_fired", EventKind.DOOR_CEILING), ("lapsed", EventKind.DOOR_LAPSED)]
+)
+def test_an_unlocking_that_the_lock_ended_is_told_once(tmp_path: Path, flag: str, kind: EventKind) -> None:
+    """By its ceiling, or because a turn took too long; the next unlocking is another matter."""
+    door = Door(tmp_path, visit([ALICE] * 40))
+    door.enrol("alice", ALICE)
+    marks = {10: True, 20: False, 30: True}
+
+    def watch(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number in marks:
+            setattr(door.lock, flag, marks[turn.frame.number])
+
+    door.run(watch)
+    assert door.kinds().count(kind) == 2
+
+
+def test_forgiven_refusals_are_written_when_the_door_is_locked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes its time must not keep the loop from renewing the lock's lease."""
+    door = Door(tmp_path, visit([STRANGER] * 10 + [ALICE] * 100))
+    door.enrol("alice", ALICE)
+    saved: list[tuple[LockLevel, int]] = []
+    monkeypatch.setattr(
+        door.store, "save_throttle", lambda throttle: saved.append((door.lock.level, throttle.refusals))
+    )
+    door.run()
+    assert LockLevel.UNLOCKED in {level for _, level in door.lock.changes}
+    assert saved[0] == (LockLevel.LOCKED, 1)
+    assert (LockLevel.LOCKED, 0) in saved
+    assert {level for level, _ in saved} == {LockLevel.LOCKED}

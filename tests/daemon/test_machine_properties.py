@@ -55,7 +55,11 @@ VERDICTS = [
 
 def _judged(verdict: Verdict, yaw: float, share: float | None) -> Observation:
     return Judged(
-        frame=0, face=FACE,
+        frame=0,
+        track=1,
+        frames=1,
+        seconds=0.0,
+        face=FACE,
         pose=Pose(yaw, 0.0, 0.0),
         verdict=verdict,
         crop=CROP,

@@ -29,7 +29,7 @@ def line(*script: tuple[Face, ...]) -> Line:
         finder=FakeFinder(*script),
         verifier=FakeVerifier(),
         quality=QualityConfig(),
-        thresholds=Thresholds(0.5, 0.6, 0.2),
+        thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
         similar_size_ratio=0.6,
         pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
     )

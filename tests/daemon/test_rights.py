@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.api import requests
+from facelatch.api import parsing, requests
 from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.rights import ALL, OF_THE_GROUP, Asker, Policy, policy, unknown_accounts
 from facelatch.api.traces import Traces
@@ -113,7 +113,7 @@ def asker(*rights: Right) -> Asker:
     ],
 )
 def test_a_request_takes_every_right_it_needs(message: dict[str, Any], takes: set[Right]) -> None:
-    assert requests.parse(message).needs() == takes
+    assert parsing.parse(message).needs() == takes
     for missing in takes:
         refused = admitted(message, asker(*(takes - {missing})))
         assert isinstance(refused, Refused)
@@ -132,7 +132,7 @@ def test_a_request_is_admitted_only_with_all_rights(
         given_["pictures"] = [PICTURE]
     if acts:
         given_["actor"] = "bridge-1"
-    needed = requests.parse(given_).needs()
+    needed = parsing.parse(given_).needs()
     try:
         came = admitted(given_, asker(*rights))
     except InputError:  # nothing came along that it takes; it was admitted all the same
@@ -146,7 +146,7 @@ def test_nothing_that_came_along_is_read_for_somebody_who_may_not() -> None:
     refused = admitted({"action": "import"}, asker("status"), descriptor=99_999)
     assert isinstance(refused, Refused)
     assert isinstance(refused.error, NotAllowedError)
-    assert refused.error.exit_code == 11
+    assert refused.error.exit_code == 12
     assert "control] rights" in refused.error.hint
 
 
@@ -208,7 +208,7 @@ def outcome(message: dict[str, Any], by: Asker) -> Asked | Refused | InputError:
 )
 def test_lists_texts_and_numbers_have_bounds(message: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        requests.parse(message)
+        parsing.parse(message)
 
 
 # Traces

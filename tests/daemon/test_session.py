@@ -41,7 +41,11 @@ FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 def judged(verdict: Verdict) -> Judged:
     nothing = np.zeros(0, np.float32)
     return Judged(
-        frame=0, face=FACE,
+        frame=0,
+        track=1,
+        frames=1,
+        seconds=0.0,
+        face=FACE,
         pose=Pose(0, 0, 0),
         verdict=verdict,
         crop=np.zeros((112, 112, 3), np.uint8),

@@ -22,7 +22,7 @@ LINE = Line(
     finder=FakeFinder(),
     verifier=FakeVerifier(),
     quality=QualityConfig(),
-    thresholds=Thresholds(0.5, 0.6, 0.2),
+    thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
     similar_size_ratio=0.6,
     pace=Pace(),
 )
@@ -33,7 +33,11 @@ def judged(colour: int, yaw: float = 0.0, verdict: Verdict = NO_MATCH) -> Judged
     crop = np.full((112, 112, 3), colour, np.uint8)
     embedding = FakeVerifier().embed(crop)
     return Judged(
-        frame=0, face=FACE,
+        frame=0,
+        track=1,
+        frames=1,
+        seconds=0.0,
+        face=FACE,
         pose=Pose(yaw, 0, 0),
         verdict=verdict,
         crop=crop,

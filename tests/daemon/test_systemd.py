@@ -39,20 +39,6 @@ def test_a_life_in_notifications(manager: socket.socket, monkeypatch: pytest.Mon
     assert heard(manager) == ["READY=1", "STATUS=locked, nobody there", "WATCHDOG=1", "STOPPING=1"]
 
 
-@pytest.mark.parametrize(
-    ("watchdog_usec", "more"), [("15000000", "\nWATCHDOG_USEC=35000000"), ("40000000", ""), (None, "")]
-)
-def test_the_watchdog_comes_after_the_locks_own_timer(
-    manager: socket.socket, monkeypatch: pytest.MonkeyPatch, watchdog_usec: str | None, more: str
-) -> None:
-    """Killed while it waits for a disk, a process would keep its line unlocked and lose its timer."""
-    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
-    if watchdog_usec:
-        monkeypatch.setenv("WATCHDOG_USEC", watchdog_usec)
-    SystemdService(manager.getsockname(), max_unlock_seconds=30.0).ready()
-    assert heard(manager) == [f"READY=1{more}"]
-
-
 def test_a_step_of_a_long_work_buys_time_for_the_next(manager: socket.socket) -> None:
     """While starting the time limit moves, while serving the watchdog is fed."""
     SystemdService(manager.getsockname()).busy()

@@ -174,7 +174,7 @@ def test_without_any_runtime_the_hint_says_what_to_install(tiny_model, monkeypat
     assert "pip install ai-edge-litert" in caught.value.hint
 
 
-def test_a_model_that_the_runtime_cannot_run_is_an_error_of_the_model(
+def test_a_model_that_the_runtime_cannot_run_is_an_error_of_its_own(
     tiny_model, monkeypatch, crops: np.ndarray
 ):
     """Some damage is found with the first picture only."""
@@ -191,7 +191,7 @@ def test_a_model_that_the_runtime_cannot_run_is_an_error_of_the_model(
         lambda: verifier.compare(one[0], one),
         lambda: verifier.verify(crops[0], crops[1]),
     ):
-        with pytest.raises(ModelError, match="inconsistent"):
+        with pytest.raises(InferenceError, match="inconsistent"):
             call()
 
 

@@ -29,9 +29,9 @@ from facelatch.cli import asking
 from facelatch.config.file import Config, parse
 from facelatch.control.server import ControlServer
 from facelatch.controller.situation import EnrolmentView
-from facelatch.gallery.clash import Clash
 from facelatch.gallery.export import StoredPerson, StoredReference, read_export, write_export
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.admission import Judge
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.values.observations import Thresholds
@@ -42,30 +42,31 @@ REFERENCES, DIMENSIONS = 8, 384
 
 
 class Verifier(fakes.FakeVerifier):
-    """As long embeddings as the real one's; a face is the seed of its noise."""
+    """As long embeddings as the real one's; a face is the noise in its first rows."""
 
     def embed(self, crop: Image) -> np.ndarray:
-        """The first pixels (D,)."""
-        return crop.reshape(-1)[:DIMENSIONS].astype(np.float32) / 255
+        """The first pixels (D,), of mean 0 and deviation 1."""
+        return ((crop.reshape(-1)[:DIMENSIONS].astype(np.float32)) - 92) / 55
 
     def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         """Similarities (N,)."""
         if not len(gallery):
             return np.zeros(0, np.float32)
-        return np.exp(gallery @ probe / len(probe) - probe @ probe / len(probe)).astype(np.float32)
+        return np.exp(5 * (gallery @ probe - probe @ probe) / len(probe)).astype(np.float32)
 
 
-def face(seed: int) -> Image:
-    """Noise that a PNG takes about 21 kB for, as a real crop does."""
-    return (np.random.default_rng(seed).integers(0, 24, (112, 112, 3)) * 8).astype(np.uint8)
+def face(number: int, picture: int = 0) -> Image:
+    """Noise that a PNG takes about 21 kB for, as a real crop does; the pictures of a person differ at the bottom."""
+    crop = (np.random.default_rng(number).integers(0, 24, (112, 112, 3)) * 8).astype(np.uint8)
+    crop[-20:] = np.random.default_rng(10_000_000 + number * REFERENCES + picture).integers(0, 24, (20, 112, 3)) * 8
+    return crop
 
 
 def people(count: int) -> Iterator[StoredPerson]:
     """Different people, one after the other."""
     for number in range(count):
         references = tuple(
-            StoredReference(encode_png(face(number * REFERENCES + one)), Pose(0.0, 0.0, 0.0))
-            for one in range(REFERENCES)
+            StoredReference(encode_png(face(number, one)), Pose(0.0, 0.0, 0.0)) for one in range(REFERENCES)
         )
         yield StoredPerson(f"person {number:05}", False, references)
 
@@ -77,19 +78,19 @@ def serve(config: Config, pipe: Connection) -> None:
         finder=fakes.FakeFinder(()),
         verifier=verifier,
         quality=config.quality,
-        thresholds=Thresholds(0.5, 0.6, 0.2),
+        thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
         similar_size_ratio=0.6,
         pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
     )
     base = rss()
     store = GalleryStore.open(Path(config.storage.state_directory))
-    desk = Desk(store=store, line=line, audit=fakes.FakeAudit(), clock=clock, embed=verifier.embed)
+    desk = Desk(store=store, judge=Judge(line, 0.25), audit=fakes.FakeAudit(), clock=clock, references=REFERENCES)
     server = ControlServer(Path(config.control.socket), "", intake(config.control))
     pipe.send((time.monotonic() - began, rss() - base))
     longest, busiest, view = 0.0, 0.0, EnrolmentView(state="idle", kept=0, wanted=8)
     while True:
         turn, work = time.monotonic(), time.thread_time()
-        desk.serve(server, lambda: view, {"people": len(desk.gallery.people), "left": len(desk._missing)})
+        desk.serve(server, view, {"people": len(desk.gallery.people), "wiping": store.wipe_due})
         longest = max(longest, time.monotonic() - turn)
         busiest = max(busiest, time.thread_time() - work)
         if pipe.poll(max(0.0, 1 / 15 - (time.monotonic() - turn))):
@@ -149,18 +150,17 @@ def measure(config: Config, file: Path, folder: Path) -> None:
 
     def import_file() -> None:
         with file.open("rb") as stream:
-            asking.import_all(config, read_export(stream), Clash.REFUSE, lambda _count: None)
+            asking.import_all(config, read_export(stream), {}, lambda _count: None)
 
     def export_file() -> None:
         with (folder / "again").open("wb") as stream:
             write_export(stream, asking.exported(config, audited=True))
 
-    def embedded() -> None:
-        while asking.ask(config, {"action": "status"})["left"]:
+    def wiped() -> None:
+        while asking.ask(config, {"action": "status"})["wiping"]:
             time.sleep(0.5)
 
     row("import", import_file)
-    row("until all are embedded", embedded)
     row("list", lambda: asking.listed(config))
     judge = asking.judging(config, None)  # type: ignore[arg-type]  (only used without a daemon)
     row("judge", lambda: judge(face(7)))
@@ -169,6 +169,7 @@ def measure(config: Config, file: Path, folder: Path) -> None:
     assert (folder / "again").stat().st_size > 0.9 * file.stat().st_size
     (folder / "again").unlink()
     row("remove one", lambda: asking.ask(config, {"action": "remove", "name": "person 00003"}))
+    row("until its traces are overwritten", wiped)
     pipe.send("stop")
     daemon.join()
     daemon, pipe = started(config, "start")

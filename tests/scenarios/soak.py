@@ -1,6 +1,6 @@
 """An hour of visits to the door in minutes: everything is real but the time, the pins and who comes.
 
-Loop, line, finder, model, gallery, control socket, lock with its timer: as the daemon builds them. Each frame moves the
+Loop, line, finder, model, gallery, control socket, LED and button: as the daemon builds them. Each frame moves the
 clock on. People come one after the other, and while they do, somebody keeps asking on the control socket.
 
     python tests/scenarios/soak.py OUT.json [MINUTES]     writes what was seen, for the judges below
@@ -27,17 +27,15 @@ import numpy as np
 from demo_bust import LOOKS, Bust, load_face, make_bust
 from gpiozero.pins.mock import MockFactory
 
-from facelatch.adapters.fakes import FakeCamera, FakeClock
+from facelatch.adapters.fakes import FakeCamera, FakeClock, FakeLock
 from facelatch.adapters.pins.indicator import GpioIndicator
 from facelatch.adapters.pins.inputs import GpioButtons
-from facelatch.adapters.pins.lock import GpioLock
 from facelatch.adapters.system.systemd import SystemdService
 from facelatch.app import build, loop
 from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config, parse
 from facelatch.control.client import ControlClient
-from facelatch.control.server import ControlServer
 from facelatch.errors import FacelatchError
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.pictures import Frame, Image
@@ -215,18 +213,17 @@ class Soak:
 
     def _world(self) -> loop.World:
         gpio, line = self.config.gpio, build.build_line(self.config)
-        lock = GpioLock(gpio, max_unlock_seconds=self.config.door.max_unlock_seconds, factory=self.factory)
         return loop.World(
             clock=self.clock,
             frames=EachFrame(FakeCamera(self._frames()), self.clock),
             line=line,
             store=GalleryStore.open(Path(self.config.storage.state_directory)),
-            lock=lock,
+            lock=FakeLock(self.clock),
             indicator=GpioIndicator(gpio, factory=self.factory),
             buttons=GpioButtons(gpio, factory=self.factory, now=self.clock.now),
             audit=self,
             service=SystemdService(self._unread_socket()),
-            control=ControlServer(Path(self.config.control.socket), ""),
+            control=build.build_control(self.config.control),
         )
 
     def _unread_socket(self) -> str:

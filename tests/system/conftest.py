@@ -38,7 +38,7 @@ pin_factory = "mock"
 """
 """The door on this machine: recorded noise for a camera, pins that drive nothing. Everything else is as shipped."""
 
-UNIT = "facelatch.service"
+UNIT, KEEPER = "facelatch.service", "facelatch-lock.service"
 
 
 class Machine(Patient):
@@ -132,16 +132,16 @@ class Door:
         """Writes the configuration file."""
         self.machine.write("/etc/facelatch/facelatch.toml", config)
 
-    def change_unit(self, lines: str) -> None:
+    def change_unit(self, lines: str, unit: str = UNIT) -> None:
         """A drop-in, gone after the test."""
-        self.machine.write(f"/run/systemd/system/{UNIT}.d/test.conf", lines)
+        self.machine.write(f"/run/systemd/system/{unit}.d/test.conf", lines)
         self.run("systemctl", "daemon-reload")
 
     def as_shipped(self) -> None:
         """Stopped, configured for this machine, with the unit as it is installed."""
-        self.run("systemctl", "stop", UNIT, check=False)
-        self.run("systemctl", "reset-failed", UNIT, check=False)
-        self.run("rm", "-rf", f"/run/systemd/system/{UNIT}.d")
+        self.run("systemctl", "stop", UNIT, KEEPER, check=False)
+        self.run("systemctl", "reset-failed", UNIT, KEEPER, check=False)
+        self.run("rm", "-rf", f"/run/systemd/system/{UNIT}.d", f"/run/systemd/system/{KEEPER}.d")
         self.run("systemctl", "daemon-reload")
         self.configure()
 
@@ -149,9 +149,9 @@ class Door:
         """Returns when it is ready, or has failed."""
         self.run("systemctl", "start", UNIT, check=check)
 
-    def show(self, key: str) -> str:
+    def show(self, key: str, unit: str = UNIT) -> str:
         """One property of the unit."""
-        return self.run("systemctl", "show", UNIT, "--property", key, "--value")
+        return self.run("systemctl", "show", unit, "--property", key, "--value")
 
     def ready(self) -> bool:
         """Whether it serves."""
@@ -202,6 +202,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         pytest.skip(f"systemd cannot be booted in namespaces here, nothing was tested: {error}")
     try:
         machine.run("ln", "-s", "/mnt/shared/clip", "/srv/clip")
+        machine.run("rm", "-rf", "/var/lib/facelatch", "/etc/facelatch")  # what this machine itself may have
         door = Door(machine, shared)
         door.install()
         yield door

@@ -51,7 +51,7 @@ def test_after_installing_nothing_is_started_and_the_state_is_private(door: Any)
     """Nobody has said yet how the lock is wired."""
     assert door.show("UnitFileState") == "disabled"
     assert door.run("stat", "-c", "%a %U", STATE) == "700 facelatch"
-    assert {"facelatch", "video", "gpio"} == set(door.run("id", "-nG", "facelatch").split())
+    assert {"facelatch", "video", "gpio", "facelatch-lock"} == set(door.run("id", "-nG", "facelatch").split())
     assert "door" in door.run("man", "-w", "facelatch", check=False) or "facelatch.1" in door.run(
         "ls", "/usr/local/share/man/man1"
     )

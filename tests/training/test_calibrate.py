@@ -53,6 +53,9 @@ def daemon_outcome(similarities: np.ndarray, people: int, references: int, thres
     for number, frame in enumerate(similarities):
         observation = Judged(
             frame=0,
+            track=1,
+            frames=1,
+            seconds=0.0,
             face=face,
             pose=Pose(0, 0, 0),
             verdict=match(frame, gallery, thresholds),

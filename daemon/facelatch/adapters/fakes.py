@@ -96,6 +96,8 @@ class FakeLock:
         """(monotonic seconds, level) of every change; it begins locked."""
         self.ceiling_fired = False
         """Set by a test to play the hard ceiling."""
+        self.lapsed = False
+        """Set by a test to play a turn that took too long."""
         self.closed = False
 
     def set(self, level: LockLevel) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from facelatch.api import requests
 from facelatch.api.admission import Admission, events_of, traces, warnings_of
-from facelatch.api.answer import Answer
-from facelatch.audit.events import Event, EventKind
+from facelatch.api.answer import Answer, Work, done
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.errors import AdmissionError, FacelatchError, InputError
 from facelatch.gallery import staging
 from facelatch.gallery.embeddings import maker
@@ -67,11 +67,11 @@ class Importing:
         *,
         uid: int,
         now: float,
-    ) -> Generator[None, None, Answer]:
+    ) -> Work:
         """Works on one request of an import, and yields often. Nobody is let in before the last request is done.
 
-        All or none or, with `skip`, all but those who are refused. Raises AdmissionError, InputError, GalleryError: then
-        the whole import is forgotten; a part that belongs to no import is refused and changes nothing.
+        All or none or, with `skip`, all but those who are refused. Raises AdmissionError, InputError, GalleryError:
+        then the whole import is forgotten; a part that belongs to no import is refused and changes nothing.
         """
         batch = self._expected(request, uid, now)
         self._batch, self._leftovers, batch.working = batch, True, True
@@ -80,11 +80,11 @@ class Importing:
             if request.more:
                 batch.working, batch.deadline = False, now + PATIENCE_SECONDS
                 return Answer({"staged": len(batch.staged)})
-            done = staging.admit(admission.store, batch.token, _terms(admission, request))
+            imported = staging.admit(admission.store, batch.token, _terms(admission, request))
             self._batch = None
-            if done.replaced:
+            if imported.replaced:
                 admission.store.wipe_if_short()
-            return _told(batch, done, request, admission.store)
+            return _told(batch, imported, admission.store)
         except BaseException:
             self._batch = None
             raise
@@ -144,6 +144,17 @@ class Importing:
                 hint="--skip leaves them out; --force takes faces that are enrolled already under another name",
             )
 
+    def at_once(
+        self, admission: Admission, request: requests.Import, people: tuple[StoredPerson, ...]
+    ) -> Answer:
+        """The same for a caller who has nothing else to do; when it fails nothing is left of the import."""
+        try:
+            return done(self.execute(admission, request, people, uid=0, now=0.0))
+        except BaseException:
+            while staging.discard(admission.store):
+                pass
+            raise
+
     def tidy(self, store: GalleryStore, now: float) -> None:
         """One short step of clearing away what nobody will finish. Raises GalleryError."""
         live = self._batch
@@ -173,7 +184,7 @@ def _heeding(request: requests.Import, everybody: Gallery, names: set[str]) -> l
     return line.Terms(most=MAX_REFERENCES, knowingly=request.force, unheeded=frozenset(going))
 
 
-def _told(batch: Batch, done: Imported, request: requests.Import, store: GalleryStore) -> Answer:
+def _told(batch: Batch, done: Imported, store: GalleryStore) -> Answer:
     """The answer to the last request of an import."""
     events = [Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(done.added)}), *batch.events]
     events += [
@@ -181,7 +192,7 @@ def _told(batch: Batch, done: Imported, request: requests.Import, store: Gallery
     ]
     events += traces(store) if done.replaced else ()
     for one in done.added:
-        fields = {"PERSON": one.name, "PERSON_ID": one.id, "ADMIN": "yes" if one.admin else "no"}
+        fields: dict[str, Value] = {"PERSON": one.name, "PERSON_ID": one.id, "ADMIN": "yes" if one.admin else "no"}
         events.append(Event(EventKind.PERSON_ADDED, fields))
     reply = {
         "count": len(done.added),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facelatch.api import requests
+from facelatch.api import parsing, requests
 from facelatch.api.requests import AnyRequest
 from facelatch.api.rights import Asker, policy
 from facelatch.config.service import ControlConfig
@@ -67,7 +67,7 @@ def admitted(message: Mapping[str, Any], asker: Asker, descriptor: int | None = 
 
     Raises InputError for what is no request, and for what came along and does not fit it.
     """
-    request = requests.parse(message)
+    request = parsing.parse(message)
     if missing := request.needs() - asker.rights:
         return Refused(asker, request.action, " ".join(sorted(missing)))
     if request.actor is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name, name_key
-from facelatch.line.match import closest, match
+from facelatch.line.match import closest, match, needed_share
 from facelatch.line.pipeline import Line
 from facelatch.values.pictures import Image
 from facelatch.values.records import Gallery
@@ -38,7 +38,9 @@ def judge(
         "person": verdict.person.name if verdict.person is not None else None,
         "share": verdict.share,
         "detection_threshold": line.thresholds.detection,
-        "verification_threshold": line.thresholds.verification,
+        "verification_threshold": line.thresholds.verification
+        if verdict.person is None
+        else needed_share(verdict.person.id, gallery, line.thresholds),
         "people": rows,
     }
 

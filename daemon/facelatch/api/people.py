@@ -16,8 +16,8 @@ from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import MAX_REPLY_BYTES
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredPerson, StoredReference, pack
-from facelatch.gallery.store import GalleryStore, PersonRecord
-from facelatch.values.records import Person
+from facelatch.gallery.store import GalleryStore
+from facelatch.values.records import Person, PersonRecord
 
 PAGE_PEOPLE = 250
 """In one reply: with the longest names it stays under its limit."""
@@ -38,7 +38,7 @@ def execute(admission: Admission, request: requests.PeopleRequest, content: Cont
         case requests.EnrollPictures():
             return done(enroll_pictures(admission, request, references(content)))
         case requests.Import():
-            return done(Importing().execute(admission, request, newcomers(content), uid=0, now=0.0))
+            return Importing().at_once(admission, request, newcomers(content))
         case request:
             return _at_once(admission.store, request)
 

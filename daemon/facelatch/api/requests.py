@@ -8,27 +8,22 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     model_validator,
 )
 
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
-from facelatch.errors import InputError
 from facelatch.gallery.export import MAX_REFERENCES, Angle
 from facelatch.gallery.saving import Clash
 from facelatch.gallery.staging import TOKEN_DIGITS
 from facelatch.vision.png import MAX_BYTES as MAX_CROP_BYTES
-
-MOST_FAULTS_TOLD = 8
 
 
 def _decoded(text: object) -> bytes:
@@ -276,7 +271,6 @@ DoorRequest = Status | Enroll | Abort | Judge
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest
-_REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="action")])
 
 CLASSES: Mapping[str, type[_Request]] = {
     one.model_fields["action"].annotation.__args__[0]: one for one in AnyRequest.__args__
@@ -285,36 +279,3 @@ CLASSES: Mapping[str, type[_Request]] = {
 
 ACTIONS = tuple(sorted(CLASSES))
 """The values of `action`."""
-
-
-def people_request(message: Mapping[str, Any]) -> PeopleRequest:
-    """A request that needs no running daemon. Raises InputError for all others."""
-    request = parse(message)
-    if isinstance(request, DoorRequest):
-        raise InputError(
-            f"{request.action}: only the running daemon can do that", hint="`systemctl start facelatch`"
-        )
-    return request
-
-
-def parse(message: Mapping[str, Any]) -> AnyRequest:
-    """The request in a decoded JSON object. Raises InputError that names the fields at fault, and no value."""
-    try:
-        return _REQUESTS.validate_python(dict(message))
-    except ValidationError as error:
-        action = message.get("action")
-        if not isinstance(action, str) or action not in CLASSES:
-            raise InputError(f"{action!a:.50}: no such action", hint=f"one of {', '.join(ACTIONS)}") from error
-        # Without the input: it may hold the pictures of an import.
-        found = error.errors(include_input=False, include_url=False)
-        faults = [f"{'.'.join(map(_word, fault['loc'][1:]))}: {fault['msg']}" for fault in found[:MOST_FAULTS_TOLD]]
-        more = "; ..." if len(found) > MOST_FAULTS_TOLD else ""
-        raise InputError(
-            f"not a request: {'; '.join(fault.removeprefix(': ') for fault in faults)}{more}",
-            hint="daemon/docs/control-socket.md has every request",
-        ) from error
-
-
-def _word(part: str | int) -> str:
-    """A field's name; an unknown one is the client's text."""
-    return ascii(str(part)[:40])[1:-1]

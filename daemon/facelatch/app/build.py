@@ -50,10 +50,14 @@ def build_finder(config: FinderConfig) -> FaceFinder:
 
 def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
     """The manifest's calibrated thresholds, unless the configuration overrides them."""
+    visits = manifest.visits
     return Thresholds(
         detection=config.detection_threshold or manifest.detection_threshold,
         verification=config.verification_threshold or manifest.verification_threshold,
         ambiguity_margin=config.ambiguity_margin,
+        likeness=visits.likeness_threshold if visits is not None else None,
+        lookalike=visits.lookalike_threshold if visits is not None else None,
+        lookalike_verification=visits.lookalike_verification_threshold if visits is not None else None,
     )
 
 
@@ -133,16 +137,27 @@ def build_control(config: ControlConfig) -> ControlServer:
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
-    """Claims the lock at its safe level first, then the rest. Raises GpioError."""
-    from facelatch.adapters.pins.indicator import GpioIndicator
-    from facelatch.adapters.pins.inputs import GpioButtons
-    from facelatch.adapters.pins.lock import GpioLock
+    """The lock's keeper first, which holds the line at its safe level, then the rest. Raises GpioError."""
+    from facelatch.app.keeper import open_lock
 
-    lock = GpioLock(config.gpio, max_unlock_seconds=config.door.max_unlock_seconds)
+    lock = open_lock(config)
     try:
-        return lock, GpioIndicator(config.gpio), GpioButtons(config.gpio)
+        return lock, *build_other_pins(config)
     except BaseException:
         lock.close()
+        raise
+
+
+def build_other_pins(config: Config) -> tuple[Indicator, Buttons]:
+    """Claims the LED, the buzzer and the button. Raises GpioError."""
+    from facelatch.adapters.pins.indicator import GpioIndicator
+    from facelatch.adapters.pins.inputs import GpioButtons
+
+    indicator = GpioIndicator(config.gpio)
+    try:
+        return indicator, GpioButtons(config.gpio)
+    except BaseException:
+        indicator.close()
         raise
 
 

@@ -17,9 +17,11 @@ from facelatch.controller.situation import EnrolmentView
 from facelatch.controller.state import Command
 from facelatch.errors import GalleryError
 from facelatch.gallery.store import GalleryStore
+from facelatch.line import household
 from facelatch.line.admission import Judge
 from facelatch.machines.enrolment_states import StartEnrolment
 from facelatch.ports import AuditSink, Clock, Control, Request
+from facelatch.values.records import Gallery
 
 WORK_SECONDS = 0.1
 """How long a turn may work on what takes longer, so that the next frame is still judged in time."""
@@ -43,6 +45,9 @@ class Desk:
         self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
         self._wipe_from = 0.0
+        self._loaded: Gallery | None = None
+        self.gallery: Gallery
+        """Everybody enrolled, as the line compares with them."""
         self.admission = Admission(
             store=store, judge=lambda: judge, gallery=lambda: self.gallery, references=references
         )
@@ -50,8 +55,12 @@ class Desk:
 
     def reload(self) -> None:
         """Takes the gallery as it is on disk. Raises GalleryError."""
-        self.gallery = self._store.load(self._judge.model_sha256, self._judge.embed)
-        """Everybody enrolled."""
+        loaded = self._store.load(self._judge.model_sha256, self._judge.embed)
+        if self._loaded is not None and self._loaded.embeddings is loaded.embeddings:
+            self.gallery = replace(self.gallery, people=loaded.people)  # another name or right: nothing to compare anew
+        else:
+            self.gallery = household.prepared(self._judge.line, loaded)
+        self._loaded = loaded
 
     def serve(
         self, control: Control, enrolment: EnrolmentView, status: Mapping[str, Any]

@@ -14,10 +14,11 @@ from facelatch.controller import state, step
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
-from facelatch.line import drafts, pipeline
+from facelatch.line import drafts, pipeline, track
 from facelatch.line.admission import Judge
 from facelatch.line.drafts import Drafts
 from facelatch.line.search import Search
+from facelatch.line.track import Tracks
 from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
@@ -140,6 +141,7 @@ class _Loop:
         self.seen_at = world.clock.now()
         self.state = state.initial(world.store.throttle(), self.model)
         self.search = Search()
+        self.tracks = Tracks()
         self.drafts = Drafts()
         self.saved: Saved | SaveFailed | None = None
         self.throttle: Throttle | None = None
@@ -201,8 +203,11 @@ class _Loop:
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
-        faces, self.search = pipeline.look(self.world.line, frame, self.search)
-        return pipeline.observe(self.world.line, frame, faces, self.gallery, self.drafts.embeddings)
+        line = self.world.line
+        faces, self.search = pipeline.look(line, frame, self.search)
+        seen = pipeline.observe(line, frame, faces, self.gallery, self.drafts.embeddings)
+        observation, self.tracks = track.follow(line, self.tracks, seen, frame.captured, self.gallery)
+        return observation
 
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world

@@ -71,6 +71,7 @@ class EventKind(StrEnum):
     DOOR_UNLOCKED = "door.unlocked"
     DOOR_LOCKED = "door.locked"
     DOOR_CEILING = "door.ceiling"
+    DOOR_LAPSED = "door.lapsed"
     ENROLMENT_AUTHORISING = "enrolment.authorising"
     ENROLMENT_AUTHORISED = "enrolment.authorised"
     ENROLMENT_ARMED = "enrolment.armed"
@@ -158,7 +159,9 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.DOOR_LOCKED: Spec("a81674a739e74250b2402f3a8f4abe52", Priority.INFO,
         "Locked ({REASON})", frozenset({"SECONDS"})),
     EventKind.DOOR_CEILING: Spec("f896313ff163467996ead712e90a2ac3", Priority.WARNING,
-        "The lock's own timer relocked after {SECONDS} s: the loop was late"),
+        "The lock's keeper relocked after {SECONDS} s: the loop was late"),
+    EventKind.DOOR_LAPSED: Spec("7c6c783c483e445babddffb3f7358362", Priority.WARNING,
+        "The lock's keeper relocked before its time: a turn of the loop took too long"),
     EventKind.ENROLMENT_AUTHORISING: Spec("2fbe8627f7db422d867a1ff0bdf8a3b5", Priority.NOTICE,
         "Enrolment asked for by {REASON}; waiting for an admin's face", frozenset({"SECONDS"})),
     EventKind.ENROLMENT_AUTHORISED: Spec("a55ac9043b84405985508b3ff005dd28", Priority.NOTICE,

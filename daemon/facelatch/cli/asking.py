@@ -30,13 +30,13 @@ Judge = Callable[["Image"], dict[str, Any]]
 
 def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
-    from facelatch.api import intake, people, requests
+    from facelatch.api import intake, parsing, people
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
         return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
-        parsed = requests.people_request(request)
+        parsed = parsing.people_request(request)
         content = intake.content(parsed, bulk)
         with _store(config) as store:
             return _finished(people.execute(_admission(config, store), parsed, content), store)
@@ -46,6 +46,7 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
     """The way into a gallery that no daemon holds; the models are loaded when a picture has to be looked at."""
     from facelatch.api.admission import Admission
     from facelatch.app import build
+    from facelatch.line import household
     from facelatch.line.admission import Judge
 
     @cache
@@ -55,7 +56,7 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
     return Admission(
         store=store,
         judge=judge,
-        gallery=lambda: store.load(judge().model_sha256, judge().embed),
+        gallery=lambda: household.prepared(judge().line, store.load(judge().model_sha256, judge().embed)),
         references=config.enrolment.references,
     )
 
@@ -117,36 +118,40 @@ def import_all(
 
     Raises what the daemon raises.
     """
-    from facelatch.api import requests
-    from facelatch.api.answer import done
+    from facelatch.api import parsing, requests
     from facelatch.api.importing import Importing
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.export import pack
 
     client, token = ControlClient(Path(config.control.socket)), secrets.token_hex(16)
-    reply: dict[str, Any] = {}
-    parts = enumerate(_parts(people))
-    for number, (part, more) in parts:
-        request = {"action": "import", **options, "batch": token, "part": number, "more": more}
-        try:
-            reply = client.ask(request, pack(part))
-        except NobodyThereError:
-            if number:
-                raise
-            break
+    parts = _requested(people, {"action": "import", **options, "batch": token})
+    first = next(parts)
+    try:
+        reply = client.ask(first[0], pack(first[1]))
+    except NobodyThereError:
+        importing = Importing()
+        with _store(config) as store:
+            admission, answer = _admission(config, store), None
+            for request, part in itertools.chain([first], parts):
+                parsed = parsing.parse(request)
+                assert isinstance(parsed, requests.Import)
+                answer = importing.at_once(admission, parsed, tuple(part))
+                progress(len(part))
+            assert answer is not None
+            return _finished(answer, store)
+    progress(len(first[1]))
+    for request, part in parts:
+        reply = client.ask(request, pack(part))
         progress(len(part))
-    else:
-        return reply
-    importing = Importing()
-    with _store(config) as store:
-        admission = _admission(config, store)
-        for number, (part, more) in itertools.chain([(number, (part, more))], parts):
-            request = {"action": "import", **options, "batch": token, "part": number, "more": more}
-            parsed = requests.parse(request)
-            assert isinstance(parsed, requests.Import)
-            answer = done(importing.execute(admission, parsed, tuple(part), uid=os.getuid(), now=0.0))
-            progress(len(part))
-        return _finished(answer, store)
+    return reply
+
+
+def _requested(
+    people: Iterable[StoredPerson], request: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], list[StoredPerson]]]:
+    """The requests of an import, each with the people it brings."""
+    for number, (part, more) in enumerate(_parts(people)):
+        yield {**request, "part": number, "more": more}, part
 
 
 def _parts(people: Iterable[StoredPerson]) -> Iterator[tuple[list[StoredPerson], bool]]:
@@ -167,6 +172,7 @@ def judging(config: Config, line: Line, person: str | None = None) -> Judge:
     """Asks the running daemon what it says to a crop, or `line` and the gallery itself when none runs."""
     from facelatch.api import judge
     from facelatch.control.client import ControlClient, NobodyThereError
+    from facelatch.line import household
     from facelatch.vision.png import encode_png
 
     client = ControlClient(Path(config.control.socket))
@@ -179,7 +185,8 @@ def judging(config: Config, line: Line, person: str | None = None) -> Judge:
                 return client.ask(request, encode_png(crop))
             except NobodyThereError:
                 with _store(config) as store:
-                    loaded.append(store.load(line.verifier.model_sha256, line.verifier.embed))
+                    enrolled = store.load(line.verifier.model_sha256, line.verifier.embed)
+                loaded.append(household.prepared(line, enrolled))
         return judge.judge(line, loaded[0], crop, person=person, similarities=True)
 
     return said

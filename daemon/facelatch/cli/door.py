@@ -52,7 +52,7 @@ def run(settings: Settings, dry_run: bool, repeat: bool) -> None:
 def replay(
     settings: Settings, source: Path, speed: float | None, frames: bool, people_file: Path | None
 ) -> None:
-    """Run the door on recorded frames: a folder of pictures or a video.
+    """Run the door on recorded pictures or a video.
 
     The real loop, finder, model and a copy of the gallery, with fake pins and a virtual clock.
     Nothing it does is kept. Prints what the journal would say; with --json one event a line.

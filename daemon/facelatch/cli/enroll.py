@@ -130,7 +130,7 @@ def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: 
     kept = answer["references"]
     result = {**answer, "pictures": len(looked_at), "admin": wanted.admin}
     text = f"{answer['name']} {wanted.done}: {kept} images kept, {len(looked_at)} pictures looked at"
-    settings.show(result, text + _enough(len(usable), kept))
+    settings.show(result, text + _enough(len(usable) - len(answer["left_out"]), kept))
     if kept == 1 and not wanted.add:
         echo("warning: one picture shows one view in one light; about eight in several are better", err=True)
 

@@ -36,6 +36,7 @@ class _Lazy(click.Group):
         "replay": "facelatch.cli.door",
         "status": "facelatch.cli.door",
         "relock": "facelatch.cli.door",
+        "lock-arguments": "facelatch.cli.door",
         "people": "facelatch.cli.people",
         "enroll": "facelatch.cli.enroll",
         "verify": "facelatch.cli.diagnosis",
@@ -51,7 +52,7 @@ class _Lazy(click.Group):
             return super().get_command(ctx, name)
         import importlib
 
-        command: click.Command = getattr(importlib.import_module(self.elsewhere[name]), name)
+        command: click.Command = getattr(importlib.import_module(self.elsewhere[name]), name.replace("-", "_"))
         return command
 
 

@@ -38,7 +38,7 @@ class DoorConfig(Section):
     unlock_seconds: Annotated[float, Field(ge=0.5, le=120)] = 5.0
     """How long a grant unlocks it."""
     max_unlock_seconds: Annotated[float, Field(ge=0.5, le=300)] = 10.0
-    """Hard ceiling kept by a timer of its own, even if the daemon hangs."""
+    """Hard ceiling of one unlocking, kept by a process of its own."""
 
     @model_validator(mode="after")
     def _ceiling_above(self) -> Self:

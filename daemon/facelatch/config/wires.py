@@ -20,6 +20,8 @@ class GpioConfig(Section):
     """to_unlock: electric strike (locked without power). to_lock: magnetic lock."""
     lock_active: Literal["high", "low"] = "high"
     """The level that energises: many relay boards are active low."""
+    heartbeat_pin: Pin | Literal["none"] = "none"
+    """Beats ten times a second while unlocked, for a monostable between pin and lock; "none" when there is none."""
     led: Literal["none", "single", "rgb"] = "single"
     """What indicator is connected."""
     led_pins: Annotated[list[Pin], Field(max_length=3)] = [27]  # noqa: RUF012  (pydantic copies it)
@@ -39,7 +41,7 @@ class GpioConfig(Section):
         if self.led != "none" and len(self.led_pins) != wanted:
             raise ValueError(f"led_pins must name {wanted} pin(s) for led = {self.led!r}")
         used = [self.lock_pin, *(self.led_pins if wanted else [])]
-        used += [pin for pin in (self.buzzer_pin, self.button_pin) if pin != "none"]
+        used += [pin for pin in (self.heartbeat_pin, self.buzzer_pin, self.button_pin) if pin != "none"]
         if len(used) != len(set(used)):
             raise ValueError(f"every device needs a pin of its own, got {used}")
         return self

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -20,20 +19,11 @@ from facelatch.gallery.schema import memory_database, open_database
 from facelatch.gallery.stack import Stack
 from facelatch.gallery.wiping import Wiping
 from facelatch.values.pictures import Pose
-from facelatch.values.records import Gallery, NewPerson, Person, Reference, Throttle
+from facelatch.values.records import Gallery, NewPerson, Person, PersonRecord, Reference, Throttle
 from facelatch.vision.references import Embed
 
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"
-
-@dataclass(frozen=True, slots=True)
-class PersonRecord:
-    """A person as `people list` shows them."""
-
-    person: Person
-    references: int
-    created: str
-    """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
 
 
 class GalleryStore:

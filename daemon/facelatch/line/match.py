@@ -1,4 +1,4 @@
-"""Similarities and two thresholds to a verdict on one frame."""
+"""Similarities and two thresholds to a verdict on one probe: a picture, or what several pictures are together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.values.observations import Reason, Thresholds, Verdict
+from facelatch.values.observations import Judged, Reason, Thresholds, Verdict
 from facelatch.values.records import Gallery, Person
 
 _ROUNDING = 1e-9
@@ -18,9 +18,9 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
     """Who the probe is, given its similarity (N,) to each of the gallery's N references.
 
     A reference is a *detection* from `thresholds.detection` on. A person passes when the share of
-    detections among that person's references reaches `thresholds.verification`. Nobody passes: a no.
-    Two pass and are closer than the ambiguity margin, or equal: a no as well. A similarity that is not
-    a number detects nothing. Raises ValueError when N is not the gallery's.
+    detections among that person's references is `needed_share`. Nobody passes: a no. Two pass and are
+    closer than the ambiguity margin, or equal: a no as well. A similarity that is not a number detects
+    nothing. Raises ValueError when N is not the gallery's.
     """
     if similarities.shape != gallery.codes.shape:
         raise ValueError(f"{similarities.shape} similarities for {gallery.codes.shape} references")
@@ -38,7 +38,7 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
         return Verdict(reason=Reason.NOT_RECOGNISED)
 
     def passes(code: int) -> bool:
-        return bool(shares[code] >= thresholds.verification)
+        return bool(shares[code] >= needed_share(gallery.ids[code], gallery, thresholds))
 
     reason = Reason.MATCHED
     if not passes(best):
@@ -54,6 +54,29 @@ def match(similarities: NDArray[np.float32], gallery: Gallery, thresholds: Thres
         detections=int(detections[best]),
         references=int(references[best]),
     )
+
+
+def needed_share(person: int, gallery: Gallery, thresholds: Thresholds) -> float:
+    """Which share of the references of `person` (an id) have to be detections."""
+    if person in gallery.lookalikes and thresholds.lookalike_verification is not None:
+        return max(thresholds.verification, thresholds.lookalike_verification)
+    return thresholds.verification
+
+
+def supports(seen: Judged, verdict: Verdict, gallery: Gallery, thresholds: Thresholds) -> bool:
+    """Whether one picture may be of the person that several pictures, it among them, are matched with.
+
+    By itself it must not match anybody else, and it must be alike (`thresholds.likeness`) to as large a share of the
+    person's references as is to be detected.
+    """
+    person = verdict.person
+    if person is None or thresholds.likeness is None:
+        return False
+    if seen.verdict.matched and seen.verdict.person != person:
+        return False
+    rows = gallery.codes == gallery.ids.index(person.id)
+    alike = float(np.mean(seen.similarities[rows] >= np.float32(thresholds.likeness)))
+    return alike >= needed_share(person.id, gallery, thresholds)
 
 
 @dataclass(frozen=True, slots=True)

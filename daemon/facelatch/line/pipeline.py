@@ -17,7 +17,7 @@ from facelatch.ports import FaceFinder, Verifier
 from facelatch.values.observations import Judged, Observation, Reason, SeveralFaces, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery
-from facelatch.vision import quality, select_face
+from facelatch.vision import fusion, quality, select_face
 from facelatch.vision.align import align
 
 CLOSE_UP_SIDES = 1.6
@@ -85,6 +85,9 @@ def judge(
         draft_share = float(np.mean(detections))
     return Judged(
         frame=frame.number,
+        track=0,
+        frames=1,
+        seconds=0.0,
         face=face,
         pose=measures.pose,
         verdict=verdict,
@@ -92,6 +95,7 @@ def judge(
         embedding=probe,
         similarities=similarities,
         draft_share=draft_share,
+        weight=fusion.weight(measures),
     )
 
 

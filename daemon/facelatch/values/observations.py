@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NOT_RECOGNISED = "not_recognised"
     TOO_FEW_DETECTIONS = "too_few_detections"
     AMBIGUOUS = "ambiguous"
+    CONTRADICTED = "contradicted"
     MATCHED = "matched"
 
     @property
@@ -50,6 +51,7 @@ _HINTS: Mapping[Reason, str] = {
     Reason.NOT_RECOGNISED: "not enrolled, or enrolled in very different light",
     Reason.TOO_FEW_DETECTIONS: "alike, but to too few of the enrolled images: enrol again in this light",
     Reason.AMBIGUOUS: "two enrolled people look alike here: come closer, look straight",
+    Reason.CONTRADICTED: "this picture is unlike the ones just before: hold still, one person at a time",
     Reason.MATCHED: "recognised",
 }
 
@@ -64,16 +66,22 @@ class Thresholds:
     """Which share (0 to 1] of a person's references must be detections."""
     ambiguity_margin: float
     """Two people who both pass and whose shares differ by less than this are a tie, and a tie is a no."""
+    likeness: float | None = None
+    """From which similarity two pictures may be of one person; None: frames are judged one by one, not together."""
+    lookalike: float | None = None
+    """From which similarity of what their references have in common two people are look-alikes; None: nobody is."""
+    lookalike_verification: float | None = None
+    """The verification threshold of people who have a look-alike in the gallery; None: that of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one frame says about who is there."""
+    """Who is there, by one picture or by all that a verdict rests on."""
 
     reason: Reason
     """MATCHED, or why not."""
     person: Person | None = None
-    """The match; on TOO_FEW_DETECTIONS and AMBIGUOUS whoever came closest; otherwise None."""
+    """The match; on TOO_FEW_DETECTIONS, AMBIGUOUS and CONTRADICTED whoever came closest; otherwise None."""
     share: float = 0.0
     """The share of `person`'s references that were detections."""
     detections: int = 0
@@ -114,6 +122,12 @@ class Judged:
 
     frame: int
     """Number of the frame: by it the machines name this picture, of which they see neither crop nor embedding."""
+    track: int
+    """Which visitor this is: one face followed over frames, by place and by likeness. Never used again for another."""
+    frames: int
+    """How many pictures of the track the verdict rests on, this one included."""
+    seconds: float
+    """How long ago the oldest of them was taken."""
     face: Face
     pose: Pose
     verdict: Verdict
@@ -122,9 +136,12 @@ class Judged:
     embedding: NDArray[np.float32] = field(repr=False)
     """(D,) of the crop."""
     similarities: NDArray[np.float32] = field(repr=False)
-    """(N,) against `Gallery.embeddings`; for `verify` only, never logged."""
+    """(N,) of what the verdict rests on against `Gallery.embeddings`; for `verify` only, never logged."""
     draft_share: float | None = None
     """During an enrolment: the share of the crops kept so far that this one is a detection of. Else None."""
+    weight: float = 1.0
+    """How much this picture counts among several, more than 0."""
+
 
 Observation = NoFace | SeveralFaces | Unusable | Judged
 """What the line says about one frame: exactly one of these."""

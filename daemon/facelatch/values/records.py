@@ -22,6 +22,16 @@ class Person:
     """Whether this face may authorise an enrolment."""
 
 
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """A person as `people list` shows them."""
+
+    person: Person
+    references: int
+    created: str
+    """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
     """All enrolled people as the matcher needs them; rebuilt whenever the gallery changes."""
@@ -31,6 +41,8 @@ class Gallery:
     """The person id of each row of `embeddings`."""
     embeddings: NDArray[np.float32] = field(repr=False)
     """(N, D), one row a reference, in the order of `owners`."""
+    lookalikes: frozenset[int] = frozenset()
+    """Ids of the people whom the model takes for somebody else in this gallery more easily than others."""
     ids: tuple[int, ...] = field(init=False)
     """The person ids that own a reference, ascending."""
     codes: NDArray[np.intp] = field(init=False, repr=False)
@@ -45,7 +57,12 @@ class Gallery:
         """The part of it that is these people, by id."""
         rows = [row for row, owner in enumerate(self.owners) if owner in chosen]
         people = {id_: person for id_, person in self.people.items() if id_ in chosen}
-        return Gallery(people, tuple(self.owners[row] for row in rows), self.embeddings[rows])
+        return Gallery(
+            people=people,
+            owners=tuple(self.owners[row] for row in rows),
+            embeddings=self.embeddings[rows],
+            lookalikes=self.lookalikes & chosen,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,6 +49,14 @@ class CalibratedDoor(_Strict):
     """Consecutive frames; `session.required_matches`."""
 
 
+class CalibratedVisits(_Strict):
+    """What the line needs to judge the pictures of a visit together; see facelatch.values.observations.Thresholds."""
+
+    likeness_threshold: float = Field(gt=0, lt=1)
+    lookalike_threshold: float = Field(gt=0, lt=1)
+    lookalike_verification_threshold: float = Field(gt=0, le=1)
+
+
 class Manifest(_Strict):
     """The content of `models/siamese.json`."""
 
@@ -66,6 +74,8 @@ class Manifest(_Strict):
     rates: dict[str, Rate]
     """Empty until the model is calibrated; without `far_per_attempt` it serves no door."""
     calibrated_for: CalibratedDoor | None = None
+    visits: CalibratedVisits | None = None
+    """None: calibrated for frames that are judged one by one, as all models were up to version 0.2."""
     data: str
     """What it was trained on and under which terms, in one sentence."""
     recipe_sha256: str

@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scenarios")]
 
 from clips import make_disk  # noqa: E402
-from door import UNIT, Door, serving  # noqa: E402
+from door import KEEPER, UNIT, Door, serving  # noqa: E402
 from machine import Machine, new_disk  # noqa: E402
 from patient import SHORT  # noqa: E402
 
@@ -88,7 +88,7 @@ def watched(door: Door) -> Iterator[Door]:
     door.show("porch")
     door.press(down=False)
     if not door.ready():
-        door.run("systemctl", "reset-failed", UNIT, check=False)
+        door.run("systemctl", "reset-failed", UNIT, KEEPER, check=False)
         door.start()
     door.until(lambda: door.line() == door.locked, 30, "locked")
     try:

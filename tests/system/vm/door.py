@@ -14,7 +14,7 @@ from typing import Any
 from machine import Machine
 from patient import PATIENCE
 
-UNIT = "facelatch.service"
+UNIT, KEEPER = "facelatch.service", "facelatch-lock.service"
 LOCK_PIN, BUTTON = 17, "/run/pins/sim_gpio22/pull"
 UNLOCK_SECONDS = 8.0
 """Long enough for a fault to find the door unlocked."""
@@ -81,9 +81,9 @@ class Door:
         """The enrolment button."""
         self.sh(f"echo pull-{'down' if down else 'up'} >{BUTTON}")
 
-    def unit(self, key: str) -> str:
+    def unit(self, key: str, unit: str = UNIT) -> str:
         """One property of the unit."""
-        return self.run("systemctl", "show", UNIT, "--property", key, "--value")
+        return self.run("systemctl", "show", unit, "--property", key, "--value")
 
     def ready(self) -> bool:
         """Whether it serves."""
@@ -105,6 +105,19 @@ class Door:
     def until_line(self, value: str, limit: float, *command: str) -> float:
         """Runs `command`; after how many seconds of the machine the line had the value."""
         return float(self.run("test-until", value, str(limit), *command, seconds=limit + 20))
+
+    def attacked(self, what: str, *command: str) -> float:
+        """Attacks; after how many seconds of the machine the line was driven locked, by the kernel's trace."""
+        at = float(self.run("test-attack", *command, seconds=60))
+
+        def locked() -> float:
+            edges = self.edges()
+            return next((edge.at for edge in edges if edge.at > at and not edge.unlocked), 0.0)
+
+        assert [edge.unlocked for edge in self.edges() if edge.at < at][-1], f"it was locked before {what}"
+        seconds = float(self.until(locked, 10, "driven locked")) - at
+        sys.stdout.write(f"measured: {what} while unlocked to driven locked: {seconds:.2f} s\n")
+        return seconds
 
     def events(self, kind: str) -> list[Mapping[str, Any]]:
         """The events of one kind since the machine started, oldest first."""

@@ -19,6 +19,9 @@ KERNEL_LINE = (
 )
 """Every write to a GPIO line is traced by the kernel, from its first moment on."""
 
+PROCESSOR = ("-accel", "tcg,thread=single", "-icount", "shift=0", "-smp", "1")
+"""Emulated, and its clock counts its own instructions, one a nanosecond: a busy host makes it late, but not slow."""
+
 
 def new_disk(path: Path, backing: Path) -> Path:
     """A disk that starts as `backing` is and keeps what is written to it."""
@@ -37,7 +40,7 @@ def start_qemu(image: Path, root: str, work: Path, words: str, devices: list[str
     """Starts a machine with the drive `root` and `words` for its kernel; it ends when this process does."""
     command = [
         *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
-        *("-M", "pc,usb=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+        *("-M", "pc,usb=off", *PROCESSOR, "-cpu", "max,la57=off"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-net", "none", "-serial", f"file:{work}/console"),
         *("-kernel", image / "vmlinuz", "-initrd", image / "initrd.img", "-append", f"{KERNEL_LINE} {words}"),
         *("-drive", f"{root},if=virtio,cache=writeback", "-device", "virtio-rng-pci", *devices),
@@ -56,7 +59,7 @@ class Machine(Patient):
         self._received = b""
         (work / "agent").unlink(missing_ok=True)
         devices = [
-            *("-smp", "2", "-m", "1024", "-drive", f"file={clips},if=virtio,format=raw,readonly=on"),
+            *("-m", "1024", "-drive", f"file={clips},if=virtio,format=raw,readonly=on"),
             *("-drive", f"file={new_ext4(work / 'state.img', '64M')},if=virtio,format=raw"),
             *("-device", "i6300esb", "-action", "watchdog=reset", "-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=agent,path={work}/agent,server=on,wait=off"),

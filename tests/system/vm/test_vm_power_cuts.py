@@ -48,7 +48,7 @@ def test_a_power_cut_loses_nothing_reported_and_leaves_nothing_half_done(image: 
 def changing_gallery(image: Path, work: Path, kind: str) -> Iterator[Callable[[Path], list[str]]]:
     """A machine that does nothing but change its gallery; what is yielded copies its disk at this very moment."""
     disk = new_ext4(work / "gallery.img", "128M")
-    devices = ["-smp", "1", "-m", "512", "-drive", f"file={disk},if=virtio,format=raw,cache=writeback"]
+    devices = ["-m", "512", "-drive", f"file={disk},if=virtio,format=raw,cache=writeback"]
     (work / "console").write_text("")
     root = f"file={image}/root.img,format=raw,snapshot=on"
     machine = start_qemu(image, root, work, f"cuts={kind}", devices)

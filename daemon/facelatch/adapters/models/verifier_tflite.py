@@ -130,8 +130,8 @@ class TfliteVerifier:
 
 
 def _called(runner: Callable[..., dict[str, Any]], **inputs: NDArray[Any]) -> dict[str, Any]:
-    """What the model makes of `inputs`. Raises ModelError where the runtime finds only now that it cannot run it."""
+    """What the model makes of `inputs`. Raises InferenceError where the runtime only now finds that it cannot."""
     try:
         return runner(**inputs)
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"the model cannot be run: {error}", hint=_AGAIN) from error
+        raise InferenceError(f"the model cannot be run: {error}", hint=_AGAIN) from error

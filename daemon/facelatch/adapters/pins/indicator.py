@@ -25,7 +25,8 @@ class GpioIndicator:
         self._outputs: dict[str, Any] = {}
         self._pins = pins
         if pins and factory is None:
-            factory = pin_factory.for_outputs(config)
+            with gpio_errors(next(iter(pins.values()))):
+                factory = pin_factory.for_outputs(config)
         try:
             for name, pin in pins.items():
                 with gpio_errors(pin):

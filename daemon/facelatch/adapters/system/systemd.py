@@ -11,32 +11,20 @@ _FROM_ENVIRONMENT = ""
 _STEP_SECONDS = 30
 """A step of a long work may take this long; then it counts as hung."""
 
-_TIMER_FIRST_SECONDS = 5
-"""By how much the lock's own timer must come before the watchdog."""
-
 
 class SystemdService:
     """Tells systemd how the daemon is doing; silent when started by somebody else."""
 
-    def __init__(self, address: str | None = _FROM_ENVIRONMENT, *, max_unlock_seconds: float = 0) -> None:
-        """`address`: the socket's path, `@` for an abstract one; by default NOTIFY_SOCKET; None: silent.
-
-        `max_unlock_seconds`: when the lock's own timer ends an unlocking; the watchdog waits for it.
-        """
+    def __init__(self, address: str | None = _FROM_ENVIRONMENT) -> None:
+        """`address`: the socket's path, `@` for an abstract one; by default NOTIFY_SOCKET; None: silent."""
         if address == _FROM_ENVIRONMENT:
             address = os.environ.get("NOTIFY_SOCKET")
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._last_status = ""
-        self._patience_usec = int((max_unlock_seconds + _TIMER_FIRST_SECONDS) * 1_000_000)
 
     def ready(self) -> None:
-        """The daemon serves. A watchdog that would come before the lock's own timer gets more patience.
-
-        For a process that is killed while it waits for a hanging disk keeps its lines as they are, but not its timers.
-        """
-        watchdog_usec = int(os.environ.get("WATCHDOG_USEC", "0"))
-        impatient = 0 < watchdog_usec < self._patience_usec
-        self._send(f"READY=1\nWATCHDOG_USEC={self._patience_usec}" if impatient else "READY=1")
+        """The daemon serves."""
+        self._send("READY=1")
 
     def status(self, text: str) -> None:
         """One line on what the door is doing; sent when it changes."""

@@ -1,0 +1,153 @@
+"""A visitor is a track: one face followed over frames, by place and by likeness, and what its pictures say together.
+
+| track | what the frame shows                             | then                                     |
+|-------|--------------------------------------------------|------------------------------------------|
+| any   | a good picture, at its place and alike           | goes on; the picture joins the others    |
+| any   | a good picture, elsewhere or of somebody else    | ends; a new one begins with this picture |
+| none  | a good picture                                   | one begins with it                       |
+| any   | an unusable picture at its place                 | goes on                                  |
+| any   | an unusable picture elsewhere                    | ends                                     |
+| any   | no face, for `LOST_SECONDS`                      | goes on                                  |
+| any   | no face for longer, or several                   | ends                                     |
+
+Whatever was between two good pictures, the second has to look like those before. Numbers of tracks are never used
+again. The embeddings are in here only, and go with the track.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facelatch.line import match
+from facelatch.line.pipeline import Line
+from facelatch.values.observations import (
+    Judged,
+    NoFace,
+    Observation,
+    Reason,
+    SeveralFaces,
+    Unusable,
+)
+from facelatch.values.pictures import Box
+from facelatch.values.records import Gallery
+from facelatch.vision import fusion
+
+LOST_SECONDS = 1.0
+"""A face that is not found for longer is gone, as for the search; older pictures are no evidence any more."""
+
+STEP_SIDES = 0.7
+"""How far a face may have moved since it was seen last, in sides of its box: what the search's region shows of it."""
+
+GROWTH = 1.6
+"""By which factor it may have become larger or smaller."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What is remembered of one good picture of a visitor."""
+
+    embedding: NDArray[np.float32] = field(repr=False)
+    weight: float
+    taken: float
+    """Monotonic seconds, as all times here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """The visitor in view."""
+
+    number: int
+    box: Box
+    """Where the face was seen last, px of the large picture."""
+    seen: float
+    pictures: tuple[Picture, ...] = field(repr=False)
+    """The newest `fusion.MOST_PICTURES`, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """What the loop hands from frame to frame."""
+
+    newest: int = 0
+    """The number given last."""
+    current: Track | None = None
+
+
+def follow(
+    line: Line, tracks: Tracks, observation: Observation, now: float, gallery: Gallery
+) -> tuple[Observation, Tracks]:
+    """`observation` of the frame taken at `now`; a judged one with its track, and the verdict of all of the track."""
+    current = tracks.current
+    if current is not None and now - current.seen > LOST_SECONDS:
+        current = None
+    match observation:
+        case NoFace():
+            return observation, replace(tracks, current=current)
+        case SeveralFaces():
+            return observation, replace(tracks, current=None)
+        case Unusable(face=face):
+            if current is not None and _same_place(current.box, face.box):
+                return observation, replace(tracks, current=replace(current, box=face.box, seen=now))
+            return observation, replace(tracks, current=None)
+    current = _continued(line, current, observation)
+    newest = tracks.newest if current is not None else tracks.newest + 1
+    picture = Picture(embedding=observation.embedding, weight=observation.weight, taken=now)
+    pictures = _joined(current.pictures if current is not None else (), picture)
+    current = Track(number=newest, box=observation.face.box, seen=now, pictures=pictures)
+    judged = replace(observation, track=current.number)
+    if line.thresholds.likeness is not None and len(pictures) > 1:
+        judged = _together(line, judged, current, gallery)
+    return judged, Tracks(newest=newest, current=current)
+
+
+def _joined(pictures: tuple[Picture, ...], newest: Picture) -> tuple[Picture, ...]:
+    """After a pause evidence begins anew: a visitor who was not to be seen well may have been somebody else."""
+    followed = pictures if pictures and newest.taken - pictures[-1].taken <= LOST_SECONDS else ()
+    return (*followed, newest)[-fusion.MOST_PICTURES:]
+
+
+def _continued(line: Line, current: Track | None, seen: Judged) -> Track | None:
+    """The track that `seen` is a picture of, if that is still the one in view."""
+    if current is None or not _same_place(current.box, seen.face.box):
+        return None
+    before, _ = _mean(current.pictures)
+    # A model that was not calibrated for visits has no other word for "the same person" than a detection.
+    least = line.thresholds.detection if line.thresholds.likeness is None else line.thresholds.likeness
+    alike = line.verifier.compare(seen.embedding, before[np.newaxis])[0]
+    return current if alike >= np.float32(least) else None
+
+
+def _mean(pictures: tuple[Picture, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What the pictures (K) are together, (D,), and which of them are no outliers, (K,)."""
+    embeddings = np.stack([one.embedding for one in pictures])
+    weights = np.array([one.weight for one in pictures])
+    kept = fusion.belonging(embeddings, weights)
+    return fusion.fused(embeddings[kept], weights[kept]), kept
+
+
+def _together(line: Line, seen: Judged, track: Track, gallery: Gallery) -> Judged:
+    """`seen` with the verdict of all pictures of its track, as far as it does not contradict that itself."""
+    probe, kept = _mean(track.pictures)
+    similarities = line.verifier.compare(probe, gallery.embeddings)
+    verdict = match.match(similarities, gallery, line.thresholds)
+    if verdict.matched and not (kept[-1] and match.supports(seen, verdict, gallery, line.thresholds)):
+        verdict = replace(verdict, reason=Reason.CONTRADICTED)
+    oldest = track.pictures[int(np.flatnonzero(kept)[0])]
+    return replace(
+        seen,
+        frames=int(kept.sum()),
+        seconds=track.pictures[-1].taken - oldest.taken,
+        verdict=verdict,
+        similarities=similarities,
+    )
+
+
+def _same_place(before: Box, after: Box) -> bool:
+    side = max(before.width, before.height, 1.0)
+    across = abs((after.x + after.width / 2) - (before.x + before.width / 2))
+    down = abs((after.y + after.height / 2) - (before.y + before.height / 2))
+    size = max(after.width, after.height, 1.0) / side
+    return max(across, down) <= STEP_SIDES * side and 1 / GROWTH <= size <= GROWTH
