@@ -282,7 +282,7 @@ Installed, and not started: nobody has said yet how the lock is wired. What is l
      $prefix/share/doc/facelatch/README.md has drawings; its boot lines keep the pin safe before the daemon runs.
   2. With the lock not yet connected:   sudo -u $user facelatch check
   3. sudo systemctl enable --now facelatch
-  4. sudo usermod -aG $user YOU         for \`facelatch people\` and \`status\` without sudo (log in again)
+  4. sudo usermod -aG $user YOU         to look and to enrol without sudo (log in again)
 NEXT
 }
 

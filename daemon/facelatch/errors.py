@@ -75,3 +75,9 @@ class ControlError(FacelatchError, ConnectionError):
     """The running daemon cannot be reached or did not answer."""
 
     exit_code = 10
+
+
+class NotAllowedError(FacelatchError, PermissionError):
+    """The running daemon knows who asked, and that user has not the right to."""
+
+    exit_code = 12

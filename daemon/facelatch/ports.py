@@ -169,12 +169,12 @@ class Request(Protocol):
     """One request of a local client."""
 
     @property
-    def message(self) -> dict[str, Any]:
-        """The decoded JSON object."""
+    def asked(self) -> Any:
+        """What the client's thread has made of it: `api.intake`'s Asked or Refused."""
         ...
 
-    def reply(self, answer: dict[str, Any]) -> None:
-        """Answers; never blocks, never raises, a client that has gone is ignored."""
+    def reply(self, answer: dict[str, Any], bulk: bytes | None = None) -> None:
+        """Answers, with `bulk` in a memory file; never blocks, never raises, a client that has gone is ignored."""
         ...
 
 

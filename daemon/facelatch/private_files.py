@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from facelatch.errors import InputError
+from facelatch.errors import FacelatchError, InputError
 
 
 def create_private(path: Path) -> int:
@@ -26,11 +29,21 @@ def sync_directory(directory: Path) -> None:
 
 def write_private_file(path: Path, data: bytes) -> None:
     """Writes `path` 0600, whole or not at all; replaces what is there. Raises InputError."""
+    with private_file(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[IO[bytes]]:
+    """Where to write what becomes `path` when the block ends, 0600; when it raises nothing has changed.
+
+    Raises InputError for what the system refuses.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with os.fdopen(create_private(draft), "wb") as stream:
             try:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
                 draft.replace(path)
@@ -38,6 +51,8 @@ def write_private_file(path: Path, data: bytes) -> None:
                 draft.unlink(missing_ok=True)
                 raise
         sync_directory(path.parent)
+    except FacelatchError:
+        raise
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror or error}", hint="name a file in a folder you may write to"

@@ -19,7 +19,8 @@ from facelatch.gallery import place
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions", "clock", "journal", "bypass"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions"]
+ITEMS += ["clock", "journal", "rights", "bypass"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -160,13 +161,13 @@ def test_a_clock_that_was_never_set_is_a_fault(
 def test_a_running_daemon_answers_for_the_gallery_it_holds(
     settings: Callable[..., Config], tmp_path: Path
 ) -> None:
-    server = ControlServer(tmp_path / "control.sock", "")
+    server = ControlServer(tmp_path / "control.sock", "", lambda message, _peer, _descriptor: message)
     over = threading.Event()
 
     def serve() -> None:
         while not over.is_set():
             for request in server.requests():
-                request.reply({"people": [{"name": "alice"}]})
+                request.reply({"people": [{"name": "alice"}], "next": None})
             over.wait(0.01)
 
     daemon = threading.Thread(target=serve)

@@ -232,7 +232,7 @@ def test_verify_says_what_is_wrong_with_a_picture(run: Run, tmp_path: Path, cont
 
 def test_an_internal_error_is_exit_70_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line and how to see more; the traceback only with DEBUG=1."""
-    monkeypatch.setattr("facelatch.cli.people.ask", lambda *_: 1 // 0)
+    monkeypatch.setattr("facelatch.cli.people.listed", lambda *_: 1 // 0)
     code, _, err = run("people", "list")
     assert code == 70
     assert "DEBUG=1" in err

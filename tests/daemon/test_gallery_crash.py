@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facelatch.gallery import schema
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 
 MODEL = "a" * 64
@@ -23,7 +24,8 @@ import itertools, json, os, shutil, signal, sqlite3, sys
 from pathlib import Path
 import numpy as np
 from facelatch.gallery import schema as gallery_schema
-from facelatch.gallery.saving import Clash
+from facelatch.gallery import staging
+from facelatch.gallery.saving import Clash, Terms
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 from facelatch.values.pictures import Pose
@@ -78,10 +80,16 @@ def migrate(store):
     ))
     gallery_schema._migrate(store._connection, gallery_schema.Context(home))
 
+def import_in_steps(store):
+    terms = Terms(MODEL, Clash.REPLACE)
+    for name in ("Anna", "Ben"):
+        staging.stage(store, "a" * 32, new_person(name), terms)
+    staging.admit(store, "a" * 32, terms)
+
 job = {
     "add": lambda store: store.add(new_person("Ben"), MODEL),
     "embed": lambda store: store.load("b" * 64, lambda crop: np.ones(8, np.float32)),
-    "import": lambda store: store.import_people([new_person("Anna")], MODEL, Clash.REPLACE),
+    "import": import_in_steps,
     "replace": lambda store: store.change_references(
         store.people()[0].person, new_person("").references[:2], MODEL, replace=True),
     "migrate": migrate,
@@ -93,8 +101,10 @@ def left_behind(copy):
     state = {
         "sound": rows("PRAGMA integrity_check") == [("ok",)] and not rows("PRAGMA foreign_key_check"),
         "people": rows("SELECT name, people.id, count(*) FROM people JOIN reference_images ON person_id = people.id"
-                       " GROUP BY 2 ORDER BY 2"),
-        "embeddings": rows("SELECT substr(made_by, 1, 1), count(*) FROM embeddings GROUP BY 1"),
+                       " WHERE staged IS NULL GROUP BY 2 ORDER BY 2"),
+        "embeddings": rows("SELECT substr(made_by, 1, 1), count(*) FROM embeddings JOIN reference_images"
+                           " ON reference_images.id = reference_id JOIN people ON people.id = person_id"
+                           " WHERE staged IS NULL GROUP BY 1"),
         "version": rows("PRAGMA user_version")[0][0],
         "columns": len(rows("PRAGMA table_info(people)")),
     }
@@ -174,8 +184,10 @@ def test_nothing_reported_is_lost_and_nothing_is_half_saved_after_being_killed(
         expected = found
 
 
+TWICE = [["a", 2 * REFERENCES]]
 ANNA = ["Anna", 1, REFERENCES]
-BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": 2, "columns": 5}
+VERSION = len(schema.MIGRATIONS)
+BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": VERSION, "columns": 6}
 
 
 @pytest.mark.parametrize(
@@ -183,9 +195,9 @@ BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "v
     [
         ("add", 50, {"people": [ANNA, ["Ben", 2, REFERENCES]], "embeddings": [["a", 2 * REFERENCES]]}),
         ("embed", 15, {"embeddings": [["b", REFERENCES]]}),
-        ("import", 40, {"people": [["Anna", 2, REFERENCES]]}),
+        ("import", 60, {"people": [["Anna", 2, REFERENCES], ["Ben", 3, REFERENCES]], "embeddings": TWICE}),
         ("replace", 40, {"people": [["Anna", 1, 2]], "embeddings": [["a", 2]]}),
-        ("migrate", 12, {"version": 3, "columns": 6}),
+        ("migrate", 12, {"version": VERSION + 1, "columns": 7}),
     ],
 )
 def test_a_kill_at_any_step_leaves_the_state_before_or_the_state_after(

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from facelatch.adapters import fakes
+from facelatch.api.intake import Asked, Refused, admitted
+from facelatch.api.rights import ALL, Asker
 from facelatch.app import loop
 from facelatch.app.capture import EachFrame, NewestFrame
 from facelatch.audit.events import EventKind
@@ -428,18 +430,18 @@ class Clients:
     """Local clients: what they ask, on which turn, and what they hear."""
 
     def __init__(self, *asked: tuple[int, dict[str, object]]) -> None:
-        self.asked, self.turns, self.closed = dict(asked), 0, False
+        self.messages, self.turns, self.closed = dict(asked), 0, False
         self.heard: list[dict[str, object]] = []
 
     def requests(self) -> list[Clients]:
         self.turns += 1
-        return [self] if self.turns - 1 in self.asked else []
+        return [self] if self.turns - 1 in self.messages else []
 
     @property
-    def message(self) -> dict[str, object]:
-        return self.asked[self.turns - 1]
+    def asked(self) -> Asked | Refused:
+        return admitted(self.messages[self.turns - 1], Asker(uid=0, pid=1, rights=ALL))
 
-    def reply(self, answer: dict[str, object]) -> None:
+    def reply(self, answer: dict[str, object], bulk: bytes | None = None) -> None:
         self.heard.append(answer)
 
     def close(self) -> None:
@@ -465,12 +467,16 @@ class Enrolling:
         return [self] if self.turn >= 5 and self.turn % 3 == 2 and self.turn < self.until else []
 
     @property
+    def asked(self) -> Asked | Refused:
+        return admitted(self.message, Asker(uid=0, pid=1, rights=ALL))
+
+    @property
     def message(self) -> dict[str, object]:
         if self.turn == 5:
             return self.request
         return {"action": "status", "lease": self.heard[0].get("lease")}
 
-    def reply(self, answer: dict[str, object]) -> None:
+    def reply(self, answer: dict[str, object], bulk: bytes | None = None) -> None:
         self.heard.append(answer)
 
     def close(self) -> None:
@@ -567,16 +573,6 @@ def test_a_request_that_takes_long_is_no_camera_fault(
     assert EventKind.FAULT not in door.kinds()
 
 
-@pytest.mark.parametrize("action", [[], {}, None, 7])
-def test_no_request_of_a_client_ends_the_daemon(tmp_path: Path, action: object) -> None:
-    """An action that is no text is an error of the client's."""
-    door = Door(tmp_path, visit([STRANGER] * 5))
-    clients = Clients((1, {"action": action}))
-    with_parts(door, control=clients)
-    door.run()
-    assert clients.heard[0]["error"]["kind"] == "InputError"
-
-
 def test_a_pin_that_fails_is_told_and_everything_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -615,14 +611,14 @@ def test_a_person_on_disk_is_never_called_unsaved(tmp_path: Path, monkeypatch: p
     """The gallery cannot be read again after the saving: that is a fault, not a failed enrolment."""
     config = parse({"enrolment": {"references": 1, "hold_seconds": 1.0}}, origin="test")
     door = Door(tmp_path, visit([ALICE] * 60), config)
-    load = GalleryStore.load
+    loaded = GalleryStore.loaded
 
     def damaged_once_somebody_is_there(store: GalleryStore, *arguments: object) -> object:
         if store.people():
             raise GalleryError("damaged", hint="restore it")
-        return load(store, *arguments)
+        return loaded(store, *arguments)
 
-    monkeypatch.setattr(GalleryStore, "load", damaged_once_somebody_is_there)
+    monkeypatch.setattr(GalleryStore, "loaded", damaged_once_somebody_is_there)
 
     with pytest.raises(GalleryError, match="damaged"):
         door.run(watch=holding(door))

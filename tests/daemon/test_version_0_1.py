@@ -85,7 +85,7 @@ def test_the_export_file_gives_the_same_people_and_crops(tmp_path: Path) -> None
     crops = [hashlib.sha256(reference.crop_png).hexdigest() for reference in anna.references]
     assert crops == FACTS["gallery"]["crops"][:2]
     with GalleryStore.open(tmp_path / "state") as store:
-        store.restore((OLD / "people.zip").read_bytes())
+        store.restore(unpack((OLD / "people.zip").read_bytes()))
         assert store.export() == (OLD / "people.zip").read_bytes()
 
 

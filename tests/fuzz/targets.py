@@ -215,12 +215,12 @@ def _messages() -> list[bytes]:
 
 
 def _try_message(data: bytes) -> None:
-    from facelatch.api import requests
+    from facelatch.api import parsing
     from facelatch.control import wire
     from facelatch.errors import FacelatchError
 
     try:
-        requests.parse(wire.decode(data))
+        parsing.parse(wire.decode(data))
     except FacelatchError as error:
         assert len(str(error)) < 100_000
 

@@ -36,7 +36,6 @@ from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config, parse
 from facelatch.control.client import ControlClient
-from facelatch.control.server import ControlServer
 from facelatch.errors import FacelatchError
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.pictures import Frame, Image
@@ -224,7 +223,7 @@ class Soak:
             buttons=GpioButtons(gpio, factory=self.factory, now=self.clock.now),
             audit=self,
             service=SystemdService(self._unread_socket()),
-            control=ControlServer(Path(self.config.control.socket), ""),
+            control=build.build_control(self.config.control),
         )
 
     def _unread_socket(self) -> str:

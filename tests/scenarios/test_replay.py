@@ -68,10 +68,9 @@ def _run(home: Path, *arguments: object, exit_code: int = 0) -> subprocess.Compl
     return done
 
 
-def _replay(home: Path, source: Path) -> list[Record]:
-    return [
-        json.loads(line) for line in _run(home, "replay", source, "--json", "--frames").stdout.splitlines()
-    ]
+def _replay(home: Path, source: Path, *options: object) -> list[Record]:
+    done = _run(home, "replay", source, "--json", "--frames", *options)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _levels(records: Iterable[Record]) -> set[str]:
@@ -187,6 +186,19 @@ def test_of_many_good_pictures_eight_are_kept_and_the_rest_is_not_at_fault(home:
 def test_a_face_already_enrolled_is_refused_under_another_name(home: Path, tmp_path: Path) -> None:
     demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 4, 11), tmp_path / "enrol")
     assert "robin" in _run(home, "enroll", "alex", "--images", tmp_path / "enrol", exit_code=9).stderr
+
+
+def test_a_replay_with_an_export_needs_no_gallery(home: Path, tmp_path: Path) -> None:
+    """Whoever may not export from the door can still replay with a file that was given."""
+    demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 8, 1), tmp_path / "clip")
+    _run(home, "people", "export", tmp_path / "people.facelatch")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    text = (home / "facelatch.toml").read_text(encoding="utf-8")
+    (elsewhere / "facelatch.toml").write_text(text.replace(str(home), str(elsewhere)), encoding="utf-8")
+    given = _replay(elsewhere, tmp_path / "clip", "--people", tmp_path / "people.facelatch")
+    assert given == _replay(home, tmp_path / "clip")
+    assert any(record.get("person") == "robin" for record in given)
 
 
 def test_verify_explains_a_photograph_of_a_real_person(home: Path, tmp_path: Path) -> None:

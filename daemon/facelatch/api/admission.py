@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from facelatch.audit.events import Event, EventKind
-from facelatch.errors import AdmissionError, InputError
-from facelatch.gallery.export import MAX_REFERENCES, StoredPerson, StoredReference
-from facelatch.gallery.names import name_key
-from facelatch.gallery.saving import Clash, Imported
+from facelatch.errors import InputError
+from facelatch.gallery.export import StoredReference
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import admission
 from facelatch.line.admission import Admitted, Judge, Terms
 from facelatch.values.records import Gallery, NewPerson, Person, Reference
 from facelatch.vision.png import decode_png
-
-_MOST_NAMED = 20
-"""Of people who are refused, named in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +41,6 @@ class Enrolled:
     events: tuple[Event, ...]
     warnings: tuple[str, ...]
     """For whoever asked."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImportDone:
-    """What an import came to."""
-
-    imported: Imported
-    refused: tuple[tuple[str, str], ...]
-    """Names and reasons of those who were skipped."""
-    events: tuple[Event, ...]
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +74,7 @@ class Admission:
             newcomer = NewPerson(wanted.name, wanted.admin, references)
             person = self.store.add(newcomer, judge.model_sha256, knowingly=wanted.knowingly)
             count = len(references)
-        wiped = (traces(self.store),) if wanted.replace else ()
+        wiped = traces(self.store) if wanted.replace else ()
         return Enrolled(
             person=person,
             references=count,
@@ -99,82 +83,27 @@ class Admission:
             warnings=warnings_of(person.name, admitted),
         )
 
-    def looked_at(self, references: Sequence[StoredReference]) -> list[Reference]:
-        """Stored pictures as the door sees them. Raises InputError that names a picture by its number."""
+    def looking(self, references: Sequence[StoredReference]) -> Generator[None, None, list[Reference]]:
+        """Stored pictures as the door sees them; yields after each, so that the caller can do something else.
+
+        Raises InputError that names a picture by its number.
+        """
         judge, seen = self.judge(), []
         for number, reference in enumerate(references, start=1):
             try:
                 seen.append(judge.reference(decode_png(reference.crop_png), reference.pose))
             except InputError as error:
                 raise InputError(f"picture {number}: {error}", hint=error.hint) from error
+            yield
         return seen
 
-    def import_people(
-        self, people: Sequence[StoredPerson], clash: Clash, *, knowingly: bool, skip: bool, keep_admins: bool
-    ) -> ImportDone:
-        """Saves people of an export file: all or none or, with `skip`, all but those who are refused, who are named.
 
-        They lose the right to authorise enrolments unless `keep_admins`. Raises InputError, GalleryError; then nothing
-        has changed.
-        """
-        if clash is Clash.REFUSE:  # before every picture is looked at
-            for person in people:
-                self.store.free_name(person.name, knowingly=knowingly)
-        admitted, refused = self._admitted(people, self._going(people, clash), knowingly)
-        if refused and not skip:
-            names = "; ".join(f"{name}: {reason}" for name, reason in refused[:_MOST_NAMED])
-            raise AdmissionError(
-                f"{len(refused)} of {len(people)} people refused, nobody imported: {names}",
-                hint="--skip leaves them out; --force takes faces that are enrolled already under another name",
-            )
-        newcomers = [
-            NewPerson(person.name, person.admin and keep_admins, found.references)
-            for person, found in admitted
-        ]
-        done = self.store.import_people(newcomers, self.judge().model_sha256, clash, knowingly=knowingly)
-        return ImportDone(
-            imported=done,
-            refused=tuple(refused),
-            events=tuple(event for person, found in admitted for event in events_of(person.name, found)),
-            warnings=tuple(line for person, found in admitted for line in warnings_of(person.name, found)),
-        )
-
-    def _going(self, people: Sequence[StoredPerson], clash: Clash) -> set[int]:
-        """Ids of the people in whose place somebody of the same name comes."""
-        if clash is not Clash.REPLACE:
-            return set()
-        names = {name_key(person.name) for person in people}
-        return {one.person.id for one in self.store.people() if name_key(one.person.name) in names}
-
-    def _admitted(
-        self, people: Sequence[StoredPerson], going: Collection[int], knowingly: bool
-    ) -> tuple[list[tuple[StoredPerson, Admitted]], list[tuple[str, str]]]:
-        """Whoever may come in, and the others with the reason. Each is compared with those let in before, too."""
-        judge = self.judge()
-        # Ids no row of the gallery has, for as long as they are compared.
-        seen = [
-            (Person(-number, person.name), self.looked_at(person.references))
-            for number, person in enumerate(people, start=1)
-        ]
-        everybody = admission.beside(self.gallery(), seen)
-        outside = {person.id for person, _ in seen}
-        admitted, refused = [], []
-        for stored, (person, pictures) in zip(people, seen, strict=True):
-            terms = Terms(most=MAX_REFERENCES, knowingly=knowingly, unheeded=frozenset({*going, *outside}))
-            try:
-                admitted.append((stored, admission.admit(judge, pictures, everybody, terms)))
-                outside.discard(person.id)
-            except AdmissionError as error:
-                refused.append((stored.name, str(error)))
-        return admitted, refused
-
-
-def traces(store: GalleryStore) -> Event:
-    """Whether what was removed is overwritten."""
-    if not store.traces:
-        return Event(EventKind.GALLERY_WIPED)
-    hint = "free some space; keep the gallery on a file system that stays: storage.state_directory"
-    return Event(EventKind.GALLERY_NOT_WIPED, {"REASON": store.traces, "HINT": hint})
+def traces(store: GalleryStore) -> tuple[Event, ...]:
+    """What can be said of what was removed: overwritten, not overwritten, or nothing yet as it is still going on."""
+    if reason := store.traces:
+        hint = "free some space; keep the gallery on a file system that stays: storage.state_directory"
+        return (Event(EventKind.GALLERY_NOT_WIPED, {"REASON": reason, "HINT": hint}),)
+    return () if store.wipe_due else (Event(EventKind.GALLERY_WIPED),)
 
 
 def events_of(name: str, admitted: Admitted) -> tuple[Event, ...]:

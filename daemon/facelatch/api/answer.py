@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from facelatch.audit.events import Event
@@ -20,5 +20,23 @@ class Answer:
     """Whether the gallery has to be loaded again."""
     events: Sequence[Event] = ()
     """For the audit."""
+    trace: Event | None = None
+    """For the audit too, but not each time: many alike within a while become one with a COUNT."""
     command: Command | None = None
     """For the machines."""
+    bulk: bytes | None = field(default=None, repr=False)
+    """For the client, beside the reply, in a memory file."""
+
+
+Work = Generator[None, None, Answer]
+"""What takes longer than a frame may wait: yields often, and returns the answer."""
+
+
+def done(work: Work) -> Answer:
+    """The answer, for a caller who has nothing else to do. Raises what the work raises."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer

@@ -1,15 +1,20 @@
-"""What the running daemon answers its local clients: its status, an enrolment, and everything about people."""
+"""What the running daemon answers its local clients: its status, an enrolment, a judgement, and all about people."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from facelatch.api import people, requests
 from facelatch.api.admission import Admission
-from facelatch.api.answer import Answer
+from facelatch.api.answer import Answer, Work
+from facelatch.api.importing import Importing
+from facelatch.api.intake import Asked, Refused, crop, newcomers, references
+from facelatch.api.judge import judge
+from facelatch.api.rights import Asker
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import failure
 from facelatch.controller.situation import EnrolmentView
 from facelatch.errors import FacelatchError, InputError
@@ -19,36 +24,115 @@ from facelatch.machines.session_states import ForgetRefusals
 _AT_REST = frozenset({"idle", "done", "failed"})
 
 
-def answer(
-    message: Mapping[str, Any], admission: Admission, enrolment: EnrolmentView, status: Mapping[str, Any]
-) -> Answer:
-    """Does what `message` asks; what cannot be done becomes an error reply. Never raises FacelatchError."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Door:
+    """What a request may look at or change."""
+
+    admission: Admission
+    importing: Importing
+    enrolment: EnrolmentView
+    status: Mapping[str, Any]
+    now: float
+    """Monotonic seconds."""
+
+
+def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
+    """Does what was asked, or returns the work it is; what cannot be done becomes an error reply.
+
+    Neither raises FacelatchError.
+    """
     try:
-        match requests.parse(message):
-            case requests.Status(lease=lease):
-                renewal = RenewEnrolment(lease) if lease is not None else None
-                return Answer({**status, "enrolment": asdict(enrolment)}, command=renewal)
-            case requests.Abort(lease=lease):
-                return Answer({}, command=AbortEnrolment(lease=lease))
-            case requests.Lockout(clear=clear):
-                return Answer(dict(status["lockout"]), command=ForgetRefusals() if clear else None)
-            case requests.Enroll() as request:
-                start = _start(request, admission, enrolment)
-                return Answer({"lease": start.lease}, command=start)
-            case request:
-                return people.execute(admission, request)
+        if isinstance(asked, Asked):
+            asked = _admins_left_alone(asked, door.admission)
+        if isinstance(asked, Refused):
+            refused = {**asked.by.fields(), "ACTION": asked.action, "RIGHT": asked.missing}
+            return Answer(failure(asked.error), trace=Event(EventKind.CONTROL_REFUSED, refused))
+        match asked.request:
+            case requests.EnrollPictures() as request:
+                work = people.enroll_pictures(door.admission, request, references(asked.content))
+                return _told(work, asked.by)
+            case requests.Import() as request:
+                arrived, uid = newcomers(asked.content), asked.by.uid
+                work = door.importing.execute(door.admission, request, arrived, uid=uid, now=door.now)
+                return _told(work, asked.by)
+            case _:
+                return signed(_at_once(asked, door), asked.by)
     except FacelatchError as error:
         return Answer(failure(error))
 
 
-def _start(request: requests.Enroll, admission: Admission, enrolment: EnrolmentView) -> StartEnrolment:
-    if enrolment.state not in _AT_REST:
+def _admins_left_alone(asked: Asked, admission: Admission) -> Asked | Refused:
+    """Whose face authorises enrolments is for the right `admin` to say: also by giving an admin another face.
+
+    Raises InputError, GalleryError.
+    """
+    request = asked.request
+    enrolling = isinstance(request, requests.Enroll | requests.EnrollPictures) and request.of_somebody
+    if not enrolling or "admin" in asked.by.rights:
+        return asked
+    assert isinstance(request, requests.Enroll | requests.EnrollPictures)
+    if not admission.store.find(request.name).admin:
+        return asked
+    return Refused(asked.by, request.action, "admin")
+
+
+def _told(work: Work, asker: Asker) -> Work:
+    try:
+        return signed((yield from work), asker)
+    except FacelatchError as error:
+        return Answer(failure(error))
+
+
+def _at_once(asked: Asked, door: Door) -> Answer:
+    match asked.request:
+        case requests.Status(lease=lease):
+            renewal = RenewEnrolment(lease) if lease is not None else None
+            return Answer({**door.status, "enrolment": asdict(door.enrolment)}, command=renewal)
+        case requests.Abort(lease=lease):
+            return Answer({}, events=(_request(asked),), command=AbortEnrolment(lease=lease))
+        case requests.Lockout(clear=clear):
+            events = (_request(asked),) if clear else ()
+            return Answer(dict(door.status["lockout"]), events=events, command=ForgetRefusals() if clear else None)
+        case requests.Enroll() as request:
+            start = _start(request, door)
+            event = _request(asked, PERSON=start.name or "", ADMIN=people.yes_or_no(request.admin))
+            return Answer({"lease": start.lease}, events=(event,), command=start)
+        case requests.Judge(person=person):
+            admission, alike = door.admission, "export" in asked.by.rights
+            found = crop(asked.content)
+            line, gallery = admission.judge().line, admission.gallery()
+            reply = judge(line, gallery, found, person=person, similarities=alike)
+            return Answer(reply, trace=_request(asked))
+        case requests.List() | requests.Show() as request:
+            return replace(people.execute(door.admission, request), trace=_request(asked))
+        case request:
+            return people.execute(door.admission, request, asked.content)
+
+
+def signed(answer: Answer, asker: Asker) -> Answer:
+    """`answer` with events that say who asked, those that can."""
+    who = asker.fields()
+    return replace(
+        answer,
+        events=tuple(
+            replace(event, fields={**event.fields, **who}) if event.kind.spec.tells_the_asker else event
+            for event in answer.events
+        ),
+    )
+
+
+def _request(asked: Asked, **fields: Value) -> Event:
+    return Event(EventKind.CONTROL_REQUEST, {**asked.by.fields(), "ACTION": asked.request.action, **fields})
+
+
+def _start(request: requests.Enroll, door: Door) -> StartEnrolment:
+    if door.enrolment.state not in _AT_REST:
         raise InputError(
             "an enrolment is under way",
             hint="wait for its end; `facelatch enroll --abort` or a press of the button aborts it",
         )
-    lease = secrets.token_hex(16)
+    store, lease = door.admission.store, secrets.token_hex(16)
     if request.of_somebody:
-        person = admission.store.find(request.name)
+        person = store.find(request.name)
         return StartEnrolment(name=person.name, person=person, replace=request.replace, lease=lease)
-    return StartEnrolment(name=admission.store.free_name(request.name), admin=request.admin, lease=lease)
+    return StartEnrolment(name=store.free_name(request.name), admin=request.admin, lease=lease)

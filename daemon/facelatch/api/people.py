@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 from facelatch.api import requests
 from facelatch.api.admission import Admission, Wanted, traces
-from facelatch.api.answer import Answer
+from facelatch.api.answer import Answer, Work, done
+from facelatch.api.importing import Importing
+from facelatch.api.intake import Content, newcomers, references
+from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
-from facelatch.gallery.export import StoredReference, unpack
-from facelatch.gallery.names import name_key
-from facelatch.gallery.store import GalleryStore, PersonRecord
-from facelatch.values.pictures import Pose
-from facelatch.values.records import Person
+from facelatch.control.wire import MAX_REPLY_BYTES
+from facelatch.errors import InputError
+from facelatch.gallery.export import StoredPerson, StoredReference, pack
+from facelatch.gallery.store import GalleryStore
+from facelatch.values.records import Person, PersonRecord
+
+PAGE_PEOPLE = 250
+"""In one reply: with the longest names it stays under its limit."""
+
+PAGE_BYTES = 2 * 1024 * 1024
+"""Of the pictures in one export file that the daemon makes; at least one person is in it."""
+
+MAX_PAYLOAD_BYTES = MAX_REPLY_BYTES // 2
+"""Of an export file that still fits into a reply."""
 
 
-def execute(admission: Admission, request: requests.PeopleRequest) -> Answer:
-    """Does what `request` asks. Raises InputError and what the gallery raises; then nothing has changed.
+def execute(admission: Admission, request: requests.PeopleRequest, content: Content = None) -> Answer:
+    """Does what `request` asks, with what it brought along. daemon/docs/control-socket.md has the replies.
 
-    | request        | reply                                                                 |
-    |----------------|-----------------------------------------------------------------------|
-    | List           | people: [{id, name, admin, references, created}]                      |
-    | Show           | person: as above, with poses: [{yaw, pitch, roll}]                    |
-    | Rename         | name, old_name                                                        |
-    | Remove         | name, wiped: whether its traces are gone already                      |
-    | Admin          | name, admin                                                           |
-    | EnrollPictures | name, references, left_out: [{picture, reason}], warnings             |
-    | Export         | payload: base64, count                                                |
-    | Import         | count, names, replaced: names, skipped: [{name, reason}],             |
-    |                | admins: names of those who were, warnings, wiped                      |
+    Raises InputError and what the gallery raises; then nothing has changed.
     """
-    store = admission.store
     match request:
-        case requests.List():
-            return Answer({"people": [_row(record) for record in store.people()]})
+        case requests.EnrollPictures():
+            return done(enroll_pictures(admission, request, references(content)))
+        case requests.Import():
+            return Importing().at_once(admission, request, newcomers(content))
+        case request:
+            return _at_once(admission.store, request)
+
+
+def _at_once(store: GalleryStore, request: requests.QuickRequest) -> Answer:
+    match request:
+        case requests.List(after=after):
+            return Answer(_page(store, after))
         case requests.Show(name=name):
             record, poses = store.show(name)
             angles = [{"yaw": p.yaw, "pitch": p.pitch, "roll": p.roll} for p in poses]
@@ -43,18 +55,26 @@ def execute(admission: Admission, request: requests.PeopleRequest) -> Answer:
             return _rename(store, name, new_name)
         case requests.Remove(name=name):
             gone = store.remove(name)
-            reply = {"name": gone.name, "wiped": not store.traces}
-            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED), traces(store)))
+            reply = {"name": gone.name, "wiped": not store.traces and not store.wipe_due}
+            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED), *traces(store)))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)
-            event = _about(person, EventKind.ADMIN_CHANGED, REASON="granted" if admin else "taken away")
+            reason = "granted" if admin else "taken away"
+            event = _about(person, EventKind.ADMIN_CHANGED, REASON=reason, ADMIN=yes_or_no(admin))
             return Answer({"name": person.name, "admin": admin}, True, (event,))
-        case requests.EnrollPictures():
-            return _enroll_pictures(admission, request)
         case requests.Export():
             return _export(store, request)
-        case requests.Import():
-            return _import(admission, request)
+
+
+def yes_or_no(truth: bool) -> str:
+    """A truth as the audit writes it."""
+    return "yes" if truth else "no"
+
+
+def _page(store: GalleryStore, after: int) -> dict[str, Any]:
+    found = store.people(after=after, most=PAGE_PEOPLE + 1)
+    page, more = found[:PAGE_PEOPLE], len(found) > PAGE_PEOPLE
+    return {"people": [_row(record) for record in page], "next": page[-1].person.id if more else None}
 
 
 def _row(record: PersonRecord) -> dict[str, Any]:
@@ -74,7 +94,13 @@ def _rename(store: GalleryStore, name: str, new_name: str) -> Answer:
     return Answer(reply, True, (_about(person, EventKind.PERSON_RENAMED),))
 
 
-def _enroll_pictures(admission: Admission, request: requests.EnrollPictures) -> Answer:
+def enroll_pictures(
+    admission: Admission, request: requests.EnrollPictures, pictures: tuple[StoredReference, ...]
+) -> Work:
+    """Admits pictures as references, of somebody new or enrolled; yields after each that was looked at.
+
+    Raises AdmissionError, InputError, GalleryError; then nothing has changed.
+    """
     store, person = admission.store, None
     if request.of_somebody:
         person = store.find(request.name)
@@ -87,59 +113,56 @@ def _enroll_pictures(admission: Admission, request: requests.EnrollPictures) -> 
         replace=request.replace,
         knowingly=request.force,
     )
-    stored = [
-        StoredReference(one.crop, Pose(one.yaw, one.pitch, one.roll)) for one in request.pictures
-    ]
-    done = admission.enrol(wanted, admission.looked_at(stored))
+    looked_at = yield from admission.looking(pictures)
+    enrolled = admission.enrol(wanted, looked_at)
     kind = EventKind.ENROLMENT_SAVED if person is None else EventKind.REFERENCES_CHANGED
-    fields: dict[str, Value] = {"COUNT": done.references, "ORIGIN": "images"}
+    fields: dict[str, Value] = {"COUNT": enrolled.references, "ORIGIN": "images"}
+    fields["ADMIN"] = yes_or_no(enrolled.person.admin)
     if person is not None:
         fields["REASON"] = "replaced" if request.replace else "added"
-    events = [_about(done.person, kind, **fields), *done.events]
+    events = [_about(enrolled.person, kind, **fields), *enrolled.events]
     reply = {
-        "name": done.person.name,
-        "references": done.references,
-        "left_out": [{"picture": one.number, "reason": one.reason.hint} for one in done.admitted.left_out],
-        "warnings": list(done.warnings),
+        "name": enrolled.person.name,
+        "references": enrolled.references,
+        "left_out": [{"picture": one.number, "reason": one.reason.hint} for one in enrolled.admitted.left_out],
+        "warnings": list(enrolled.warnings),
     }
     return Answer(reply, True, tuple(events))
 
 
 def _export(store: GalleryStore, request: requests.Export) -> Answer:
-    data = store.export(request.names)
-    count = len({name_key(name.strip()) for name in request.names} if request.names else store.people())
-    event = Event(EventKind.GALLERY_EXPORTED, {"COUNT": count, "FILE": _file_field(request.file)})
-    return Answer({"payload": base64.b64encode(data).decode("ascii"), "count": count}, False, (event,))
+    small = request.by == "payload"
+    limit = MAX_PAYLOAD_BYTES if small else PAGE_BYTES
+    page, next_ = _some(store.stored(request.names, after=request.after), limit)
+    file = pack(page)
+    if small and (next_ is not None or len(file) > MAX_PAYLOAD_BYTES):
+        raise InputError(
+            "the export does not fit into a reply",
+            hint='this client is older than the daemon: update it; or ask by = "descriptor"',
+        )
+    reply: dict[str, Any] = {"count": len(page), "next": next_}
+    event = export_event(len(page))
+    if small:
+        return Answer({**reply, "payload": base64.b64encode(file).decode("ascii")}, events=(event,))
+    return Answer(reply, events=(event,), bulk=file)
 
 
-def _import(admission: Admission, request: requests.Import) -> Answer:
-    people, store = unpack(request.payload), admission.store
-    done = admission.import_people(
-        people,
-        request.clash,
-        knowingly=request.force,
-        skip=request.skip,
-        keep_admins=request.keep_admins,
-    )
-    added, replaced = done.imported.added, done.imported.replaced
-    events = [Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(added), "FILE": _file_field(request.file)})]
-    events += [*done.events, *(_about(person, EventKind.PERSON_REMOVED) for person in replaced)]
-    events += [traces(store)] if replaced else []
-    reply = {
-        "count": len(added),
-        "names": [person.name for person in added],
-        "replaced": [person.name for person in replaced],
-        "skipped": [{"name": name, "reason": reason} for name, reason in done.refused],
-        "admins": [] if request.keep_admins else [person.name for person in people if person.admin],
-        "warnings": list(done.warnings),
-        "wiped": not store.traces,
-    }
-    return Answer(reply, True, tuple(events))
+def export_event(count: int, by: Asker | None = None) -> Event:
+    """What the audit says of an export."""
+    return Event(EventKind.GALLERY_EXPORTED, {"COUNT": count, **(by.fields() if by is not None else {})})
 
 
-def _file_field(file: str) -> str:
-    """A client's path as it may stand in the audit: one line, not endless."""
-    return "".join(letter if letter.isprintable() else "?" for letter in file[:200]) or "a client"
+def _some(people: Iterator[tuple[int, StoredPerson]], limit: int) -> tuple[list[StoredPerson], int | None]:
+    """The first of `people`, up to `limit` bytes of pictures, and the last one's id where more are left."""
+    page: list[StoredPerson] = []
+    size, last = 0, 0
+    for id_, person in people:
+        size += sum(len(reference.crop_png) for reference in person.references)
+        if page and size > limit:
+            return page, last
+        page.append(person)
+        last = id_
+    return page, None
 
 
 def _about(person: Person, kind: EventKind, **fields: Value) -> Event:

@@ -1,22 +1,6 @@
 """Every request a local client may make, as a schema. What does not fit one is refused before anything is done.
 
-| action          | fields                                          | answered by    |
-|-----------------|-------------------------------------------------|----------------|
-| status          | [lease]                                         | the daemon     |
-| enroll          | name, [admin, add, replace: bool]               | the daemon     |
-| abort           | [lease]                                         | the daemon     |
-| lockout         | [clear: bool]                                   | the daemon     |
-| list            |                                                 | people.execute |
-| show            | name                                            | people.execute |
-| rename          | name, new_name                                  | people.execute |
-| remove          | name                                            | people.execute |
-| admin           | name, admin: bool                               | people.execute |
-| enroll_pictures | name, [admin, add, replace, force: bool], pictures: [{crop, yaw, pitch, roll}] | people.execute |
-| export          | [names], [file]                                 | people.execute |
-| import          | payload, [replace or rename: bool], [force, skip, keep_admins: bool], [file] | people.execute |
-
-The reply to `enroll` holds a `lease`: the enrolment goes on while its client asks for the status with it, at least
-every three seconds, and is aborted otherwise.
+daemon/docs/control-socket.md tells each with its reply, errors, right and an example.
 """
 
 from __future__ import annotations
@@ -24,21 +8,22 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     model_validator,
 )
 
-from facelatch.errors import InputError
+from facelatch.config.service import Right
+from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
 from facelatch.gallery.saving import Clash
+from facelatch.gallery.staging import TOKEN_DIGITS
+from facelatch.vision.png import MAX_BYTES as MAX_CROP_BYTES
 
 
 def _decoded(text: object) -> bytes:
@@ -53,21 +38,47 @@ def _decoded(text: object) -> bytes:
 Base64 = Annotated[bytes, BeforeValidator(_decoded)]
 """Bytes that travel as text."""
 
+Name = Annotated[str, Field(max_length=1024)]
+"""What may be or become a person's name; the gallery says which is one."""
+
+Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+"""On whose behalf somebody with the right `acts_for` asks."""
+
+Token = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$")]
+"""Joins the requests of one import; random, chosen by the client."""
+
+
+Lease = Annotated[str, Field(max_length=64)]
+"""What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
+
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    right: ClassVar[Right]
+    """What whoever asks must be allowed."""
+    most_bulk: ClassVar[int] = 0
+    """How many bytes may come along by a descriptor; 0: none may."""
+    action: str
+    actor: Actor | None = None
+
+    def needs(self) -> set[Right]:
+        """All rights that this very request takes."""
+        return {self.right} | ({"acts_for"} if self.actor is not None else set())
 
 
 class Status(_Request):
     """What the door is doing."""
 
+    right = "status"
     action: Literal["status"]
-    lease: str | None = None
+    lease: Lease | None = None
     """Of the enrolment that shall go on."""
 
 
 class _Enrolment(_Request):
-    name: str
+    right = "enrol"
+    name: Name
     admin: bool = False
     add: bool = False
     """The person is enrolled already and gets more pictures."""
@@ -87,6 +98,11 @@ class _Enrolment(_Request):
         """Whether the pictures are of somebody who is enrolled already."""
         return self.add or self.replace
 
+    def needs(self) -> set[Right]:
+        """To make an admin, or to change whom the door takes for somebody, is more than to enrol."""
+        more: set[Right] = {"admin"} if self.admin else set()
+        return super().needs() | more | ({"people.write"} if self.of_somebody else set())
+
 
 class Enroll(_Enrolment):
     """Enrol whoever steps before the camera next."""
@@ -97,59 +113,87 @@ class Enroll(_Enrolment):
 class Abort(_Request):
     """End the enrolment under way."""
 
+    right = "enrol"
     action: Literal["abort"]
-    lease: str | None = None
+    lease: Lease | None = None
     """Only if it is that one."""
 
 
 class Lockout(_Request):
     """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
 
+    right = "status"
     action: Literal["lockout"]
     clear: bool = False
 
+    def needs(self) -> set[Right]:
+        """To look is a matter of status, to forget is more."""
+        more: set[Right] = {"lockout"} if self.clear else set()
+        return super().needs() | more
+
 
 class List(_Request):
-    """Everybody enrolled."""
+    """Everybody enrolled, a page at a time."""
 
+    right = "people.read"
     action: Literal["list"]
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """`next` of the page before; 0: the first page."""
 
 
 class Show(_Request):
     """One person and the poses of the references."""
 
+    right = "people.read"
     action: Literal["show"]
-    name: str
+    name: Name
+
+
+class Judge(_Request):
+    """What the door would say to a face."""
+
+    right = "people.read"
+    most_bulk = MAX_CROP_BYTES
+    action: Literal["judge"]
+    person: Name | None = None
+    """Compare with this person only."""
 
 
 class Rename(_Request):
     """Another name for a person."""
 
+    right = "people.write"
     action: Literal["rename"]
-    name: str
-    new_name: str
+    name: Name
+    new_name: Name
 
 
 class Remove(_Request):
     """Forget a person."""
 
+    right = "people.write"
     action: Literal["remove"]
-    name: str
+    name: Name
 
 
 class Admin(_Request):
     """Whether a person's face may authorise enrolments."""
 
+    right = "admin"
     action: Literal["admin"]
-    name: str
+    name: Name
     admin: bool
 
 
-class Picture(_Request):
+class Picture(BaseModel):
     """An aligned crop of a new person."""
 
-    crop: Base64
-    """PNG, 112x112 RGB, in base64."""
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    size: Annotated[int, Field(ge=1, le=MAX_CROP_BYTES)] | None = None
+    """How many bytes of what came along are this picture, a PNG of 112x112 RGB; they lie one behind the other."""
+    crop: Base64 | None = None
+    """Instead of `size`: the PNG itself, in base64. One or two fit into a request."""
     yaw: Angle
     pitch: Angle
     roll: Angle
@@ -158,28 +202,40 @@ class Picture(_Request):
 class EnrollPictures(_Enrolment):
     """Enrol somebody from pictures that the client has found the face in."""
 
+    most_bulk = MAX_REFERENCES * MAX_CROP_BYTES
     action: Literal["enroll_pictures"]
     force: bool = False
-    """Even if the face is enrolled already under another name."""
+    """Even if the face is enrolled already under another name, or is not the one that it replaces."""
     pictures: Annotated[list[Picture], Field(min_length=1, max_length=MAX_REFERENCES)]
+
+    def needs(self) -> set[Right]:
+        """A face that is enrolled twice opens for neither: that shuts somebody out."""
+        return super().needs() | ({"people.write"} if self.force else set())
 
 
 class Export(_Request):
-    """The named people as one file."""
+    """The named people as an export file, some at a time."""
 
+    right = "export"
     action: Literal["export"]
-    names: Annotated[list[str], Field(min_length=1)] | None = None
+    names: Annotated[list[Name], Field(min_length=1, max_length=500)] | None = None
     """None: everybody."""
+    by: Literal["payload", "descriptor"] = "payload"
+    """How the file comes: in the reply as base64, which takes a few people at most, or in a memory file beside it."""
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """`next` of the file before; 0: the first."""
     file: str = ""
-    """Where the client keeps it; for the audit only."""
+    """Of clients of version 0.1; without a meaning."""
 
 
 class Import(_Request):
-    """The people of an export file."""
+    """The people of an export file; all of them or none."""
 
+    right = "import"
+    most_bulk = MAX_BULK_BYTES
     action: Literal["import"]
-    payload: Base64
-    """The export file in base64."""
+    payload: Base64 | None = None
+    """The export file in base64, where it is small enough and none comes along."""
     replace: bool = False
     """A person of the same name goes."""
     rename: bool = False
@@ -190,14 +246,27 @@ class Import(_Request):
     """Whoever cannot be admitted is left out, not all."""
     keep_admins: bool = False
     """Whoever might authorise enrolments on the other door may do so here."""
+    batch: Token | None = None
+    """The same in all requests of an import that takes several."""
+    part: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Which request of the batch this is; 0 begins it, and none may be left out."""
+    more: bool = False
+    """Whether another request of this batch follows; nobody is let in before the last."""
     file: str = ""
-    """Where the client has it from; for the audit only."""
+    """Of clients of version 0.1; without a meaning."""
 
     @model_validator(mode="after")
     def _choose(self) -> Self:
         if self.replace and self.rename:
             raise ValueError("replace and rename exclude each other")
+        if self.batch is None and (self.more or self.part):
+            raise ValueError("part and more go with a batch only")
         return self
+
+    def needs(self) -> set[Right]:
+        """To replace somebody is to remove somebody."""
+        more: set[Right] = {"people.write"} if self.replace else set()
+        return super().needs() | more | ({"admin"} if self.keep_admins else set())
 
     @property
     def clash(self) -> Clash:
@@ -205,40 +274,21 @@ class Import(_Request):
         return Clash.REPLACE if self.replace else Clash.RENAME if self.rename else Clash.REFUSE
 
 
-PeopleRequest = List | Show | Rename | Remove | Admin | EnrollPictures | Export | Import
-AnyRequest = Status | Enroll | Abort | Lockout | PeopleRequest
-_REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="action")])
+QuickRequest = List | Show | Rename | Remove | Admin | Export
+"""What the gallery answers at once."""
 
-ACTIONS = tuple(sorted(one.model_fields["action"].annotation.__args__[0] for one in AnyRequest.__args__))
+PeopleRequest = QuickRequest | EnrollPictures | Import
+"""What needs the gallery only."""
+
+DoorRequest = Status | Enroll | Abort | Lockout | Judge
+"""What needs the running daemon."""
+
+AnyRequest = DoorRequest | PeopleRequest
+
+CLASSES: Mapping[str, type[_Request]] = {
+    one.model_fields["action"].annotation.__args__[0]: one for one in AnyRequest.__args__
+}
+"""The schema of each value of `action`."""
+
+ACTIONS = tuple(sorted(CLASSES))
 """The values of `action`."""
-
-
-def people_request(message: Mapping[str, Any]) -> PeopleRequest:
-    """A request that needs no running daemon. Raises InputError for all others."""
-    request = parse(message)
-    if isinstance(request, Status | Enroll | Abort | Lockout):
-        raise InputError(
-            f"{request.action}: only the running daemon can do that", hint="`systemctl start facelatch`"
-        )
-    return request
-
-
-def parse(message: Mapping[str, Any]) -> AnyRequest:
-    """The request in a decoded JSON object. Raises InputError that names every field at fault, and no value."""
-    try:
-        return _REQUESTS.validate_python(dict(message))
-    except ValidationError as error:
-        # Without the input: it may hold the pictures of an import.
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()
-        ]
-        action = message.get("action")
-        known = isinstance(action, str) and action in ACTIONS
-        raise InputError(
-            f"not a request: {'; '.join(fault.removeprefix(': ') for fault in faults)}"
-            if known
-            else f"{action!r:.50}: no such action",
-            hint="daemon/docs/control-socket.md has every request"
-            if known
-            else f"one of {', '.join(ACTIONS)}",
-        ) from error

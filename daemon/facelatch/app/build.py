@@ -10,6 +10,7 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
+from facelatch.config.service import ControlConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
@@ -22,6 +23,7 @@ from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+    from facelatch.control.server import ControlServer
 
 
 
@@ -124,6 +126,14 @@ def build_audit() -> AuditSink:
     from facelatch.adapters.system.journal import open_audit
 
     return open_audit()
+
+
+def build_control(config: ControlConfig) -> ControlServer:
+    """Opens the control socket. Raises AlreadyRunningError, ControlError."""
+    from facelatch.api.intake import intake
+    from facelatch.control.server import ControlServer
+
+    return ControlServer(Path(config.socket), config.group, intake(config))
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from facelatch.api import door
-from facelatch.api.admission import Admission, Wanted
+from facelatch.api.admission import Wanted
+from facelatch.app.desk import Desk
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
@@ -15,7 +15,7 @@ from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
-from facelatch.line import household, memory, pipeline
+from facelatch.line import memory, pipeline
 from facelatch.line.admission import Judge
 from facelatch.line.memory import Memory
 from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
@@ -86,7 +86,10 @@ def run(
         world.audit.write(
             Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)})
         )
-        loop.serve(stop)
+        try:
+            loop.serve(stop)
+        finally:
+            loop.desk.close()
     except CameraError:
         raise  # the machines have told it
     except FacelatchError as error:
@@ -124,11 +127,11 @@ class _Loop:
         self.world, self.config, self.watch = world, config, watch
         self.model = world.line.verifier.model_sha256[:MODEL_DIGITS]
         self.judge = Judge(world.line, config.enrolment.lookalike_share, world.service.busy)
-        self.gallery = self._load_gallery()
-        self.admission = Admission(
+        self.desk = Desk(
             store=world.store,
-            judge=lambda: self.judge,
-            gallery=lambda: self.gallery,
+            judge=self.judge,
+            audit=world.audit,
+            clock=world.clock,
             references=config.enrolment.references,
         )
         if world.store.reembedded:
@@ -141,6 +144,11 @@ class _Loop:
         self.throttle: Throttle | None = None
         self.relocking_reported = False
         self.status = "starting"
+
+    @property
+    def gallery(self) -> Gallery:
+        """Everybody who may be recognised now."""
+        return self.desk.gallery
 
     def serve(self, stop: Callable[[], bool]) -> None:
         """Turns until told to stop, then one last turn that locks and says so."""
@@ -234,14 +242,14 @@ class _Loop:
         )
         pictures = [self.judge.completed(one) for one in self.memory.drafts.references]
         try:
-            done = self.admission.enrol(wanted, pictures)
+            done = self.desk.admission.enrol(wanted, pictures)
         except AdmissionError as error:
             return SaveFailed(error.person or str(error), Failure(error.code))
         except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
         for event in done.events:
             self.world.audit.write(event)
-        self.gallery = self._load_gallery()  # outside: a fault here does not undo what is saved
+        self.desk.reload()  # outside: a fault here does not undo what is saved
         return Saved(done.person, done.references)
 
     def _save_throttle(self, throttle: Throttle) -> None:
@@ -254,28 +262,10 @@ class _Loop:
     def _answer_requests(self) -> tuple[Command, ...]:
         if self.world.control is None:
             return ()
-        commands: list[Command] = []
-        for request in self.world.control.requests():
-            view = state.enrolment_view(self.state, self.config)
-            if any(isinstance(command, StartEnrolment) for command in commands):
-                view = replace(view, state="armed")  # asked for on this turn by another client
-            status = {
-                "door": self.status,
-                "people": len(self.gallery.people),
-                "model": self.model,
-                "lockout": lockout_view(self.state.session, self.world.clock.now()),
-            }
-            answer = door.answer(request.message, self.admission, view, status)
-            for event in answer.events:
-                self.world.audit.write(event)
-            # Saved already; the client need not wait until many new images are embedded.
-            request.reply(answer.reply)
-            if answer.gallery_changed:
-                self.gallery = self._load_gallery()
-            if answer.command is not None:
-                commands.append(answer.command)
-        return tuple(commands)
-
-    def _load_gallery(self) -> Gallery:
-        loaded = self.world.store.load(self.judge.model_sha256, self.judge.embed)
-        return household.prepared(self.world.line, loaded)
+        status = {
+            "door": self.status,
+            "people": len(self.gallery.people),
+            "model": self.model,
+            "lockout": lockout_view(self.state.session, self.world.clock.now()),
+        }
+        return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

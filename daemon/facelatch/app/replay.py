@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facelatch.app import loop
@@ -11,13 +11,14 @@ from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.decoder.files import LeftOut
+from facelatch.gallery.export import StoredPerson
 from facelatch.gallery.store import GalleryStore
 
 
 def replay(
     config: Config,
     source: Path,
-    people: bytes | None,
+    people: Iterable[StoredPerson],
     *,
     pace: float | None,
     watch: Callable[[loop.Turn], None],
@@ -25,7 +26,7 @@ def replay(
 ) -> list[Event]:
     """The same loop on recorded frames with fake pins and a virtual clock; returns the audit events.
 
-    `people` is a gallery export; the replay works on a throw-away copy, so nothing it does is kept.
+    `people` are enrolled in a gallery that is thrown away, so nothing it does is kept.
     `pace` is the speed relative to the recording, None as fast as possible. `skipped` is told of each picture that
     cannot be read.
     """
@@ -39,8 +40,7 @@ def replay(
     camera = FilesCamera(recorded, clock, skipped=skipped)
     lock, indicator, buttons = fake_pins(clock)
     store = GalleryStore.in_memory()
-    if people is not None:
-        store.restore(people)
+    store.restore(people)
     world = loop.World(
         clock=clock,
         frames=EachFrame(camera, clock, pace=pace),

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from facelatch.app import loop
-from facelatch.app.build import build_audit, build_camera, build_line, build_pins, fake_pins
+from facelatch.app.build import build_audit, build_camera, build_control, build_line, build_pins, fake_pins
 from facelatch.app.capture import NewestFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
@@ -32,7 +32,6 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
     """
     from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.adapters.system.systemd import SystemdService
-    from facelatch.control.server import ControlServer
 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
@@ -49,7 +48,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             store = GalleryStore.open(Path(config.storage.state_directory))
             opened.callback(store.close)
             _tell_of_the_place(audit, store)
-            control = ControlServer(Path(config.control.socket), config.control.group)
+            control = build_control(config.control)
             opened.callback(control.close)
             frames = NewestFrame(camera(config.camera, clock), clock)
         except FacelatchError as error:

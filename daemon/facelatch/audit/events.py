@@ -43,6 +43,12 @@ FIELDS: Mapping[str, str] = {
     "DETECTION_THRESHOLD": "the detection threshold in force",
     "VERIFICATION_THRESHOLD": "the verification threshold in force",
     "FILE": "path of a file",
+    "ADMIN": "whether the face may authorise enrolments from then on: yes or no",
+    "RIGHT": "the rights that were missing for it",
+    "ACTION": "what was asked for over the control socket",
+    "ACTOR": "on whose behalf that user claims to ask: an account of a console, a client of a bridge",
+    "PID": "number of the process that asked",
+    "UID": "number of the local user who asked",
     "FILE_SYSTEM": "type of the file system a file lies on",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
@@ -87,9 +93,12 @@ class EventKind(StrEnum):
     GALLERY_NOT_WIPED = "gallery.not_wiped"
     GALLERY_VOLATILE = "gallery.volatile"
     ADMIN_CHANGED = "gallery.admin_changed"
+    PERSON_ADDED = "gallery.person_added"
     GALLERY_IMPORTED = "gallery.imported"
     GALLERY_EXPORTED = "gallery.exported"
     GALLERY_REEMBEDDED = "gallery.reembedded"
+    CONTROL_REQUEST = "control.request"
+    CONTROL_REFUSED = "control.refused"
 
     @property
     def spec(self) -> Spec:
@@ -114,6 +123,14 @@ class Spec:
         """The fields the sentence needs."""
         return frozenset(name for _, name, _, _ in Formatter().parse(self.template) if name)
 
+    @property
+    def tells_the_asker(self) -> bool:
+        """Whether it may say which local user asked."""
+        return self.required | self.optional >= ASKER
+
+
+ASKER = frozenset({"UID", "PID", "ACTOR"})
+"""Fields of whoever asked for what the event tells; missing where no local user did."""
 
 _VERDICT = frozenset({"SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS"})
 
@@ -171,9 +188,10 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.ENROLMENT_LEFT_OUT: Spec("f8f4285b7abd43dfb5eefbeeb91deeef", Priority.WARNING,
         "{COUNT} images of {PERSON} left out: {HINT}", frozenset({"REASON"})),
     EventKind.ENROLMENT_SAVED: Spec("a01110d23eba4da1ab74eb6f5143a1dc", Priority.NOTICE,
-        "{PERSON} enrolled with {COUNT} images", frozenset({"MODEL", "ORIGIN", "PERSON_ID"})),
+        "{PERSON} enrolled with {COUNT} images", frozenset({"ADMIN", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
     EventKind.REFERENCES_CHANGED: Spec("e01abffb22534fa4ab74356bafe0d754", Priority.NOTICE,
-        "New images of {PERSON} {REASON}: {COUNT} images now", frozenset({"MODEL", "ORIGIN", "PERSON_ID"})),
+        "New images of {PERSON} {REASON}: {COUNT} images now",
+        frozenset({"ADMIN", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
     EventKind.ENROLMENT_SAVE_FAILED: Spec("512b93f513264c029d7e021583455bec", Priority.ERROR,
         "Enrolment not saved: {REASON}", frozenset({"HINT"})),
     EventKind.ENROLMENT_ABORTED: Spec("201e7dd73e47408f969124b369dbbf87", Priority.NOTICE,
@@ -181,9 +199,9 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.BUTTON_STUCK: Spec("1a31fc2b186e4e20947373dc20ddd4be", Priority.WARNING,
         "The button has been down for {SECONDS} s: ignored until released"),
     EventKind.PERSON_RENAMED: Spec("756afaae8640478883f6c8a56fcd57b3", Priority.NOTICE,
-        "Person {PERSON_ID} is now called {PERSON}"),
+        "Person {PERSON_ID} is now called {PERSON}", ASKER),
     EventKind.PERSON_REMOVED: Spec("2419b2de12ce400b821c47a2335fe9a3", Priority.NOTICE,
-        "{PERSON} removed", frozenset({"PERSON_ID"})),
+        "{PERSON} removed", frozenset({"PERSON_ID"}) | ASKER),
     EventKind.GALLERY_WIPED: Spec("f4479e3f060a46c79c0bd3d37e515bcc", Priority.NOTICE,
         "The traces of people removed are overwritten"),
     EventKind.GALLERY_NOT_WIPED: Spec("0de2a27f84a24d7f8f852ab4c1eb1ae9", Priority.WARNING,
@@ -191,20 +209,22 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.GALLERY_VOLATILE: Spec("fdd5603f63b84bdfb8dc7f12c6306591", Priority.WARNING,
         "The gallery lies on {FILE_SYSTEM}, which may forget at the next start who was enrolled or removed: {HINT}"),
     EventKind.ADMIN_CHANGED: Spec("6f7c371348be41589e3ea93d164db90f", Priority.NOTICE,
-        "{PERSON}: admin {REASON}", frozenset({"PERSON_ID"})),
+        "{PERSON}: admin {REASON}", frozenset({"ADMIN", "PERSON_ID"}) | ASKER),
+    EventKind.PERSON_ADDED: Spec("f4da69db3ac2419699188bd9cdff4d7c", Priority.NOTICE,
+        "{PERSON} added from an export", frozenset({"ADMIN", "PERSON_ID"}) | ASKER),
     EventKind.GALLERY_IMPORTED: Spec("7bcdae4fa23344b99d42d395cdb14205", Priority.NOTICE,
-        "{COUNT} people imported from {FILE}"),
+        "{COUNT} people imported", ASKER),
     EventKind.GALLERY_EXPORTED: Spec("fb33232a02bb450daeda9cad08352d6c", Priority.NOTICE,
-        "{COUNT} people exported to {FILE}"),
+        "{COUNT} people exported", ASKER),
     EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
         "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
+    EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
+        "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
+    EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
+        "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
 }
 # fmt: on
 """The vocabulary."""
-
-RESERVED_MESSAGE_IDS = frozenset({"f4da69db3ac2419699188bd9cdff4d7c", "7f43092d09844088a7503623993aa920"})
-"""Of kinds that earlier versions knew and never wrote (gallery.person_added, control.request): not for other kinds."""
-
 
 @dataclass(frozen=True, slots=True)
 class Event:

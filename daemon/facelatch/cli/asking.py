@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-import base64
+import itertools
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facelatch.api.admission import Admission
+    from facelatch.api.answer import Answer
+    from facelatch.api.rights import Asker
     from facelatch.config.file import Config
+    from facelatch.gallery.export import StoredPerson
     from facelatch.gallery.store import GalleryStore
-    from facelatch.line.admission import Judge
     from facelatch.line.pipeline import Line
+    from facelatch.values.pictures import Image
     from facelatch.values.records import Gallery
 
+PART_BYTES = 2 * 1024 * 1024
+"""Of the pictures in one request of an import: a slow card writes it in a fraction of a second."""
 
-def ask(config: Config, request: dict[str, Any], *, audited: bool = True) -> dict[str, Any]:
-    """One people request: answered by the running daemon, or by the gallery itself when none runs.
+Judge = Callable[["Image"], dict[str, Any]]
+"""From an aligned crop to what the door says to it."""
 
-    Then `audited` says whether it is worth an audit event: not when a command looks for its own use.
-    """
-    from facelatch.api import people, requests
-    from facelatch.app import build
+
+def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> dict[str, Any]:
+    """One people request: answered by the running daemon, or by the gallery itself when none runs."""
+    from facelatch.api import intake, parsing, people
     from facelatch.control.client import ControlClient, NobodyThereError
-    from facelatch.gallery.store import GalleryStore
 
     try:
-        return ControlClient(Path(config.control.socket)).ask(request)
+        return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
-        parsed = requests.people_request(request)
-        with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            answer = people.execute(_admission(config, store), parsed)
-        if audited:
-            audit = build.build_audit()
-            for event in answer.events:
-                audit.write(event)
-        return answer.reply
+        parsed = parsing.people_request(request)
+        content = intake.content(parsed, bulk)
+        with _store(config) as store:
+            return _finished(people.execute(_admission(config, store), parsed, content), store)
 
 
 def _admission(config: Config, store: GalleryStore) -> Admission:
@@ -58,20 +61,144 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
     )
 
 
-def exported_people(config: Config) -> bytes | None:
-    """Everybody enrolled as one export file; None when nobody is."""
-    if not ask(config, {"action": "list"})["people"]:
-        return None
-    return base64.b64decode(ask(config, {"action": "export"}, audited=False)["payload"])
+def _finished(answer: Answer, store: GalleryStore) -> dict[str, Any]:
+    """The reply, once the traces of people removed are overwritten and the audit has the events."""
+    from facelatch.api.admission import traces
+    from facelatch.api.door import signed
+    from facelatch.app import build
+
+    events = [*signed(answer, _ourselves()).events, *(traces(store) if store.wipe() else ())]
+    audit = build.build_audit()
+    for event in events:
+        audit.write(event)
+    done = not store.traces and not store.wipe_due
+    return {**answer.reply, **({"wiped": done} if "wiped" in answer.reply else {})}
 
 
-def everybody(config: Config, line: Line) -> Gallery:
-    """All people enrolled, as `line` compares with them: a copy, as a running daemon holds the real gallery."""
-    from facelatch.gallery.store import GalleryStore
+def listed(config: Config) -> list[dict[str, Any]]:
+    """Everybody, all pages."""
+    rows: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = ask(config, {"action": "list", "after": after})
+        rows += page["people"]
+        after = page.get("next")
+    return rows
+
+
+def exported(config: Config, *, audited: bool) -> Iterator[StoredPerson]:
+    """Everybody as they are exported, one after the other. Without a daemon `audited` says whether that is told."""
+    from facelatch.api.people import export_event
+    from facelatch.app import build
+    from facelatch.control.client import ControlClient, NobodyThereError
+    from facelatch.gallery.export import unpack
+
+    after: int | None = 0
+    try:
+        while after is not None:
+            reply, file = ControlClient(Path(config.control.socket)).fetch(
+                {"action": "export", "by": "descriptor", "after": after}
+            )
+            yield from unpack(file)
+            after = reply["next"]
+    except NobodyThereError:
+        count = 0
+        with _store(config) as store:
+            for _, person in store.stored(after=after or 0):
+                count += 1
+                yield person
+        if audited:
+            build.build_audit().write(export_event(count, _ourselves()))
+
+
+def import_all(
+    config: Config, people: Iterable[StoredPerson], options: Mapping[str, Any], progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """Adds people, all or none, by an `import` request with these fields; `progress` hears how many are looked at.
+
+    Raises what the daemon raises.
+    """
+    from facelatch.api import parsing, requests
+    from facelatch.api.importing import Importing
+    from facelatch.control.client import ControlClient, NobodyThereError
+    from facelatch.gallery.export import pack
+
+    client, token = ControlClient(Path(config.control.socket)), secrets.token_hex(16)
+    parts = _requested(people, {"action": "import", **options, "batch": token})
+    first = next(parts)
+    try:
+        reply = client.ask(first[0], pack(first[1]))
+    except NobodyThereError:
+        importing = Importing()
+        with _store(config) as store:
+            admission, answer = _admission(config, store), None
+            for request, part in itertools.chain([first], parts):
+                parsed = parsing.parse(request)
+                assert isinstance(parsed, requests.Import)
+                answer = importing.at_once(admission, parsed, tuple(part))
+                progress(len(part))
+            assert answer is not None
+            return _finished(answer, store)
+    progress(len(first[1]))
+    for request, part in parts:
+        reply = client.ask(request, pack(part))
+        progress(len(part))
+    return reply
+
+
+def _requested(
+    people: Iterable[StoredPerson], request: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], list[StoredPerson]]]:
+    """The requests of an import, each with the people it brings."""
+    for number, (part, more) in enumerate(_parts(people)):
+        yield {**request, "part": number, "more": more}, part
+
+
+def _parts(people: Iterable[StoredPerson]) -> Iterator[tuple[list[StoredPerson], bool]]:
+    """`people` some at a time, at least one part, each with whether another follows."""
+    part: list[StoredPerson] = []
+    size = 0
+    for person in people:
+        more = sum(len(reference.crop_png) for reference in person.references)
+        if part and size + more > PART_BYTES:
+            yield part, True
+            part, size = [], 0
+        part.append(person)
+        size += more
+    yield part, False
+
+
+def judging(config: Config, line: Line, person: str | None = None) -> Judge:
+    """Asks the running daemon what it says to a crop, or `line` and the gallery itself when none runs."""
+    from facelatch.api import judge
+    from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.line import household
+    from facelatch.vision.png import encode_png
 
-    with GalleryStore.in_memory() as store:
-        export = exported_people(config)
-        if export is not None:
-            store.restore(export)
-        return household.prepared(line, store.load(line.verifier.model_sha256, line.verifier.embed))
+    client = ControlClient(Path(config.control.socket))
+    request = {"action": "judge", **({"person": person} if person is not None else {})}
+    loaded: list[Gallery] = []
+
+    def said(crop: Image) -> dict[str, Any]:
+        if not loaded:
+            try:
+                return client.ask(request, encode_png(crop))
+            except NobodyThereError:
+                with _store(config) as store:
+                    enrolled = store.load(line.verifier.model_sha256, line.verifier.embed)
+                loaded.append(household.prepared(line, enrolled))
+        return judge.judge(line, loaded[0], crop, person=person, similarities=True)
+
+    return said
+
+
+def _store(config: Config) -> GalleryStore:
+    from facelatch.gallery.store import GalleryStore
+
+    return GalleryStore.open(Path(config.storage.state_directory))
+
+
+def _ourselves() -> Asker:
+    from facelatch.api.rights import ALL, Asker
+
+    return Asker(os.getuid(), os.getpid(), ALL)

@@ -20,11 +20,11 @@ from facelatch.cli.settings import Settings, as_json
 def verify(settings: Settings, image: Path, person: str | None) -> None:
     """Explain what the door would say to a picture.
 
-    Shows the face found, its quality, the similarity to every reference, both thresholds and the
-    verdict. Exit code 0 when it matches, 1 when it does not.
+    Shows the face found, its quality, how many references of whom it resembles, both thresholds and the
+    verdict; to root and whoever may export also every similarity. Exit code 0 when it matches, 1 when it does not.
     """
     from facelatch.app import build
-    from facelatch.cli.asking import everybody
+    from facelatch.cli.asking import judging
     from facelatch.decoder.reader import read_image
     from facelatch.diagnosis import explain
     from facelatch.line import stills
@@ -32,11 +32,8 @@ def verify(settings: Settings, image: Path, person: str | None) -> None:
     config = settings.config()
     picture = read_image(image)
     line = build.build_line(config)
-    gallery = everybody(config, line)
-    if person is not None:
-        gallery = explain.only(gallery, person)
-    observation = stills.observe_image(line, picture, gallery)
-    record = explain.explained(line, gallery, observation)
+    observation = stills.observe_image(line, picture, stills.NOBODY)
+    record = explain.explained(line, observation, judging(config, line, person))
     settings.show(record, _as_text(record))
     sys.exit(0 if record["matched"] else 1)
 
@@ -53,11 +50,13 @@ def _as_text(record: dict[str, Any]) -> str:
         lines.append(
             "pose         " + ", ".join(f"{key} {value:+.2f}" for key, value in record["pose"].items())
         )
-    for name, similarities in record.get("similarities", {}).items():
+    for one in record.get("people", []):
         marks = "  ".join(
-            f"{one:.3f}{'*' if one >= record['detection_threshold'] else ' '}" for one in similarities
+            f"{value:.3f}{'*' if value >= record['detection_threshold'] else ' '}"
+            for value in one.get("similarities", [])
         )
-        lines.append(f"{name:<12} {marks}")
+        counts = f"{one['detections']} of {one['references']} images"
+        lines.append(f"{one['name']:<12} {marks or counts}")
     lines.append(f"detection    threshold {record['detection_threshold']:.4g} (* = a detection)")
     lines.append(f"verification threshold {record['verification_threshold']:.4g} of a person's references")
     verdict = (

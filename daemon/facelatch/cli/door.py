@@ -42,16 +42,26 @@ def run(settings: Settings, dry_run: bool, repeat: bool) -> None:
     "--speed", type=click.FloatRange(min=0.01), help="1 is real time; without it as fast as possible."
 )
 @click.option("--frames", is_flag=True, help="Also print a line for every frame.")
+@click.option(
+    "--people",
+    "people_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Export file with who is enrolled. Without it the door's own people, for which you must be allowed to export.",
+)
 @click.pass_obj
-def replay(settings: Settings, source: Path, speed: float | None, frames: bool) -> None:
-    """Run the door on recorded frames: a folder of pictures or a video.
+def replay(
+    settings: Settings, source: Path, speed: float | None, frames: bool, people_file: Path | None
+) -> None:
+    """Run the door on recorded pictures or a video.
 
     The real loop, finder, model and a copy of the gallery, with fake pins and a virtual clock.
     Nothing it does is kept. Prints what the journal would say; with --json one event a line.
     """
     from facelatch.app.replay import replay as replay_frames
     from facelatch.cli import replay_lines
-    from facelatch.cli.asking import exported_people
+    from facelatch.cli.asking import exported
+    from facelatch.errors import NotAllowedError
+    from facelatch.gallery.export import read_export
 
     config = settings.config()
 
@@ -59,9 +69,15 @@ def replay(settings: Settings, source: Path, speed: float | None, frames: bool) 
         for line in replay_lines.lines(turn, frames=frames, as_json=settings.as_json):
             echo(line)
 
-    replay_frames(
-        config, source, exported_people(config), pace=speed, watch=watch, skipped=_say_skipped
-    )
+    run_on = partial(replay_frames, config, source, pace=speed, watch=watch, skipped=_say_skipped)
+    if people_file is not None:
+        with people_file.open("rb") as stream:
+            run_on(read_export(stream))
+        return
+    try:
+        run_on(exported(config, audited=False))
+    except NotAllowedError as error:
+        raise NotAllowedError(str(error), hint=f"{error.hint}; or name an export file: --people FILE") from error
 
 
 def _say_skipped(file: LeftOut) -> None:

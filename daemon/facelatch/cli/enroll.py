@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 import time
 from collections.abc import Sequence
@@ -116,9 +115,10 @@ def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: 
     usable = stills.usable(source, looked_at)
     sent = stills.spread(usable, min(SPARE * config.enrolment.references, MAX_REFERENCES))
     names = [still.path.name for judged in sent for still in looked_at if still.observation is judged]
-    request = {"action": "enroll_pictures", **wanted.fields, "force": force, "pictures": _pictures(sent)}
+    pictures, bulk = _pictures(sent)
+    request = {"action": "enroll_pictures", **wanted.fields, "force": force, "pictures": pictures}
     try:
-        answer = ask(config, request)
+        answer = ask(config, request, bulk)
     except InputError:
         for number, file in enumerate(names, start=1):
             echo(f"  picture {number}: {file}", err=True)
@@ -151,13 +151,13 @@ def _look(config: Config, paths: Sequence[Path]) -> list[Still]:
         return [stills.observe_still(line, reader, path, stills.NOBODY) for path in shown]
 
 
-def _pictures(sent: Sequence[Judged]) -> list[dict[str, Any]]:
-    """The crops as they travel: the door that gets them embeds them itself."""
+def _pictures(sent: Sequence[Judged]) -> tuple[list[dict[str, Any]], bytes]:
+    """The crops as they travel, one behind the other: the door that gets them embeds them itself."""
     from facelatch.vision.png import encode_png
 
-    return [
-        {"crop": base64.b64encode(encode_png(one.crop)).decode("ascii"), **asdict(one.pose)} for one in sent
-    ]
+    crops = [encode_png(one.crop) for one in sent]
+    pictures = [{"size": len(crop), **asdict(one.pose)} for crop, one in zip(crops, sent, strict=True)]
+    return pictures, b"".join(crops)
 
 
 def _enroll_by_camera(settings: Settings, wanted: _Wanted) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
+import sys
 from pathlib import Path
 
 import click
 
-from facelatch.cli.asking import ask
+from facelatch.cli.asking import ask, exported, import_all, listed
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
-from facelatch.errors import InputError
+from facelatch.errors import FacelatchError, InputError
 
 
 @click.group()
@@ -28,7 +28,7 @@ def people() -> None:
 @click.pass_obj
 def list_(settings: Settings) -> None:
     """Everybody enrolled."""
-    found = ask(settings.config(), {"action": "list"})["people"]
+    found = listed(settings.config())
     rows = [
         f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip()
         for p in found
@@ -103,13 +103,14 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 @click.pass_obj
 def export(settings: Settings, file: Path, overwrite: bool) -> None:
     """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
-    from facelatch.private_files import write_private_file
+    from facelatch.gallery.export import write_export
+    from facelatch.private_files import private_file
 
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
-    answer = ask(settings.config(), {"action": "export", "file": str(file)})
-    write_private_file(file, base64.b64decode(answer.pop("payload")))
-    settings.show(answer, f"{_people(answer['count'])} written to {file}")
+    with private_file(file) as stream:
+        count = write_export(stream, exported(settings.config(), audited=True))
+    settings.show({"count": count}, f"{_people(count)} written to {file}")
 
 
 @people.command("import")
@@ -132,20 +133,22 @@ def import_(
     Their pictures are judged as those of any enrolment, and nobody of them may authorise enrolments unless that is
     asked for.
     """
-    request = {
-        "action": "import",
-        "payload": base64.b64encode(file.read_bytes()).decode(),
-        "replace": replace,
-        "keep_admins": keep_admins,
-        "skip": skip,
-        "force": force,
-        "file": str(file),
-    }
+    from facelatch.gallery.export import count_people, read_export
+
+    options = {"replace": replace, "keep_admins": keep_admins, "skip": skip, "force": force}
     try:
-        answer = ask(settings.config(), request)
+        with (
+            file.open("rb") as stream,
+            click.progressbar(length=count_people(stream), label="importing", file=sys.stderr) as bar,
+        ):
+            answer = import_all(settings.config(), read_export(stream), options, bar.update)
     except InputError as error:
         taken = "; --replace replaces whoever has a name in the file" if "is taken" in str(error) else ""
         raise InputError(f"{file}: {error}", hint=error.hint + taken) from error
+    except FacelatchError:
+        raise
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror or error}", hint="name an export file you may read") from error
     for one in answer["skipped"]:
         echo(f"  skipped {one['name']}: {one['reason']}", err=True)
     for warning in answer["warnings"]:
@@ -154,7 +157,8 @@ def import_(
         echo(
             f"  no longer admin: {', '.join(answer['admins'])}; --keep-admins or `people admin NAME`", err=True
         )
-    settings.show(answer, f"{_people(answer['count'])} imported: {', '.join(answer['names'])}")
+    names = ", ".join(answer["names"]) + (", ..." if len(answer["names"]) < answer["count"] else "")
+    settings.show(answer, f"{_people(answer['count'])} imported: {names}")
 
 
 def _people(count: int) -> str:

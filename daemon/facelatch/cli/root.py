@@ -24,7 +24,7 @@ Exit codes:
   3  configuration   4  model     5  camera    6  pins
   7  gallery         8  already running        9  unusable input
   10 daemon not reachable         11 model failed while running
-  70 internal error
+  12 not allowed (control.rights)  70 internal error
 """
 
 

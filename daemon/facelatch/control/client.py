@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import grp
+import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from facelatch.control import wire
-from facelatch.errors import ControlError
+from facelatch.control.sealed import read_sealed
+from facelatch.errors import ControlError, InputError
 
 
 class NobodyThereError(ControlError):
@@ -22,30 +24,54 @@ class ControlClient:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def ask(self, request: dict[str, Any], timeout_seconds: float = wire.ANSWER_SECONDS + 10.0) -> dict[str, Any]:
-        """The daemon's reply to one request.
+    def ask(
+        self,
+        request: dict[str, Any],
+        bulk: bytes | None = None,
+        *,
+        timeout_seconds: float = wire.ANSWER_SECONDS + 10.0,
+    ) -> dict[str, Any]:
+        """The daemon's reply to one request; `bulk` travels beside it in a sealed memory file.
 
         Raises what the daemon raised, as the same class with the same hint. Raises NobodyThereError when none
         runs, ControlError when this user may not, or no answer came; InputError for a request too large.
         """
-        data = wire.encode(request)
-        if len(data) > wire.MAX_MESSAGE_BYTES:
-            raise wire.too_large("the request", wire.MAX_MESSAGE_BYTES)
+        return self.fetch(request, bulk, timeout_seconds=timeout_seconds)[0]
+
+    def fetch(
+        self,
+        request: dict[str, Any],
+        bulk: bytes | None = None,
+        *,
+        timeout_seconds: float = wire.ANSWER_SECONDS + 10.0,
+    ) -> tuple[dict[str, Any], bytes]:
+        """The same, with what came along in a memory file; empty when nothing did."""
+        line = wire.encode(request)
+        if len(line) > wire.MAX_REQUEST_BYTES:
+            raise InputError(
+                f"the request is larger than {wire.MAX_REQUEST_BYTES // 1024} KiB", hint="ask for less at a time"
+            )
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(timeout_seconds)
                 connection.connect(str(self._path))
                 with suppress(BrokenPipeError, ConnectionResetError):
                     # A daemon that refuses answers before it has read everything; its reason is read below.
-                    connection.sendall(data)
-                line = wire.read_line(connection, timeout_seconds, wire.MAX_MESSAGE_BYTES)
+                    wire.send(connection, line, bulk)
+                received = wire.receive(connection, timeout_seconds, wire.MAX_REPLY_BYTES)
         except OSError as error:
             raise self._explained(error, timeout_seconds) from error
-        if not line:
-            raise ControlError(f"{self._path}: closed without an answer", hint="`systemctl status facelatch`")
-        reply = wire.decode(line)
-        wire.raise_failure(reply)
-        return reply
+        try:
+            if not received.line:
+                raise ControlError(
+                    f"{self._path}: closed without an answer", hint="`systemctl status facelatch`"
+                )
+            reply = wire.decode(received.line)
+            wire.raise_failure(reply)
+            return reply, read_sealed(received.descriptor) if received.descriptor is not None else b""
+        finally:
+            if received.descriptor is not None:
+                os.close(received.descriptor)
 
     def _explained(self, error: OSError, timeout_seconds: float) -> ControlError:
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):

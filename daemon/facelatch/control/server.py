@@ -7,49 +7,43 @@ import os
 import queue
 import socket
 import stat
-import struct
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from facelatch.control import wire
+from facelatch.control.peer import Peer, Places, peer_of
 from facelatch.errors import AlreadyRunningError, ControlError, FacelatchError, InputError
-
-MAX_CLIENTS = 4
 
 CLIENT_SECONDS = 5.0
 """A client has this long to send its request, and again to take the reply."""
 
+BACKLOG = 64
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, as the kernel says."""
-
-    pid: int
-    uid: int
-    gid: int
+Intake = Callable[[dict[str, Any], Peer, int | None], Any]
+"""From a message, its sender and the descriptor that came along to what the loop is given. Called on the client's
+thread, with no hurry; raises FacelatchError for what needs no loop to be refused."""
 
 
 class ControlRequest:
     """One request, waiting for the loop's answer."""
 
-    def __init__(self, message: dict[str, Any], peer: Peer) -> None:
-        self.message = message
-        self.peer = peer
-        self._answer: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    def __init__(self, asked: Any) -> None:
+        self.asked = asked
+        """What the intake made of it."""
+        self._answer: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
 
-    def reply(self, answer: dict[str, Any]) -> None:
-        """Answers; the first answer counts. Never blocks, never raises; a client that has gone is ignored."""
-        self._answer.put(answer)
+    def reply(self, answer: dict[str, Any], bulk: bytes | None = None) -> None:
+        """Answers, with `bulk` in a memory file; the first answer counts. Never blocks, never raises."""
+        self._answer.put((answer, bulk))
 
     def fail(self, error: FacelatchError) -> None:
         """Answers with an error, which the client raises."""
         self.reply(wire.failure(error))
 
-    def wait(self, timeout_seconds: float) -> dict[str, Any]:
+    def wait(self, timeout_seconds: float) -> tuple[dict[str, Any], bytes | None]:
         """The answer. Raises queue.Empty. For the client's thread."""
         return self._answer.get(timeout=timeout_seconds)
 
@@ -61,21 +55,20 @@ class ControlServer:
         self,
         path: Path,
         group: str,
+        intake: Intake,
         *,
         client_seconds: float = CLIENT_SECONDS,
         answer_seconds: float = wire.ANSWER_SECONDS,
-        max_message_bytes: int = wire.MAX_MESSAGE_BYTES,
     ) -> None:
         """Makes the socket at `path`, for members of `group` (empty or unknown: for this user alone).
 
         Raises AlreadyRunningError when another daemon answers there, ControlError when it cannot be made.
         """
-        self._path = path
+        self._path, self._intake = path, intake
         self._client_seconds, self._answer_seconds = client_seconds, answer_seconds
-        self._max_message_bytes = max_message_bytes
         self._waiting: queue.SimpleQueue[ControlRequest] = queue.SimpleQueue()
         self._open: set[ControlRequest] = set()
-        self._places = threading.BoundedSemaphore(MAX_CLIENTS)
+        self._places = Places()
         self._closing = threading.Event()
         try:
             _remove_stale(path)
@@ -85,7 +78,7 @@ class ControlServer:
             self.shared_with = _restrict(path, group)
             """The group that may connect; None: this user alone."""
             # Before this nobody can connect, so the permissions are never wider than meant.
-            self._socket.listen(MAX_CLIENTS)
+            self._socket.listen(BACKLOG)
         except ControlError:
             raise
         except OSError as error:
@@ -127,59 +120,73 @@ class ControlServer:
                 # Closed, or out of file descriptors: then a moment without clients helps.
                 self._closing.wait(0.1)
                 continue
-            if not self._places.acquire(blocking=False):
-                busy = ControlError(
-                    "the daemon serves too many clients at once", hint="ask again in a moment"
-                )
-                with suppress(OSError), client:
-                    client.setblocking(False)
-                    client.send(wire.encode(wire.failure(busy)))
-                continue
             try:
-                threading.Thread(
-                    target=self._serve, args=(client,), name="control-client", daemon=True
-                ).start()
-            except RuntimeError:  # no thread to be had: this client goes, the next may find one
-                self._places.release()
+                self._admit(client)
+            except OSError:  # it has gone already
                 client.close()
 
-    def _serve(self, client: socket.socket) -> None:
+    def _admit(self, client: socket.socket) -> None:
+        """Gives a client a thread of its own, or turns it away. Raises OSError."""
+        peer = peer_of(client)
+        if not self._places.take(peer.uid):
+            busy = ControlError("the daemon serves too many clients at once", hint="ask again in a moment")
+            with client:
+                client.setblocking(False)
+                client.send(wire.encode(wire.failure(busy)))
+            return
         try:
-            with suppress(OSError), client:
-                data = wire.encode(self._converse(client))
-                if len(data) > self._max_message_bytes:
-                    data = wire.encode(wire.failure(wire.too_large("the reply", self._max_message_bytes)))
-                client.settimeout(self._client_seconds)
-                client.sendall(data)
-        finally:
-            self._places.release()
+            threading.Thread(
+                target=self._serve, args=(client, peer), name="control-client", daemon=True
+            ).start()
+        except RuntimeError:  # no thread to be had: this client goes, the next may find one
+            self._places.release(peer.uid)
+            client.close()
 
-    def _converse(self, client: socket.socket) -> dict[str, Any]:
+    def _serve(self, client: socket.socket, peer: Peer) -> None:
+        with ExitStack() as place, suppress(OSError), client:
+            place.callback(self._places.release, peer.uid)
+            answer, bulk = self._converse(client, peer)
+            data = wire.encode(answer)
+            if len(data) > wire.MAX_REPLY_BYTES:
+                data = wire.encode(wire.failure(wire.too_large("the reply", wire.MAX_REPLY_BYTES)))
+                bulk = None
+            client.settimeout(self._client_seconds)
+            wire.send(client, data[:-1], bulk)
+            # Before the end of the line: whoever has read that may ask again at once, and finds the place free.
+            place.close()
+            client.sendall(data[-1:])
+
+    def _converse(self, client: socket.socket, peer: Peer) -> tuple[dict[str, Any], bytes | None]:
         """Reads one request and waits for the loop; every fault of the client becomes a reply. Raises OSError."""
         try:
-            line = wire.read_line(client, self._client_seconds, self._max_message_bytes)
-            request = ControlRequest(wire.decode(line), _peer(client))
+            request = ControlRequest(self._taken_in(client, peer))
         except FacelatchError as error:
-            return wire.failure(error)
+            return wire.failure(error), None
         except TimeoutError:
             slow = InputError(
                 f"no whole request within {self._client_seconds:g} s", hint="end it with a line break"
             )
-            return wire.failure(slow)
+            return wire.failure(slow), None
+        except Exception as error:  # ours; its text may hold what the client sent
+            unread = ControlError(f"the daemon cannot read this request ({type(error).__name__})")
+            return wire.failure(unread), None
         self._open.add(request)
         try:
             self._waiting.put(request)
             return request.wait(self._answer_seconds)
         except queue.Empty:
             late = ControlError("the daemon did not answer in time", hint="it may still do what was asked")
-            return wire.failure(late)
+            return wire.failure(late), None
         finally:
             self._open.discard(request)
 
-
-def _peer(client: socket.socket) -> Peer:
-    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return Peer(*struct.unpack("3i", credentials))
+    def _taken_in(self, client: socket.socket, peer: Peer) -> Any:
+        received = wire.receive(client, self._client_seconds, wire.MAX_REQUEST_BYTES)
+        try:
+            return self._intake(wire.decode(received.line), peer, received.descriptor)
+        finally:
+            if received.descriptor is not None:
+                os.close(received.descriptor)
 
 
 def _restrict(path: Path, group: str) -> str | None:

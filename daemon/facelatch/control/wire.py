@@ -1,22 +1,43 @@
-"""How requests, replies and errors travel over the control socket: JSON, one object on a line each."""
+"""How requests, replies and errors travel over the control socket: JSON, one object on a line each.
+
+A message may bring one descriptor along (SCM_RIGHTS), of a sealed memory file with what is too large for a line.
+"""
 
 from __future__ import annotations
 
+import array
 import json
+import os
 import socket
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from facelatch import errors
+from facelatch.control.sealed import seal
 from facelatch.errors import ControlError, FacelatchError, InputError
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Of a request or a reply: an export of about 300 people."""
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_REPLY_BYTES = 256 * 1024
 
 ANSWER_SECONDS = 60.0
 """The loop has this long to answer."""
 
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 64 * 1024
+
+_ROOM_FOR_ONE = socket.CMSG_LEN(array.array("i").itemsize)
+"""Of a control message with one descriptor. CMSG_SPACE would be padded: the kernel would put a second one there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message."""
+
+    line: bytes
+    descriptor: int | None
+    """What came along, for the receiver to close."""
 
 
 def failure(error: FacelatchError) -> dict[str, Any]:
@@ -57,33 +78,77 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def read_line(connection: socket.socket, timeout_seconds: float, limit: int) -> bytes:
+def send(connection: socket.socket, line: bytes, bulk: bytes | None = None) -> None:
+    """Sends a line and, where there is `bulk`, a sealed memory file with it. Raises OSError, TimeoutError."""
+    if bulk is None:
+        connection.sendall(line)
+        return
+    descriptor = seal(bulk)
+    try:
+        sent = socket.send_fds(connection, [line], [descriptor])
+    finally:
+        os.close(descriptor)
+    connection.sendall(line[sent:])
+
+
+def receive(connection: socket.socket, timeout_seconds: float, limit: int) -> Received:
     """What comes before the first line break or the end; time limit for all of it together.
 
-    Raises TimeoutError, OSError; InputError when there are more than `limit` bytes, once all are taken in:
-    a sender still sending would not see the reply.
+    Raises TimeoutError, OSError. Raises InputError when there are more than `limit` bytes, or more than one
+    descriptor, once all is taken in: a sender still sending would not see the reply. Keeps no descriptor then.
     """
     deadline = time.monotonic() + timeout_seconds
-    line, size = bytearray(), 0
-    while True:
-        connection.settimeout(max(deadline - time.monotonic(), 0.001))
-        chunk = connection.recv(_CHUNK_BYTES)
-        part, end, _ = chunk.partition(b"\n")
-        size += len(part)
-        if size <= limit:
-            line += part
-        if end or not chunk:
-            break
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if size > limit:
-        raise too_large("the message", limit)
-    return bytes(line)
+    line, size, flood = bytearray(), 0, False
+    with _closed_on_error() as descriptors:
+        while True:
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            chunk, ancillary, flags, _ = connection.recvmsg(_CHUNK_BYTES, _ROOM_FOR_ONE, socket.MSG_CMSG_CLOEXEC)
+            descriptors += _descriptors(ancillary)
+            flood |= bool(flags & socket.MSG_CTRUNC) or len(descriptors) > 1
+            if flood:  # those of one message at a time, or a sender could fill our table
+                _close(descriptors)
+            part, end, _ = chunk.partition(b"\n")
+            size += len(part)
+            if size <= limit:
+                line += part
+            if end or not chunk:
+                break
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        if flood:
+            raise InputError("more than one descriptor came along", hint="send one, or none")
+        if size > limit:
+            raise too_large("the message", limit)
+    return Received(bytes(line), descriptors[0] if descriptors else None)
+
+
+@contextmanager
+def _closed_on_error() -> Iterator[list[int]]:
+    descriptors: list[int] = []
+    try:
+        yield descriptors
+    except BaseException:
+        _close(descriptors)
+        raise
+
+
+def _close(descriptors: list[int]) -> None:
+    while descriptors:
+        with suppress(OSError):
+            os.close(descriptors.pop())
+
+
+def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
 
 
 def too_large(what: str, limit: int) -> InputError:
     """The error about a message over the limit."""
     return InputError(
-        f"{what} is larger than {limit // 2**20} MiB",
-        hint="export or import some people at a time, or stop the daemon: without it there is no such limit",
+        f"{what} is larger than {limit // 1024} KiB",
+        hint="this client is older than the daemon: update it; pictures and export files travel by descriptor",
     )

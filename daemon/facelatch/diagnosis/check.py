@@ -8,16 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from facelatch.adapters.pins import lock
+from facelatch.api.rights import unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
 from facelatch.diagnosis import bypass
-from facelatch.errors import CameraError, FacelatchError, GalleryError, GpioError
+from facelatch.errors import CameraError, ConfigError, FacelatchError, GalleryError, GpioError
 from facelatch.gallery.names import alike
 from facelatch.gallery.place import VOLATILE_HINT, volatile_file_system
 from facelatch.gallery.store import GalleryStore
 from facelatch.vision.manifest import Manifest
+
+if TYPE_CHECKING:
+    from facelatch.control.client import ControlClient
 
 PLAUSIBLE_TIME = 1_750_000_000
 """Unix seconds; a clock behind this year has not been set since power-up."""
@@ -50,6 +55,7 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         ("permissions", lambda: _permissions(config)),
         ("clock", _clock),
         ("journal", _journal),
+        ("rights", lambda: _rights(config)),
         ("bypass", _bypass),
     ]
     if with_hardware:
@@ -161,11 +167,19 @@ def _enrolled(config: Config) -> tuple[list[str], bool]:
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
-        served = ControlClient(Path(config.control.socket)).ask({"action": "list"})
-        return [person["name"] for person in served["people"]], True
+        return [person["name"] for person in _pages(ControlClient(Path(config.control.socket)))], True
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
             return [record.person.name for record in store.people()], False
+
+
+def _pages(client: ControlClient) -> Iterator[dict[str, Any]]:
+    """Everybody whom the daemon lists."""
+    after: int | None = 0
+    while after is not None:
+        page = client.ask({"action": "list", "after": after})
+        yield from page["people"]
+        after = page["next"]
 
 
 def _storage(config: Config) -> str | Finding:
@@ -175,6 +189,16 @@ def _storage(config: Config) -> str | Finding:
         return f"{folder} is on a file system that stays"
     detail = f"{folder} is on {kind}: people enrolled may be gone at the next start, and people removed be back"
     return Finding(item="storage", ok=True, detail=detail, hint=VOLATILE_HINT, warning=True)
+
+
+def _rights(config: Config) -> str:
+    if unknown := unknown_accounts(config.control):
+        raise ConfigError(
+            f"control.rights names {', '.join(unknown)}: no such user or group",
+            hint="a group has an @ before its name; `getent passwd` and `getent group` show all names",
+        )
+    entries = len(config.control.rights)
+    return f"{entries} entries in control.rights" if entries else "root may do everything, the group the default"
 
 
 def _permissions(config: Config) -> str:

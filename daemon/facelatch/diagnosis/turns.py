@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from facelatch.adapters import fakes
+from facelatch.api.intake import admitted
+from facelatch.api.rights import ALL, Asker
 from facelatch.app import loop
 from facelatch.app.build import fake_pins
 from facelatch.app.capture import EachFrame
 from facelatch.config.file import Config
-from facelatch.gallery.export import StoredPerson, StoredReference, pack
+from facelatch.gallery.export import StoredPerson, StoredReference
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
 from facelatch.values.pictures import Box, Face, Frame, Image, Pose
@@ -54,7 +56,9 @@ class _FaceAlways:
 class _OneChange:
     """A client that has one request, in the middle."""
 
-    message: dict[str, Any] = {"action": "admin", "name": NAME.format(0), "admin": True}  # noqa: RUF012
+    asked = admitted(
+        {"action": "admin", "name": NAME.format(0), "admin": True}, Asker(uid=0, pid=0, rights=ALL)
+    )
 
     def __init__(self) -> None:
         self._calls = 0
@@ -63,7 +67,7 @@ class _OneChange:
         self._calls += 1
         return (self,) if self._calls == CHANGE_AT else ()
 
-    def reply(self, answer: dict[str, Any]) -> None: ...
+    def reply(self, answer: dict[str, Any], bulk: bytes | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -106,7 +110,7 @@ def _fill(store: GalleryStore, line: Line, people: int, references: int) -> None
     """Everybody has the same picture, but vectors of their own."""
     picture = StoredReference(encode_png(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)), Pose(0.0, 0.0, 0.0))
     folk = (StoredPerson(NAME.format(number), False, (picture,) * references) for number in range(people))
-    store.restore(pack(folk))
+    store.restore(folk)
     noise = np.random.default_rng(1)
     length = line.verifier.embed(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)).size
     store.load(line.verifier.model_sha256, lambda _crop: noise.normal(size=length).astype(np.float32))

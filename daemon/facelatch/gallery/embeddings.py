@@ -1,10 +1,11 @@
-"""The embeddings of the stored crops: a cache for one model at a time, refilled when the model changes, or the way it
-is asked.
+"""The embeddings of the stored crops on disk: a cache for one model at a time, refilled when the model changes, or the
+way it is asked.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery.place import RESTORE
-from facelatch.gallery.rows import VECTOR, insert_embedding
+from facelatch.gallery.rows import insert_embedding
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.png import decode_png
 from facelatch.vision.references import Embed, embed_reference
@@ -32,7 +33,7 @@ def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
     """Raises GalleryError that names the people whose crops no model of this code fits."""
     found = connection.execute(
         "SELECT DISTINCT name, align_version FROM reference_images"
-        " JOIN people ON people.id = person_id WHERE align_version <> ? ORDER BY name",
+        " JOIN people ON people.id = person_id WHERE align_version <> ? AND staged IS NULL ORDER BY name",
         (ALIGN_VERSION,),
     ).fetchall()
     if found:
@@ -43,38 +44,40 @@ def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def complete(connection: sqlite3.Connection, path: Path, model_sha256: str, embed: Embed) -> int:
-    """Makes up to BATCH of what is missing for this model, in the caller's transaction, over what other models made.
+def missing(connection: sqlite3.Connection, model_sha256: str) -> list[int]:
+    """The ids of the reference images that have no embedding of this model, without those of unfinished imports."""
+    have = connection.execute("SELECT reference_id FROM embeddings WHERE made_by = ?", (maker(model_sha256),))
+    known = {id_ for (id_,) in have}
+    return sorted(id_ for id_ in owners_of_images(connection) if id_ not in known)
 
-    Returns how many it made; less than BATCH: nothing is missing any more. Raises GalleryError for a crop that is no
-    longer whole.
+
+def owners_of_images(connection: sqlite3.Connection) -> dict[int, int]:
+    """The person of each reference image, without those of unfinished imports."""
+    # By the index, not from the table, which has the pictures in it: to read its rows is to read them all.
+    return dict(
+        connection.execute(
+            "SELECT reference_images.id, person_id FROM people JOIN reference_images"
+            " INDEXED BY reference_images_of_person ON person_id = people.id WHERE staged IS NULL"
+        )
+    )
+
+
+def complete(
+    connection: sqlite3.Connection, path: Path, model_sha256: str, embed: Embed, ids: Iterable[int]
+) -> dict[int, NDArray[np.float32]]:
+    """Makes the embeddings of these images, in the caller's transaction, over what other models made. Returns them.
+
+    An image that has gone meanwhile is left out. Raises GalleryError for a crop that is no longer whole.
     """
-    made_by = maker(model_sha256)
-    missing = connection.execute(
-        "SELECT id FROM reference_images WHERE id NOT IN"
-        " (SELECT reference_id FROM embeddings WHERE made_by = ?) ORDER BY id LIMIT ?",
-        (made_by, BATCH),
-    ).fetchall()
-    for (id_,) in missing:
+    made_by, made = maker(model_sha256), dict[int, NDArray[np.float32]]()
+    for id_ in ids:
         row = connection.execute("SELECT crop_png FROM reference_images WHERE id = ?", (id_,)).fetchone()
+        if row is None:
+            continue
         try:
             crop = decode_png(row[0])
         except InputError as error:
             raise GalleryError(f"{path}: damaged: image {id_}: {error}", hint=RESTORE) from error
-        insert_embedding(connection, id_, made_by, embed_reference(embed, crop))
-    return len(missing)
-
-
-def stacked(connection: sqlite3.Connection, path: Path) -> tuple[tuple[int, ...], NDArray[np.float32]]:
-    """The owner of each embedding, and all of them (N, D); (0, 0) without any. Raises GalleryError."""
-    rows = connection.execute(
-        "SELECT person_id, vector FROM reference_images JOIN embeddings"
-        " ON reference_id = reference_images.id ORDER BY reference_images.id"
-    ).fetchall()
-    if not rows:
-        return (), np.zeros((0, 0), dtype=np.float32)
-    try:
-        embeddings = np.stack([np.frombuffer(vector, dtype=VECTOR) for _, vector in rows]).astype(np.float32)
-    except ValueError as error:
-        raise GalleryError(f"{path}: damaged: embeddings of several lengths", hint=RESTORE) from error
-    return tuple(owner for owner, _ in rows), embeddings
+        made[id_] = embed_reference(embed, crop)
+        insert_embedding(connection, id_, made_by, made[id_])
+    return made

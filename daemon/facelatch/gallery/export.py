@@ -6,9 +6,10 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,15 +21,38 @@ from facelatch.vision.png import MAX_BYTES, decode_png
 
 MANIFEST = "people.json"
 
-MAX_MANIFEST_BYTES = 32 * 1024 * 1024
-
 MAX_REFERENCES = 64
 """Per person, as in `enrolment.references`."""
+
+MAX_PEOPLE = 10_000
+MAX_ALL_REFERENCES = 80_000
+"""In one gallery: twice as many as a door has been tried with."""
+
+_OF_AN_ENTRY = b"PK\x01\x02"
+"""What every entry of a zip's directory begins with."""
 
 _HINT = "export it again with `facelatch people export FILE` on the device it comes from"
 
 Angle = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
 """Of a pose; far wider than any real one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one export file may hold."""
+
+    people: int
+    references: int
+    """Of all people together."""
+    manifest_bytes: int
+    """Unpacked."""
+
+
+LARGE = Limits(people=MAX_PEOPLE, references=MAX_ALL_REFERENCES, manifest_bytes=32 * 1024 * 1024)
+"""For a command of its own."""
+
+SMALL = Limits(people=1_000, references=2_000, manifest_bytes=1024 * 1024)
+"""For what one message brings to the running daemon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +93,20 @@ class _Manifest(_Strict):
     format: Literal["facelatch-people"]
     version: Literal[1]
     align_version: int
-    people: Annotated[list[_Person], Field(max_length=10_000)]
+    people: Annotated[list[_Person], Field(max_length=MAX_PEOPLE)]
 
 
 def pack(people: Iterable[StoredPerson]) -> bytes:
     """The export file with `people`. The same people give the same bytes."""
-    listed, buffer = [], io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    buffer = io.BytesIO()
+    write_export(buffer, people)
+    return buffer.getvalue()
+
+
+def write_export(stream: IO[bytes], people: Iterable[StoredPerson]) -> int:
+    """Writes the export file with `people`, one after the other, and returns how many they were. Raises OSError."""
+    listed = []
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for number, person in enumerate(people, start=1):
             references = []
             for count, reference in enumerate(person.references, start=1):
@@ -88,7 +119,7 @@ def pack(people: Iterable[StoredPerson]) -> bytes:
             format="facelatch-people", version=1, align_version=ALIGN_VERSION, people=listed
         ).model_dump_json(indent=1)
         archive.writestr(_entry(MANIFEST), manifest)
-    return buffer.getvalue()
+    return len(listed)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -97,19 +128,41 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def unpack(data: bytes) -> tuple[StoredPerson, ...]:
-    """The people in an export file, every picture and name checked.
+def unpack(data: bytes, limits: Limits = LARGE) -> tuple[StoredPerson, ...]:
+    """The people in an export file, every picture and name checked. Raises what `read_export` raises."""
+    if data.count(_OF_AN_ENTRY) > limits.references + limits.people:
+        # Counted before zipfile makes an object of each: 46 bytes there are a thousand here.
+        raise InputError("not a sound export file: too many entries", hint=_HINT)
+    return tuple(read_export(io.BytesIO(data), limits))
 
-    Raises InputError: not an export file, damaged, of another format version, cropped by another
-    alignment version, a name that is none, one name twice.
+
+def read_export(stream: IO[bytes], limits: Limits = LARGE) -> Iterator[StoredPerson]:
+    """The people in an export file, one after the other; each picture is checked when its person comes.
+
+    Raises InputError: not an export file, damaged, of another format version, cropped by another alignment
+    version, more than the limits allow, a name that is none, one name or one picture twice.
     """
+    with _explained(), zipfile.ZipFile(stream) as archive:
+        manifest = _read_manifest(archive, limits.manifest_bytes)
+        names = [clean_name(person.name) for person in manifest.people]
+        _refuse_double(names, manifest.people, limits)
+        for name, person in zip(names, manifest.people, strict=True):
+            yield StoredPerson(name, person.admin, _references(archive, person))
+
+
+def count_people(stream: IO[bytes]) -> int:
+    """How many people are in an export file, by its list alone. Raises InputError."""
+    with _explained(), zipfile.ZipFile(stream) as archive:
+        return len(_read_manifest(archive, LARGE.manifest_bytes).people)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what zipfile raises for damaged archives, encrypted ones included, into InputError."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            manifest = _read_manifest(archive)
-            people = tuple(_unpack_person(archive, person) for person in manifest.people)
+        yield
     except InputError:
         raise
-    # What zipfile raises for damaged archives, encrypted ones included.
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -121,17 +174,29 @@ def unpack(data: bytes) -> tuple[StoredPerson, ...]:
         ValueError,
     ) as error:
         raise InputError(f"not a whole export file: {error}", hint=_HINT) from error
+
+
+def _refuse_double(names: list[str], people: list[_Person], limits: Limits) -> None:
+    """Raises InputError for more than the limits allow, and for a name or a picture that occurs twice."""
+    files = [reference.file for person in people for reference in person.references]
+    for what, count, limit in (
+        ("people", len(people), limits.people),
+        ("images", len(files), limits.references),
+    ):
+        if count > limit:
+            raise InputError(f"{count} {what} in the export file, at most {limit} are taken", hint=_HINT)
     seen: set[str] = set()
-    for person in people:
-        if name_key(person.name) in seen:
-            raise InputError(f"not a sound export file: the name {person.name!r} occurs twice", hint=_HINT)
-        seen.add(name_key(person.name))
-    return people
+    for name in names:
+        if name_key(name) in seen:
+            raise InputError(f"not a sound export file: the name {name!r} occurs twice", hint=_HINT)
+        seen.add(name_key(name))
+    if len(set(files)) < len(files):
+        raise InputError("not a sound export file: a picture occurs twice", hint=_HINT)
 
 
-def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
+def _read_manifest(archive: zipfile.ZipFile, limit: int) -> _Manifest:
     try:
-        manifest = _Manifest.model_validate_json(_read(archive, MANIFEST, MAX_MANIFEST_BYTES))
+        manifest = _Manifest.model_validate_json(_read(archive, MANIFEST, limit))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
@@ -144,7 +209,7 @@ def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
     return manifest
 
 
-def _unpack_person(archive: zipfile.ZipFile, person: _Person) -> StoredPerson:
+def _references(archive: zipfile.ZipFile, person: _Person) -> tuple[StoredReference, ...]:
     references = []
     for reference in person.references:
         crop_png = _read(archive, reference.file, MAX_BYTES)
@@ -153,7 +218,7 @@ def _unpack_person(archive: zipfile.ZipFile, person: _Person) -> StoredPerson:
         except InputError as error:
             raise InputError(f"{reference.file!a} in the export file: {error}", hint=_HINT) from error
         references.append(StoredReference(crop_png, Pose(reference.yaw, reference.pitch, reference.roll)))
-    return StoredPerson(clean_name(person.name), person.admin, tuple(references))
+    return tuple(references)
 
 
 def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import InputError
-from facelatch.gallery.export import StoredReference
+from facelatch.gallery.export import MAX_ALL_REFERENCES, MAX_PEOPLE, StoredReference
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key, skeletons
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
@@ -49,7 +49,7 @@ def find(connection: sqlite3.Connection, name: str) -> Person:
     similar = alike(connection, wanted)
     if len(similar) == 1:
         return similar[0]
-    known = [row[0] for row in connection.execute("SELECT name FROM people")]
+    known = [row[0] for row in connection.execute("SELECT name FROM people WHERE staged IS NULL")]
     close = get_close_matches(wanted, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
     raise InputError(f"nobody is called {wanted!r}", hint=f"{guess}`facelatch people list` shows all names")
@@ -64,19 +64,24 @@ def free_name(
     it, unless that is wanted `knowingly`.
     """
     wanted = clean_name(name)
-    taken = holder(connection, wanted)
-    if taken and taken.id != except_for:
-        raise InputError(
-            f"the name {wanted!r} is taken by {taken.name!r}",
-            hint="choose another name; upper and lower case make no difference",
-        )
-    similar = [other for other in alike(connection, wanted) if other.id != except_for]
+    other = holder(connection, wanted)
+    if other and other.id != except_for:
+        raise taken(wanted, other.name)
+    similar = [one for one in alike(connection, wanted) if one.id != except_for]
     if similar and not knowingly:
         raise InputError(
             f"the name {wanted!r} looks like {similar[0].name!r}, which is taken: {wanted!a}, {similar[0].name!a}",
             hint="choose a name that nobody takes for another one",
         )
     return wanted
+
+
+def taken(name: str, holder_name: str) -> InputError:
+    """The error about a name that somebody has."""
+    return InputError(
+        f"the name {name!r} is taken by {holder_name!r}",
+        hint="choose another name; upper and lower case make no difference",
+    )
 
 
 def next_free_name(connection: sqlite3.Connection) -> str:
@@ -94,6 +99,20 @@ def numbered_name(connection: sqlite3.Connection, name: str) -> str:
     while alike(connection, candidate := f"{name[: MAX_LENGTH - len(f' {number}')]} {number}"):
         number += 1
     return candidate
+
+
+def refuse_overfull(connection: sqlite3.Connection, people: int, references: int) -> None:
+    """Raises InputError where so many more are too many, those of an unfinished import counted."""
+    for what, table, more, limit in (
+        ("people", "people", people, MAX_PEOPLE),
+        ("images", "reference_images", references, MAX_ALL_REFERENCES),
+    ):
+        (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        if count + more > limit:
+            raise InputError(
+                f"{count} {what} are in the gallery, {more} more would be over the limit of {limit}",
+                hint="remove people who no longer come",
+            )
 
 
 def insert_person(connection: sqlite3.Connection, name: str, admin: bool) -> Person:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facelatch.errors import InputError
 from facelatch.gallery import rows
 from facelatch.gallery.export import MAX_REFERENCES, StoredReference
@@ -51,11 +54,16 @@ def stored(references: Sequence[Reference]) -> list[StoredReference]:
 
 def insert_references(
     connection: sqlite3.Connection, person: Person, references: Sequence[Reference], made_by: str
-) -> None:
-    """More references of `person`. Raises InputError: none, or too many."""
-    for reference, image in zip(references, stored(references), strict=True):
+) -> dict[int, NDArray[np.float32]]:
+    """More references of `person`; the embedding of each by its id. Raises InputError: none, or too many."""
+    made = {}
+    images = stored(references)
+    rows.refuse_overfull(connection, 0, len(images))
+    for reference, image in zip(references, images, strict=True):
         id_ = rows.insert_reference(connection, person, image)
         rows.insert_embedding(connection, id_, made_by, reference.embedding)
+        made[id_] = reference.embedding
+    return made
 
 
 def insert(connection: sqlite3.Connection, newcomer: NewPerson, terms: Terms) -> Person:
@@ -67,24 +75,24 @@ def insert(connection: sqlite3.Connection, newcomer: NewPerson, terms: Terms) ->
         name = rows.next_free_name(connection)
     else:
         name = rows.free_name(connection, newcomer.name, knowingly=terms.knowingly)
+    rows.refuse_overfull(connection, 1, 0)
     saved = rows.insert_person(connection, name, newcomer.admin)
     insert_references(connection, saved, newcomer.references, terms.made_by)
     return saved
 
 
-def insert_all(connection: sqlite3.Connection, newcomers: Sequence[NewPerson], terms: Terms) -> Imported:
-    """People who come with a name. Raises InputError as `insert` does; a name that is taken matters to REFUSE only."""
-    added, replaced = [], []
-    for newcomer in newcomers:
-        name = newcomer.name or ""
-        holder = rows.holder(connection, name)
-        if holder and terms.clash is Clash.REPLACE:
-            rows.delete_person(connection, holder)
-            replaced.append(holder)
-        elif terms.clash is Clash.RENAME and rows.alike(connection, name):
-            name = rows.numbered_name(connection, name)
-        added.append(insert(connection, NewPerson(name, newcomer.admin, newcomer.references), terms))
-    return Imported(tuple(added), tuple(replaced))
+def cleared_name(connection: sqlite3.Connection, name: str, terms: Terms) -> tuple[str, list[Person]]:
+    """The name a newcomer gets, and whoever was deleted for it.
+
+    Raises InputError: no name, or (with REFUSE) one that is taken or looks like one.
+    """
+    holder, gone = rows.holder(connection, name), []
+    if holder and terms.clash is Clash.REPLACE:
+        rows.delete_person(connection, holder)
+        gone.append(holder)
+    elif terms.clash is Clash.RENAME and rows.alike(connection, name):
+        name = rows.numbered_name(connection, name)
+    return rows.free_name(connection, name, knowingly=terms.knowingly), gone
 
 
 def change_references(

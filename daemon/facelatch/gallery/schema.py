@@ -96,6 +96,10 @@ MIGRATIONS: Sequence[Migration] = (
         f"PRAGMA application_id = {APPLICATION_ID}",
     ),
     _names_by_their_looks,
+    (
+        # Not NULL: a newcomer of an import that is not finished, by the token of that import (staging.py).
+        "ALTER TABLE people ADD COLUMN staged TEXT",
+    ),
 )
 """One entry a schema version, the first makes version 1. Entries are history: add, never change."""
 

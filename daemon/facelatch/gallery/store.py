@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facelatch.gallery import embeddings, rows, saving, wiping
-from facelatch.gallery.export import StoredPerson, pack, unpack
+from facelatch.gallery.export import StoredPerson, pack
 from facelatch.gallery.place import Ownership, explained, prepare_directory, volatile_file_system
-from facelatch.gallery.saving import Clash, Imported, Terms
+from facelatch.gallery.saving import Terms
 from facelatch.gallery.schema import memory_database, open_database
+from facelatch.gallery.stack import Stack
+from facelatch.gallery.wiping import Wiping
 from facelatch.values.pictures import Pose
-from facelatch.values.records import Gallery, NewPerson, Person, Reference, Throttle
+from facelatch.values.records import Gallery, NewPerson, Person, PersonRecord, Reference, Throttle
 from facelatch.vision.references import Embed
 
 FILE_NAME = "gallery.db"
 LOCK_NAME = "gallery.lock"
-
-@dataclass(frozen=True, slots=True)
-class PersonRecord:
-    """A person as `people list` shows them."""
-
-    person: Person
-    references: int
-    created: str
-    """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
 
 
 class GalleryStore:
@@ -41,7 +36,9 @@ class GalleryStore:
         self.volatile = volatile_file_system(path.parent) if ownership is not None else None
         """The type of a file system that may forget at the next start what is written now; None: it keeps it."""
         self.wiped_now = False
-        """Whether the last change, or the opening, cleared the files of somebody removed."""
+        """Whether the last change, the opening or the last `wipe` cleared the files of somebody removed."""
+        self._stack = Stack(connection, path)
+        self._wiping = Wiping(path, connection) if ownership is not None else None
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -54,11 +51,12 @@ class GalleryStore:
         ownership = Ownership(directory / LOCK_NAME)
         path = directory / FILE_NAME
         try:
-            store = cls(path, ownership, open_database(path))
+            with explained(path):
+                store = cls(path, ownership, open_database(path))
         except BaseException:
             ownership.release()
             raise
-        store._wipe_if_due()
+        store.wipe_if_short()
         return store
 
     @classmethod
@@ -71,6 +69,8 @@ class GalleryStore:
         with suppress(sqlite3.Error):
             # What was reported saved is in the log, should the last tidying up fail.
             self._connection.close()
+        if self._wiping is not None:
+            self._wiping.close()
         if self._ownership is not None:
             self._ownership.release()
 
@@ -90,17 +90,25 @@ class GalleryStore:
 
     @property
     def traces(self) -> str:
-        """Why traces of people who were removed may still be there; empty when none are. Raises GalleryError."""
+        """Why traces of people who were removed stay there; empty when none are, or when they are still being wiped.
+
+        Raises GalleryError.
+        """
         if self.volatile is not None:
             return f"{self.volatile} may forget at the next start what was overwritten"
-        return "the files could not be overwritten" if self.wipe_due else ""
+        return "the files could not be overwritten" if self.wipe_failed and self.wipe_due else ""
 
-    def people(self) -> list[PersonRecord]:
-        """Everybody enrolled, by id. Raises GalleryError."""
+    def people(self, *, after: int = 0, most: int = -1) -> list[PersonRecord]:
+        """Everybody enrolled whose id is over `after`, by id; at most `most`, where that is not negative.
+
+        Raises GalleryError.
+        """
         with explained(self._path):
             found = self._connection.execute(
                 "SELECT id, name, admin, created,"
-                " (SELECT count(*) FROM reference_images WHERE person_id = people.id) FROM people ORDER BY id"
+                " (SELECT count(*) FROM reference_images WHERE person_id = people.id)"
+                " FROM people WHERE staged IS NULL AND id > ? ORDER BY id LIMIT ?",
+                (after, most),
             )
             return [
                 PersonRecord(Person(id_, name, bool(admin)), n, created)
@@ -111,7 +119,7 @@ class GalleryStore:
         """One person and the pose of each reference image. Raises InputError when unknown, GalleryError."""
         with explained(self._path):
             person = rows.find(self._connection, name)
-            record = next(record for record in self.people() if record.person.id == person.id)
+            (record,) = self.people(after=person.id - 1, most=1)
             return record, [reference.pose for reference in rows.stored_references(self._connection, person)]
 
     def find(self, name: str) -> Person:
@@ -131,16 +139,25 @@ class GalleryStore:
         so that a long work goes on where it was cut off; those made otherwise are dropped. `embeddings` is (0, 0)
         when nobody is enrolled. Raises GalleryError, also for crops of another alignment version.
         """
-        self.reembedded = 0
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-        made = embeddings.BATCH
-        while made == embeddings.BATCH:
-            with self._transaction() as connection:
-                made = embeddings.complete(connection, self._path, model_sha256, embed)
-            self.reembedded += made
+            missing = embeddings.missing(self._connection, model_sha256)
+        self.reembedded = len(missing)
+        for start in range(0, len(missing), embeddings.BATCH):
+            batch = missing[start : start + embeddings.BATCH]
+            with self.transaction() as connection:
+                made = embeddings.complete(connection, self._path, model_sha256, embed, batch)
+            self._stack.remember(made)
+        return self.loaded(model_sha256)
+
+    def remember(self, made: Mapping[int, NDArray[np.float32]]) -> None:
+        """Keeps embeddings (D,) that were just saved of reference images, by their ids, to be had without reading."""
+        self._stack.remember(dict(made))
+
+    def loaded(self, model_sha256: str) -> Gallery:
+        """Everybody, with the embeddings of those whose images are all embedded. Raises GalleryError."""
         with explained(self._path):
-            owners, stacked = embeddings.stacked(self._connection, self._path)
+            owners, stacked = self._stack.arranged(model_sha256)
             people = {record.person.id: record.person for record in self.people()}
         return Gallery(people=people, owners=owners, embeddings=stacked)
 
@@ -153,16 +170,24 @@ class GalleryStore:
 
     def export(self, names: Sequence[str] | None = None) -> bytes:
         """The export file with the named people, or with everybody. Raises InputError, GalleryError."""
-        chosen = [record.person for record in self.people()]
+        return pack(person for _, person in self.stored(names))
+
+    def stored(
+        self, names: Sequence[str] | None = None, *, after: int = 0
+    ) -> Iterator[tuple[int, StoredPerson]]:
+        """The named people, or everybody, whose id is over `after`: id and what is exported, one by one, by id.
+
+        Raises InputError, GalleryError. The gallery must not change before the last has come.
+        """
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-            if names is not None:
-                wanted = {rows.find(self._connection, name).id for name in names}
-                chosen = [person for person in chosen if person.id in wanted]
-            return pack(
-                StoredPerson(person.name, person.admin, rows.stored_references(self._connection, person))
-                for person in chosen
-            )
+            wanted = None if names is None else {rows.find(self._connection, name).id for name in names}
+            while chosen := self.people(after=after, most=1):
+                person = chosen[0].person
+                after = person.id
+                if wanted is None or after in wanted:
+                    references = rows.stored_references(self._connection, person)
+                    yield person.id, StoredPerson(person.name, person.admin, references)
 
     # Changing
 
@@ -172,7 +197,7 @@ class GalleryStore:
         The embeddings of its references are those of both sides (`vision.references`). `knowingly` allows a name that
         looks like somebody's. Raises InputError: name taken or no name, no references or too many. Raises GalleryError.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return saving.insert(
                 connection, person, Terms(embeddings.maker(model_sha256), knowingly=knowingly)
             )
@@ -185,67 +210,62 @@ class GalleryStore:
         Id, name and rights stay. Raises InputError: the person is not there any more, none, or too many references.
         Raises GalleryError.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             made_by = embeddings.maker(model_sha256)
             count = saving.change_references(connection, person, references, made_by, replace=replace)
-        self._wipe_if_due()
+        self.wipe_if_short()
         return count
 
     def rename(self, name: str, new_name: str) -> Person:
         """Gives a person another name. Raises InputError: unknown, taken or no name. Raises GalleryError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             person = rows.find(connection, name)
             return rows.rename(connection, person, rows.free_name(connection, new_name, except_for=person.id))
 
     def set_admin(self, name: str, admin: bool) -> Person:
         """Says whether this person's face may authorise an enrolment. Raises InputError, GalleryError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return rows.set_admin(connection, rows.find(connection, name), admin)
 
     def remove(self, name: str) -> Person:
-        """Removes a person and wipes every trace from the files.
+        """Removes a person and, in a small gallery, wipes every trace from the files.
 
-        Raises InputError when the name is unknown, GalleryError. When only the wiping fails (a full disk),
-        the person is gone all the same; `wipe_due` then holds, and the next opening wipes.
+        Raises InputError when the name is unknown, GalleryError. Where the wiping takes long or fails, the person is
+        gone all the same; `wipe_due` then holds, and it is for `wipe`.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             person = rows.find(connection, name)
             rows.delete_person(connection, person)
-        self._wipe_if_due()
+        self.wipe_if_short()
         return person
 
-    def import_people(
-        self,
-        newcomers: Sequence[NewPerson],
-        model_sha256: str,
-        clash: Clash = Clash.REFUSE,
-        *,
-        knowingly: bool = False,
-    ) -> Imported:
-        """Adds people who come with a name, all or none; `knowingly` allows names that look like somebody's.
-
-        Raises InputError: with Clash.REFUSE a name that is taken, no references or too many. Raises GalleryError.
-        """
-        with self._transaction() as connection:
-            terms = Terms(embeddings.maker(model_sha256), clash, knowingly)
-            done = saving.insert_all(connection, newcomers, terms)
-        self._wipe_if_due()
-        return done
-
-    def restore(self, data: bytes) -> None:
-        """Takes in an export file as it is, whoever is in it: for a copy that is thrown away.
+    def restore(self, people: Iterable[StoredPerson]) -> None:
+        """Takes people in as they are, whoever they are: for a copy that is thrown away.
 
         The embeddings are made by the next `load`. Raises InputError, GalleryError.
         """
-        with self._transaction() as connection:
-            for person in unpack(data):
+        with self.transaction() as connection:
+            for person in people:
                 saved = rows.insert_person(connection, person.name, person.admin)
                 for reference in person.references:
                     rows.insert_reference(connection, saved, reference)
 
+    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Clears the files of whoever was removed, where that is due, as long as `may_go_on()`; whether it is done now.
+
+        Otherwise, and where it fails, the door still has to work: `wipe_due` stays for the next time.
+        """
+        self.wiped_now = self._wiping is not None and self.wipe_due and self._wiping.step(may_go_on)
+        return self.wiped_now
+
+    @property
+    def wipe_failed(self) -> bool:
+        """Whether the last step of a wipe could not be done."""
+        return self._wiping is not None and self._wiping.failed
+
     def save_throttle(self, throttle: Throttle) -> None:
         """Saves the memory of refused attempts. Raises GalleryError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "UPDATE state SET refusals = ?, lockout_seconds = ?",
                 (throttle.refusals, throttle.lockout_seconds),
@@ -254,7 +274,7 @@ class GalleryStore:
     # Steps
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is saved when the block ends, or nothing when it raises."""
         with explained(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
@@ -267,5 +287,10 @@ class GalleryStore:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _wipe_if_due(self) -> None:
-        self.wiped_now = wiping.wipe_if_due(self._connection, self._path)
+    def wipe_if_short(self) -> None:
+        """Wipes at once where that takes a moment only, and leaves it to `wipe` where it takes longer."""
+        self.wiped_now = False
+        if self._wiping is not None:
+            self._wiping.restart()
+            if self._wiping.is_short:
+                self.wipe()

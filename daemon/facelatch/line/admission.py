@@ -22,6 +22,9 @@ from facelatch.values.pictures import Image, Pose
 from facelatch.values.records import Gallery, Person, Reference
 from facelatch.vision.references import embed_reference, with_other_side
 
+Embeddings = NDArray[np.float32]
+"""(n, D), one row a picture."""
+
 DUPLICATE_SHARE = 0.25
 """From this share of a set that the door would take for one enrolled person, it is that person. Chosen on one half of
 the validation people and measured on the other (tests/scenarios/references_report.py)."""
@@ -236,15 +239,18 @@ def _nearest(
     return verdict, float(matches[code])
 
 
-def beside(gallery: Gallery, newcomers: Sequence[tuple[Person, Sequence[Reference]]]) -> Gallery:
-    """`gallery` with people who are not in it yet, so that they can be compared with each other as well."""
-    rows = [reference.embedding for _, references in newcomers for reference in references]
-    owners = tuple(person.id for person, references in newcomers for _ in references)
-    if not rows:
+def beside(gallery: Gallery, newcomers: Sequence[tuple[Person, NDArray[np.float32]]]) -> Gallery:
+    """`gallery` with people who are not in it yet, each with embeddings (n, D), to compare others with."""
+    if not newcomers:
         return gallery
-    stacked = np.stack(rows) if len(gallery.owners) == 0 else np.concatenate([gallery.embeddings, np.stack(rows)])
+    rows = [embeddings for _, embeddings in newcomers]
     return Gallery(
         people={**gallery.people, **{person.id: person for person, _ in newcomers}},
-        owners=gallery.owners + owners,
-        embeddings=stacked,
+        owners=gallery.owners + tuple(person.id for person, embeddings in newcomers for _ in embeddings),
+        embeddings=np.concatenate([gallery.embeddings, *rows] if gallery.owners else rows),
     )
+
+
+def embeddings_of(references: Sequence[Reference]) -> NDArray[np.float32]:
+    """The embeddings (n, D) of references."""
+    return np.stack([reference.embedding for reference in references])

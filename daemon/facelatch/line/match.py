@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.values.observations import Judged, Reason, Thresholds, Verdict
-from facelatch.values.records import Gallery
+from facelatch.values.records import Gallery, Person
 
 _ROUNDING = 1e-9
 """1.0 - 0.8 is a hair less than 0.2 in floating point, and must not be less than a margin of 0.2."""
@@ -75,3 +77,33 @@ def supports(seen: Judged, verdict: Verdict, gallery: Gallery, thresholds: Thres
     rows = gallery.codes == gallery.ids.index(person.id)
     alike = float(np.mean(seen.similarities[rows] >= np.float32(thresholds.likeness)))
     return alike >= needed_share(person.id, gallery, thresholds)
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How near a probe came to one person."""
+
+    person: Person
+    detections: int
+    similarities: list[float]
+    """To each reference, four digits."""
+
+
+def closest(
+    similarities: NDArray[np.float32], gallery: Gallery, detection_threshold: float, most: int
+) -> list[Closeness]:
+    """The people whom the probe came closest to, at most `most`, by share of detections; equals by likeness."""
+    people = len(gallery.ids)
+    detected = gallery.codes[similarities >= np.float32(detection_threshold)]
+    detections = np.bincount(detected, minlength=people)
+    best = np.zeros(people, dtype=np.float32)
+    np.maximum.at(best, gallery.codes, similarities)
+    shares = detections / np.bincount(gallery.codes, minlength=people) if people else best
+    return [
+        Closeness(
+            person=gallery.people[gallery.ids[code]],
+            detections=int(detections[code]),
+            similarities=[round(float(one), 4) for one in similarities[gallery.codes == code]],
+        )
+        for code in np.lexsort((-best, -shares))[:most].tolist()
+    ]

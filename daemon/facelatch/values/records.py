@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,16 @@ class Person:
     name: str
     admin: bool = False
     """Whether this face may authorise an enrolment."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """A person as `people list` shows them."""
+
+    person: Person
+    references: int
+    created: str
+    """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +52,17 @@ class Gallery:
         ids, codes = np.unique(np.array(self.owners, dtype=np.int64), return_inverse=True)
         object.__setattr__(self, "ids", tuple(ids.tolist()))
         object.__setattr__(self, "codes", codes.reshape(-1))
+
+    def only(self, chosen: Set[int]) -> Gallery:
+        """The part of it that is these people, by id."""
+        rows = [row for row, owner in enumerate(self.owners) if owner in chosen]
+        people = {id_: person for id_, person in self.people.items() if id_ in chosen}
+        return Gallery(
+            people=people,
+            owners=tuple(self.owners[row] for row in rows),
+            embeddings=self.embeddings[rows],
+            lookalikes=self.lookalikes & chosen,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

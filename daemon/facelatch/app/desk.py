@@ -1,0 +1,137 @@
+"""Where the loop answers local clients, and works on what they leave to be done: a little each turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from facelatch.api import door
+from facelatch.api.admission import Admission, traces
+from facelatch.api.answer import Answer, Work
+from facelatch.api.importing import Importing
+from facelatch.api.traces import Traces
+from facelatch.audit.events import Event, fault
+from facelatch.controller.situation import EnrolmentView
+from facelatch.controller.state import Command
+from facelatch.errors import GalleryError
+from facelatch.gallery.store import GalleryStore
+from facelatch.line import household
+from facelatch.line.admission import Judge
+from facelatch.machines.enrolment_states import StartEnrolment
+from facelatch.ports import AuditSink, Clock, Control, Request
+from facelatch.values.records import Gallery
+
+WORK_SECONDS = 0.1
+"""How long a turn may work on what takes longer, so that the next frame is still judged in time."""
+
+EVENTS_A_TURN = 50
+"""An import of thousands of people has an event for each."""
+
+WIPE_AGAIN_SECONDS = 600.0
+"""After a wipe that failed."""
+
+
+class Desk:
+    """Local clients, and the gallery as the loop has it in memory."""
+
+    def __init__(
+        self, *, store: GalleryStore, judge: Judge, audit: AuditSink, clock: Clock, references: int
+    ) -> None:
+        """Loads the gallery, which may take long where the model is new. Raises GalleryError."""
+        self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
+        self._importing, self._traces = Importing(), Traces()
+        self._work: deque[tuple[Request, Work]] = deque()
+        self._untold: deque[Event] = deque()
+        self._wipe_from = 0.0
+        self._loaded: Gallery | None = None
+        self.gallery: Gallery
+        """Everybody enrolled, as the line compares with them."""
+        self.admission = Admission(
+            store=store, judge=lambda: judge, gallery=lambda: self.gallery, references=references
+        )
+        self.reload()
+
+    def reload(self) -> None:
+        """Takes the gallery as it is on disk. Raises GalleryError."""
+        loaded = self._store.load(self._judge.model_sha256, self._judge.embed)
+        if self._loaded is not None and self._loaded.embeddings is loaded.embeddings:
+            self.gallery = replace(self.gallery, people=loaded.people)  # another name or right: nothing to compare anew
+        else:
+            self.gallery = household.prepared(self._judge.line, loaded)
+        self._loaded = loaded
+
+    def serve(
+        self, control: Control, enrolment: EnrolmentView, status: Mapping[str, Any]
+    ) -> tuple[Command, ...]:
+        """Answers who has asked, works for a moment on what is due, and returns what is for the machines.
+
+        Raises GalleryError when the gallery cannot be read any more.
+        """
+        commands: list[Command] = []
+        for request in control.requests():
+            if any(isinstance(command, StartEnrolment) for command in commands):
+                enrolment = replace(enrolment, state="armed")  # asked for on this turn by another client
+            place = door.Door(
+                admission=self.admission,
+                importing=self._importing,
+                enrolment=enrolment,
+                status=status,
+                now=self._clock.now(),
+            )
+            answer = door.answer(request.asked, place)
+            if isinstance(answer, Answer):
+                self._give(request, answer)
+                if answer.command is not None:
+                    commands.append(answer.command)
+            else:
+                self._work.append((request, answer))
+        self._work_on()
+        self._tell()
+        return tuple(commands)
+
+    def _give(self, request: Request, answer: Answer) -> None:
+        """The answer to its client, once it is in the audit and the door goes by it."""
+        self._untold.extend(answer.events)
+        if answer.trace is not None:
+            self._untold.extend(filter(None, [self._traces.worth_writing(answer.trace, self._clock.now())]))
+        self._tell()
+        if answer.gallery_changed:
+            self.reload()
+        request.reply(answer.reply, answer.bulk)
+
+    def _work_on(self) -> None:
+        """First what a client waits for, then traces of people removed, or rows of an import that came to nothing."""
+        until = self._clock.now() + WORK_SECONDS
+        while self._work and self._clock.now() <= until:
+            request, work = self._work[0]
+            try:
+                next(work)
+            except StopIteration as end:
+                self._work.popleft()
+                self._give(request, end.value)
+        if not self._work:
+            self._tidy(until)
+
+    def _tidy(self, until: float) -> None:
+        now = self._clock.now()
+        try:
+            self._importing.tidy(self._store, now)
+            if self._store.wipe_due and now >= self._wipe_from:
+                if self._store.wipe(lambda: self._clock.now() < until):
+                    self._untold.extend(traces(self._store))
+                elif self._store.wipe_failed:
+                    self._untold.extend(traces(self._store))
+                    self._wipe_from = now + WIPE_AGAIN_SECONDS
+        except GalleryError as error:
+            self._audit.write(fault("leftovers_not_cleared", str(error)))
+
+    def _tell(self) -> None:
+        for _ in range(min(EVENTS_A_TURN, len(self._untold))):
+            self._audit.write(self._untold.popleft())
+
+    def close(self) -> None:
+        """Writes what is left for the audit."""
+        while self._untold:
+            self._audit.write(self._untold.popleft())

@@ -1,0 +1,126 @@
+"""A daemon's desk with a real gallery and a real socket, whose turns a thread makes: for what clients ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facelatch.adapters import fakes
+from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.api.intake import intake
+from facelatch.app.desk import Desk
+from facelatch.config.file import Config, parse
+from facelatch.control.client import ControlClient
+from facelatch.control.server import ControlServer
+from facelatch.controller.situation import EnrolmentView
+from facelatch.controller.state import Command
+from facelatch.gallery.store import GalleryStore
+from facelatch.line.admission import Judge
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace
+from facelatch.values.observations import Thresholds
+from facelatch.values.pictures import Image, Pose
+from facelatch.values.records import NewPerson, Reference
+
+ANNA, BEN, STRANGER = (200, 90, 60), (60, 200, 90), (60, 110, 190)
+
+
+def crop(colour: tuple[int, int, int]) -> Image:
+    """The fake verifier takes the colour for the person."""
+    return np.full((112, 112, 3), colour, np.uint8)
+
+
+def fake_line(verifier: fakes.FakeVerifier) -> Line:
+    return Line(
+        finder=fakes.FakeFinder(()),
+        verifier=verifier,
+        quality=Config().quality,
+        thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
+        similar_size_ratio=0.6,
+        pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
+    )
+
+
+def add(store: GalleryStore, name: str, colour: tuple[int, int, int], *, admin: bool = False, count: int = 2) -> None:
+    verifier = fakes.FakeVerifier()
+    one = Reference(crop(colour), verifier.embed(crop(colour)), Pose(0, 0, 0))
+    store.add(NewPerson(name, admin, (one,) * count), verifier.model_sha256)
+
+
+class Served:
+    """Serves until `close`. `audit` has what it wrote, `commands` what it handed to the machines."""
+
+    def __init__(
+        self,
+        folder: Path,
+        control: dict[str, object] | None = None,
+        fill: Callable[[GalleryStore], None] = lambda _store: None,
+    ) -> None:
+        self.socket = folder / "control.sock"
+        sections = {
+            "control": {"socket": str(self.socket), "group": "", **(control or {})},
+            "storage": {"state_directory": str(folder / "state")},
+        }
+        self.config = parse(sections, origin="test")
+        self.audit, self.commands = fakes.FakeAudit(), list[Command]()
+        self.client = ControlClient(self.socket)
+        self.longest_turn = 0.0
+        self._over, self._ready = threading.Event(), threading.Event()
+        self._loop = threading.Thread(target=self._serve, args=(folder / "state", fill))
+        self._loop.start()
+        self._ready.wait(10)
+
+    def _serve(self, folder: Path, fill: Callable[[GalleryStore], None]) -> None:
+        verifier, clock = fakes.FakeVerifier(), MonotonicClock()
+        with GalleryStore.open(folder) as store:
+            fill(store)
+            judge = Judge(fake_line(verifier), 0.25)
+            desk = Desk(store=store, judge=judge, audit=self.audit, clock=clock, references=8)
+            server = ControlServer(self.socket, "", intake(self.config.control))
+            self._ready.set()
+            try:
+                while not self._over.wait(0.001):
+                    began = clock.now()
+                    view = EnrolmentView(state="idle", kept=0, wanted=8)
+                    status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
+                    self.commands += desk.serve(server, view, status)
+                    self.longest_turn = max(self.longest_turn, clock.now() - began)
+            finally:
+                server.close()
+                desk.close()
+
+    def close(self) -> None:
+        self._over.set()
+        self._loop.join(10)
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts a desk: `served(control=None, fill=None, folder=None)`; whoever was started is ended."""
+    running: list[Served] = []
+
+    def start(
+        control: dict[str, object] | None = None,
+        fill: Callable[[GalleryStore], None] | None = None,
+        folder: Path | None = None,
+    ) -> Served:
+        def anna_and_ben(store: GalleryStore) -> None:
+            add(store, "Anna", ANNA, admin=True)
+            add(store, "Ben", BEN)
+
+        running.append(Served(folder or tmp_path, control, fill or anna_and_ben))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
