@@ -86,7 +86,9 @@ class Served:
                 while not self._over.wait(0.001):
                     began = clock.now()
                     view = EnrolmentView(state="idle", kept=0, wanted=8)
-                    status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
+                    lockout = {"refusals": 0, "seconds": 0.0}
+                    people = len(desk.gallery.people)
+                    status = {"door": "locked", "people": people, "model": "a" * 12, "lockout": lockout}
                     self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)
             finally:
