@@ -277,5 +277,6 @@ class _Loop:
         return tuple(commands)
 
     def _load_gallery(self) -> Gallery:
-        loaded = self.world.store.load(self.judge.model_sha256, self.judge.embed)
+        size = self.world.line.verifier.embedding_size
+        loaded = self.world.store.load(self.judge.model_sha256, self.judge.embed, size)
         return household.prepared(self.world.line, loaded)

@@ -21,6 +21,10 @@ BATCH = 64
 """Embeddings saved in one transaction: whoever is interrupted does not begin again from the first."""
 
 
+NORMS = (1e-2, 1e3)
+"""The Euclidean lengths an embedding may have; ours have about 1."""
+
+
 def maker(model_sha256: str) -> str:
     """Under what the embeddings of one model are kept. The ending tells how the model is asked: it changes when
     `embed_reference` does, so that no gallery holds two kinds.
@@ -65,8 +69,14 @@ def complete(connection: sqlite3.Connection, path: Path, model_sha256: str, embe
     return len(missing)
 
 
-def stacked(connection: sqlite3.Connection, path: Path) -> tuple[tuple[int, ...], NDArray[np.float32]]:
-    """The owner of each embedding, and all of them (N, D); (0, 0) without any. Raises GalleryError."""
+def stacked(
+    connection: sqlite3.Connection, path: Path, size: int | None
+) -> tuple[tuple[int, ...], NDArray[np.float32]]:
+    """The owner of each embedding, and all of them (N, D); (0, 0) without any.
+
+    Raises GalleryError for what no model can have made: another length than `size` (None: than each other), a number
+    that is not finite, a vector of next to nothing, which would be near to everybody, or one out of all bounds.
+    """
     rows = connection.execute(
         "SELECT person_id, vector FROM reference_images JOIN embeddings"
         " ON reference_id = reference_images.id ORDER BY reference_images.id"
@@ -77,4 +87,15 @@ def stacked(connection: sqlite3.Connection, path: Path) -> tuple[tuple[int, ...]
         embeddings = np.stack([np.frombuffer(vector, dtype=VECTOR) for _, vector in rows]).astype(np.float32)
     except ValueError as error:
         raise GalleryError(f"{path}: damaged: embeddings of several lengths", hint=RESTORE) from error
+    if size is not None and embeddings.shape[1] != size:
+        raise GalleryError(
+            f"{path}: damaged: embeddings of {embeddings.shape[1]} numbers, the model makes {size}", hint=RESTORE
+        )
+    lengths = np.linalg.norm(embeddings, axis=1)
+    # Written so that a length that is not a number is out of bounds.
+    sound = (lengths >= NORMS[0]) & (lengths <= NORMS[1])
+    if not sound.all():
+        raise GalleryError(
+            f"{path}: damaged: {int((~sound).sum())} embeddings that no model has made", hint=RESTORE
+        )
     return tuple(owner for owner, _ in rows), embeddings

@@ -124,12 +124,13 @@ class GalleryStore:
         with explained(self._path):
             return rows.free_name(self._connection, name, knowingly=knowingly)
 
-    def load(self, model_sha256: str, embed: Embed) -> Gallery:
+    def load(self, model_sha256: str, embed: Embed, size: int | None = None) -> Gallery:
         """Everybody as the matcher needs them, in the embeddings of one model.
 
         Embeddings missing for this model are made by `embed` from the stored crops and saved some at a time,
         so that a long work goes on where it was cut off; those made otherwise are dropped. `embeddings` is (0, 0)
-        when nobody is enrolled. Raises GalleryError, also for crops of another alignment version.
+        when nobody is enrolled. Raises GalleryError, also for crops of another alignment version, and for embeddings
+        that cannot be the model's, whose length is `size`.
         """
         self.reembedded = 0
         with explained(self._path):
@@ -140,7 +141,7 @@ class GalleryStore:
                 made = embeddings.complete(connection, self._path, model_sha256, embed)
             self.reembedded += made
         with explained(self._path):
-            owners, stacked = embeddings.stacked(self._connection, self._path)
+            owners, stacked = embeddings.stacked(self._connection, self._path, size)
             people = {record.person.id: record.person for record in self.people()}
         return Gallery(people=people, owners=owners, embeddings=stacked)
 
