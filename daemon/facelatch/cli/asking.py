@@ -56,7 +56,10 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
     return Admission(
         store=store,
         judge=judge,
-        gallery=lambda: household.prepared(judge().line, store.load(judge().model_sha256, judge().embed)),
+        gallery=lambda: household.prepared(
+            judge().line,
+            store.load(judge().model_sha256, judge().embed, judge().line.verifier.embedding_size),
+        ),
         references=config.enrolment.references,
     )
 
@@ -112,7 +115,10 @@ def exported(config: Config, *, audited: bool) -> Iterator[StoredPerson]:
 
 
 def import_all(
-    config: Config, people: Iterable[StoredPerson], options: Mapping[str, Any], progress: Callable[[int], None]
+    config: Config,
+    people: Iterable[StoredPerson],
+    options: Mapping[str, Any],
+    progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Adds people, all or none, by an `import` request with these fields; `progress` hears how many are looked at.
 
@@ -185,7 +191,9 @@ def judging(config: Config, line: Line, person: str | None = None) -> Judge:
                 return client.ask(request, encode_png(crop))
             except NobodyThereError:
                 with _store(config) as store:
-                    enrolled = store.load(line.verifier.model_sha256, line.verifier.embed)
+                    enrolled = store.load(
+                        line.verifier.model_sha256, line.verifier.embed, line.verifier.embedding_size
+                    )
                 loaded.append(household.prepared(line, enrolled))
         return judge.judge(line, loaded[0], crop, person=person, similarities=True)
 

@@ -22,6 +22,10 @@ BATCH = 64
 """Embeddings saved in one transaction: whoever is interrupted does not begin again from the first."""
 
 
+NORMS = (1e-2, 1e3)
+"""The Euclidean lengths an embedding may have; ours have about 1."""
+
+
 def maker(model_sha256: str) -> str:
     """Under what the embeddings of one model are kept. The ending tells how the model is asked: it changes when
     `embed_reference` does, so that no gallery holds two kinds.
@@ -81,3 +85,22 @@ def complete(
         made[id_] = embed_reference(embed, crop)
         insert_embedding(connection, id_, made_by, made[id_])
     return made
+
+
+def refuse_other_length(path: Path, embeddings: NDArray[np.float32], size: int | None) -> None:
+    """Raises GalleryError for rows (N, D) of another length than the model's; None: of whatever length."""
+    if len(embeddings) and size is not None and embeddings.shape[1] != size:
+        raise GalleryError(
+            f"{path}: damaged: embeddings of {embeddings.shape[1]} numbers, the model makes {size}", hint=RESTORE
+        )
+
+
+def refuse_unsound(path: Path, embeddings: NDArray[np.float32]) -> None:
+    """Raises GalleryError for rows (N, D) that no model can have made: a number that is not finite, a vector of next to
+    nothing, which would be near to everybody, or one out of all bounds.
+    """
+    lengths = np.linalg.norm(embeddings, axis=1)
+    # Written so that a length that is not a number is out of bounds.
+    unsound = int((~((lengths >= NORMS[0]) & (lengths <= NORMS[1]))).sum())
+    if unsound:
+        raise GalleryError(f"{path}: damaged: {unsound} embeddings that no model has made", hint=RESTORE)
