@@ -92,7 +92,9 @@ def wait_until(true: Callable[[], bool]) -> None:
 # Reading
 
 
-def test_a_long_list_comes_in_pages_that_the_command_line_joins(served: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_comes_in_pages_that_the_command_line_joins(
+    served: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("facelatch.api.people.PAGE_PEOPLE", 3)
     door = served(fill=lambda store: store.restore(people(8)))
     assert door.client.ask({"action": "list"})["next"] == 3
@@ -102,7 +104,8 @@ def test_a_long_list_comes_in_pages_that_the_command_line_joins(served: Start, m
 def test_the_longest_names_there_are_fit_into_a_page(served: Start) -> None:
     """Letters outside the basic plane take twelve bytes each in a reply."""
     newcomers = [
-        StoredPerson(f"{number:03}" + "\N{GRINNING FACE}" * 61, False, people(1)[0].references) for number in range(260)
+        StoredPerson(f"{number:03}" + "\N{GRINNING FACE}" * 61, False, people(1)[0].references)
+        for number in range(260)
     ]
     door = served(fill=lambda store: store.restore(newcomers))
     assert len(asking.listed(door.config)) == 260
@@ -157,7 +160,11 @@ def test_beginning_and_ending_an_enrolment_says_who_asked(served: Start) -> None
     assert ended_by == AbortEnrolment()
     begun, ended = door.audit.events
     assert begun.fields == {
-        "ACTION": "enroll", "PERSON": "Carl", "ADMIN": "yes", "UID": os.geteuid(), "PID": os.getpid(),
+        "ACTION": "enroll",
+        "PERSON": "Carl",
+        "ADMIN": "yes",
+        "UID": os.geteuid(),
+        "PID": os.getpid(),
     }
     assert ended.fields["ACTION"] == "abort"
 
@@ -175,7 +182,11 @@ def test_pictures_enrol_somebody_who_is_recognised_at_once(served: Start) -> Non
     assert reply == {"name": "Carl", "references": 3, "left_out": [], "warnings": []}
     assert door.client.ask({"action": "judge"}, crops[0])["person"] == "Carl"
     saved = next(event for event in door.audit.events if event.kind is EventKind.ENROLMENT_SAVED)
-    assert (saved.fields["PERSON"], saved.fields["ADMIN"], saved.fields["UID"]) == ("Carl", "no", os.geteuid())
+    assert (saved.fields["PERSON"], saved.fields["ADMIN"], saved.fields["UID"]) == (
+        "Carl",
+        "no",
+        os.geteuid(),
+    )
 
 
 @pytest.mark.parametrize("action", ["enroll", "enroll_pictures"])
@@ -189,14 +200,19 @@ def test_another_face_for_an_admin_takes_the_right_to_make_admins(
         request: dict[str, Any] = {"action": action, "name": name, "replace": True}
         bulk = None
         if action == "enroll_pictures":
-            request |= {"pictures": [{"size": len(png(BEN)), "yaw": 0.0, "pitch": 0.0, "roll": 0.0}], "force": True}
+            request |= {
+                "pictures": [{"size": len(png(BEN)), "yaw": 0.0, "pitch": 0.0, "roll": 0.0}],
+                "force": True,
+            }
             bulk = png(BEN)
         if error is None:
             door.client.ask(request, bulk)
         else:
             with pytest.raises(error):
                 door.client.ask(request, bulk)
-    refused = [event.fields["RIGHT"] for event in door.audit.events if event.kind is EventKind.CONTROL_REFUSED]
+    refused = [
+        event.fields["RIGHT"] for event in door.audit.events if event.kind is EventKind.CONTROL_REFUSED
+    ]
     assert refused == ["admin"]
 
 
@@ -236,7 +252,11 @@ def test_without_a_daemon_the_same_is_done_on_the_gallery_itself(served: Start, 
     door = served(fill=nobody)
     door.close()
     faces = [  # the line that judges them is the real one
-        StoredPerson(f"nobody {number}", False, (StoredReference(face.read_bytes(), Pose(0.0, 0.0, 0.0)),))
+        StoredPerson(
+            f"nobody {number}",
+            False,
+            (StoredReference(encode_png(decode_png(face.read_bytes())), Pose(0.0, 0.0, 0.0)),),
+        )
         for number, face in enumerate(sorted(PEOPLE.glob("nobody-*.png"))[:5])
     ]
     assert asking.import_all(door.config, faces, {"force": True}, lambda _n: None)["count"] == 5
@@ -334,7 +354,12 @@ def part(number: int, *, more: bool = True, token: str = TOKEN, replace: bool = 
 
 
 def work(
-    imports: Importing, store: GalleryStore, request: Import, arriving: list[StoredPerson], uid: int, now: float
+    imports: Importing,
+    store: GalleryStore,
+    request: Import,
+    arriving: list[StoredPerson],
+    uid: int,
+    now: float,
 ) -> Answer:
     return done(imports.execute(admission(store), request, tuple(arriving), uid=uid, now=now))
 
@@ -459,7 +484,10 @@ def test_what_is_kept_in_memory_is_always_what_is_on_disk(steps: list[tuple[str,
     def embed(crop: np.ndarray) -> np.ndarray:
         return crop[1, 1].astype(np.float32) + MODELS.index(model)
 
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as name, GalleryStore.open(Path(name) / "state") as store:
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm") as name,
+        GalleryStore.open(Path(name) / "state") as store,
+    ):
         for step, number in steps:
             (stored,) = people(1, references=1 + number % 3, first=next(serial))
             stored = replace(stored, name=f"person {number}")
@@ -547,7 +575,10 @@ def test_random_requests_of_many_clients_at_once_leave_the_door_serving(served: 
     def bother(seed: int) -> None:
         own = random.Random(seed)
         for _ in range(10):
-            message = {"action": own.choice(["list", "show", "export", "import", "judge", "x"]), "name": "Anna"}
+            message = {
+                "action": own.choice(["list", "show", "export", "import", "judge", "x"]),
+                "name": "Anna",
+            }
             with suppress(InputError, ControlError):
                 ControlClient(door.socket).ask(
                     {key: message[key] for key in own.sample(sorted(message), own.randint(0, 2))},
