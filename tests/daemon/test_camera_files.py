@@ -108,13 +108,15 @@ def test_black_and_repeated_pictures_are_handed_on(tmp_path: Path) -> None:
     assert not any(frame.image.any() for frame in frames)
 
 
-def test_a_camera_upside_down_is_turned(tmp_path: Path) -> None:
-    """rotation_degrees = 180 turns the picture and the search picture alike."""
-    save(tmp_path / "1.png", picture(200))
-    frame = open_files(tmp_path, rotation_degrees=180).read()
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_camera_that_hangs_otherwise_is_turned(tmp_path: Path, degrees: int) -> None:
+    """rotation_degrees turns the picture clockwise, and the search picture alike, within the search size."""
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    save(tmp_path / "1.png", image)
+    frame = open_files(tmp_path, rotation_degrees=degrees).read()
     assert frame is not None
-    assert frame.image[0, 0].tolist() == [0, 0, 0]
-    assert frame.image[-1, 0].tolist() == [200, 20, 30]
+    assert np.array_equal(frame.image, np.rot90(image, -degrees // 90))
+    assert frame.search.shape[:2] == ((240, 320) if degrees % 180 == 0 else (240, 180))
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut"])

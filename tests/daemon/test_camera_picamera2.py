@@ -175,6 +175,18 @@ def test_only_controls_the_camera_has_are_set(picamera2: type[StubPicamera2]) ->
     assert StubPicamera2.last.asked["controls"] == {}
 
 
+@pytest.mark.parametrize("degrees", [90, 270])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_camera_on_its_side_is_turned_by_us(picamera2: type[StubPicamera2], degrees: int, width: int) -> None:
+    """libcamera only flips: both streams are turned clockwise after it, also where they are one."""
+    frame = open_camera(rotation_degrees=degrees, width_px=width, height_px=width * 3 // 4).read()
+    assert frame is not None
+    assert frame.image.shape == (width, width * 3 // 4, 3)
+    assert frame.search.shape == (320, 240, 3)
+    transform = StubPicamera2.last.asked["transform"]
+    assert (transform.hflip, transform.vflip) == (False, False)
+
+
 @pytest.mark.parametrize("degrees", [0, 180])
 def test_a_camera_upside_down_is_turned_by_the_sensor(picamera2: type[StubPicamera2], degrees: int) -> None:
     """Both flips or none."""

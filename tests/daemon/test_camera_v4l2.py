@@ -145,12 +145,14 @@ def test_a_size_that_changes_midway_is_handed_on(device: Device) -> None:
     assert [frame.image.shape[:2] for frame in frames if frame] == [(480, 640), (120, 160)]
 
 
-def test_a_camera_upside_down_is_turned(device: Device) -> None:
-    """rotation_degrees = 180."""
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_camera_that_hangs_otherwise_is_turned(device: Device, degrees: int) -> None:
+    """rotation_degrees turns the picture clockwise."""
     device.frames = [bgr()]
-    frame = open_camera(rotation_degrees=180).read()
+    upright = np.ascontiguousarray(device.frames[0][:, :, ::-1])
+    frame = open_camera(rotation_degrees=degrees).read()
     assert frame is not None
-    assert frame.image[-1, -1].tolist() == [10, 20, 30]
+    assert np.array_equal(frame.image, np.rot90(upright, -degrees // 90))
 
 
 def test_an_unplugged_camera_raises(device: Device) -> None:

@@ -28,8 +28,10 @@ class CameraConfig(Section):
     """Frames per second asked of the camera."""
     pixel_format: Literal["YUYV", "MJPG"] = "YUYV"
     """v4l2 only: what the camera is told to send. MJPG for large pictures over USB 2."""
-    rotation_degrees: Literal[0, 180] = 0
-    """180 for a camera mounted upside down."""
+    rotation_degrees: Literal[0, 90, 180, 270] = 0
+    """How far the picture is turned clockwise before anything looks at it: 180 for a camera mounted upside down, 90 or
+    270 for one on its side, whose picture then is as wide as height_px and as high as width_px. `facelatch check` looks
+    through the camera and says what to set."""
     stale_after_seconds: Annotated[float, Field(ge=0.2, le=60)] = 2.0
     """No frame for this long is a fault: the door locks and the daemon restarts."""
     frozen_after_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0

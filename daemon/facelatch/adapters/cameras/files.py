@@ -17,6 +17,7 @@ from facelatch.errors import CameraError, InputError
 from facelatch.ports import Clock
 from facelatch.values.pictures import Frame, Image
 from facelatch.vision.reduce import search_picture
+from facelatch.vision.turn import turned
 
 _FASTEST_FPS = 240.0
 
@@ -65,8 +66,7 @@ class FilesCamera:
         image = next(self._images, None)
         if image is None:
             return None
-        if self._config.rotation_degrees == 180:
-            image = np.asarray(cv2.rotate(image, cv2.ROTATE_180), dtype=np.uint8)
+        image = turned(image, self._config.rotation_degrees)
         # Late frames shift all that follow: a slow disk must not make fresh frames look old.
         captured = max(self._due, self._clock.now())
         frame = Frame(image, search_picture(image, self._config), captured, self._number)

@@ -13,6 +13,7 @@ from facelatch.errors import CameraError
 from facelatch.ports import Clock
 from facelatch.values.pictures import Frame, Image
 from facelatch.vision.reduce import search_size
+from facelatch.vision.turn import turned
 
 try:
     from libcamera import ColorSpace, Transform
@@ -39,6 +40,7 @@ class Picamera2Camera:
         self._config = config
         self._clock = clock
         self._number = 0
+        self._turn = 0 if config.rotation_degrees == 180 else config.rotation_degrees
         # picamera2 blocks for ever on a frozen camera unless it is told how long to wait.
         self._wait_seconds = max(_SHORTEST_WAIT_SECONDS, config.stale_after_seconds)
         self._camera: Any = None
@@ -57,6 +59,7 @@ class Picamera2Camera:
 
     def _configure(self) -> dict[str, Any]:
         config, camera = self._config, self._camera
+        # The camera itself can turn a picture on its head at no cost, but not lay it on its side.
         upside_down = config.rotation_degrees == 180
         # picamera2 names formats by the order within a word: BGR888 is R, G, B in memory.
         asked: dict[str, Any] = {_MAIN: {"size": (config.width_px, config.height_px), "format": "BGR888"}}
@@ -101,8 +104,10 @@ class Picamera2Camera:
             ) from error
         captured = self._clock.now()
         try:
-            image = np.asarray(request.make_array(_MAIN), dtype=np.uint8)
-            search = self._search(request.make_array(_SEARCH)) if _SEARCH in self._streams else image
+            image = turned(np.asarray(request.make_array(_MAIN), dtype=np.uint8), self._turn)
+            search = image
+            if _SEARCH in self._streams:
+                search = turned(self._search(request.make_array(_SEARCH)), self._turn)
         finally:
             request.release()
         frame = Frame(image, search, captured, self._number)

@@ -12,6 +12,7 @@ from facelatch.errors import CameraError
 from facelatch.ports import Clock
 from facelatch.values.pictures import Frame, Image
 from facelatch.vision.reduce import search_picture
+from facelatch.vision.turn import turned
 
 _CLOSE_WAIT_SECONDS = 0.5
 
@@ -99,8 +100,7 @@ class V4l2Camera:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def _frame(self, image: Image, captured: float) -> Frame:
-        if self._config.rotation_degrees == 180:
-            image = np.asarray(cv2.rotate(image, cv2.ROTATE_180), dtype=np.uint8)
+        image = turned(image, self._config.rotation_degrees)
         frame = Frame(image, search_picture(image, self._config), captured, self._number)
         self._number += 1
         return frame
