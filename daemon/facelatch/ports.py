@@ -75,6 +75,11 @@ class Verifier(Protocol):
         """Of the model file; embeddings are only comparable within one hash."""
         ...
 
+    @property
+    def embedding_size(self) -> int:
+        """D, the length of an embedding."""
+        ...
+
     def embed(self, crop: Image) -> NDArray[np.float32]:
         """The embedding (D,) of an aligned crop (112, 112, 3)."""
         ...

@@ -626,6 +626,65 @@ def test_a_gallery_of_a_newer_schema_is_refused_with_its_number(filled: Path) ->
     assert "newer Facelatch" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE TRIGGER spy AFTER INSERT ON people BEGIN UPDATE people SET admin = 1; END", "trigger spy"),
+        ("CREATE VIEW faces AS SELECT crop_png FROM reference_images", "view faces"),
+        ("CREATE TABLE others (id INTEGER)", "table others"),
+        ("CREATE INDEX quicker ON people (admin)", "index quicker"),
+        ("DROP INDEX reference_images_of_person", "index reference_images_of_person"),
+        ("ALTER TABLE people ADD COLUMN secret TEXT", "table people"),
+    ],
+)
+def test_a_schema_that_others_have_changed_is_refused_and_left_alone(filled: Path, statement: str, named: str) -> None:
+    connection = sqlite3.connect(filled / FILE_NAME)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+    assert "people import" in damage_nothing_but_report(filled, match=named).hint
+
+
+def test_a_gallery_that_somebody_has_analysed_is_opened(filled: Path) -> None:
+    connection = sqlite3.connect(filled / FILE_NAME)
+    connection.execute("ANALYZE")
+    connection.commit()
+    connection.close()
+    with GalleryStore.open(filled) as store:
+        assert len(names(store)) == 3
+
+
+@pytest.mark.parametrize(
+    ("vector", "fault"),
+    [
+        (np.zeros(8), "no model has made"),
+        (np.full(8, 1e-4), "no model has made"),
+        (np.full(8, np.nan), "no model has made"),
+        (np.full(8, np.inf), "no model has made"),
+        (np.full(8, 1e9), "no model has made"),
+        (np.ones(7), "several lengths"),
+        (np.ones(0), "several lengths"),
+    ],
+)
+def test_a_stored_vector_that_no_model_has_made_is_refused(
+    filled: Path, vector: np.ndarray, fault: str
+) -> None:
+    """Zeros would be near to everybody, another length would end the daemon at the first face."""
+    with GalleryStore.open(filled) as store:
+        value = vector.astype("<f4").tobytes()
+        store._connection.execute("UPDATE embeddings SET vector = ? WHERE reference_id = 2", (value,))
+        with pytest.raises(GalleryError, match=fault) as caught:
+            store.load(MODEL, embed_by_bands)
+        assert caught.value.exit_code == 7
+
+
+def test_vectors_that_are_all_of_another_length_than_the_models_are_refused(filled: Path) -> None:
+    with GalleryStore.open(filled) as store:
+        with pytest.raises(GalleryError, match="embeddings of 8 numbers, the model makes 16"):
+            store.load(MODEL, embed_by_bands, 16)
+        assert store.load(MODEL, embed_by_bands, 8).embeddings.shape == (6, 8)
+
+
 def test_a_log_without_its_database_does_not_become_an_empty_gallery(home: Path) -> None:
     home.mkdir()
     (home / f"{FILE_NAME}-wal").write_bytes(b"pages")

@@ -75,6 +75,7 @@ class FakeVerifier:
     """Takes the mean colour of a crop for its embedding: the same colour is the same person."""
 
     model_sha256 = "fa4e" * 16
+    embedding_size = 3
 
     def embed(self, crop: Image) -> NDArray[np.float32]:
         """The mean colour (3,), 0 to 1."""

@@ -55,7 +55,8 @@ class Desk:
 
     def reload(self) -> None:
         """Takes the gallery as it is on disk. Raises GalleryError."""
-        loaded = self._store.load(self._judge.model_sha256, self._judge.embed)
+        size = self._judge.line.verifier.embedding_size
+        loaded = self._store.load(self._judge.model_sha256, self._judge.embed, size)
         if self._loaded is not None and self._loaded.embeddings is loaded.embeddings:
             self.gallery = replace(self.gallery, people=loaded.people)  # another name or right: nothing to compare anew
         else:

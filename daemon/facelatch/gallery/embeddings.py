@@ -22,6 +22,29 @@ BATCH = 64
 """Embeddings saved in one transaction: whoever is interrupted does not begin again from the first."""
 
 
+NORMS = (1e-2, 1e3)
+"""The Euclidean lengths an embedding may have; ours have about 1."""
+
+
+def refuse_unsound(vectors: NDArray[np.float32], path: Path) -> None:
+    """Raises GalleryError for embeddings (N, D) that no model can have made.
+
+    Not finite, next to nothing (which would be near to everybody), or out of all bounds.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    # Written so that a length that is not a number is out of bounds.
+    sound = (lengths >= NORMS[0]) & (lengths <= NORMS[1])
+    if not sound.all():
+        raise GalleryError(f"{path}: damaged: {int((~sound).sum())} embeddings that no model has made", hint=RESTORE)
+
+
+def refuse_other_length(vectors: NDArray[np.float32], size: int | None, path: Path) -> None:
+    """Raises GalleryError when embeddings (N, D) are not of the `size` the model makes; None: nobody knows it."""
+    if size is not None and len(vectors) and vectors.shape[1] != size:
+        fault = f"embeddings of {vectors.shape[1]} numbers, the model makes {size}"
+        raise GalleryError(f"{path}: damaged: {fault}", hint=RESTORE)
+
+
 def maker(model_sha256: str) -> str:
     """Under what the embeddings of one model are kept. The ending tells how the model is asked: it changes when
     `embed_reference` does, so that no gallery holds two kinds.

@@ -182,10 +182,40 @@ def _examine(path: Path) -> None:
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
             raise GalleryError(f"{path}: damaged ({finding})", hint=RESTORE)
+        if foreign := _objects(connection) ^ _expected_objects(version):
+            kind, name, *_ = min(foreign)
+            raise GalleryError(
+                f"{path}: damaged or changed by others: {kind} {name} is not as Facelatch makes it", hint=RESTORE
+            )
         (page_size,) = connection.execute("PRAGMA page_size").fetchone()
         if path.stat().st_size % page_size and not _has_log(path):
             # SQLite takes what is missing of the last page for zeros.
             raise GalleryError(f"{path}: damaged: cut off in its last page", hint=RESTORE)
+    finally:
+        connection.close()
+
+
+Objects = frozenset[tuple[str, ...]]
+"""What a schema consists of: (kind, name, table, columns) each."""
+
+
+def _objects(connection: sqlite3.Connection) -> Objects:
+    """Tables, indices, views and triggers with their columns, not their SQL: that SQLite may write differently from
+    version to version. Its own statistics, which anybody may have asked for, do not count."""
+    found = connection.execute("SELECT type, name, tbl_name FROM sqlite_schema").fetchall()
+    own = [row for row in found if not row[1].startswith("sqlite_stat")]
+    return frozenset(
+        (*row, repr(connection.execute("SELECT * FROM pragma_table_info(?)", (row[1],)).fetchall()))
+        for row in own
+    )
+
+
+def _expected_objects(version: int) -> Objects:
+    """What the migrations up to `version` make of nothing."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        _migrate(connection, Context(Path(":memory:")), version)
+        return _objects(connection)
     finally:
         connection.close()
 
@@ -206,10 +236,10 @@ def _create(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _migrate(connection: sqlite3.Connection, context: Context) -> None:
-    """Each missing step in a transaction of its own that also raises the version number."""
+def _migrate(connection: sqlite3.Connection, context: Context, last: int | None = None) -> None:
+    """Each missing step up to `last` in a transaction of its own that also raises the version number."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
+    for number, migration in enumerate(MIGRATIONS[version:last], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             if callable(migration):

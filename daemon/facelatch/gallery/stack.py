@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import GalleryError
-from facelatch.gallery.embeddings import BATCH, maker, missing, owners_of_images
+from facelatch.gallery.embeddings import BATCH, maker, missing, owners_of_images, refuse_unsound
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import VECTOR
 
@@ -81,6 +81,7 @@ class Stack:
             matrix[places] = self._matrix[source]
         for row, id_ in zip(np.flatnonzero(~kept).tolist(), fresh, strict=True):
             matrix[row] = found[id_]
+        refuse_unsound(matrix[~kept], self._path)
         return matrix
 
 

@@ -132,12 +132,13 @@ class GalleryStore:
         with explained(self._path):
             return rows.free_name(self._connection, name, knowingly=knowingly)
 
-    def load(self, model_sha256: str, embed: Embed) -> Gallery:
+    def load(self, model_sha256: str, embed: Embed, size: int | None = None) -> Gallery:
         """Everybody as the matcher needs them, in the embeddings of one model.
 
         Embeddings missing for this model are made by `embed` from the stored crops and saved some at a time,
         so that a long work goes on where it was cut off; those made otherwise are dropped. `embeddings` is (0, 0)
-        when nobody is enrolled. Raises GalleryError, also for crops of another alignment version.
+        when nobody is enrolled. Raises GalleryError, also for crops of another alignment version, and for embeddings
+        that cannot be the model's, whose length is `size`.
         """
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
@@ -148,7 +149,9 @@ class GalleryStore:
             with self.transaction() as connection:
                 made = embeddings.complete(connection, self._path, model_sha256, embed, batch)
             self._stack.remember(made)
-        return self.loaded(model_sha256)
+        gallery = self.loaded(model_sha256)
+        embeddings.refuse_other_length(gallery.embeddings, size, self._path)
+        return gallery
 
     def remember(self, made: Mapping[int, NDArray[np.float32]]) -> None:
         """Keeps embeddings (D,) that were just saved of reference images, by their ids, to be had without reading."""

@@ -58,6 +58,7 @@ class KerasVerifier:
         self._tower: Any = siamese.get_layer("tower")
         self._head: Any = siamese.get_layer("head")
         self.model_sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        self.embedding_size = int(self._tower.output.shape[-1])
 
     def embed(self, crop: Image) -> Embeddings:
         """The embedding (D,) of one crop."""
@@ -82,9 +83,10 @@ class PeerVerifier:
 
     def __init__(self, folder: Path) -> None:
         """Raises InputError when the network is not in `folder`."""
-        from facelatch_training.batches.teacher import Teacher
+        from facelatch_training.batches.teacher import EMBEDDING_SIZE, Teacher
 
         self._teacher = Teacher(folder)
+        self.embedding_size = EMBEDDING_SIZE
         self.model_sha256 = hashlib.sha256((folder / "mobilefacenet.bin").read_bytes()).hexdigest()
 
     def embed(self, crop: Image) -> Embeddings:

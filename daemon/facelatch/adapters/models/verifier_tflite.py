@@ -53,6 +53,11 @@ class TfliteVerifier:
         return self.manifest.model_sha256
 
     @property
+    def embedding_size(self) -> int:
+        """The length of an embedding."""
+        return self.manifest.embedding_size
+
+    @property
     def runtime(self) -> str:
         """Which TFLite runtime runs the model, with its version."""
         try:
