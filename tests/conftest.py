@@ -95,9 +95,23 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Calla
     return build
 
 
+def _write_cohort(path: Path) -> str:
+    """People so far from everything that an untrained model tells them apart; the file's hash."""
+    rng = np.random.default_rng(3)
+    with path.open("wb") as stream:
+        np.savez(
+            stream,
+            vectors=rng.integers(-127, 128, (2, 16)).astype(np.int8),
+            scales=np.full(2, 100, np.float32),
+            kinds=np.zeros(2, np.uint8),
+            points=np.eye(1, 16, dtype=np.float32),
+        )
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.fixture
 def tiny_model(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a real, untrained model and its manifest: `tiny_model(content=None, **changes)` -> the .tflite.
+    """Writes a real, untrained model with cohort and manifest: `tiny_model(content=None, **changes)` -> the .tflite.
 
     `content` replaces the file's bytes, with a hash that fits; `changes` replace values of the manifest.
     """
@@ -111,6 +125,12 @@ def tiny_model(tmp_path: Path) -> Callable[..., Path]:
             "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
             "align_version": ALIGN_VERSION,
             "embedding_size": 16,
+            "cohort": {
+                "sha256": _write_cohort(model.with_suffix(".cohort")),
+                "people": 2,
+                "unfamiliar_from": 1.0,
+                "most_let_in": 0.5,
+            },
             "signatures": {
                 "embed": {"inputs": ["image"], "outputs": ["embedding"]},
                 "compare": {"inputs": ["probe", "gallery"], "outputs": ["similarity"]},

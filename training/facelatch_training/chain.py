@@ -16,6 +16,7 @@ from facelatch_training.data.made_faces import draw_person
 from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.files import TrainingError, keep_out_of_git, write_png
 from facelatch_training.judge.calibrate import calibrate_on, unmeasurable_targets, write
+from facelatch_training.judge.cohort import write_cohort
 from facelatch_training.judge.evaluate import evaluate
 from facelatch_training.judge.protocols import prepared
 from facelatch_training.judge.table import evaluation_table
@@ -81,6 +82,9 @@ def run_all(chain: Chain, *, say: Callable[[str], None], quiet: bool = False) ->
     data = _crop_set(chain, say, quiet)
     _refuse_unmeasurable(chain, recipe, data)
     target = _exported_model(chain, recipe, data, say)
+    if load_manifest(target).opens_doors and load_manifest(target).cohort is None:
+        say("cohort: people who do not exist, by whom the door knows references that do not distinguish")
+        write_cohort(target, data)
     say("evaluate: the int8 file through the daemon's adapter")
     threshold = load_manifest(target).detection_threshold
     judged = evaluate(

@@ -57,6 +57,21 @@ class CalibratedVisits(_Strict):
     lookalike_verification_threshold: float = Field(gt=0, le=1)
 
 
+class CohortEntry(_Strict):
+    """The cohort beside the model (see `vision.cohort`), and the limits that go with it."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the `.cohort` file."""
+    people: int = Field(ge=1)
+    """How many people who do not exist."""
+    unfamiliar_from: float = Field(gt=0, le=1)
+    """Cosine to the nearest point from which an embedding says nothing of who it is."""
+    most_let_in: float = Field(gt=0, lt=1)
+    """Share of the cohort, shown in any one kind, that a person's references may let in."""
+    figures: dict[str, float] = Field(default_factory=dict)
+    """What `facelatch-train cohort` measured with both limits."""
+
+
 class Manifest(_Strict):
     """The content of `models/siamese.json`."""
 
@@ -76,6 +91,8 @@ class Manifest(_Strict):
     calibrated_for: CalibratedDoor | None = None
     visits: CalibratedVisits | None = None
     """None: calibrated for frames that are judged one by one, as all models were up to version 0.2."""
+    cohort: CohortEntry | None = None
+    """None: made without one; it serves no door."""
     data: str
     """What it was trained on and under which terms, in one sentence."""
     recipe_sha256: str

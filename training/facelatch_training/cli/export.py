@@ -32,10 +32,12 @@ def export(
     Nothing is written when int8 and float disagree, when a runtime cannot run it, or when the error rates
     asked for are not met.
     """
+    from facelatch.vision.manifest import load_manifest
     from facelatch_training.export.export import export_trained
     from facelatch_training.export.origin import origin_of
     from facelatch_training.fitting.material import load_material
     from facelatch_training.judge.calibrate import calibrate_on, write
+    from facelatch_training.judge.cohort import write_cohort
     from facelatch_training.judge.table import calibration_table
 
     origin = origin_of(model, recipe_file)
@@ -55,4 +57,6 @@ def export(
     click.echo(f"mean cosine of float and int8 embeddings: {parity.cosine:.4f}")
     for runtime in parity.runtimes.values():
         click.echo(f"runs in {runtime}")
+    if load_manifest(target).opens_doors:
+        click.echo(f"{write_cohort(target, data).people} people who do not exist beside it")
     click.echo(f"saved {target}")

@@ -9,6 +9,7 @@ import sys
 import click
 
 from facelatch.errors import FacelatchError, InputError
+from facelatch_training.cli.cohort import cohort
 from facelatch_training.cli.data import collect, prepare
 from facelatch_training.cli.export import export
 from facelatch_training.cli.finder import finder
@@ -26,7 +27,7 @@ def commands() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-for command in (fit, export, collect, prepare, evaluate, calibrate, report, all_, finder):
+for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, report, all_, finder):
     commands.add_command(command)
 
 

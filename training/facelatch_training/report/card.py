@@ -9,6 +9,7 @@ from typing import Any
 from facelatch.vision.manifest import Manifest
 from facelatch_training.files import replacing
 from facelatch_training.judge.metrics import reliability
+from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
 
 LIMITS = (
@@ -72,6 +73,7 @@ def model_card(findings: Findings) -> str:
         *_evaluation_lines(findings),
         *_slice_lines(findings),
         *_rate_lines(manifest),
+        *cohort_lines(manifest.cohort),
         *_recipe_lines(findings.recipe),
         "## Known limits",
         "",
