@@ -144,8 +144,23 @@ def test_people_without_a_daemon_work_on_the_gallery_itself(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("alice")
-def test_export_writes_a_private_file_that_import_takes_back(run: Run, tmp_path: Path) -> None:
+def test_an_import_without_a_daemon_passes_the_rule_of_the_door(run: Run, tmp_path: Path) -> None:
+    """Flat grey crops show nobody: exit 9, named, and nothing is added."""
+    file = tmp_path / "people.facelatch"
+    run("people", "export", str(file))
+    run("people", "remove", "alice", "--yes")
+    code, _, err = run("people", "import", str(file))
+    assert code == 9
+    assert "alice: 100% of the images show no face that can be read" in err
+    assert "nobody" in run("people", "list")[1]
+
+
+@pytest.mark.usefixtures("alice")
+def test_export_writes_a_private_file_that_import_takes_back(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """0600, not overwritten unasked, and everybody is there again afterwards."""
+    monkeypatch.setattr("facelatch.app.build.distinct_test", lambda *_: lambda _references: None)
     file = tmp_path / "people.facelatch"
     assert run("people", "export", str(file))[0] == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -280,6 +280,25 @@ def _answer() -> None:
         assert run(saving, given, now=1e6) is saving
 
 
+def _unread(reason: Reason) -> None:
+    for state in (armed(), capturing()):
+        unread = run(state, Unusable(reason, FACE))
+        assert failure(run(unread, None, now=160.0)) is enrolment._UNREAD[reason]
+        seen_since = run(unread, seen(share=0.5), now=101.0)
+        assert failure(run(seen_since, None, now=1000.0)) not in enrolment._UNREAD.values()
+        blurred_since = run(unread, Unusable(Reason.BLURRED, FACE))
+        assert failure(run(blurred_since, None, now=160.0)) is Failure.TIMEOUT
+
+
+def _not_upright() -> None:
+    _unread(Reason.UPSIDE_DOWN)
+    _unread(Reason.SIDEWAYS)
+
+
+def _unfamiliar() -> None:
+    _unread(Reason.UNFAMILIAR)
+
+
 def _aborted() -> None:
     for state in (*UNDER_WAY, *asked_by_a_client(), confirming()):
         assert run(state, AbortEnrolment()) == Failed(Failure.ABORTED, 109.0)
@@ -341,6 +360,8 @@ ROWS = {
     ("all but idle/saving", "the client that asked is gone"): _client_gone,
     ("all but idle/saving", "button stuck; fault; shutdown"): _broken,
     ("confirming", "its time is over"): _not_confirmed,
+    ("armed, capturing", "its time is over, the last face not upright"): _not_upright,
+    ("armed, capturing", "its time is over, the last face unfamiliar"): _unfamiliar,
     ("all but idle/saving", "its time is over, pose never varied"): _still,
     ("all but idle/saving", "its time is over otherwise"): _late,
     ("done, failed", "its time is over, or a press"): _result_shown,

@@ -54,6 +54,7 @@ def test_green_alone_means_something_good_and_red_alone_something_bad() -> None:
         (Pattern.SECOND_PERSON, 4),
         (Pattern.NOT_AUTHORISED, 5),
         (Pattern.NOT_SAVED, 6),
+        (Pattern.NOT_READABLE, 7),
     ],
 )
 def test_the_reason_of_a_failed_enrolment_can_be_counted(pattern: Pattern, blinks: int) -> None:

@@ -398,6 +398,27 @@ def test_the_button_enrols_a_new_person_who_is_then_let_in(tmp_path: Path) -> No
         assert not store.people()[0].person.admin
 
 
+def test_references_that_do_not_distinguish_are_not_saved_and_it_is_said_why(tmp_path: Path) -> None:
+    """Not a fault of the gallery: the enrolment was refused, and the light tells it apart from a full disk."""
+    config = parse(
+        {"enrolment": {"references": 1, "hold_seconds": 1.0, "confirm": False}}, origin="test"
+    )
+    door = Door(tmp_path, visit([ALICE] * 60), config)
+    choosy = replace(door.world.line, set_tests=(lambda _references: "take off the mask",))
+    door.world = replace(door.world, line=choosy)
+    patterns, hold = set(), holding(door)
+
+    def watch(turn: loop.Turn) -> None:
+        patterns.add(turn.outputs.pattern)
+        hold(turn)
+
+    door.run(watch=watch)
+    aborted = next(event for event in door.audit.events if event.kind is EventKind.ENROLMENT_ABORTED)
+    assert (aborted.fields["REASON"], aborted.fields["HINT"]) == ("indistinct", "take off the mask")
+    assert EventKind.ENROLMENT_SAVE_FAILED not in door.kinds()
+    assert Pattern.NOT_READABLE in patterns
+
+
 def test_a_full_disk_while_enrolling_is_told_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, 
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery, Person
 from facelatch.vision.align import TEMPLATE
+from facelatch.vision.cohort import NO_COHORT
 
 FACE = Face(Box(100, 60, 112, 112), (TEMPLATE + np.array([100, 60])).astype(np.float32), 0.9)
 ALICE, BOB = (200, 90, 60), (60, 110, 190)
@@ -97,6 +98,50 @@ def test_landmarks_that_allow_no_alignment_are_unusable() -> None:
     """Five equal points are no face; nothing is embedded."""
     flat = replace(FACE, landmarks=np.zeros((5, 2), np.float32))
     assert isinstance(pipeline.observe(line(), frame(picture()), [flat], gallery(ALICE)), Unusable)
+
+
+@pytest.mark.parametrize(
+    ("turn", "reason"), [(90, Reason.SIDEWAYS), (180, Reason.UPSIDE_DOWN), (270, Reason.SIDEWAYS)]
+)
+def test_a_face_that_does_not_stand_upright_is_not_judged(turn: int, reason: Reason) -> None:
+    """Whatever else is wrong with it, that comes first, and the hint names the setting."""
+    for image in (picture(), picture() // 40):
+        seen = pipeline.observe(line(), frame(image), [replace(FACE, turn=turn)], gallery(ALICE))
+        assert isinstance(seen, Unusable)
+        assert seen.reason is reason
+        assert "camera.rotation_degrees" in reason.hint
+
+
+def test_a_face_that_the_model_cannot_read_is_not_judged() -> None:
+    """Its embedding lies where everybody's do who cannot be read."""
+    at = np.array([ALICE], np.float32) / np.linalg.norm(ALICE)
+    chosen = replace(line(), cohort=replace(NO_COHORT, points=at.astype(np.float32), unfamiliar_from=0.99))
+    seen = pipeline.observe(chosen, frame(picture()), [FACE], gallery(ALICE))
+    assert isinstance(seen, Unusable)
+    assert seen.reason is Reason.UNFAMILIAR
+    assert isinstance(pipeline.observe(chosen, frame(picture(BOB)), [FACE], gallery(ALICE)), Judged)
+
+
+def test_landmarks_that_are_no_faces_are_not_judged() -> None:
+    """Mouth over the eyes: pose and alignment see nothing wrong with it."""
+    mirrored = FACE.landmarks.copy()
+    mirrored[:, 1] = 2 * (60 + 62) - mirrored[:, 1]
+    seen = pipeline.observe(line(), frame(picture()), [replace(FACE, landmarks=mirrored)], gallery(ALICE))
+    assert isinstance(seen, Unusable)
+
+
+def test_a_followed_face_is_asked_once_a_second_which_way_up_it_stands() -> None:
+    """Three looks each time, and what was seen holds in between; a new face is asked at once."""
+    chosen, state = replace(line(), finder=FakeFinder((FACE,))), Search()
+    asked = []
+    for number in range(31):
+        faces, state, _ = pipeline.look(chosen, frame(picture(), at=number / 15, number=number), state)
+        assert [face.turn for face in faces] == [0]
+        asked.append(state.turn_asked)
+    assert sorted(set(asked)) == pytest.approx([0.0, 1.0, 2.0])
+    state = pipeline.look(replace(chosen, finder=FakeFinder(())), frame(picture(), at=9.0), state)[1]
+    _, state, _ = pipeline.look(chosen, frame(picture(), at=10.5), state)
+    assert state.turn_asked == 10.5
 
 
 def test_a_find_in_the_small_picture_is_moved_to_the_large_one() -> None:

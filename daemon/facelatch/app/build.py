@@ -14,11 +14,13 @@ from facelatch.config.service import ControlConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
+from facelatch.line.distinct import distinct_test
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
 from facelatch.values.observations import Thresholds
 from facelatch.vision.align import CROP_SIZE_PX
+from facelatch.vision.cohort import load_cohort
 from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -87,16 +89,20 @@ def build_line(config: Config) -> Line:
     finder.find(np.zeros((config.camera.search_height_px, config.camera.search_width_px, 3), np.uint8))
     probe = verifier.embed(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8))
     verifier.compare(probe, probe[np.newaxis])
+    cohort = load_cohort(siamese_path(config.model), verifier.manifest)
+    limits = thresholds(config.model, verifier.manifest)
     return Line(
         finder=finder,
         verifier=verifier,
         quality=config.quality,
-        thresholds=thresholds(config.model, verifier.manifest),
+        thresholds=limits,
         similar_size_ratio=config.finder.similar_size_ratio,
         pace=Pace(
             busy_seconds=1 / config.finder.full_search_rate_fps,
             idle_seconds=1 / config.finder.idle_search_rate_fps,
         ),
+        cohort=cohort,
+        set_tests=(distinct_test(verifier, cohort, limits),),
     )
 
 

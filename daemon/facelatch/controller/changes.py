@@ -147,9 +147,10 @@ def _begun(after: enrolment_states.Enrolment, now: float) -> Iterator[Event]:
 
 
 def _aborted(before: enrolment_states.Enrolment | None, after: enrolment_states.Failed) -> Event:
+    indistinct = after.failure is enrolment_states.Failure.INDISTINCT
     fields: dict[str, Value] = {
         "REASON": after.failure.value,
-        "HINT": after.failure.hint,
+        "HINT": after.detail if indistinct and after.detail else after.failure.hint,
         "COUNT": len(before.kept) if isinstance(before, _WITH_IMAGES) else 0,
     }
     duplicate = after.failure is enrolment_states.Failure.DUPLICATE

@@ -25,7 +25,8 @@ _FAILURES = {
     Failure.ANOTHER_PERSON: Pattern.SECOND_PERSON,
     Failure.NOT_ADMIN: Pattern.NOT_AUTHORISED,
     Failure.NO_ADMIN: Pattern.NOT_AUTHORISED,
-    Failure.INDISTINCT: Pattern.NOT_SAVED,
+    Failure.CAMERA_TURNED: Pattern.NOT_READABLE,
+    Failure.INDISTINCT: Pattern.NOT_READABLE,
     Failure.SAVE_FAILED: Pattern.NOT_SAVED,
 }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.config.line import QualityConfig
-from facelatch.line import match
+from facelatch.line import match, orientation
 from facelatch.line import search as tracking
 from facelatch.line.background import Background, hide
 from facelatch.line.search import Pace, Search, Where
@@ -20,6 +20,7 @@ from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Gallery
 from facelatch.vision import fusion, quality, select_face
 from facelatch.vision.align import align
+from facelatch.vision.cohort import NO_COHORT, Cohort, is_familiar
 
 CLOSE_UP_SIDES = 1.6
 """Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""
@@ -47,6 +48,7 @@ class Line:
     thresholds: Thresholds
     similar_size_ratio: float
     pace: Pace
+    cohort: Cohort = NO_COHORT
     set_tests: tuple[SetTest, ...] = ()
     """What else the references of a new person have to pass."""
 
@@ -71,7 +73,9 @@ def observe(
 def judge(
     line: Line, frame: Frame, face: Face, gallery: Gallery, draft: Sequence[NDArray[np.float32]] = ()
 ) -> Unusable | Judged:
-    """The rest of the line for one chosen face of `frame`."""
+    """The rest of the line for one chosen face of `frame`: can it be judged at all, and who is it?"""
+    if face.turn:
+        return Unusable(Reason.UPSIDE_DOWN if face.turn == 180 else Reason.SIDEWAYS, face)
     crop = align(frame.image, face.landmarks)
     if crop is None:
         return Unusable(Reason.TURNED_AWAY, face)
@@ -79,7 +83,11 @@ def judge(
     fault = quality.judge(measures, line.quality)
     if fault is not None:
         return Unusable(fault, face)
+    if not quality.is_plausible(face):
+        return Unusable(Reason.UNFAMILIAR, face)
     probe = line.verifier.embed(crop)
+    if not is_familiar(probe, line.cohort):
+        return Unusable(Reason.UNFAMILIAR, face)
     similarities = line.verifier.compare(probe, gallery.embeddings)
     verdict = match.match(similarities, gallery, line.thresholds)
     draft_share = None
@@ -119,8 +127,14 @@ def look(
     faces = [close_up(line, frame.image, face) for face in found]
     faces, background = hide(background, faces, frame.captured)
     search = tracking.after_search(search, plan, faces, frame.captured)
-    if isinstance(select_face.select(faces, line.similar_size_ratio), SeveralFaces):
+    chosen = select_face.select(faces, line.similar_size_ratio)
+    if isinstance(chosen, SeveralFaces):
         search = tracking.look_around(search)
+    elif isinstance(chosen, Face):
+        if tracking.turn_is_due(search, frame.captured, line.pace):
+            turn = orientation.turn_of(line.finder, frame.image, chosen)
+            search = tracking.turn_seen(search, turn, frame.captured)
+        faces = _standing(faces, chosen, search.turn)
     return faces, search, background
 
 
@@ -136,8 +150,16 @@ def fingerprint(frame: Frame) -> int | None:
 
 
 def find_all(line: Line, image: Image) -> list[Face]:
-    """Every face of a single picture."""
-    return [close_up(line, image, face) for face in line.finder.find(image)]
+    """Every face of a single picture; which way up it stands is asked of the one that would be judged."""
+    faces = [close_up(line, image, face) for face in line.finder.find(image)]
+    chosen = select_face.select(faces, line.similar_size_ratio)
+    if isinstance(chosen, Face):
+        return _standing(faces, chosen, orientation.turn_of(line.finder, image, chosen))
+    return faces
+
+
+def _standing(faces: Sequence[Face], chosen: Face, turn: int) -> list[Face]:
+    return [replace(face, turn=turn) if face is chosen else face for face in faces]
 
 
 def close_up(line: Line, image: Image, face: Face) -> Face:

@@ -43,6 +43,8 @@ class Pace:
     """How long a face that vanished is looked for with every frame."""
     linger_seconds: float = 2.0
     """How long the scene counts as moving after motion."""
+    upright_seconds: float = 1.0
+    """How long what was seen of a followed face's orientation holds; a new face is looked at at once."""
 
 
 class Where(StrEnum):
@@ -73,6 +75,10 @@ class Search:
     """When the whole picture was searched last."""
     lost: bool = False
     """Whether the last search did not find the face that was followed."""
+    turn: int = 0
+    """How the face that is followed stands, as `Face.turn`."""
+    turn_asked: float = -np.inf
+    """When that was looked at."""
     background: NDArray[np.float32] | None = field(default=None, repr=False)
 
 
@@ -80,7 +86,7 @@ def plan(state: Search, image: Image, now: float, pace: Pace) -> tuple[Search, P
     """Takes note of motion in `image` (H, W, 3) and says what of it to search."""
     state = _watch(state, image, now)
     if state.last_face is not None and now - state.seen > pace.lost_seconds:
-        state = replace(state, last_face=None, lost=False)
+        state = replace(state, last_face=None, lost=False, turn_asked=-np.inf)
     since_whole = now - state.whole
     if state.last_face is not None:
         if state.lost or since_whole >= pace.busy_seconds:
@@ -106,6 +112,16 @@ def after_search(state: Search, plan: Plan, faces: Sequence[Face], now: float) -
 def look_around(state: Search) -> Search:
     """The next search is one of the whole picture."""
     return replace(state, whole=-np.inf)
+
+
+def turn_is_due(state: Search, now: float, pace: Pace) -> bool:
+    """Whether to look again which way up the face stands that is followed."""
+    return now - state.turn_asked >= pace.upright_seconds
+
+
+def turn_seen(state: Search, turn: int, now: float) -> Search:
+    """Takes note of which way up it stands."""
+    return replace(state, turn=turn, turn_asked=now)
 
 
 def region_about(box: Box, width: int, height: int) -> Box:

@@ -24,6 +24,8 @@
 | all but idle/saving | the client that asked is gone                       | failed (client_gone)          |
 | all but idle/saving | button stuck; fault; shutdown                       | failed (that)                 |
 | confirming          | its time is over                                    | failed (not_confirmed)        |
+| armed, capturing    | its time is over, the last face not upright         | failed (camera_turned)        |
+| armed, capturing    | its time is over, the last face unfamiliar          | failed (indistinct)           |
 | all but idle/saving | its time is over, pose never varied                 | failed (too_little_movement)  |
 | all but idle/saving | its time is over otherwise                          | failed (timeout)              |
 | done, failed        | its time is over, or a press                        | idle                          |
@@ -67,7 +69,7 @@ from facelatch.machines.enrolment_states import (
     StartEnrolment,
     UnderWay,
 )
-from facelatch.values.observations import Judged, Reason, SeveralFaces, Verdict
+from facelatch.values.observations import Judged, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Pose
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ LEASE_SECONDS = 3.0
 """A client that has not asked for this long has gone."""
 STRANGER_FRAMES = 3
 """Frames of a stranger after an admin's authorisation before the first crop is kept."""
+_UNREAD = {
+    Reason.UPSIDE_DOWN: Failure.CAMERA_TURNED,
+    Reason.SIDEWAYS: Failure.CAMERA_TURNED,
+    Reason.UNFAMILIAR: Failure.INDISTINCT,
+}
 DUPLICATE_FRAMES = SEVERAL_FRAMES = 2
 OTHER_FRAMES = 3
 
@@ -149,6 +156,8 @@ def _under_way(state: UnderWay, given: Input | None, now: float, setting: Settin
             if person.id not in setting.admins:
                 return _failed(Failure.NOT_ADMIN, now)
             return Armed(request=request, until=now + setting.config.timeout_seconds, authoriser=person)
+    if isinstance(state, Armed | Capturing) and isinstance(given, Judged | Unusable):
+        state = replace(state, unread=_UNREAD.get(given.reason) if isinstance(given, Unusable) else None)
     if now >= state.until:
         return _failed(_too_late(state), now)
     match state, given:
@@ -165,6 +174,8 @@ def _under_way(state: UnderWay, given: Input | None, now: float, setting: Settin
 def _too_late(state: UnderWay) -> Failure:
     if isinstance(state, Confirming):
         return Failure.NOT_CONFIRMED
+    if isinstance(state, Armed | Capturing) and state.unread is not None:
+        return state.unread
     still = isinstance(state, Capturing) and state.held_still
     return Failure.TOO_LITTLE_MOVEMENT if still else Failure.TIMEOUT
 

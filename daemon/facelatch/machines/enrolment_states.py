@@ -29,6 +29,7 @@ class Failure(StrEnum):
     ANOTHER_PERSON = "another_person"
     NOT_ADMIN = "not_admin"
     NO_ADMIN = "no_admin"
+    CAMERA_TURNED = "camera_turned"
     INDISTINCT = "indistinct"
     NOT_CONFIRMED = "not_confirmed"
     CLIENT_GONE = "client_gone"
@@ -52,6 +53,7 @@ _HINTS = {
     Failure.ANOTHER_PERSON: "the same person must stay in view until the end",
     Failure.NOT_ADMIN: "an admin must look at the camera first",
     Failure.NO_ADMIN: "nobody may authorise it yet: `facelatch people admin NAME` makes somebody an admin",
+    Failure.CAMERA_TURNED: "the picture is not upright: set camera.rotation_degrees, `facelatch check` says to what",
     Failure.INDISTINCT: "take off what hides the face, and look straight at the camera",
     Failure.NOT_CONFIRMED: "press the button once more when the light asks for it",
     Failure.CLIENT_GONE: "whoever asked for it has gone: ask again, and wait for the end",
@@ -161,6 +163,8 @@ class Armed:
     authoriser: Person | None = None
     strangers: int = 0
     duplicates: int = 0
+    unread: Failure | None = None
+    """Why the last face could not be read, where waiting does not mend it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,8 @@ class Capturing:
     others: int = 0
     held_still: bool = False
     """Whether the last good crop was too like those kept."""
+    unread: Failure | None = None
+    """As in `Armed`."""
 
 
 @dataclass(frozen=True, slots=True)

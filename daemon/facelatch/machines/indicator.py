@@ -26,6 +26,7 @@ class Pattern(StrEnum):
     SECOND_PERSON = "second_person"
     NOT_AUTHORISED = "not_authorised"
     NOT_SAVED = "not_saved"
+    NOT_READABLE = "not_readable"
     ENROLLED = "enrolled"
     CONFIRM = "confirm"
     SAVING = "saving"
@@ -102,6 +103,9 @@ ROWS: Mapping[Pattern, Row] = {
     ),
     Pattern.NOT_SAVED: Row(
         "not enrolled: could not be saved", "6 blinks, pause", _blinks(6), Colour.RED, _LOW
+    ),
+    Pattern.NOT_READABLE: Row(
+        "not enrolled: face covered, or camera not upright", "7 blinks, pause", _blinks(7), Colour.RED, _LOW
     ),
     Pattern.ENROLLED: Row("enrolled", "long, with short gaps", (1.0, 0.2), Colour.GREEN, (0.6,)),
     Pattern.CONFIRM: Row(

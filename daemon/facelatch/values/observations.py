@@ -25,6 +25,9 @@ class Reason(StrEnum):
     LOW_CONTRAST = "low_contrast"
     BLURRED = "blurred"
     TURNED_AWAY = "turned_away"
+    UPSIDE_DOWN = "upside_down"
+    SIDEWAYS = "sideways"
+    UNFAMILIAR = "unfamiliar"
     NOBODY_ENROLLED = "nobody_enrolled"
     NOT_RECOGNISED = "not_recognised"
     TOO_FEW_DETECTIONS = "too_few_detections"
@@ -47,6 +50,9 @@ _HINTS: Mapping[Reason, str] = {
     Reason.LOW_CONTRAST: "the light is behind you or the lens is dirty",
     Reason.BLURRED: "hold still for a moment, or clean the lens",
     Reason.TURNED_AWAY: "look straight at the camera",
+    Reason.UPSIDE_DOWN: "the picture is upside down: set camera.rotation_degrees, `facelatch check` says to what",
+    Reason.SIDEWAYS: "the picture lies on its side: set camera.rotation_degrees, `facelatch check` says to what",
+    Reason.UNFAMILIAR: "no readable face: take off what covers it; if so with everybody, see camera.rotation_degrees",
     Reason.NOBODY_ENROLLED: "enrol the first person: hold the button, or `facelatch enroll`",
     Reason.NOT_RECOGNISED: "not enrolled, or enrolled in very different light",
     Reason.TOO_FEW_DETECTIONS: "alike, but to too few of the enrolled images: enrol again in this light",

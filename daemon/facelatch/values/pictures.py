@@ -44,6 +44,8 @@ class Face:
     """(5, 2) px: image-left eye, image-right eye, nose, image-left and image-right mouth corner."""
     score: float
     """The finder's confidence, 0 to 1."""
+    turn: int = 0
+    """Degrees, clockwise, by which the picture has to be turned for the face to stand upright: 0, 90, 180, 270."""
 
 
 @dataclass(frozen=True, slots=True)
