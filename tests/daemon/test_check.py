@@ -19,6 +19,7 @@ from facelatch.gallery import place
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
+PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions"]
 ITEMS += ["clock", "journal", "rights", "bypass"]
 
@@ -110,6 +111,36 @@ def test_a_gallery_that_may_be_forgotten_is_warned_of(
     assert (found.ok, found.warning) == (True, True)
     assert "overlay" in found.detail
     assert "storage.state_directory" in found.hint
+
+
+@pytest.mark.parametrize("hangs", [0, 90, 180, 270])
+@pytest.mark.parametrize("set_to", [0, 90, 180, 270])
+def test_the_camera_is_looked_through_and_what_to_set_is_said(
+    settings: Callable[..., Config], tmp_path: Path, hangs: int, set_to: int
+) -> None:
+    """A face of nobody, as a camera sees it that would need `hangs` degrees."""
+    face = cv2.imread(str(PEOPLE / "nobody-1.png"))
+    for number in range(3):
+        picture = np.ascontiguousarray(np.rot90(face, hangs // 90))  # counterclockwise
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), picture)
+    found = findings(settings(camera={"rotation_degrees": set_to}, finder={"kind": "network"}))["camera"]
+    assert found.ok == (hangs == set_to)
+    if hangs == set_to:
+        assert found.detail.endswith("a face in view stands upright")
+    else:
+        assert found.hint == f"set camera.rotation_degrees = {hangs}"
+
+
+def test_a_camera_that_sees_nobody_is_ok_and_says_what_was_not_tried(settings: Callable[..., Config]) -> None:
+    found = findings(settings())["camera"]
+    assert found.ok
+    assert "nobody in view" in found.detail
+
+
+def test_a_model_without_its_cohort_is_a_fault(settings: Callable[..., Config]) -> None:
+    config = settings()
+    Path(config.model.path).with_suffix(".cohort").unlink()
+    assert "siamese.cohort: no such file" in findings(config)["model"].detail
 
 
 def test_a_model_trained_on_toy_data_is_a_fault(

@@ -19,9 +19,10 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.line import pipeline
+from facelatch.line.orientation import turn_of
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Search
-from facelatch.values.pictures import Box, Frame, Image
+from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 
 GALLERY_SIZES = (10, 1_000, 10_000)
@@ -68,6 +69,8 @@ def stages(config: Config, line: Line, repeats: int) -> Iterator[Row]:
     galleries = {size: np.random.default_rng(2).normal(size=(size, probe.size)) for size in GALLERY_SIZES}
     yield timed("find, whole picture", lambda: line.finder.find(search), repeats)
     yield timed("find, close up", lambda: line.finder.find_near(image, region), repeats)
+    face = Face(region, landmarks, 0.9)
+    yield timed("which way up, once a second", lambda: turn_of(line.finder, image, face), repeats)
     yield timed("align", lambda: align(image, landmarks), repeats)
     yield timed("embed", lambda: line.verifier.embed(crop), repeats)
     for size, gallery in galleries.items():

@@ -15,10 +15,13 @@ from facelatch.api.rights import unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
 from facelatch.diagnosis import bypass
-from facelatch.errors import CameraError, ConfigError, FacelatchError, GalleryError, GpioError
+from facelatch.errors import CameraError, ConfigError, FacelatchError, GalleryError, GpioError, ModelError
 from facelatch.gallery.names import alike
 from facelatch.gallery.place import VOLATILE_HINT, volatile_file_system
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.orientation import turn_of_picture
+from facelatch.ports import EndOfFrames, FaceFinder, FrameSource
+from facelatch.vision.cohort import load_cohort
 from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 
 PLAUSIBLE_TIME = 1_750_000_000
 """Unix seconds; a clock behind this year has not been set since power-up."""
+
+FRAME_SECONDS = 5.0
+LOOKS = 10
+"""Frames in which a face is looked for."""
 
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 
@@ -77,6 +84,7 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
 
 def _model(config: Config) -> str:
     verifier = build.build_verifier(config.model)
+    load_cohort(build.siamese_path(config.model), verifier.manifest)
     limits = build.thresholds(config.model, verifier.manifest)
     speed = "accelerated" if verifier.accelerated else "not accelerated"
     changed = _overrides(config, verifier.manifest)
@@ -115,17 +123,50 @@ def _camera(config: Config) -> str:
     from facelatch.app.capture import NewestFrame
 
     clock = MonotonicClock()
+    try:
+        finder: FaceFinder | None = build.build_finder(config.finder)
+    except ModelError:  # has an item of its own
+        finder = None
     frames = NewestFrame(build.build_camera(config.camera, clock), clock)
     try:
-        frame = frames.next(5.0)
+        size, turn = _looked_through(frames, finder)
     finally:
         frames.close()
-    if frame is None:
-        raise CameraError(
-            "no frame within 5 s", hint="is the cable seated, is another program using the camera?"
-        )
-    height, width = frame.image.shape[:2]
-    return f"{config.camera.source} delivers {width}x{height}"
+    return f"{config.camera.source} delivers {size}, {_upright(config, turn)}"
+
+
+def _looked_through(frames: FrameSource, finder: FaceFinder | None) -> tuple[str, int | None]:
+    """The size of the frames, and how a face in them stands; None when none comes into view.
+
+    Several, as the first ones of many a camera are dark.
+    """
+    size = ""
+    for _ in range(LOOKS):
+        try:
+            frame = frames.next(FRAME_SECONDS)
+        except EndOfFrames:
+            break
+        if frame is None:
+            raise CameraError(
+                f"no frame within {FRAME_SECONDS:g} s",
+                hint="is the cable seated, is another program using the camera?",
+            )
+        size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
+        turn = None if finder is None else turn_of_picture(finder, frame.search)
+        if turn is not None:
+            return size, turn
+    return size, None
+
+
+def _upright(config: Config, turn: int | None) -> str:
+    """What a face in view says of how the camera hangs. Raises CameraError when the picture is not upright."""
+    if turn is None:
+        return "nobody in view to see whether it is upright: stand before it and check again"
+    if turn:
+        fault = "the picture is upside down" if turn == 180 else "the picture lies on its side"
+        right = (config.camera.rotation_degrees + turn) % 360
+        raise CameraError(fault, hint=f"set camera.rotation_degrees = {right}")
+    return "a face in view stands upright"
 
 
 def _pins(config: Config) -> str:
