@@ -9,23 +9,29 @@ from facelatch.machines import freshness
 from facelatch.machines.freshness import Freshness, advance
 
 SETTINGS = CameraConfig(frozen_after_seconds=10.0)
-SEEN = Freshness(fingerprint=7, since=100.0, fresh=True)
+SEEN = Freshness(recent=(6, 7), since=100.0, fresh=True)
+STALE = Freshness(recent=(6, 7), since=100.0)
 
 ROWS = {
-    ("any", "no new frame on this turn"): (SEEN, None, 200.0, Freshness(fingerprint=7, since=100.0)),
+    ("any", "no new frame on this turn, or one that is clipped"): (SEEN, None, 200.0, STALE),
     ("nothing seen yet", "a picture"): (
         Freshness(),
         7,
         100.0,
-        Freshness(fingerprint=7, since=100.0, fresh=True),
+        Freshness(recent=(7,), since=100.0, fresh=True),
     ),
-    ("seen", "another picture"): (SEEN, 8, 100.1, Freshness(fingerprint=8, since=100.1, fresh=True)),
-    ("seen", "the same picture again"): (SEEN, 7, 109.9, Freshness(fingerprint=7, since=100.0)),
-    ("seen", "the same one after `frozen_after_seconds`"): (
+    ("seen", "a picture that is none of the last REMEMBERED"): (
+        SEEN,
+        8,
+        100.1,
+        Freshness(recent=(6, 7, 8), since=100.1, fresh=True),
+    ),
+    ("seen", "one of the last REMEMBERED again"): (SEEN, 6, 109.9, STALE),
+    ("seen", "nothing but those for `frozen_after_seconds`"): (
         SEEN,
         7,
         110.0,
-        Freshness(fingerprint=7, since=100.0, frozen=True),
+        Freshness(recent=(6, 7), since=100.0, frozen=True),
     ),
 }
 
@@ -51,4 +57,23 @@ def test_a_picture_that_thaws_is_fresh_again() -> None:
     """The machine itself forgives; that a fault is final is the controller's business."""
     frozen = advance(SEEN, 7, 200.0, SETTINGS)
     assert frozen.frozen
-    assert advance(frozen, 8, 200.1, SETTINGS) == Freshness(fingerprint=8, since=200.1, fresh=True)
+    assert advance(frozen, 8, 200.1, SETTINGS) == Freshness(recent=(6, 7, 8), since=200.1, fresh=True)
+
+
+@pytest.mark.parametrize("length", [1, 2, 300, 1024])
+def test_a_loop_of_pictures_is_new_once_and_then_frozen(length: int) -> None:
+    """However many pictures are shown in turn, the second round is no evidence."""
+    state, fresh = Freshness(), 0
+    for number in range(3 * length + 200):
+        state = advance(state, number % length, number / 15, SETTINGS)
+        fresh += state.fresh
+    assert fresh == length
+    assert state.frozen
+
+
+def test_memory_is_bounded() -> None:
+    """A year of pictures takes no more room than a minute."""
+    state = Freshness()
+    for number in range(3 * freshness.REMEMBERED):
+        state = advance(state, number, float(number), SETTINGS)
+    assert len(state.recent) == freshness.REMEMBERED

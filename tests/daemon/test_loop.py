@@ -47,8 +47,24 @@ def frame(
     return Frame(image, image, number / RATE if at is None else at, number)
 
 
+def swaying(count: int = 4000) -> list[tuple[Face]]:
+    """The face of somebody who does not stand quite still: found a little further left or right each time."""
+    faces = []
+    for number in range(count):
+        shift = 12.0 * (number % 3 - 1)
+        faces.append((Face(Box(100 + shift, 60, 112, 112), LANDMARKS + np.float32([shift, 0]), 0.9),))
+    return faces
+
+
+SWAYING = swaying()
+
+
 def visit(colours: Iterable[tuple[int, int, int]]) -> list[Frame]:
     return [frame(number, colour) for number, colour in enumerate(colours)]
+
+
+IMPATIENT = parse({"session": {"required_matches": 3, "refusals_before_lockout": 2}}, origin="test")
+"""Somebody who stays is judged again after pauses that grow: the second refusal comes after a few seconds."""
 
 
 class Door:
@@ -61,7 +77,7 @@ class Door:
         self.clock, self.audit = fakes.FakeClock(), fakes.FakeAudit()
         self.lock, self.indicator = fakes.FakeLock(self.clock), fakes.FakeIndicator()
         self.buttons, self.service = fakes.FakeButtons(self.clock), fakes.FakeServiceManager()
-        self.verifier, self.finder = fakes.FakeVerifier(), fakes.FakeFinder((FACE,))
+        self.verifier, self.finder = fakes.FakeVerifier(), fakes.FakeFinder(*SWAYING)
         self.store = GalleryStore.open(folder / "state")
         line = Line(
             finder=self.finder,
@@ -136,7 +152,7 @@ def test_an_enrolled_person_opens_the_door_once_and_it_locks_again(tmp_path: Pat
 
 def test_a_stranger_never_moves_the_lock(tmp_path: Path) -> None:
     """A stranger is refused with a reason, again and again, until a lock-out."""
-    door = Door(tmp_path, visit([STRANGER] * 160))
+    door = Door(tmp_path, visit([STRANGER] * 160), IMPATIENT)
     door.enrol("alice", ALICE)
     door.run()
     assert door.lock.changes == []
@@ -146,7 +162,7 @@ def test_a_stranger_never_moves_the_lock(tmp_path: Path) -> None:
 
 def test_the_lock_out_survives_a_restart(tmp_path: Path) -> None:
     """Whoever pulls the plug during a lock-out waits again: even the right face does not open."""
-    door = Door(tmp_path, visit([STRANGER] * 130))
+    door = Door(tmp_path, visit([STRANGER] * 130), IMPATIENT)
     door.enrol("alice", ALICE)
     door.run()
     assert EventKind.LOCKOUT_STARTED in door.kinds()
@@ -322,7 +338,7 @@ def test_a_lockout_that_cannot_be_saved_is_in_force_and_told(
     def full(*_: object) -> None:
         raise GalleryError("disk full")
 
-    door = Door(tmp_path, visit([STRANGER] * 200))
+    door = Door(tmp_path, visit([STRANGER] * 200), IMPATIENT)
     door.enrol("alice", ALICE)
     monkeypatch.setattr(GalleryStore, "save_throttle", full)
     door.run()

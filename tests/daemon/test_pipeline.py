@@ -103,7 +103,7 @@ def test_a_find_in_the_small_picture_is_moved_to_the_large_one() -> None:
     """The crop comes from the large picture: coordinates are scaled."""
     small = picture()
     large = np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)
-    faces, _ = pipeline.look(line((FACE,)), Frame(large, small, 0.0, 0), Search())
+    faces, *_ = pipeline.look(line((FACE,)), Frame(large, small, 0.0, 0), Search())
     assert faces[0].box == Box(400, 240, 448, 448)
     assert faces[0].landmarks == pytest.approx(FACE.landmarks * 4)
 
@@ -128,7 +128,7 @@ def test_nobody_in_view_costs_one_search_a_second() -> None:
     chosen = line(())
     state = Search()
     for number in range(150):
-        _, state = pipeline.look(chosen, frame(picture(), at=number / 15, number=number), state)
+        _, state, _ = pipeline.look(chosen, frame(picture(), at=number / 15, number=number), state)
     assert isinstance(chosen.finder, FakeFinder)
     assert chosen.finder.calls <= 2 / 0.2 + 10 + 2
 
@@ -164,5 +164,5 @@ def test_two_people_are_no_decision_on_any_frame_between_the_whole_searches_eith
     state = Search()
     for number in range(30):
         shown = frame(picture(), at=number / 30, number=number)
-        faces, state = pipeline.look(chosen, shown, state)
+        faces, state, _ = pipeline.look(chosen, shown, state)
         assert isinstance(pipeline.observe(chosen, shown, faces, gallery(ALICE)), SeveralFaces), number

@@ -212,8 +212,10 @@ def test_a_loop_that_hangs_while_unlocked_is_locked_for_want_of_renewal(visited:
     """The driver of the LED never returns; the keeper needs neither the loop nor any thread of the daemon."""
     visited.start(unlock=8.0, ceiling=10.0)
     visited.until_level(1, 20)
-    hung = time.monotonic()
+    visited.run("rm", "-f", "/var/lib/spy/hung")
     visited.wire(f"hang {LED_PIN}")
+    note = visited.door.machine.inside("/var/lib/spy/hung")
+    hung = float(visited.until(lambda: note.exists() and note.read_text(), 5, "it hangs"))
     locked, by = visited.until_level(0, 12, since=hung)
     sys.stdout.write(f"measured: loop hung while unlocked to locked: {locked - hung:.1f} s\n")
     assert by == int(visited.door.show("MainPID", KEEPER))

@@ -14,7 +14,7 @@ from training_doubles import ColourVerifier
 from facelatch.config.file import Config
 from facelatch.errors import InputError, ModelError
 from facelatch.line.match import match
-from facelatch.machines import session as machine
+from facelatch.machines import session, session_states
 from facelatch.values.observations import Judged, Thresholds
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Gallery, Person
@@ -49,7 +49,7 @@ def daemon_outcome(similarities: np.ndarray, people: int, references: int, thres
     owners = tuple(np.repeat(np.arange(people), references).tolist())
     gallery = Gallery(people=members, owners=owners, embeddings=np.zeros((len(owners), 8), np.float32))
     face = Face(Box(0, 0, 9, 9), np.zeros((5, 2), np.float32), 1.0)
-    state, settings = machine.Session(), Config().session
+    state, settings = session_states.Session(), Config().session
     for number, frame in enumerate(similarities):
         observation = Judged(
             frame=0,
@@ -63,10 +63,10 @@ def daemon_outcome(similarities: np.ndarray, people: int, references: int, thres
             embedding=np.zeros(8, np.float32),
             similarities=frame,
         )
-        state = machine.advance(state, observation, number / 15, settings)
+        state = session.advance(state, observation, number / 15, settings)
         if state.outcomes:
             ending = state.outcomes[-1]
-            if ending.ending is machine.Ending.GRANTED:
+            if ending.ending is session_states.Ending.GRANTED:
                 assert ending.verdict is not None
                 assert ending.verdict.person is not None
                 return ending.verdict.person.id

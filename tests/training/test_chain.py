@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facelatch.errors import InputError
-from facelatch_training.chain import Chain, _recipe, _refuse_unmeasurable, _trained, run_all
+from facelatch_training.chain import Chain, _exported_model, _recipe, _refuse_unmeasurable, run_all
 from facelatch_training.data.made_faces import draw_person, write_crop_set
 from facelatch_training.data.prepare import Options
 from facelatch_training.files import TrainingError, write_png
@@ -102,7 +102,7 @@ def test_a_finished_model_is_calibrated_anew_for_other_targets_only(
     monkeypatch.setattr(
         "facelatch_training.chain._calibrate", lambda *arguments: calibrated.append(arguments[1])
     )
-    target = _trained(Chain(tmp_path), recipe, tmp_path, lambda _: None)
+    target = _exported_model(Chain(tmp_path), recipe, tmp_path, lambda _: None)
     assert calibrated == ([] if same else [target])
 
 

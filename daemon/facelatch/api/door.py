@@ -19,6 +19,7 @@ from facelatch.control.wire import failure
 from facelatch.controller.situation import EnrolmentView
 from facelatch.errors import FacelatchError, InputError
 from facelatch.machines.enrolment_states import AbortEnrolment, RenewEnrolment, StartEnrolment
+from facelatch.machines.session_states import ForgetRefusals
 
 _AT_REST = frozenset({"idle", "done", "failed"})
 
@@ -89,6 +90,9 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer({**door.status, "enrolment": asdict(door.enrolment)}, command=renewal)
         case requests.Abort(lease=lease):
             return Answer({}, events=(_request(asked),), command=AbortEnrolment(lease=lease))
+        case requests.Lockout(clear=clear):
+            events = (_request(asked),) if clear else ()
+            return Answer(dict(door.status["lockout"]), events=events, command=ForgetRefusals() if clear else None)
         case requests.Enroll() as request:
             start = _start(request, door)
             event = _request(asked, PERSON=start.name or "", ADMIN=people.yes_or_no(request.admin))

@@ -119,6 +119,19 @@ class Abort(_Request):
     """Only if it is that one."""
 
 
+class Lockout(_Request):
+    """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
+
+    right = "status"
+    action: Literal["lockout"]
+    clear: bool = False
+
+    def needs(self) -> set[Right]:
+        """To look is a matter of status, to forget is more."""
+        more: set[Right] = {"lockout"} if self.clear else set()
+        return super().needs() | more
+
+
 class List(_Request):
     """Everybody enrolled, a page at a time."""
 
@@ -267,7 +280,7 @@ QuickRequest = List | Show | Rename | Remove | Admin | Export
 PeopleRequest = QuickRequest | EnrollPictures | Import
 """What needs the gallery only."""
 
-DoorRequest = Status | Enroll | Abort | Judge
+DoorRequest = Status | Enroll | Abort | Lockout | Judge
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest

@@ -11,14 +11,13 @@ from facelatch.app.desk import Desk
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
+from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
-from facelatch.line import drafts, pipeline, track
+from facelatch.line import memory, pipeline
 from facelatch.line.admission import Judge
-from facelatch.line.drafts import Drafts
-from facelatch.line.search import Search
-from facelatch.line.track import Tracks
+from facelatch.line.memory import Memory
 from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
@@ -140,9 +139,7 @@ class _Loop:
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
         self.state = state.initial(world.store.throttle(), self.model)
-        self.search = Search()
-        self.tracks = Tracks()
-        self.drafts = Drafts()
+        self.memory = Memory()
         self.saved: Saved | SaveFailed | None = None
         self.throttle: Throttle | None = None
         self.relocking_reported = False
@@ -186,6 +183,7 @@ class _Loop:
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
             commands=commands,
+            background=self.memory.background.tracks,
             saved=self.saved,
             fault=fault,
             stopping=stopping,
@@ -193,7 +191,10 @@ class _Loop:
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
-        self.drafts = drafts.keep(self.drafts, observation, outputs.kept)
+        if outputs.enrolling:
+            self.memory = memory.for_enrolment(self.memory, observation, outputs.kept)
+        else:
+            self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None and fault is None:
@@ -203,10 +204,11 @@ class _Loop:
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
-        line = self.world.line
-        faces, self.search = pipeline.look(line, frame, self.search)
-        seen = pipeline.observe(line, frame, faces, self.gallery, self.drafts.embeddings)
-        observation, self.tracks = track.follow(line, self.tracks, seen, frame.captured, self.gallery)
+        posters = self.memory.background.posters
+        observation, self.memory = memory.see(self.world.line, frame, self.memory, self.gallery)
+        if self.memory.background.posters > posters:
+            hint = "a poster, a portrait or a screen? Turn the camera or take it down; it is ignored until it moves"
+            self.world.audit.write(Event(EventKind.STILL_FACE, {"HINT": hint}))
         return observation
 
     def _apply(self, now: float, outputs: Outputs) -> None:
@@ -238,7 +240,7 @@ class _Loop:
         wanted = Wanted(
             name=request.name, admin=request.admin, person=request.person, replace=request.replace
         )
-        pictures = [self.judge.completed(one) for one in self.drafts.references]
+        pictures = [self.judge.completed(one) for one in self.memory.drafts.references]
         try:
             done = self.desk.admission.enrol(wanted, pictures)
         except AdmissionError as error:
@@ -260,5 +262,10 @@ class _Loop:
     def _answer_requests(self) -> tuple[Command, ...]:
         if self.world.control is None:
             return ()
-        status = {"door": self.status, "people": len(self.gallery.people), "model": self.model}
+        status = {
+            "door": self.status,
+            "people": len(self.gallery.people),
+            "model": self.model,
+            "lockout": lockout_view(self.state.session, self.world.clock.now()),
+        }
         return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

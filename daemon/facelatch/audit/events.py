@@ -66,8 +66,12 @@ class EventKind(StrEnum):
     VISIT_GRANTED = "visit.granted"
     VISIT_REFUSED = "visit.refused"
     VISIT_ABANDONED = "visit.abandoned"
+    VISIT_TURNED_AWAY = "visit.turned_away"
+    VISIT_STAYS = "visit.stays"
     LOCKOUT_STARTED = "visit.lockout_started"
     LOCKOUT_ENDED = "visit.lockout_ended"
+    LOCKOUT_CLEARED = "visit.lockout_cleared"
+    STILL_FACE = "camera.still_face"
     DOOR_UNLOCKED = "door.unlocked"
     DOOR_LOCKED = "door.locked"
     DOOR_CEILING = "door.ceiling"
@@ -150,10 +154,18 @@ SPECS: Mapping[EventKind, Spec] = {
         "Visitor refused ({REASON}): {HINT}", _VERDICT | {"COUNT", "NEAREST"}),
     EventKind.VISIT_ABANDONED: Spec("c5458f5e75874d5aaffad56085cd1cf2", Priority.INFO,
         "Visitor left undecided ({REASON}): {HINT}", _VERDICT | {"COUNT", "NEAREST"}),
+    EventKind.VISIT_TURNED_AWAY: Spec("e9dbb861f2814b379aecd3a7a3857ce1", Priority.NOTICE,
+        "Visitor not judged ({REASON}): {HINT}", frozenset({"COUNT", "FRAME_AGE_MS", "MODEL"})),
+    EventKind.VISIT_STAYS: Spec("15278aec3b7f4887a66d149dbf0898af", Priority.INFO,
+        "{PERSON} stays in view: no further grant before {SECONDS} s out of view", frozenset({"PERSON_ID"})),
     EventKind.LOCKOUT_STARTED: Spec("4209c65e62024ec5a35df45a74297359", Priority.WARNING,
         "No attempts for {SECONDS} s after {COUNT} refusals in a row"),
     EventKind.LOCKOUT_ENDED: Spec("167209855b5147f1a5e6d3f90f021db5", Priority.NOTICE,
-        "Attempts allowed again after {COUNT} refusals"),
+        "Attempts allowed again; {COUNT} refusals are not forgotten yet"),
+    EventKind.LOCKOUT_CLEARED: Spec("7d5c79dadf21459c91a9bc1209ba0b8e", Priority.NOTICE,
+        "{COUNT} refusals forgotten by request; attempts are allowed"),
+    EventKind.STILL_FACE: Spec("0df48b07f5e649a89d113483f351de75", Priority.WARNING,
+        "A face that does not move is taken for a picture: {HINT}"),
     EventKind.DOOR_UNLOCKED: Spec("7317f216ac524680a5aa82e9c8f4d467", Priority.NOTICE,
         "Unlocked for {PERSON} for {SECONDS} s", frozenset({"PERSON_ID"})),
     EventKind.DOOR_LOCKED: Spec("a81674a739e74250b2402f3a8f4abe52", Priority.INFO,

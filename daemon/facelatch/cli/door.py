@@ -107,8 +107,29 @@ def _status_text(answer: dict[str, Any]) -> str:
         under_way += f", {enrolment['kept']} of {enrolment['wanted']} images kept"
     if enrolment["reason"]:
         under_way += f": {enrolment['reason']} ({enrolment['hint']})"
-    rows = {**answer, "enrolment": under_way}
+    rows = {**answer, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Forget the refusals and end a lock-out.")
+@as_json
+@click.pass_obj
+def lockout(settings: Settings, clear: bool) -> None:
+    """Show or end a lock-out.
+
+    After session.refusals_before_lockout refused attempts nobody is judged for a while; one attempt is forgotten every
+    session.fade_seconds, all of them with a grant.
+    """
+    from facelatch.control.client import ControlClient
+
+    answer = ControlClient(Path(settings.config().control.socket)).ask({"action": "lockout", "clear": clear})
+    settings.show(answer, ("forgotten: " if clear else "") + _lockout_text(answer))
+
+
+def _lockout_text(lockout: dict[str, Any]) -> str:
+    refusals = f"{lockout['refusals']} refusal{'' if lockout['refusals'] == 1 else 's'} not forgotten"
+    return refusals + (f", no attempts for {lockout['seconds']:.0f} s" if lockout["seconds"] else "")
 
 
 @click.command()
@@ -125,7 +146,7 @@ def relock(settings: Settings) -> None:
     lock.relock(factory.remembered() or settings.config().gpio, keeper.served_at() or lock.SOCKET)
 
 
-@click.command("lock-arguments")
+@click.command("lock-arguments", hidden=True)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def lock_arguments(settings: Settings, file: Path) -> None:

@@ -35,6 +35,7 @@ class _Lazy(click.Group):
         "run": "facelatch.cli.door",
         "replay": "facelatch.cli.door",
         "status": "facelatch.cli.door",
+        "lockout": "facelatch.cli.door",
         "relock": "facelatch.cli.door",
         "lock-arguments": "facelatch.cli.door",
         "people": "facelatch.cli.people",

@@ -16,14 +16,21 @@ class SessionConfig(Section):
     """Consecutive frames that must match the same person."""
     refusal_frames: Annotated[int, Field(ge=1, le=500)] = 8
     """Judged frames without a grant that make one refused attempt."""
+    bridge_seconds: Annotated[float, Field(ge=0, le=5)] = 0.6
+    """Frames without a usable face (a blink of the light, a lost frame) for at most this long erase nothing."""
     retry_seconds: Seconds = 2.0
-    """After a refused attempt, no new one begins for this long."""
+    """After a refused attempt, no new one begins for this long. Whoever stays in view waits five times longer after
+    each further refusal, up to fade_seconds; others do not."""
     silence_seconds: Seconds = 2.0
     """Nobody in view for this long ends the attempt."""
     cooldown_seconds: Seconds = 5.0
     """After a grant, no new attempt begins for this long."""
+    rearm_seconds: Annotated[float, Field(ge=0.5, le=60)] = 2.0
+    """Whoever was granted is not granted again before having been out of view for this long."""
+    fade_seconds: Annotated[float, Field(ge=10, le=86_400)] = 120.0
+    """Every so often one refused attempt is forgotten. Longer slows strangers down and shuts out more of the others."""
     refusals_before_lockout: Annotated[int, Field(ge=1, le=100)] = 5
-    """Refused attempts in a row that start a lock-out."""
+    """Refused attempts not yet forgotten that start a lock-out."""
     lockout_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
     """The first lock-out; every further refusal makes it longer."""
     lockout_factor: Annotated[float, Field(ge=1, le=10)] = 2.0

@@ -20,7 +20,7 @@ class GpioConfig(Section):
     """to_unlock: electric strike (locked without power). to_lock: magnetic lock."""
     lock_active: Literal["high", "low"] = "high"
     """The level that energises: many relay boards are active low."""
-    heartbeat_pin: Pin | Literal["none"] = "none"
+    heartbeat_pin: OptionalPin = "none"
     """Beats ten times a second while unlocked, for a monostable between pin and lock; "none" when there is none."""
     led: Literal["none", "single", "rgb"] = "single"
     """What indicator is connected."""

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facelatch.audit.events import Event, EventKind, Value, fault
-from facelatch.machines import door, enrolment_states, session
+from facelatch.machines import door, enrolment_states, session_states
 from facelatch.values.observations import Verdict
 from facelatch.values.records import Person
 
 _ENDINGS = {
-    session.Ending.GRANTED: EventKind.VISIT_GRANTED,
-    session.Ending.REFUSED: EventKind.VISIT_REFUSED,
-    session.Ending.ABANDONED: EventKind.VISIT_ABANDONED,
+    session_states.Ending.GRANTED: EventKind.VISIT_GRANTED,
+    session_states.Ending.REFUSED: EventKind.VISIT_REFUSED,
+    session_states.Ending.ABANDONED: EventKind.VISIT_ABANDONED,
+    session_states.Ending.TURNED_AWAY: EventKind.VISIT_TURNED_AWAY,
 }
 
 _WITH_IMAGES = enrolment_states.Capturing | enrolment_states.Confirming | enrolment_states.Saving
@@ -27,10 +28,11 @@ _FAULT_HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What visit events carry besides: which model judged, how old its frame was."""
+    """What visit events carry besides: which model judged, how old its frame was, how long to be away."""
 
     model: str
     frame_age_seconds: float
+    rearm_seconds: float
 
     @property
     def fields(self) -> dict[str, Value]:
@@ -47,24 +49,33 @@ def of_fault(code: str, context: Context) -> Event:
 
 
 def of_session(
-    before: session.Session, after: session.Session, now: float, purpose: str, context: Context
+    before: session_states.Session,
+    after: session_states.Session,
+    now: float,
+    purpose: str,
+    context: Context,
 ) -> Iterator[Event]:
-    """Visits that ended, lock-outs that began or ended."""
+    """Visits that ended, lock-outs that began or ended, and who stays."""
     was, now_is = before.phase, after.phase
-    if isinstance(was, session.LockedOut) and was != now_is:
-        yield Event(EventKind.LOCKOUT_ENDED, {"COUNT": before.throttle.refusals})
+    locked_out = isinstance(was, session_states.LockedOut), isinstance(now_is, session_states.LockedOut)
+    if locked_out == (True, False):
+        yield Event(EventKind.LOCKOUT_ENDED, {"COUNT": after.throttle.refusals})
     for outcome in after.outcomes:
         yield _visit(outcome, purpose, context)
-    if isinstance(now_is, session.LockedOut) and was != now_is:
+    if isinstance(now_is, session_states.LockedOut) and not locked_out[0]:
         seconds = round(now_is.until - now, 1)
         yield Event(EventKind.LOCKOUT_STARTED, {"SECONDS": seconds, "COUNT": after.throttle.refusals})
+    known = {one.person.id for one in before.present if one.said}
+    for one in after.present:
+        if one.said and one.person.id not in known:
+            yield Event(EventKind.VISIT_STAYS, {**_names(one.person), "SECONDS": context.rearm_seconds})
 
 
-def _visit(outcome: session.Outcome, purpose: str, context: Context) -> Event:
+def _visit(outcome: session_states.Outcome, purpose: str, context: Context) -> Event:
     verdict, fields = outcome.verdict, {"COUNT": outcome.frames, **context.fields}
     if verdict is not None:
         fields |= _shares(verdict)
-    if outcome.ending is session.Ending.GRANTED:
+    if outcome.ending is session_states.Ending.GRANTED:
         person = verdict.person if verdict is not None else None
         fields |= {"PURPOSE": purpose, **_names(person)}
     else:

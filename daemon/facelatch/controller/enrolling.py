@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import changes
 from facelatch.controller.state import Inputs, State, granted_person
-from facelatch.machines import button, enrolment, session
+from facelatch.machines import button, enrolment, session_states
 from facelatch.machines.button import Gesture
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
@@ -23,21 +23,17 @@ from facelatch.machines.enrolment_states import (
     RenewEnrolment,
     StartEnrolment,
 )
+from facelatch.machines.session_states import ForgetRefusals
 from facelatch.values.observations import Observation
 
 
-def enrolment_inputs(
-    inputs: Inputs,
-    pressed: button.Button,
-    halt: Failure | None,
-    visit: session.Session,
-    observation: Observation | None,
-) -> Iterator[Input | None]:
-    """The inputs of the enrolment on this turn, one after the other.
+def requests(inputs: Inputs, pressed: button.Button, halt: Failure | None) -> Iterator[Input | None]:
+    """What the gallery, the button and the command line want of the enrolment on this turn.
 
     That its client is there comes first: on a turn that took long the time to renew is over as well.
     """
-    yield from (command for command in inputs.commands if isinstance(command, RenewEnrolment))
+    commands = [command for command in inputs.commands if not isinstance(command, ForgetRefusals)]
+    yield from (command for command in commands if isinstance(command, RenewEnrolment))
     yield inputs.saved
     if halt is not None:
         yield AbortEnrolment(halt)
@@ -47,7 +43,13 @@ def enrolment_inputs(
             yield StartEnrolment(origin=Origin.BUTTON)
         else:
             yield Pressed() if gesture is Gesture.PRESS else AbortEnrolment(Failure.BUTTON_STUCK)
-    yield from (command for command in inputs.commands if not isinstance(command, RenewEnrolment))
+    yield from (command for command in commands if not isinstance(command, RenewEnrolment))
+
+
+def sights(
+    pressed: button.Button, visit: session_states.Session, observation: Observation | None
+) -> Iterator[Input | None]:
+    """What was seen on this turn that concerns the enrolment; nothing is looked at while the button is down."""
     person = granted_person(visit)
     if person is not None:
         yield Granted(person)
@@ -55,7 +57,7 @@ def enrolment_inputs(
 
 
 def advance_enrolment(
-    state: State, inputs: Inputs, settings: Config, asked: Iterator[Input | None]
+    state: State, inputs: Inputs, settings: Config, asked: Iterable[Input | None]
 ) -> tuple[Enrolment, list[Event]]:
     """The enrolment after everything in `asked`, and an event for each step it took."""
     setting = enrolment.Setting(settings.enrolment, inputs.people_enrolled, inputs.admins)

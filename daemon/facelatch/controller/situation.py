@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facelatch.machines import enrolment_states as enrolment
-from facelatch.machines import session
+from facelatch.machines import session_states
 from facelatch.machines.button import Position
 from facelatch.machines.door import Door, Unlocked
 from facelatch.machines.enrolment_states import Enrolment, Failure
@@ -30,12 +30,20 @@ _FAILURES = {
 }
 
 
+_LOCKED_OUT = (
+    (60.0, Pattern.LOCKED_OUT),
+    (300.0, Pattern.LOCKED_OUT_LONG),
+    (float("inf"), Pattern.LOCKED_OUT_LONGER),
+)
+"""Which pattern shows a lock-out with at most so many seconds left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the projections need of a state."""
 
     now: float
-    session: session.Session
+    session: session_states.Session
     door: Door
     enrolment: Enrolment
     button: Position
@@ -73,9 +81,10 @@ def patterns(of: Situation) -> Iterator[Pattern]:
     if of.now < of.refused_until:
         yield Pattern.REFUSED
     match of.session.phase:
-        case session.LockedOut():
-            yield Pattern.LOCKED_OUT
-        case session.Gathering(advice=advice):
+        case session_states.LockedOut(until=until):
+            left = until - of.now
+            yield next(pattern for limit, pattern in _LOCKED_OUT if left <= limit)
+        case session_states.Gathering(advice=advice):
             judged = advice in (
                 None,
                 Reason.NOT_RECOGNISED,
@@ -117,12 +126,19 @@ def status(of: Situation) -> str:
     match of.session.phase:
         case _ if isinstance(of.door, Unlocked):
             return "unlocked"
-        case session.LockedOut(until=until):
+        case session_states.LockedOut(until=until):
             return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"
-        case session.Gathering(advice=advice):
+        case session_states.Gathering(advice=advice):
             return "locked: looking at somebody" + (f": {advice.hint}" if advice is not None else "")
     people = "1 person" if of.people_enrolled == 1 else f"{of.people_enrolled or 'no'} people"
     return f"locked: {people} enrolled"
+
+
+def lockout_view(state: session_states.Session, now: float) -> dict[str, float]:
+    """How the refusals stand: how many are not forgotten yet, and how long nobody is judged."""
+    until = state.bucket.shut_until
+    seconds = max(0.0, until - now) if until is not None else 0.0
+    return {"refusals": state.throttle.refusals, "seconds": round(seconds, 1)}
 
 
 def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:

@@ -8,7 +8,7 @@ from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import situation
 from facelatch.controller.situation import EnrolmentView
-from facelatch.machines import button, door, freshness, session
+from facelatch.machines import button, door, freshness, session_states
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Capturing,
@@ -22,11 +22,12 @@ from facelatch.machines.enrolment_states import (
     StartEnrolment,
 )
 from facelatch.machines.indicator import Pattern
+from facelatch.machines.session_states import ForgetRefusals
 from facelatch.values.observations import Observation
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, LockLevel
 
-Command = StartEnrolment | AbortEnrolment | RenewEnrolment
+Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals
 """What the control socket may ask of the machines."""
 
 
@@ -44,6 +45,8 @@ class Inputs:
     """Age of the newest frame, whether new on this turn or not; since the start when none has come yet."""
     edges: tuple[Edge, ...] = ()
     commands: tuple[Command, ...] = ()
+    background: frozenset[int] = frozenset()
+    """Tracks of faces in view that have not moved since their visit ended."""
     saved: Saved | SaveFailed | None = None
     """The answer to `Outputs.save` of the turn before."""
     fault: str | None = None
@@ -69,6 +72,10 @@ class Outputs:
     """Numbers of the frames whose crops and embeddings an enrolment still needs."""
     throttle: Throttle | None
     """To be persisted, because it changed."""
+    ended_tracks: tuple[int, ...]
+    """Tracks whose visit ended: until they move their faces are background."""
+    enrolling: bool
+    """Whether an enrolment is under way, which looks at everybody: then there is no background."""
     fault: str | None
     """Fatal: the door is locked and the event written; the process should end and be restarted."""
     status: str
@@ -79,7 +86,7 @@ class Outputs:
 class State:
     """Everything that is remembered from turn to turn."""
 
-    session: session.Session
+    session: session_states.Session
     model: str = ""
     """First digits of the model's hash, for events."""
     door: door.Door = door.Locked()  # noqa: RUF009  (frozen and empty, as the others)
@@ -97,7 +104,7 @@ class State:
 
 def initial(throttle: Throttle, model: str = "") -> State:
     """The state before the first turn, with the refusals remembered from before the restart."""
-    return State(session=session.Session(throttle=throttle), model=model)
+    return State(session=session_states.Session(throttle=throttle), model=model)
 
 
 def kept_frames(state: State) -> tuple[int, ...]:
@@ -111,7 +118,7 @@ def enrolment_view(state: State, settings: Config) -> EnrolmentView:
     return situation.enrolment_view(state.enrolment, settings.enrolment.references)
 
 
-def granted_person(visit: session.Session) -> Person | None:
+def granted_person(visit: session_states.Session) -> Person | None:
     """Whoever the session granted on this turn."""
     verdict = visit.granted.verdict if visit.granted is not None else None
     return verdict.person if verdict is not None else None

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import changes, situation
-from facelatch.controller.enrolling import advance_enrolment, enrolment_inputs, takes_over
+from facelatch.controller import changes, enrolling, situation
 from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
-from facelatch.machines import button, door, freshness, indicator, session
+from facelatch.machines import button, door, freshness, indicator, session, session_states
 from facelatch.machines.button import Gesture
 from facelatch.machines.door import Order
 from facelatch.machines.enrolment_states import (
@@ -19,7 +18,9 @@ from facelatch.machines.enrolment_states import (
     Idle,
     Saving,
 )
-from facelatch.machines.session import Ending
+from facelatch.machines.enrolment_states import Input as EnrolmentInput
+from facelatch.machines.session_states import Ending, ForgetRefusals
+from facelatch.values.observations import Observation
 
 
 def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs]:
@@ -32,14 +33,16 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     halt = Failure.FAULT if fault is not None else Failure.STOPPING if stopping else None
     observation = inputs.observation if fresh.fresh and halt is None else None
 
-    visit = session.advance(
-        state.session, observation if _may_decide(state, inputs, pressed) else None, now, settings.session
-    )
-    asked = enrolment_inputs(inputs, pressed, halt, visit, observation)
-    enrolled, steps = advance_enrolment(state, inputs, settings, asked)
-    if halt is not None or takes_over(state.enrolment, enrolled):
+    asked = tuple(enrolling.requests(inputs, pressed, halt))
+    withheld = _is_withheld(state, inputs, settings, asked)
+    visit = _visit(state, inputs, None if withheld else observation, settings)
+    if withheld and observation is not None:
+        visit = session.withhold(visit)
+    seen = enrolling.sights(pressed, visit, observation)
+    enrolled, steps = enrolling.advance_enrolment(state, inputs, settings, (*asked, *seen))
+    if halt is not None or enrolling.takes_over(state.enrolment, enrolled):
         reason = halt.value if halt is not None else "enrolment"
-        visit = session.interrupt(visit, reason, "the visit was cut short")
+        visit = session.interrupt(visit, reason, "the visit was cut short", now, settings.session)
     at_rest = halt is None and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
     order = Order.LOCK if not at_rest else Order.GRANT if visit.granted else Order.WAIT
     after = replace(
@@ -65,17 +68,30 @@ def _fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str 
     return "picture_frozen" if fresh.frozen else None
 
 
-def _may_decide(state: State, inputs: Inputs, pressed: button.Button) -> bool:
-    """Whether the session may look at this turn's frame.
+def _is_withheld(
+    state: State, inputs: Inputs, settings: Config, asked: tuple[EnrolmentInput | None, ...]
+) -> bool:
+    """Whether the session may not look at this turn's frame: a grant would be lost on it.
 
-    Not while somebody is being enrolled, not on the turn on which the button or the command line speaks,
-    and not on the turn on which the door relocks: a grant would be lost on it.
+    So it is while somebody is being enrolled, on the turn on which the button or the command line begins or ends an
+    enrolment (a press that changes nothing takes no frame away), and on the turn on which the door relocks.
     """
-    watching = isinstance(state.enrolment, Idle | Authorising)
-    return watching and not (pressed.gestures or inputs.commands or door.is_over(state.door, inputs.now))
+    if not isinstance(state.enrolment, Idle | Authorising) or door.is_over(state.door, inputs.now):
+        return True
+    enrolled, _ = enrolling.advance_enrolment(state, inputs, settings, asked)
+    return enrolling.takes_over(state.enrolment, enrolled)
 
 
-def _refused_until(state: State, visit: session.Session, now: float) -> float:
+def _visit(
+    state: State, inputs: Inputs, observation: Observation | None, settings: Config
+) -> session_states.Session:
+    before = state.session
+    if any(isinstance(command, ForgetRefusals) for command in inputs.commands):
+        before = session.forgive(before)
+    return session.advance(before, observation, inputs.now, settings.session, inputs.background)
+
+
+def _refused_until(state: State, visit: session_states.Session, now: float) -> float:
     refused = any(outcome.ending is Ending.REFUSED for outcome in visit.outcomes)
     return now + situation.REFUSED_SECONDS if refused else state.refused_until
 
@@ -105,22 +121,28 @@ def _outputs(
         lock=after.door.level,
         pattern=pattern,
         pattern_since=after.pattern_since,
-        events=tuple(_events(before, after, inputs, steps)),
+        events=tuple(_events(before, after, inputs, steps, settings.session.rearm_seconds)),
         save=after.enrolment.request if isinstance(after.enrolment, Saving) and saving else None,
         kept=kept_frames(after),
         throttle=throttle if throttle != before.session.throttle else None,
+        ended_tracks=after.session.ended_tracks,
+        enrolling=not isinstance(after.enrolment, Idle),
         fault=after.fault,
         status=situation.status(seen),
     )
 
 
-def _events(before: State, after: State, inputs: Inputs, steps: list[Event]) -> Iterator[Event]:
+def _events(
+    before: State, after: State, inputs: Inputs, steps: list[Event], rearm_seconds: float
+) -> Iterator[Event]:
     """Everything that happened on this turn, causes before effects."""
-    now, context = inputs.now, changes.Context(after.model, inputs.frame_age_seconds)
+    now, context = inputs.now, changes.Context(after.model, inputs.frame_age_seconds, rearm_seconds)
     if after.fault is not None and before.fault is None:
         yield changes.of_fault(after.fault, context)
     if after.stopping and not before.stopping:
         yield Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"})
+    if any(isinstance(command, ForgetRefusals) for command in inputs.commands):
+        yield Event(EventKind.LOCKOUT_CLEARED, {"COUNT": before.session.throttle.refusals})
     if Gesture.STUCK in after.button.gestures:
         yield Event(EventKind.BUTTON_STUCK, {"SECONDS": round(now - after.button.since, 1)})
     purpose = "enrolment" if isinstance(before.enrolment, Authorising) else "door"

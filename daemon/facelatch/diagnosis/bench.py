@@ -135,7 +135,7 @@ def idle_cpu_share(config: Config, line: Line) -> float:
     for number in range(IDLE_FRAMES):
         picture, reduced = frames[number % len(frames)]
         frame = Frame(picture, reduced, number / config.camera.rate_fps, number)
-        _, state = pipeline.look(line, frame, state)
+        _, state, _ = pipeline.look(line, frame, state)
     spent = time.process_time() - begin
     return spent / (IDLE_FRAMES / config.camera.rate_fps)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from facelatch.config.line import QualityConfig
 from facelatch.line import match
 from facelatch.line import search as tracking
+from facelatch.line.background import Background, hide
 from facelatch.line.search import Pace, Search, Where
 from facelatch.ports import FaceFinder, Verifier
 from facelatch.values.observations import Judged, Observation, Reason, SeveralFaces, Thresholds, Unusable
@@ -23,7 +24,9 @@ from facelatch.vision.align import align
 CLOSE_UP_SIDES = 1.6
 """Height of the close-up in sides of the face: room for the hair and for a box that is a little off."""
 
-BLACK_LEVEL = 8
+NOTHING_STILL = Background()
+
+BLACK_LEVEL, WHITE_LEVEL = 8, 247
 """A picture without a brighter pixel shows nothing; 0 to 255."""
 
 SAME_FACE_OVERLAP = 0.3
@@ -99,8 +102,13 @@ def judge(
     )
 
 
-def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:
-    """The faces of `frame` in pixels of `frame.image`, searched as sparingly as search.py plans."""
+def look(
+    line: Line, frame: Frame, search: Search, background: Background = NOTHING_STILL
+) -> tuple[list[Face], Search, Background]:
+    """The faces of `frame` in pixels of `frame.image`, searched as sparingly as search.py plans.
+
+    Those of the background are left out, and not followed.
+    """
     search, plan = tracking.plan(search, frame.image, frame.captured, line.pace)
     if plan.where is Where.NOWHERE:
         found: list[Face] = []
@@ -108,19 +116,21 @@ def look(line: Line, frame: Frame, search: Search) -> tuple[list[Face], Search]:
         found = list(line.finder.find_near(frame.image, plan.region))
     else:
         found = to_image(frame, line.finder.find(frame.search))
-    search = tracking.after_search(search, plan, found, frame.captured)
     faces = [close_up(line, frame.image, face) for face in found]
+    faces, background = hide(background, faces, frame.captured)
+    search = tracking.after_search(search, plan, faces, frame.captured)
     if isinstance(select_face.select(faces, line.similar_size_ratio), SeveralFaces):
         search = tracking.look_around(search)
-    return faces, search
+    return faces, search, background
 
 
 def fingerprint(frame: Frame) -> int | None:
-    """Equal for pictures that agree in every pixel; None for a black one.
+    """Equal for pictures that agree in every pixel; None for one that is clipped all over.
 
-    A sensor at night may clip to pure black: that proves nothing, but neither is the camera frozen.
+    A sensor at night may clip to pure black, one with a torch in its lens to pure white: that proves nothing, but
+    neither is the camera frozen.
     """
-    if int(frame.search.max(initial=0)) < BLACK_LEVEL:
+    if int(frame.search.max(initial=0)) < BLACK_LEVEL or int(frame.search.min(initial=255)) > WHITE_LEVEL:
         return None
     return zlib.crc32(np.ascontiguousarray(frame.search).data)
 

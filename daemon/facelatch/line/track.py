@@ -90,7 +90,8 @@ def follow(
             return observation, replace(tracks, current=None)
         case Unusable(face=face):
             if current is not None and _same_place(current.box, face.box):
-                return observation, replace(tracks, current=replace(current, box=face.box, seen=now))
+                followed = replace(current, box=face.box, seen=now)
+                return replace(observation, track=current.number), replace(tracks, current=followed)
             return observation, replace(tracks, current=None)
     current = _continued(line, current, observation)
     newest = tracks.newest if current is not None else tracks.newest + 1

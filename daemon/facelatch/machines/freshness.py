@@ -1,15 +1,15 @@
 """Machine: pictures -> is this one new? A repeated picture is never evidence; a frozen one is a fault.
 
-| state             | input                                            | next                            |
-|-------------------|--------------------------------------------------|---------------------------------|
-| any               | no new frame on this turn                        | unchanged, not fresh            |
-| nothing seen yet  | a picture                                        | seen since now, fresh           |
-| seen              | another picture                                  | seen since now, fresh           |
-| seen              | the same picture again                           | since unchanged, not fresh      |
-| seen              | the same one after `frozen_after_seconds`        | the same, and frozen            |
+| state             | input                                             | next                             |
+|-------------------|---------------------------------------------------|----------------------------------|
+| any               | no new frame on this turn, or one that is clipped | unchanged, not fresh             |
+| nothing seen yet  | a picture                                         | seen; new since now, fresh       |
+| seen              | a picture that is none of the last REMEMBERED     | seen; new since now, fresh       |
+| seen              | one of the last REMEMBERED again                  | seen; new as before, not fresh   |
+| seen              | nothing but those for `frozen_after_seconds`      | the same, and frozen             |
 
-Real sensors are noisy: two pictures that agree in every pixel come from a driver, or from somebody's
-injected recording, but not from a face in front of the lens.
+Real sensors are noisy: two pictures that agree in every pixel come from a driver, or from somebody's injected
+recording, but not from a face in front of the lens. A recording that runs round is remembered for REMEMBERED frames.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from facelatch.config.line import CameraConfig
 
+REMEMBERED = 1024
+"""Pictures: over a minute at 15 frames per second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What is known of the newest picture."""
+    """What is known of the newest pictures."""
 
-    fingerprint: int | None = None
+    recent: tuple[int, ...] = ()
+    """Fingerprints of the last pictures, each once, the newest last."""
     since: float = 0.0
-    """When this picture was first seen, monotonic seconds."""
+    """When the last picture came that was none of those before, monotonic seconds."""
     fresh: bool = False
-    """Whether the frame of this turn differs from the one before."""
+    """Whether the frame of this turn is such a one."""
     frozen: bool = False
 
 
 def advance(state: Freshness, fingerprint: int | None, now: float, settings: CameraConfig) -> Freshness:
-    """The state after this turn; `fingerprint` of the whole picture, None when no new frame came."""
+    """The state after this turn; `fingerprint` of the whole picture, None when no new frame came or it is clipped."""
     if fingerprint is None:
-        return Freshness(fingerprint=state.fingerprint, since=state.since, frozen=state.frozen)
-    if fingerprint != state.fingerprint:
-        return Freshness(fingerprint=fingerprint, since=now, fresh=True)
-    return Freshness(
-        fingerprint=fingerprint, since=state.since, frozen=now - state.since >= settings.frozen_after_seconds
-    )
+        return Freshness(recent=state.recent, since=state.since, frozen=state.frozen)
+    if fingerprint in state.recent:
+        frozen = now - state.since >= settings.frozen_after_seconds
+        return Freshness(recent=state.recent, since=state.since, frozen=frozen)
+    return Freshness(recent=(*state.recent, fingerprint)[-REMEMBERED:], since=now, fresh=True)

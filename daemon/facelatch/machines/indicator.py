@@ -36,6 +36,8 @@ class Pattern(StrEnum):
     BUTTON_STUCK = "button_stuck"
     UNLOCKED = "unlocked"
     REFUSED = "refused"
+    LOCKED_OUT_LONGER = "locked_out_longer"
+    LOCKED_OUT_LONG = "locked_out_long"
     LOCKED_OUT = "locked_out"
     UNCLEAR = "unclear"
     LOOKING = "looking"
@@ -123,7 +125,13 @@ ROWS: Mapping[Pattern, Row] = {
     Pattern.REFUSED: Row(
         "not recognised", "lit, blinks off twice", (0.7, 0.15, 0.15, 0.15), Colour.RED, (0.15, 0.15, 0.15)
     ),
-    Pattern.LOCKED_OUT: Row("no attempts for a while", "short, every 2 s", (0.3, 1.7), Colour.RED),
+    Pattern.LOCKED_OUT_LONGER: Row(
+        "no attempts for over 5 minutes", "3 short, every 3 s", (0.3, 0.2, 0.3, 0.2, 0.3, 1.7), Colour.RED
+    ),
+    Pattern.LOCKED_OUT_LONG: Row(
+        "no attempts for 1 to 5 minutes", "2 short, every 2.5 s", (0.3, 0.2, 0.3, 1.7), Colour.RED
+    ),
+    Pattern.LOCKED_OUT: Row("no attempts for up to a minute", "short, every 2 s", (0.3, 1.7), Colour.RED),
     Pattern.UNCLEAR: Row(
         "cannot see you well: alone, closer, in the light",
         "short, short, pause",

@@ -2,217 +2,203 @@
 
 A visit begins when a face is seen and has exactly one outcome.
 
-| state      | input                                     | next (outcome)                                  |
-|------------|-------------------------------------------|-------------------------------------------------|
-| starting   | a lock-out was in force before            | locked out, served again in full                |
-| starting   | none was                                  | idle                                            |
-| idle       | nothing new, or no face                   | idle                                            |
-| idle       | a face                                    | gathering, as below                             |
-| idle       | a face soon after an abandoned visit      | gathering; unmatched goes on from there         |
-| gathering  | match of the same person                  | count + 1                                       |
-| gathering  | match of another person                   | count 1 for that one; unmatched + 1 (ambiguous) |
-| gathering  | judged, no match                          | count 0; unmatched + 1                          |
-| gathering  | judged, but nobody is enrolled            | count 0                                         |
-| gathering  | unusable, several faces, no face          | count 0                                         |
-| gathering  | count reaches `required_matches`          | cooling; refusals forgotten (granted)           |
-| gathering  | unmatched reaches `refusal_frames`        | refused; refusals + 1 (refused)                 |
-| gathering  | the same, `refusals_before_lockout` times | locked out (refused)                            |
-| gathering  | no face for `silence_seconds`             | idle (abandoned); unmatched is remembered       |
-| gathering  | interrupted                               | idle (abandoned)                                |
-| cooling    | anything, for `cooldown_seconds`          | cooling                                         |
-| cooling    | its time is over                          | idle, and the same input counts                 |
-| refused    | anything, for `retry_seconds`             | refused                                         |
-| refused    | its time is over                          | idle, and the same input counts                 |
-| locked out | anything, before its end                  | locked out                                      |
-| locked out | its time is over                          | idle, and the same input counts; refusals stay  |
+| state      | input                                       | next (outcome)                                     |
+|------------|---------------------------------------------|----------------------------------------------------|
+| starting   | a lock-out was in force before              | locked out, served again in full                   |
+| starting   | none was                                    | idle                                               |
+| idle       | nothing new, or no face                     | idle                                               |
+| idle       | a face                                      | gathering, as below                                |
+| idle       | a visitor who has to pause                  | idle                                               |
+| idle       | somebody granted who has not been away      | idle; said once (stays)                            |
+| gathering  | match of the same person on the same track  | count + 1                                          |
+| gathering  | match of the same person on another track   | count 1                                            |
+| gathering  | match of another person                     | count 1 for that one; unmatched + 1 (ambiguous)    |
+| gathering  | judged, no match                            | count 0; unmatched + 1                             |
+| gathering  | judged, but nobody is enrolled              | count 0                                            |
+| gathering  | unusable or no face for `bridge_seconds`    | count stays                                        |
+| gathering  | the same for longer                         | count 0                                            |
+| gathering  | several faces, or a frame was withheld      | count 0                                            |
+| gathering  | count reaches `required_matches`            | cooling; refusals forgotten (granted)              |
+| gathering  | unmatched reaches `refusal_frames`          | refused; this visitor pauses (refused)             |
+| gathering  | the same, and the throttle shuts            | locked out (refused)                               |
+| gathering  | no face for `silence_seconds`               | idle (abandoned); unmatched goes to the throttle   |
+| gathering  | undecided for UNDECIDED_SECONDS             | the same                                           |
+| gathering  | interrupted                                 | the same                                           |
+| cooling    | anything, for `cooldown_seconds`            | cooling                                            |
+| cooling    | its time is over                            | idle, and the same input counts                    |
+| refused    | anything, for `retry_seconds`               | refused                                            |
+| refused    | its time is over                            | idle, and the same input counts                    |
+| locked out | a face, before its end                      | locked out; said once a visit (turned away)        |
+| locked out | its time is over                            | idle, and the same input counts                    |
 
-"Soon" is within `lockout_seconds`: stepping aside before the last frame of an attempt must not be a way
-around the lock-out, and whoever waits that long has waited one.
+Who was granted is not granted again before having been out of view for `rearm_seconds`, by whatever track; a face that
+the line takes for background counts as in view. Evidence for somebody belongs to one track; evidence against belongs to
+the visit, and when that ends to the throttle (throttle.py), so that no way of leaving is a way around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
-from facelatch.values.records import Person, Throttle
+from facelatch.machines import throttle
+from facelatch.machines.throttle import Bucket
+from facelatch.values.observations import (
+    Judged,
+    NoFace,
+    Observation,
+    Reason,
+    SeveralFaces,
+    Unusable,
+    Verdict,
+)
+from facelatch.values.records import Throttle
 
 if TYPE_CHECKING:
     from facelatch.config.machines import SessionConfig
+from facelatch.machines.presence import may_be_judged, pause, watch_present
+from facelatch.machines.session_states import (
+    Cooling,
+    Ending,
+    Gathering,
+    Idle,
+    LockedOut,
+    Outcome,
+    Phase,
+    Present,
+    Refused,
+    Session,
+    Starting,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Starting:
-    """Before the first turn: whether a lock-out was in force before the restart is not looked at yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """No visit is under way; the next face that is seen begins one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gathering:
-    """A visit is under way: frames are counted for one person, or against the visit."""
-
-    seen: float
-    """When a face was last seen, monotonic seconds."""
-    person: Person | None = None
-    count: int = 0
-    """Consecutive frames that matched `person`."""
-    unmatched: int = 0
-    """Judged frames of this visit that were evidence against it."""
-    tally: Mapping[Reason, int] = field(default_factory=dict)
-    """How often each reason not to match came up."""
-    closest: Verdict | None = None
-    """The unmatched verdict with the greatest share."""
-    advice: Reason | None = None
-    """Why the newest frame did not match; None when it did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cooling:
-    """A visit was granted; until `until` no new one begins."""
-
-    person: Person
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A visit was refused; until `until` no new one begins."""
-
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class LockedOut:
-    """Too many visits in a row were refused: until `until` nobody is judged."""
-
-    until: float
-
-
-Phase = Starting | Idle | Gathering | Cooling | Refused | LockedOut
-
-
-class Ending(StrEnum):
-    """How a visit can end."""
-
-    GRANTED = "granted"
-    REFUSED = "refused"
-    ABANDONED = "abandoned"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one visit ended."""
-
-    ending: Ending
-    reason: str
-    hint: str
-    verdict: Verdict | None
-    """The match; on refusals whatever came closest."""
-    frames: int
-    """How many frames decided it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What is remembered of a visit that was abandoned, so that leaving early gains nothing."""
-
-    unmatched: int
-    seen: float
-    """When that visitor was last seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """The visit now, and the memory of refusals."""
-
-    phase: Phase = Starting()
-    throttle: Throttle = Throttle()  # noqa: RUF009  (frozen)
-    unfinished: Unfinished | None = None
-    outcomes: tuple[Outcome, ...] = ()
-    """Visits that ended on this turn: at most two, when one fell silent and the next was decided at once."""
-
-    @property
-    def granted(self) -> Outcome | None:
-        """The grant of this turn, if there was one."""
-        return next((outcome for outcome in self.outcomes if outcome.ending is Ending.GRANTED), None)
+UNDECIDED_SECONDS = 15.0
+"""A visit without an outcome by then is abandoned: a picture on the wall must not hold up the next visitor for ever."""
 
 
 def advance(
-    session: Session, observation: Observation | None, now: float, settings: SessionConfig
+    session: Session,
+    observation: Observation | None,
+    now: float,
+    settings: SessionConfig,
+    background: Collection[int] = (),
 ) -> Session:
-    """The session after this turn; `observation` is None when no new frame came or it proves nothing."""
-    session = _pass_time(replace(session, outcomes=()), now, settings)
-    if observation is None or not isinstance(session.phase, Idle | Gathering):
+    """The session after this turn; `observation` is None when no new frame came or it proves nothing.
+
+    `background` names the tracks in view that have not moved since their visit ended: they are seen, not judged.
+    """
+    session = replace(session, outcomes=(), ended_tracks=())
+    session = watch_present(_pass_time(session, now, settings), observation, now, settings, background)
+    if observation is None:
+        return session
+    if isinstance(session.phase, LockedOut) and not isinstance(observation, NoFace):
+        return _turn_away(session, session.phase, now, settings)
+    if not isinstance(session.phase, Idle | Gathering):
         return session
     if isinstance(observation, NoFace):
         if isinstance(session.phase, Gathering):
-            return replace(session, phase=replace(session.phase, person=None, count=0))
+            return replace(session, phase=_bridge(session.phase, now, settings))
         return session
-    before = session.phase if isinstance(session.phase, Gathering) else _begin(session, now, settings)
-    return _decide(session, _collect(replace(before, seen=now), observation), observation, now, settings)
+    if isinstance(observation, Judged) and not may_be_judged(session, observation, now):
+        return session
+    before = session.phase if isinstance(session.phase, Gathering) else Gathering(began=now, seen=now)
+    visit = _collect(replace(before, seen=now), observation, now, settings)
+    return _decide(session, visit, observation, now, settings)
 
 
-def interrupt(session: Session, reason: str, hint: str) -> Session:
+def interrupt(session: Session, reason: str, hint: str, now: float, settings: SessionConfig) -> Session:
     """The session when something else takes over: a visit under way is abandoned, all else stays."""
     if not isinstance(session.phase, Gathering):
         return session
-    return _abandon(session, session.phase, replace(_abandoned(session.phase), reason=reason, hint=hint))
+    outcome = replace(_abandoned(session.phase), reason=reason, hint=hint)
+    return _leave(session, session.phase, outcome, now, settings)
 
 
-def _begin(session: Session, now: float, settings: SessionConfig) -> Gathering:
-    last = session.unfinished
-    soon = last is not None and now - last.seen <= settings.lockout_seconds
-    return Gathering(seen=now, unmatched=last.unmatched if last is not None and soon else 0)
+def withhold(session: Session) -> Session:
+    """The session when a new frame could not be looked at: frames after it do not follow those before."""
+    if not isinstance(session.phase, Gathering):
+        return session
+    return replace(session, phase=replace(session.phase, person=None, count=0))
+
+
+def forgive(session: Session) -> Session:
+    """The session with all refusals forgotten, as after a grant: asked for by somebody who may."""
+    phase = Idle() if isinstance(session.phase, LockedOut) else session.phase
+    return replace(session, phase=phase, bucket=Bucket(), throttle=Throttle(), pausing=None)
 
 
 def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session:
+    if isinstance(session.phase, Starting):
+        session = replace(session, phase=Idle(), bucket=throttle.restored(session.throttle, now, settings))
+    session = _with_bucket(session, throttle.pass_time(session.bucket, now, settings), settings)
     match session.phase:
-        case Starting() if session.throttle.lockout_seconds > 0:
-            seconds = min(session.throttle.lockout_seconds, settings.max_lockout_seconds)
-            return replace(session, phase=LockedOut(now + seconds))
-        case Starting():
+        case Gathering(seen=seen, began=began) as visit if (
+            now - seen > settings.silence_seconds or now - began > UNDECIDED_SECONDS
+        ):
+            return _leave(session, visit, _abandoned(visit), now, settings)
+        case Cooling(until=until) | Refused(until=until) if now >= until:
             return replace(session, phase=Idle())
-        case Gathering(seen=seen) as visit if now - seen > settings.silence_seconds:
-            return _abandon(session, visit, _abandoned(visit))
-        case (Cooling(until=until) | Refused(until=until)) if now >= until:
-            return replace(session, phase=Idle())
-        case LockedOut(until=until) if now >= until:
-            return replace(session, phase=Idle(), throttle=replace(session.throttle, lockout_seconds=0.0))
     return session
 
 
-def _collect(visit: Gathering, observation: SeveralFaces | Unusable | Judged) -> Gathering:
+def _with_bucket(session: Session, bucket: Bucket, settings: SessionConfig) -> Session:
+    """`session` with the throttle as it is now, locked out or open as that says."""
+    phase = session.phase
+    if bucket.shut_until is None:
+        phase = Idle() if isinstance(phase, LockedOut) else phase
+    elif not isinstance(phase, LockedOut):
+        phase = LockedOut(bucket.shut_until)
+    return replace(session, phase=phase, bucket=bucket, throttle=throttle.remembered(bucket, settings))
+
+
+def _turn_away(session: Session, phase: LockedOut, now: float, settings: SessionConfig) -> Session:
+    """Somebody in view during a lock-out is a visit that ends as it begins, once."""
+    new = phase.visitor_seen is None or now - phase.visitor_seen > settings.silence_seconds
+    session = replace(session, phase=replace(phase, visitor_seen=now))
+    if not new:
+        return session
+    hint = f"no attempts for {max(0.0, phase.until - now):.0f} s after too many refusals"
+    outcome = Outcome(ending=Ending.TURNED_AWAY, reason="locked_out", hint=hint, verdict=None, frames=0)
+    return replace(session, outcomes=(*session.outcomes, outcome))
+
+
+def _bridge(visit: Gathering, now: float, settings: SessionConfig) -> Gathering:
+    """A frame that says nothing about who is there: what was counted outlives it for a moment only."""
+    if now - visit.matched <= settings.bridge_seconds:
+        return visit
+    return replace(visit, person=None, count=0)
+
+
+def _collect(
+    visit: Gathering, observation: SeveralFaces | Unusable | Judged, now: float, settings: SessionConfig
+) -> Gathering:
     """The visit with one more frame counted for or against it."""
-    if not isinstance(observation, Judged):
+    if isinstance(observation, SeveralFaces):
         return _doubt(visit, observation.reason)
+    if isinstance(observation, Unusable):
+        visit = _bridge(visit, now, settings)
+        tally = {**visit.tally, observation.reason: visit.tally.get(observation.reason, 0) + 1}
+        return replace(visit, tally=tally, advice=observation.reason)
     verdict = observation.verdict
+    followed = observation.track == visit.track and now - visit.matched <= settings.silence_seconds
+    visit = replace(visit, track=observation.track)
     if not verdict.matched or verdict.person is None:
         against = verdict.reason is not Reason.NOBODY_ENROLLED
         return _doubt(visit, verdict.reason, verdict if against else None)
-    if visit.person is None:
-        return replace(visit, person=verdict.person, count=1, advice=None)
-    if visit.person.id == verdict.person.id:
-        return replace(visit, count=visit.count + 1, advice=None)
-    return replace(_doubt(visit, Reason.AMBIGUOUS, verdict), person=verdict.person, count=1)
+    if visit.person is not None and visit.person.id != verdict.person.id:
+        visit = _doubt(visit, Reason.AMBIGUOUS, verdict)
+    count = visit.count + 1 if visit.person is not None and followed else 1
+    return replace(visit, person=verdict.person, count=count, matched=now, advice=None)
 
 
 def _doubt(visit: Gathering, reason: Reason, against: Verdict | None = None) -> Gathering:
     closest = max((v for v in (visit.closest, against) if v), key=lambda v: v.share, default=None)
-    tally = {**visit.tally, reason: visit.tally.get(reason, 0) + 1}
-    unmatched = visit.unmatched + (against is not None)
-    return Gathering(
-        seen=visit.seen,
+    return replace(
+        visit,
         person=None,
         count=0,
-        unmatched=unmatched,
-        tally=tally,
+        unmatched=visit.unmatched + (against is not None),
+        tally={**visit.tally, reason: visit.tally.get(reason, 0) + 1},
         closest=closest,
         advice=reason,
     )
@@ -221,7 +207,7 @@ def _doubt(visit: Gathering, reason: Reason, against: Verdict | None = None) -> 
 def _decide(
     session: Session, visit: Gathering, observation: Observation, now: float, settings: SessionConfig
 ) -> Session:
-    if visit.person is not None and visit.count >= settings.required_matches:
+    if visit.person is not None and visit.track is not None and visit.count >= settings.required_matches:
         verdict = observation.verdict if isinstance(observation, Judged) else None
         granted = Outcome(
             ending=Ending.GRANTED,
@@ -230,25 +216,23 @@ def _decide(
             verdict=verdict,
             frames=visit.count,
         )
-        cooling = Cooling(visit.person, now + settings.cooldown_seconds)
-        return replace(_end(session, cooling, granted), throttle=Throttle())
+        session = _end(
+            forgive(session), visit, Cooling(visit.person, now + settings.cooldown_seconds), granted
+        )
+        newcomer = Present(person=visit.person, track=visit.track, seen=now)
+        others = tuple(one for one in session.present if one.person.id != visit.person.id)
+        return replace(session, present=(*others, newcomer))
     if visit.unmatched < settings.refusal_frames:
         return replace(session, phase=visit)
-    refusals = session.throttle.refusals + 1
-    seconds = _lockout_seconds(refusals, settings)
-    phase = LockedOut(now + seconds) if seconds else Refused(now + settings.retry_seconds)
     refused = replace(_abandoned(visit), ending=Ending.REFUSED)
-    return replace(_end(session, phase, refused), throttle=Throttle(refusals, seconds))
+    session = _end(session, visit, Refused(now + settings.retry_seconds), refused)
+    session = replace(session, pausing=pause(session.pausing, visit.track or 0, now, settings))
+    return _charge(session, visit, now, settings)
 
 
-def _lockout_seconds(refusals: int, settings: SessionConfig) -> float:
-    """How long attempts are shut off after this many refusals in a row; 0 for not yet."""
-    further = refusals - settings.refusals_before_lockout
-    if further < 0:
-        return 0.0
-    # A factor of 10 would overflow after 300 refusals; 32 steps are past every maximum, or the factor is 1.
-    growth = settings.lockout_factor ** min(further, 32)
-    return min(settings.lockout_seconds * growth, settings.max_lockout_seconds)
+def _charge(session: Session, visit: Gathering, now: float, settings: SessionConfig) -> Session:
+    """The frames against a visit that has ended go to the throttle, which may shut."""
+    return _with_bucket(session, throttle.add(session.bucket, visit.unmatched, now, settings), settings)
 
 
 def _abandoned(visit: Gathering) -> Outcome:
@@ -264,9 +248,12 @@ def _abandoned(visit: Gathering) -> Outcome:
     )
 
 
-def _abandon(session: Session, visit: Gathering, outcome: Outcome) -> Session:
-    return replace(_end(session, Idle(), outcome), unfinished=Unfinished(visit.unmatched, visit.seen))
+def _leave(
+    session: Session, visit: Gathering, outcome: Outcome, now: float, settings: SessionConfig
+) -> Session:
+    return _charge(_end(session, visit, Idle(), outcome), visit, now, settings)
 
 
-def _end(session: Session, phase: Phase, outcome: Outcome) -> Session:
-    return replace(session, phase=phase, unfinished=None, outcomes=(*session.outcomes, outcome))
+def _end(session: Session, visit: Gathering, phase: Phase, outcome: Outcome) -> Session:
+    ended = (*session.ended_tracks, visit.track or 0)
+    return replace(session, phase=phase, outcomes=(*session.outcomes, outcome), ended_tracks=ended)

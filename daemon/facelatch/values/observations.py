@@ -114,6 +114,8 @@ class Unusable:
 
     reason: Reason
     face: Face
+    track: int = 0
+    """The visitor whose place this is; 0: nobody's who was judged before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

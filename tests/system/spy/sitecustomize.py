@@ -3,7 +3,7 @@
 Levels are noted in `levels-USER`, a line `MONOTONIC_SECONDS PROCESS PIN LEVEL` whenever a process drives another level
 than before: the keeper its lock, everybody else the mock pins of gpiozero. The daemon's own process also obeys
 datagrams on the socket `wires`: `22 lh` draws pin 22 low, then lets it go; `hang 27` makes whoever drives pin 27 next
-wait for ever.
+wait for ever, and notes in `hung` since when.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def spy_on_the_daemon() -> None:
 
     def driven(pin: MockPin, value: float) -> None:
         while number_of(pin) in hanging:
+            if not (HOME / "hung").exists():
+                (HOME / "hung").write_text(f"{time.monotonic():.3f}")
             time.sleep(1)
         drive(pin, value)
         note(number_of(pin), bool(value))

@@ -1,0 +1,87 @@
+"""Faces that have had their visit and have not moved since: a portrait, a poster, or somebody who stands quite still.
+
+Such a face is counted once. Until it moves it is background: not judged again, and no second face beside a visitor. The
+box of a picture that hangs still, seen through the finder with sensor noise, stays within 2.2 % of its height and 6 %
+of its size (8 made faces in 3 sizes, 60 frames each); whoever lives and waits moves further within seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from facelatch.values.pictures import Box, Face
+
+MOVED_SHARE, RESIZED_SHARE = 0.05, 0.10
+"""From which way of its middle, and change of its height, in heights of the box, a face has moved."""
+GONE_SECONDS = 3.0
+"""Not found where it was for this long, a face is gone: the whole picture is searched once a second at least."""
+POSTER_SECONDS = 60.0
+"""A face that has hung still for this long is worth a word to the owner."""
+MOST_FACES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """One face of the background."""
+
+    track: int
+    """Whose visit it was; 0 when it was never judged."""
+    box: Box
+    since: float
+    """When its visit ended, monotonic seconds."""
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """All of them."""
+
+    faces: tuple[Still, ...] = ()
+
+    @property
+    def tracks(self) -> frozenset[int]:
+        """The visitors among them who are in view."""
+        return frozenset(still.track for still in self.faces)
+
+    @property
+    def posters(self) -> int:
+        """How many have hung still for POSTER_SECONDS."""
+        return sum(still.seen - still.since >= POSTER_SECONDS for still in self.faces)
+
+
+def retire(background: Background, face: Face, track: int, now: float) -> Background:
+    """The background with a face whose visit has just ended."""
+    still = Still(track=track, box=face.box, since=now, seen=now)
+    return Background((*background.faces, still)[-MOST_FACES:])
+
+
+def hide(background: Background, faces: Sequence[Face], now: float) -> tuple[list[Face], Background]:
+    """The faces that are no background (px of the same picture), and what is still background after this frame."""
+    kept, hidden = [], []
+    for still in background.faces:
+        near = [face for face in faces if _overlaps(still.box, face.box)]
+        here = [face for face in near if is_still(still.box, face.box)]
+        if here:
+            kept.append(replace(still, seen=now))
+            hidden += here
+        elif not near and now - still.seen <= GONE_SECONDS:
+            kept.append(still)
+    return [face for face in faces if face not in hidden], Background(tuple(kept))
+
+
+def is_still(before: Box, after: Box) -> bool:
+    """Whether a face whose box was `before` has not moved to `after`."""
+    across = abs((after.x + after.width / 2) - (before.x + before.width / 2))
+    down = abs((after.y + after.height / 2) - (before.y + before.height / 2))
+    resized = abs(after.height - before.height)
+    return max(across, down) <= MOVED_SHARE * before.height and resized <= RESIZED_SHARE * before.height
+
+
+def _overlaps(one: Box, other: Box) -> bool:
+    return (
+        one.x < other.x + other.width
+        and other.x < one.x + one.width
+        and one.y < other.y + other.height
+        and other.y < one.y + one.height
+    )
