@@ -144,6 +144,12 @@ def _idle_present() -> None:
     assert counts(after(Idle(), match(ADA, track=7), 102.1, present=())) == ("ada", 1, 0)
 
 
+def _gathering_either() -> None:
+    present, pausing = (Present(person=BEN, track=9, seen=100.0),), Pausing(track=8, refusals=1, until=110.0)
+    for seen in (match(BEN, track=9), stranger(8)):
+        assert counts(after(TWO, seen, present=present, pausing=pausing)) == (None, 0, 0)
+
+
 def _same_person() -> None:
     assert counts(after(gathering(person=ADA, count=1), match(ADA))) == ("ada", 2, 0)
 
@@ -283,6 +289,7 @@ ROWS = {
     ("idle", "a face"): _idle_face,
     ("idle", "a visitor who has to pause"): _idle_pausing,
     ("idle", "somebody granted who has not been away"): _idle_present,
+    ("gathering", "a picture of either"): _gathering_either,
     ("gathering", "match of the same person on the same track"): _same_person,
     ("gathering", "match of the same person on another track"): _another_track,
     ("gathering", "match of another person"): _another_person,
