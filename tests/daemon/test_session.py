@@ -401,7 +401,7 @@ def test_somebody_else_is_granted_while_the_first_still_stands_there() -> None:
     state = after(TWO, match(ADA))
     granted = None
     for number in range(60):
-        seen = match(BEN, track=2) if number % 2 else match(ADA)
+        seen = match(BEN, track=2) if number % 4 else match(ADA)
         state = advance(state, seen, 105.2 + number / 15, SETTINGS)
         granted = granted or state.granted
     assert granted is not None
