@@ -26,7 +26,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 passed() { [ "$1" = 0 ] || [ "$1" = 5 ]; } # 5: none was chosen
-tests() { timeout --kill-after=30 2400 "$python" -m pytest -q -m system "$@"; }
+tests() { timeout --kill-after=30 5400 "$python" -m pytest -q -m system "$@"; }
 
 # The installer is told not to call apt in the container, which has no network; these it cannot do without. And apt's
 # numpy, which on a Pi comes with picamera2, so that it is seen that pip leaves it alone.

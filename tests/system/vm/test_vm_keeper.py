@@ -32,6 +32,7 @@ def test_a_daemon_that_is_killed_or_stopped_is_locked_by_its_keeper_and_serves_a
     assert (door.line(), door.unit("MainPID", KEEPER)) == (door.locked, keeper)
 
 
+@pytest.mark.one_relay_in_short
 def test_a_daemon_without_memory_is_locked_by_its_keeper_and_serves_again_when_there_is_room(either_door: Door):
     door = either_door
     door.let_in()
@@ -45,6 +46,7 @@ def test_a_daemon_without_memory_is_locked_by_its_keeper_and_serves_again_when_t
     assert door.line() == door.locked
 
 
+@pytest.mark.one_relay_in_short
 def test_a_disk_that_hangs_is_no_matter_to_the_keeper(either_door: Door):
     """As a dying SD card does: the loop waits for ever in writing what somebody asked for over the control socket."""
     door = either_door
@@ -60,6 +62,7 @@ def test_a_disk_that_hangs_is_no_matter_to_the_keeper(either_door: Door):
     door.run("systemctl", "restart", UNIT, seconds=60)
 
 
+@pytest.mark.one_relay_in_short
 def test_a_held_interpreter_is_locked_by_the_keeper_and_the_journal_says_so(either_door: Door):
     """One large message, taken apart by one call into C: no thread of the daemon runs meanwhile."""
     door = either_door
@@ -69,6 +72,7 @@ def test_a_held_interpreter_is_locked_by_the_keeper_and_the_journal_says_so(eith
     assert door.line() == door.locked
 
 
+@pytest.mark.one_relay_in_short
 @pytest.mark.parametrize("name", ["KILL", "STOP"])
 def test_a_keeper_that_is_killed_or_stopped_is_relocked_by_systemd_and_both_serve_again(either_door: Door, name: str):
     door = either_door
@@ -80,6 +84,7 @@ def test_a_keeper_that_is_killed_or_stopped_is_relocked_by_systemd_and_both_serv
     assert "gpio" in door.faults()[-1]
 
 
+@pytest.mark.one_relay_in_short
 @pytest.mark.parametrize("first", [KEEPER, UNIT])
 def test_neither_start_moves_the_line_in_either_order(either_door: Door, first: str):
     door = either_door
