@@ -283,11 +283,11 @@ def evidence(turns: list[Turn], *, telling_only: bool = False) -> Iterator[tuple
     With `telling_only` those are left out that say nothing about who is there: no face, or one that cannot be judged.
     """
     seen: list[int | None] = []
-    last_picture = None
+    known: set[int] = set()
     for turn in turns:
         inputs = turn.inputs
-        if inputs.fingerprint is not None and inputs.fingerprint != last_picture:
-            last_picture = inputs.fingerprint
+        if inputs.fingerprint is not None and inputs.fingerprint not in known:
+            known.add(inputs.fingerprint)
             observation = inputs.observation
             person = None
             if isinstance(observation, Judged) and observation.verdict.reason is Reason.MATCHED:

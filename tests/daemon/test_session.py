@@ -144,6 +144,12 @@ def _idle_present() -> None:
     assert counts(after(Idle(), match(ADA, track=7), 102.1, present=())) == ("ada", 1, 0)
 
 
+def _gathering_either() -> None:
+    present, pausing = (Present(person=BEN, track=9, seen=100.0),), Pausing(track=8, refusals=1, until=110.0)
+    for seen in (match(BEN, track=9), stranger(8)):
+        assert counts(after(TWO, seen, present=present, pausing=pausing)) == (None, 0, 0)
+
+
 def _same_person() -> None:
     assert counts(after(gathering(person=ADA, count=1), match(ADA))) == ("ada", 2, 0)
 
@@ -283,6 +289,7 @@ ROWS = {
     ("idle", "a face"): _idle_face,
     ("idle", "a visitor who has to pause"): _idle_pausing,
     ("idle", "somebody granted who has not been away"): _idle_present,
+    ("gathering", "a picture of either"): _gathering_either,
     ("gathering", "match of the same person on the same track"): _same_person,
     ("gathering", "match of the same person on another track"): _another_track,
     ("gathering", "match of another person"): _another_person,
@@ -394,7 +401,7 @@ def test_somebody_else_is_granted_while_the_first_still_stands_there() -> None:
     state = after(TWO, match(ADA))
     granted = None
     for number in range(60):
-        seen = match(BEN, track=2) if number % 2 else match(ADA)
+        seen = match(BEN, track=2) if number % 4 else match(ADA)
         state = advance(state, seen, 105.2 + number / 15, SETTINGS)
         granted = granted or state.granted
     assert granted is not None

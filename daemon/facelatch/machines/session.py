@@ -10,6 +10,7 @@ A visit begins when a face is seen and has exactly one outcome.
 | idle       | a face                                      | gathering, as below                                |
 | idle       | a visitor who has to pause                  | idle                                               |
 | idle       | somebody granted who has not been away      | idle; said once (stays)                            |
+| gathering  | a picture of either                         | count 0                                            |
 | gathering  | match of the same person on the same track  | count + 1                                          |
 | gathering  | match of the same person on another track   | count 1                                            |
 | gathering  | match of another person                     | count 1 for that one; unmatched + 1 (ambiguous)    |
@@ -100,7 +101,7 @@ def advance(
             return replace(session, phase=_bridge(session.phase, now, settings))
         return session
     if isinstance(observation, Judged) and not may_be_judged(session, observation, now):
-        return session
+        return withhold(session)  # it is no evidence, but it is somebody else than whoever is counted
     before = session.phase if isinstance(session.phase, Gathering) else Gathering(began=now, seen=now)
     visit = _collect(replace(before, seen=now), observation, now, settings)
     return _decide(session, visit, observation, now, settings)
