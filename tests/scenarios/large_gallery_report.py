@@ -44,6 +44,8 @@ REFERENCES, DIMENSIONS = 8, 384
 class Verifier(fakes.FakeVerifier):
     """As long embeddings as the real one's; a face is the noise in its first rows."""
 
+    embedding_size = DIMENSIONS
+
     def embed(self, crop: Image) -> np.ndarray:
         """The first pixels (D,), of mean 0 and deviation 1."""
         return ((crop.reshape(-1)[:DIMENSIONS].astype(np.float32)) - 92) / 55

@@ -130,7 +130,8 @@ class Importing:
                 continue
             newcomer = NewPerson(person.name, person.admin and request.keep_admins, admitted.references)
             staging.stage(admission.store, batch.token, newcomer, terms)
-            waiting = (Person(-batch.people, person.name), line.embeddings_of(admitted.references))
+            # The arrays that the gallery remembers as well, and no crops: thousands of people may wait.
+            waiting = (Person(-batch.people, person.name), [one.embedding for one in admitted.references])
             batch.staged.append(waiting)
             everybody = line.beside(everybody, [waiting])
             batch.events += events_of(person.name, admitted)

@@ -22,8 +22,8 @@ from facelatch.values.pictures import Image, Pose
 from facelatch.values.records import Gallery, Person, Reference
 from facelatch.vision.references import embed_reference, with_other_side
 
-Embeddings = NDArray[np.float32]
-"""(n, D), one row a picture."""
+Embeddings = Sequence[NDArray[np.float32]]
+"""Of one person's pictures, each (D,)."""
 
 DUPLICATE_SHARE = 0.25
 """From this share of a set that the door would take for one enrolled person, it is that person. Chosen on one half of
@@ -239,18 +239,13 @@ def _nearest(
     return verdict, float(matches[code])
 
 
-def beside(gallery: Gallery, newcomers: Sequence[tuple[Person, NDArray[np.float32]]]) -> Gallery:
-    """`gallery` with people who are not in it yet, each with embeddings (n, D), to compare others with."""
+def beside(gallery: Gallery, newcomers: Sequence[tuple[Person, Embeddings]]) -> Gallery:
+    """`gallery` with people who are not in it yet, each with embeddings, to compare others with."""
     if not newcomers:
         return gallery
-    rows = [embeddings for _, embeddings in newcomers]
+    rows = [np.stack(embeddings) for _, embeddings in newcomers]
     return Gallery(
         people={**gallery.people, **{person.id: person for person, _ in newcomers}},
         owners=gallery.owners + tuple(person.id for person, embeddings in newcomers for _ in embeddings),
         embeddings=np.concatenate([gallery.embeddings, *rows] if gallery.owners else rows),
     )
-
-
-def embeddings_of(references: Sequence[Reference]) -> NDArray[np.float32]:
-    """The embeddings (n, D) of references."""
-    return np.stack([reference.embedding for reference in references])
