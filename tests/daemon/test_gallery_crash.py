@@ -64,6 +64,17 @@ for number in itertools.count(start):
 """
 )
 
+ADD_TWO_AND_STAY = (
+    PREAMBLE
+    + """
+store = GalleryStore.open(home)
+for number in (1, 2):
+    store.add(new_person(str(number)), MODEL)
+report("saved both")
+signal.pause()
+"""
+)
+
 KILL_AT_EVERY_STEP = (
     PREAMBLE
     + """
@@ -215,15 +226,13 @@ def test_a_kill_at_any_step_leaves_the_state_before_or_the_state_after(
 
 def test_a_log_left_by_a_killed_process_is_played_back(tmp_path: Path) -> None:
     home = tmp_path / "state"
-    with child(ADD_AND_REMOVE, str(home)) as process:
+    with child(ADD_TWO_AND_STAY, str(home)) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == "saved 2":
-                process.send_signal(signal.SIGKILL)
-                break
+        assert process.stdout.readline().strip() == "saved both"
+        process.send_signal(signal.SIGKILL)
     assert (home / f"{FILE_NAME}-wal").stat().st_size > 0
     with GalleryStore.open(home) as store:
-        assert {"1", "2"} <= {record.person.name for record in store.people()}
+        assert {record.person.name for record in store.people()} == {"1", "2"}
 
 
 UPGRADE = (

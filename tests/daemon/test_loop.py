@@ -42,8 +42,9 @@ def frame(
     number: int, colour: tuple[int, int, int], *, seed: int | None = None, at: float | None = None
 ) -> Frame:
     """A textured picture in one colour: the fake verifier takes the colour for the person."""
-    noise = np.random.default_rng(number if seed is None else seed)
-    image = np.clip(np.array(colour) + noise.integers(-50, 51, (240, 320, 1)), 0, 255).astype(np.uint8)
+    random = np.random.default_rng(number if seed is None else seed)
+    noise = random.integers(-50, 51, (240, 320, 1), dtype=np.int16)
+    image = np.clip(np.array(colour, np.int16) + noise, 0, 255).astype(np.uint8)
     return Frame(image, image, number / RATE if at is None else at, number)
 
 
