@@ -71,6 +71,14 @@ def test_a_loop_of_pictures_is_new_once_and_then_frozen(length: int) -> None:
     assert state.frozen
 
 
+def test_a_recording_shown_for_a_trial_may_run_round() -> None:
+    """Two pictures in turn are new each time, one is not."""
+    recorded = CameraConfig(source="files", frozen_after_seconds=10.0)
+    state = advance(advance(Freshness(), 1, 0.0, recorded), 2, 0.1, recorded)
+    assert advance(state, 1, 0.2, recorded).fresh
+    assert not advance(state, 2, 0.2, recorded).fresh
+
+
 def test_memory_is_bounded() -> None:
     """A year of pictures takes no more room than a minute."""
     state = Freshness()

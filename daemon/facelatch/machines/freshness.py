@@ -9,7 +9,8 @@
 | seen              | nothing but those for `frozen_after_seconds`      | the same, and frozen             |
 
 Real sensors are noisy: two pictures that agree in every pixel come from a driver, or from somebody's injected
-recording, but not from a face in front of the lens. A recording that runs round is remembered for REMEMBERED frames.
+recording, but not from a face in front of the lens. A loop of pictures is known again for REMEMBERED frames; only where
+recordings are shown on purpose, for a trial (`camera.source = "files"`), the picture before is all that is remembered.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def advance(state: Freshness, fingerprint: int | None, now: float, settings: Cam
     """The state after this turn; `fingerprint` of the whole picture, None when no new frame came or it is clipped."""
     if fingerprint is None:
         return Freshness(recent=state.recent, since=state.since, frozen=state.frozen)
-    if fingerprint in state.recent:
+    remembered = 1 if settings.source == "files" else REMEMBERED
+    if fingerprint in state.recent[-remembered:]:
         frozen = now - state.since >= settings.frozen_after_seconds
         return Freshness(recent=state.recent, since=state.since, frozen=frozen)
-    return Freshness(recent=(*state.recent, fingerprint)[-REMEMBERED:], since=now, fresh=True)
+    return Freshness(recent=(*state.recent, fingerprint)[-remembered:], since=now, fresh=True)

@@ -49,7 +49,7 @@ class Door:
         self._command = [sys.executable, str(HERE / "run_facelatch.py"), "--config", str(home / "facelatch.toml")]
         # Four frames of each picture: the clip at its own pace.
         rate = str(virtual_camera.SAME_PICTURE_FRAMES * demo_clip.RATE_FPS)
-        self._environment = {**os.environ, "FACELATCH_VIRTUAL_FPS": rate}
+        self._environment = {**os.environ, "FACELATCH_VIRTUAL_FPS": rate, "FACELATCH_VIRTUAL_GRAIN": "yes"}
         self._daemon: subprocess.Popen[str] | None = None
 
     def ask(self, *arguments: str) -> list[dict[str, Any]]:

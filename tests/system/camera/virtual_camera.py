@@ -6,12 +6,14 @@ requests to the arrays, is picamera2's and libcamera's own code.
 
 The virtual camera shows numbered JPEGs, each for four frames, in turn and again from the first. The environment says
 FACELATCH_VIRTUAL_FPS, how many frames a second the sensor takes (30), and FACELATCH_VIRTUAL_CABLE, a file: while that
-exists the cable is out, and no frame comes.
+exists the cable is out, and no frame comes. With FACELATCH_VIRTUAL_GRAIN no two pictures are equal in every pixel,
+as of a sensor.
 """
 
 from __future__ import annotations
 
 import collections
+import itertools
 import mmap
 import os
 import sys
@@ -55,6 +57,9 @@ def show(pictures: Path) -> None:
     SETTINGS.write_text(f'"Virtual0":\n  supported_formats:\n{formats}  frames:\n    path: "{pictures}"\n')
 
 
+_GRAIN, _COUNT = bool(os.environ.get("FACELATCH_VIRTUAL_GRAIN")), itertools.count()
+
+
 def _stride(name: str, width: int) -> int:
     """Bytes from one row to the next; of a YUV420 picture's luma, so that the chroma rows are padded as well."""
     step = _PADDED_TO_BYTES * (1 if name in _RGB_FORMATS else 2)
@@ -89,6 +94,9 @@ def _converted(memory: mmap.mmap, name: str, size: tuple[int, int], space: Any) 
     width, height = size
     stride = _stride(name, width)
     rgb = _rgb(np.frombuffer(memory, np.uint8).reshape(height * 3 // 2, width), height)
+    if _GRAIN:  # a sensor is noisy: pictures that come round are not equal in every pixel
+        number = next(_COUNT)
+        rgb[:16, :16] = (number % 251, number // 251 % 251, 128)
     if name in _RGB_FORMATS:
         rows = np.zeros((height, stride), np.uint8)
         # Named by the order within a word: RGB888 is blue, green, red in memory.
