@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from facelatch.values.pictures import Box, Face
 
-MOVED_SHARE, RESIZED_SHARE = 0.05, 0.10
-"""From which way of its middle, and change of its height, in heights of the box, a face has moved."""
+MOVED_SHARE, RESIZED_SHARE, TURNED_SHARE = 0.05, 0.10, 0.08
+"""From which way of its middle, change of its height and way of a landmark, in heights of the box, a face has moved:
+whoever stands still but turns the head is no picture.
+"""
 GONE_SECONDS = 3.0
 """Not found where it was for this long, a face is gone: the whole picture is searched once a second at least."""
 POSTER_SECONDS = 60.0
@@ -21,13 +25,13 @@ POSTER_SECONDS = 60.0
 MOST_FACES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Still:
     """One face of the background."""
 
     track: int
     """Whose visit it was; 0 when it was never judged."""
-    box: Box
+    face: Face
     since: float
     """When its visit ended, monotonic seconds."""
     seen: float
@@ -52,7 +56,7 @@ class Background:
 
 def retire(background: Background, face: Face, track: int, now: float) -> Background:
     """The background with a face whose visit has just ended."""
-    still = Still(track=track, box=face.box, since=now, seen=now)
+    still = Still(track=track, face=face, since=now, seen=now)
     return Background((*background.faces, still)[-MOST_FACES:])
 
 
@@ -60,8 +64,8 @@ def hide(background: Background, faces: Sequence[Face], now: float) -> tuple[lis
     """The faces that are no background (px of the same picture), and what is still background after this frame."""
     kept, hidden = [], []
     for still in background.faces:
-        near = [face for face in faces if _overlaps(still.box, face.box)]
-        here = [face for face in near if is_still(still.box, face.box)]
+        near = [face for face in faces if _overlaps(still.face.box, face.box)]
+        here = [face for face in near if is_still(still.face, face)]
         if here:
             kept.append(replace(still, seen=now))
             hidden += here
@@ -70,12 +74,15 @@ def hide(background: Background, faces: Sequence[Face], now: float) -> tuple[lis
     return [face for face in faces if face not in hidden], Background(tuple(kept))
 
 
-def is_still(before: Box, after: Box) -> bool:
-    """Whether a face whose box was `before` has not moved to `after`."""
-    across = abs((after.x + after.width / 2) - (before.x + before.width / 2))
-    down = abs((after.y + after.height / 2) - (before.y + before.height / 2))
-    resized = abs(after.height - before.height)
-    return max(across, down) <= MOVED_SHARE * before.height and resized <= RESIZED_SHARE * before.height
+def is_still(before: Face, after: Face) -> bool:
+    """Whether a face has neither moved nor turned since it was seen as `before`."""
+    one, other = before.box, after.box
+    across = abs((other.x + other.width / 2) - (one.x + one.width / 2))
+    down = abs((other.y + other.height / 2) - (one.y + one.height / 2))
+    resized = abs(other.height - one.height)
+    if max(across, down) > MOVED_SHARE * one.height or resized > RESIZED_SHARE * one.height:
+        return False
+    return float(np.abs(after.landmarks - before.landmarks).max()) <= TURNED_SHARE * one.height
 
 
 def _overlaps(one: Box, other: Box) -> bool:

@@ -27,11 +27,17 @@ tests() {
 }
 
 status=0
-tests -m system --confcutdir=tests/system/camera tests/system/camera "$@" || status=$?
+streams() { tests -m system --confcutdir=tests/system/camera tests/system/camera "$@"; }
+streams "$@" || status=$?
+if [ "$status" = 139 ]; then
+    echo "system tests: libcamera's virtual camera crashed while it was stopped, as it may on a busy machine: once more"
+    status=0
+    streams "$@" || status=$?
+fi
 if [ $# = 0 ]; then # of the unit tests, those of what differs between platforms: Python's libraries, numpy, OpenCV, LiteRT
     (
         cd tests/daemon
-        set -- test_align.py test_app.py test_c[ao]*.py test_finder*.py test_images.py test_manifest.py test_p[ei]*.py \
+        set -- test_align.py test_app.py test_c[ao]*.py test_finder*.py test_manifest.py test_p[ei]*.py \
             test_verifier*.py
         for name; do set -- "$@" "tests/daemon/$name" && shift; done
         tests -m "not slow and not system" "$@"
