@@ -22,10 +22,17 @@ def test_a_bouncing_press_is_one_press(door: Door):
 
 
 def test_holding_the_button_enrols_a_new_person_who_is_then_let_in(door: Door):
-    before = len(door.edges())
-    with door.expecting("enrolment.saved", 60):
-        door.show("newcomer")
-        door.sh(f"{DOWN}; sleep 5; {UP}")
+    """Held until the LED says so, then, once all images are kept, pressed once more."""
+
+    def complete() -> int:
+        return sum(event["COUNT"] == event["REFERENCES"] for event in door.events("enrolment.progress"))
+
+    before, completed = len(door.edges()), complete()
+    door.show("newcomer")
+    door.sh(f"{DOWN}; sleep 5; {UP}")
+    door.until(lambda: complete() > completed, 60, "all images kept")
+    with door.expecting("enrolment.saved", 20):
+        door.sh(f"{DOWN}; sleep 1; {UP}")
     saved = door.events("enrolment.saved")[-1]["PERSON"]
     assert len(door.edges()) == before
     door.let_in("newcomer")
