@@ -229,3 +229,13 @@ def test_a_closed_recording_has_ended(video: Path, folder: Path) -> None:
         camera.close()
         camera.close()
         assert camera.read() is None
+
+
+def test_pictures_that_are_taken_away_are_a_camera_that_is_unplugged(folder: Path) -> None:
+    """Not the end of the recording, and not one picture that is left out."""
+    camera = open_files(folder)
+    assert camera.read() is not None
+    for file in folder.iterdir():
+        file.unlink()
+    with pytest.raises(CameraError, match="frame-2"):
+        camera.read()

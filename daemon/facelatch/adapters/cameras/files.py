@@ -107,6 +107,8 @@ def _still_images(source: Path, files: tuple[Path, ...], skipped: Skipped, *, lo
                 try:
                     image = reader.read(file)
                 except InputError as error:
+                    if not file.is_file():  # a recording that is taken away is a camera that is unplugged
+                        raise CameraError(f"{error}", hint="were the pictures moved or deleted meanwhile?") from error
                     readable.remove(file)
                     skipped(LeftOut(file, str(error).removeprefix(f"{file}: ")))
                 else:
