@@ -470,3 +470,15 @@ def test_any_bytes_are_a_picture_or_unfit(head: bytes, rest: bytes):
 
 def test_one_picture_can_be_read_without_keeping_a_reader():
     assert read_image(GOLDEN / "picture.png").ndim == 3
+
+
+def test_the_decoder_starts_where_the_package_is_not_on_the_path(tmp_path: Path) -> None:
+    """As of an installation that can be edited, whose modules are found by a hook."""
+    daemon = Path(__file__).resolve().parents[2] / "daemon"
+    face = Path(__file__).resolve().parents[1] / "scenarios" / "people" / "nobody-1.png"
+    program = (
+        f"import sys; sys.path.insert(0, {str(daemon)!r}); from facelatch.decoder.reader import read_image;"
+        f" sys.path.remove({str(daemon)!r}); from pathlib import Path; print(read_image(Path({str(face)!r})).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "(112, 112, 3)" in done.stdout, done.stderr

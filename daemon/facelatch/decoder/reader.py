@@ -27,6 +27,9 @@ START_SECONDS = 30.0
 
 _DYING_SECONDS = 1.0
 
+_HOME = str(Path(__file__).resolve().parents[2])
+"""Where this package lies: of an installation that can be edited the path does not tell."""
+
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from facelatch.decoder import worker; worker.main()"
 """Imports what this process would, from wherever that found it, and reads no settings of the user's Python."""
 
@@ -89,7 +92,7 @@ class _Worker:
         self.connection, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM, *filter(None, sys.path)],
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, _HOME, *filter(None, sys.path)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
