@@ -6,6 +6,7 @@ are mocks, and `spy/sitecustomize.py` notes with which level every process drive
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -127,7 +128,9 @@ def clips(installed: Any) -> None:
     import demo_clip
 
     shared = installed.shared
-    demo_clip.save(demo_clip.turning_head(NEWCOMER, 60, 1), shared / "newcomer")
+    # Who was let in has to be away before the next visit.
+    comes_and_goes = itertools.chain(demo_clip.turning_head(NEWCOMER, 60, 1), demo_clip.clip([(None, 3.0)], 2))
+    demo_clip.save(comes_and_goes, shared / "newcomer")
     demo_clip.save(demo_clip.turning_head(STRANGER, 24, 1), shared / "stranger")
     random = np.random.default_rng(1)
     demo_clip.save((np.zeros((480, 640, 3), np.uint8) for _ in range(2)), shared / "black")
