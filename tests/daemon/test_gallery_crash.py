@@ -16,6 +16,8 @@ import pytest
 from facelatch.gallery import schema
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 
+pytestmark = pytest.mark.slow  # each test starts and kills processes
+
 MODEL = "a" * 64
 REFERENCES = 4
 

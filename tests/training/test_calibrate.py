@@ -142,6 +142,7 @@ def test_a_relative_is_a_stranger_of_whose_family_somebody_is_enrolled() -> None
     np.testing.assert_array_equal(visits.related.reshape(10, 24), visited == (enrolled ^ 1))
 
 
+@pytest.mark.slow
 def test_relatives_have_a_rate_of_their_own_where_families_are_known() -> None:
     """Twins whom nobody can tell apart: most false grants are theirs."""
     crops, names = coloured(40, 4)
@@ -308,6 +309,7 @@ def test_more_visits_by_the_same_few_people_do_not_tell_more() -> None:
     assert any("different visits of strangers" in why for why in calibration.unmet)
 
 
+@pytest.mark.slow
 def test_rates_that_do_not_hold_on_the_other_half_are_not_met() -> None:
     """Half B are people who all look alike."""
     crops, names = coloured(40, 4)
@@ -317,6 +319,7 @@ def test_rates_that_do_not_hold_on_the_other_half_are_not_met() -> None:
     assert any(why.startswith("fmr is 1 on half B") for why in calibration.unmet)
 
 
+@pytest.mark.slow
 def test_no_error_seen_is_not_called_no_error() -> None:
     """Of few people nobody was confused: the upper end is three over their number."""
     crops, names = coloured(40, 4)
@@ -349,6 +352,7 @@ def test_people_with_one_picture_each_are_an_error() -> None:
         calibrate(ColourVerifier(steepness=8), crops, names, data="singles", targets=TARGETS)
 
 
+@pytest.mark.slow
 def test_calibration_repeats() -> None:
     crops, names = coloured(40, 3)
     first, second = (

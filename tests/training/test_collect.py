@@ -171,6 +171,7 @@ def collect_pictures(name: str, numbers: range, tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "people" / name).rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_what_was_collected_is_prepared_and_judged_as_it_is(tmp_path: Path) -> None:
     """No second finding and warping, and no portrait that is none."""
     written = {

@@ -332,6 +332,7 @@ def test_unreadable_pictures_can_count_as_pictures_without_a_face(lfw: Path) -> 
     assert cropper.unreadable == {bad}
 
 
+@pytest.mark.slow
 def test_plots_and_montage_are_pictures(lfw: Path, tmp_path: Path) -> None:
     protocol = protocols.people(lfw / "lfw", Cropper(None))
     judged = evaluate(ColourVerifier(), protocol, resamples=RESAMPLES, quiet=True)

@@ -147,6 +147,7 @@ def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
     assert "A toy" in model_card(findings(opens_doors=False))
 
 
+@pytest.mark.slow
 def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
     own_people, unknown_people = (
         model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False)
@@ -157,6 +158,7 @@ def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
     assert "maybe trained on" in unknown_people
 
 
+@pytest.mark.slow
 def test_a_report_knows_the_crop_set_of_the_run(tmp_path: Path, tiny_model: Callable[..., Path]) -> None:
     data = write_crop_set(tmp_path / "set")
     mark = fingerprint(read_index(data))
@@ -186,6 +188,7 @@ def test_every_table_row_has_as_many_cells_as_its_head() -> None:
             assert len({line.count("|") for line in block.splitlines()}) == 1, block
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     page = write_html(findings(opens_doors=True), tmp_path / "report.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", page)
