@@ -171,6 +171,9 @@ class Memory(Allocator):  # type: ignore[misc]
         self._descriptors, self.frame_buffers, self.mapped_buffers, self._formats = [], {}, {}, {}
 
 
+_FILLING_SECONDS = 0.2
+
+
 class Sensor(threading.Thread):
     """The virtual camera completes a request the moment it is queued; a sensor takes its time."""
 
@@ -191,6 +194,8 @@ class Sensor(threading.Thread):
     def _forget(self, camera: Any) -> Any:
         with self._changed:
             self._waiting = collections.deque(one for one in self._waiting if one[0] is not camera)
+            # A request handed over is filled by a thread of libcamera's, which does not bear to be stopped meanwhile.
+            time.sleep(_FILLING_SECONDS)
             return self._stop_camera(camera)
 
     def run(self) -> None:
