@@ -35,8 +35,9 @@ from facelatch.values.pictures import Box
 from facelatch.values.records import Gallery
 from facelatch.vision import fusion
 
-LOST_SECONDS = 1.0
-"""A face that is not found for longer is gone, as for the search; older pictures are no evidence any more."""
+LOST_SECONDS = 1.5
+"""A face that is not found for longer is gone; older pictures are no evidence any more. More than a second, so that a
+camera of one picture a second can be followed."""
 
 STEP_SIDES = 0.7
 """How far a face may have moved since it was seen last, in sides of its box: what the search's region shows of it."""

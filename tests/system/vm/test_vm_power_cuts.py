@@ -55,7 +55,9 @@ def changing_gallery(image: Path, work: Path, kind: str) -> Iterator[Callable[[P
 
     def cut(copy: Path) -> list[str]:
         """What the machine had said when its disk was as in the copy."""
-        assert machine.poll() is None, (work / "console").read_text(errors="replace")[-3000:]
+        console = (work / "console").read_text(errors="replace")
+        assert machine.poll() is None, console[-3000:]
+        assert "Traceback" not in console, f"the machine's program died: {console[-3000:]}"
         os.kill(machine.pid, signal.SIGSTOP)  # all its threads, those too that are writing to the disk
         os.waitid(os.P_PID, machine.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         try:
