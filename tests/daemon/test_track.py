@@ -204,10 +204,10 @@ def test_a_jump_ends_the_track_even_of_the_same_face() -> None:
 
 
 def test_a_face_that_is_lost_for_a_moment_is_the_same_visitor() -> None:
-    """For a second, as long as the search looks for it; then the next is a new one."""
-    one = judged(looks(0), HOME)
-    assert [seen.track for seen in judgements(watch([one, *[NoFace()] * 14, one], HOME))] == [1, 1]
-    assert [seen.track for seen in judgements(watch([one, *[NoFace()] * 16, one], HOME))] == [1, 2]
+    """For so long that a camera of one picture a second can follow; then the next is a new one."""
+    one, lost = judged(looks(0), HOME), int(LOST_SECONDS * 15)
+    assert [seen.track for seen in judgements(watch([one, *[NoFace()] * (lost - 1), one], HOME))] == [1, 1]
+    assert [seen.track for seen in judgements(watch([one, *[NoFace()] * (lost + 1), one], HOME))] == [1, 2]
 
 
 def test_a_model_that_was_calibrated_for_frames_judges_frames() -> None:
