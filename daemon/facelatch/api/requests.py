@@ -119,6 +119,13 @@ class Abort(_Request):
     """Only if it is that one."""
 
 
+class Settings(_Request):
+    """The configuration in force."""
+
+    right = "config"
+    action: Literal["config"]
+
+
 class Lockout(_Request):
     """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
 
@@ -280,7 +287,7 @@ QuickRequest = List | Show | Rename | Remove | Admin | Export
 PeopleRequest = QuickRequest | EnrollPictures | Import
 """What needs the gallery only."""
 
-DoorRequest = Status | Enroll | Abort | Lockout | Judge
+DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest
