@@ -85,7 +85,7 @@ class Served:
                 audit=self.audit,
                 clock=clock,
                 references=8,
-                settings={"sections": in_force(self.config)},
+                settings={"settings": in_force(self.config)},
             )
             server = ControlServer(self.socket, "", intake(self.config.control))
             self._ready.set()

@@ -343,7 +343,7 @@ def test_every_language_has_every_word_with_the_same_places() -> None:
 
 
 def test_every_word_that_a_template_asks_for_is_there_and_no_other() -> None:
-    home = Path(words.__file__).parents[1]
+    home = Path(words.__file__).parent
     source = "".join(file.read_text() for file in [*home.glob("templates/*.html"), *home.glob("**/*.py")])
     for key in words.catalogue()["en"]:
         section = key.split(".")[0]

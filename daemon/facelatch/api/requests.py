@@ -47,7 +47,6 @@ Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 Token = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$")]
 """Joins the requests of one import; random, chosen by the client."""
 
-
 Lease = Annotated[str, Field(max_length=64)]
 """What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
 

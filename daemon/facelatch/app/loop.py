@@ -133,7 +133,7 @@ class _Loop:
             audit=world.audit,
             clock=world.clock,
             references=config.enrolment.references,
-            settings={"sections": in_force(config)},
+            settings={"settings": in_force(config)},
         )
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}

@@ -34,15 +34,13 @@ class Config(Section):
     console: ConsoleConfig = ConsoleConfig()
 
 
-def in_force(config: Config) -> dict[str, dict[str, dict[str, Any]]]:
-    """By section and key the `value`, and whether it was `set` or is the default."""
-    return {
-        name: {
-            key: {"value": value, "set": key in getattr(config, name).model_fields_set}
-            for key, value in section.items()
-        }
+def in_force(config: Config) -> list[dict[str, Any]]:
+    """Every key with its `section` and `value`, and whether it was `set` or is the default."""
+    return [
+        {"section": name, "key": key, "value": value, "set": key in getattr(config, name).model_fields_set}
         for name, section in config.model_dump(mode="json").items()
-    }
+        for key, value in section.items()
+    ]
 
 
 def load(path: Path) -> Config:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -15,9 +17,6 @@ def routes() -> list[Route]:
 
 def settings(visit: Visit) -> Response:
     """Every key with its value, and whether the file has it or it is the default."""
-    found = visit.ask("config")
-    sections = [
-        (name, [{"key": key, **value} for key, value in keys.items()])
-        for name, keys in found["sections"].items()
-    ]
+    found = visit.ask("config")["settings"]
+    sections = [(name, list(rows)) for name, rows in groupby(found, key=lambda row: row["section"])]
     return visit.draw("settings.html", "page.settings", sections=sections)

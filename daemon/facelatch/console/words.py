@@ -18,7 +18,7 @@ Say = Callable[..., str]
 def catalogue() -> dict[str, dict[str, str]]:
     """All languages by code, each with its texts by `section.key`."""
     languages = {}
-    for file in sorted(Path(__file__).parent.glob("*.toml")):
+    for file in sorted(Path(__file__).parent.glob("texts/*.toml")):
         document: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
         languages[file.stem] = {
             f"{section}.{key}": text
