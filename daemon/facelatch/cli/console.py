@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +48,41 @@ def serve(settings: Settings) -> None:
     except ImportError as error:
         raise _not_installed(error) from error
     app.serve(config.console, Path(config.control.socket))
+
+
+@console.command()
+@click.option("--listen", type=click.Path(path_type=Path), help="A socket of its own, without systemd.")
+@click.pass_obj
+def intake(settings: Settings, listen: Path | None) -> None:
+    """Look at the pictures of one upload, which come by standard input (facelatch-intake.socket starts this)."""
+    from facelatch.app import intake as pictures
+
+    if listen is None:
+        with os.fdopen(0, "rb", closefd=False) as reading, os.fdopen(0, "wb", closefd=False) as writing:
+            pictures.serve(settings.config(), reading, writing)
+    else:
+        _accept(listen, settings.path)
+
+
+def _accept(listen: Path, config: Path | None) -> None:
+    """What the socket unit does: a process for each connection, here one after the other."""
+    listen.unlink(missing_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "facelatch",
+        *(["--config", str(config)] if config else []),
+        "console",
+        "intake",
+    ]
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.bind(str(listen))
+        listen.chmod(0o600)
+        waiting.listen(1)
+        while True:
+            connection, _ = waiting.accept()
+            with connection:
+                subprocess.run(command, stdin=connection.fileno(), check=False)
 
 
 @console.command()

@@ -25,6 +25,8 @@ class ConsoleConfig(Section):
     """PEM file with the key of the certificate."""
     state_directory: str = "/var/lib/facelatch-console"
     """Accounts and sessions; 0700. Nothing of the gallery."""
+    intake: str = "/run/facelatch-intake.sock"
+    """UNIX socket of the process that looks at uploaded pictures (facelatch-intake.socket); empty: none are taken."""
     session_hours: Annotated[float, Field(ge=0.1, le=720)] = 12.0
     """Whoever signs in has to do so again after this long."""
     idle_minutes: Annotated[float, Field(ge=1, le=1440)] = 30.0

@@ -18,7 +18,7 @@ from facelatch.console import live
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
 from facelatch.console.guard import App, Guard
-from facelatch.console.pages import door, enrolment, people, settings, signing
+from facelatch.console.pages import door, enrolment, people, settings, signing, upload
 from facelatch.console.pages.page import Console, Visit
 from facelatch.errors import ConfigError
 
@@ -44,6 +44,7 @@ def application(console: Console, config: ConsoleConfig) -> App:
             *signing.routes(),
             *door.routes(),
             *enrolment.routes(),
+            *upload.routes(),
             *people.routes(),
             *settings.routes(),
         ],
@@ -62,7 +63,8 @@ async def _not_found(request: Request, _error: Exception) -> Response:
 
 def serve(config: ConsoleConfig, socket: Path) -> None:
     """Serves until it is told to stop. Raises ConfigError for a certificate that cannot be read."""
-    console = Console(accounts=accounts_of(config), door=Door(socket))
+    intake = Path(config.intake) if config.intake else None
+    console = Console(accounts=accounts_of(config), door=Door(socket), intake=intake)
     host, port = config.address
     try:
         settings_ = uvicorn.Config(

@@ -74,11 +74,16 @@ socket = "{work}/control.sock"
 group = ""
 [console]
 listen = "127.0.0.1:{self.port}"
+intake = "{work}/intake.sock"
 state_directory = "{work}/console"
 """)
         subprocess.run([sys.executable, "tests/scenarios/demo_clip.py", work / "demo"], cwd=REPO, check=True)
         self.facelatch("enroll", "robin", "--images", f"{work}/demo/enrol")
-        self.running = [self.start("run", "--dry-run"), self.start("console", "serve")]
+        self.running = [
+            self.start("run", "--dry-run", "--loop"),
+            self.start("console", "serve"),
+            self.start("console", "intake", "--listen", f"{work}/intake.sock"),
+        ]
         until(lambda: (work / "control.sock").exists(), "the daemon listens")
         until(self._answers, "the console answers")
 
@@ -91,7 +96,7 @@ state_directory = "{work}/console"
         return done.stdout
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        with (self.work / f"{words[0]}.log").open("wb") as log:
+        with (self.work / f"{'-'.join(words[:2])}.log").open("wb") as log:
             as_in_the_unit = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
             return subprocess.Popen(
                 self.command(*words), cwd=REPO, stdout=log, stderr=log, env=as_in_the_unit
@@ -179,6 +184,22 @@ def test_an_enrolment_by_camera_shows_how_far_it_is_and_stops(signed_in: Any, ho
         lambda: json.loads(house.facelatch("status", "--json"))["enrolment"]["state"] in ("idle", "failed"),
         "stopped",
     )
+
+
+def test_pictures_from_a_phone_enrol_and_a_hostile_one_is_named(signed_in: Any, house: House) -> None:
+    bad = house.work / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 64)
+    pictures = [str(one) for one in sorted((house.work / "demo" / "enrol").iterdir())[:5]]
+    house.facelatch("people", "remove", "robin b", "--yes")
+    signed_in.get(f"http://localhost:{house.port}/people")
+    form = find(signed_in, "form[enctype]")
+    form.find_element("css selector", "[name=name]").send_keys("wren")
+    form.find_element("css selector", "[type=file]").send_keys("\n".join([*pictures, str(bad)]))
+    form.find_element("css selector", "button").click()
+    text = until(lambda: find(signed_in, "h1").text == "Pictures" and find(signed_in, "main").text, "looked at", 60)
+    assert "wren is enrolled" in text
+    assert "bad.png" in text
+    house.facelatch("people", "rename", "wren", "robin b")
 
 
 def paths(house: House) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -25,6 +26,9 @@ COOKIE = "__Host-facelatch"
 
 MOST_FORM_BYTES = 16 * 1024
 
+MOST_PICTURES, MOST_PICTURE_BYTES = 16, 16 * 1024 * 1024
+"""Of one form, and of each."""
+
 PAGES = (("/", "door"), ("/people", "people"), ("/settings", "settings"))
 """The menu."""
 
@@ -37,6 +41,8 @@ class Console:
 
     accounts: Accounts
     door: Door
+    intake: Path | None = None
+    """Where pictures are looked at; None: none are taken."""
     enrolments: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By account: the lease of the enrolment that it has begun, and whose."""
     templates: Environment = field(
@@ -54,6 +60,8 @@ class Visit:
     request: Request
     session: Session | None
     form: Mapping[str, str]
+    files: Sequence[tuple[str, bytes]] = ()
+    """Uploaded pictures, by the names that their senders gave them."""
 
     @property
     def id(self) -> str:
@@ -91,6 +99,8 @@ class Visit:
             csrf=Markup('<input type="hidden" name="csrf" value="{}">').format(csrf),
             pages=PAGES,
             here=self.request.url.path,
+            uploads=self.console.intake is not None,
+            most_pictures=MOST_PICTURES,
             **values,
         )
 
@@ -122,17 +132,28 @@ def inside(path: str | None) -> str:
     return path if path and path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
 
 
-def route(path: str, page: Page, role: Role | None, *, post: bool = False, proof: bool = False) -> Route:
-    """`page` under `path`. `role`: who may; None: anybody, before signing in. `proof`: the password has to be fresh."""
+def route(
+    path: str, page: Page, role: Role | None, *, post: bool = False, proof: bool = False, files: bool = False
+) -> Route:
+    """`page` under `path`. `role`: who may; None: anybody, before signing in. `proof`: the password has to be fresh.
+
+    `files`: pictures may come with the form.
+    """
 
     async def answer(request: Request) -> Response:
-        return await checked(request, page, role, proof=proof)
+        return await checked(request, page, role, proof=proof, files=files)
 
     return Route(path, answer, methods=["POST"] if post else ["GET"], name=f"{role}:{path}")
 
 
 async def checked(
-    request: Request, page: Page, role: Role | None, *, proof: bool = False, only_open: bool = False
+    request: Request,
+    page: Page,
+    role: Role | None,
+    *,
+    proof: bool = False,
+    files: bool = False,
+    only_open: bool = False,
 ) -> Response:
     """The answer of `page`, or why there is none. `only_open`: the request comes by itself, and is no sign of life."""
     console: Console = request.app.state.console
@@ -144,12 +165,13 @@ async def checked(
     if role is not None and session is not None and not session.may(role):
         return visit.refuse("error.forbidden", 403)
     if request.method == "POST":
-        form = await _form(request)
-        if form is None:
+        try:
+            form, pictures = await (_upload(request) if files else _form(request))
+        except _TooLargeError:
             return visit.refuse("error.too_large", 413)
         if session is not None and form.get("csrf") != session.csrf and role is not None:
             return visit.refuse("error.stale", 403)
-        visit = Visit(console=console, request=request, session=session, form=form)
+        visit = Visit(console=console, request=request, session=session, form=form, files=pictures)
     if proof and session is not None and not session.proved:
         back = request.headers.get("referer", "").partition(request.headers["host"])[2]
         return go(f"/prove?next={quote(inside(back))}")
@@ -167,17 +189,45 @@ def _answered(page: Page, visit: Visit) -> Response:
         return visit.draw("error.html", "error.title", code=400, fault=str(error), hint=error.hint)
 
 
-async def _form(request: Request) -> dict[str, str] | None:
-    """The fields of a form as text; None when there is too much of it."""
+class _TooLargeError(Exception):
+    """More than a form may hold."""
+
+
+Form = tuple[dict[str, str], Sequence[tuple[str, bytes]]]
+
+
+async def _form(request: Request) -> Form:
+    """The fields of a form as text."""
     size = 0
     chunks = []
     async for chunk in request.stream():
         size += len(chunk)
         if size > MOST_FORM_BYTES:
-            return None
+            raise _TooLargeError
         chunks.append(chunk)
     try:
-        pairs = parse_qsl(b"".join(chunks).decode(), keep_blank_values=True, max_num_fields=32)
+        return dict(parse_qsl(b"".join(chunks).decode(), keep_blank_values=True, max_num_fields=32)), ()
     except ValueError:
-        return {}
-    return dict(pairs)
+        return {}, ()
+
+
+async def _upload(request: Request) -> Form:
+    """The fields of a form with pictures; these lie in files without a name while they come."""
+    declared = request.headers.get("content-length", "")
+    if not declared.isdigit() or int(declared) > MOST_PICTURES * MOST_PICTURE_BYTES + MOST_FORM_BYTES:
+        raise _TooLargeError
+    fields, pictures = {}, []
+    try:
+        async with request.form(
+            max_files=MOST_PICTURES, max_fields=16, max_part_size=MOST_FORM_BYTES
+        ) as form:
+            for key, value in form.multi_items():
+                if isinstance(value, str):
+                    fields[key] = value
+                elif (value.size or 0) > MOST_PICTURE_BYTES:
+                    raise _TooLargeError
+                elif value.size:
+                    pictures.append((value.filename or key, await value.read()))
+    except HTTPException as error:
+        raise _TooLargeError from error
+    return fields, pictures
