@@ -1,7 +1,7 @@
 """Pictures that somebody uploads, made into aligned crops: a process for each connection, which may do nothing else.
 
 On the connection go, again and again, the size of a picture (4 bytes, big-endian) and its bytes; after each the answer
-comes back, one JSON object on a line: `problem` (empty when it is good), and then `crop` (PNG in base64), `yaw`, `pitch`
+comes back, one JSON object on a line: `problem` (empty when it is good), then `crop` (PNG in base64), `yaw`, `pitch`
 and `roll`. It ends when the connection does, after MOST_PICTURES, and with the first size that is none.
 """
 
