@@ -94,6 +94,15 @@ def test_the_exposure_of_a_unit_is_at_most_one_of_ten(unit: str):
     assert exposure_is_within(10, unit)
 
 
+def test_the_console_is_exposed_by_its_network_alone():
+    """It has one, and a service with none has at most 1.0."""
+    assert exposure_is_within(13, "facelatch-console.service")
+
+
+def test_whoever_takes_over_the_reader_of_uploads_has_nothing():
+    assert exposure_is_within(10, "facelatch-intake@.service")
+
+
 def test_a_smaller_exposure_than_it_has_would_be_refused():
     assert not exposure_is_within(2)
 

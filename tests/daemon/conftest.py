@@ -13,7 +13,7 @@ from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.api.intake import intake
 from facelatch.app.desk import Desk
-from facelatch.config.file import Config, parse
+from facelatch.config.file import Config, in_force, parse
 from facelatch.control.client import ControlClient
 from facelatch.control.server import ControlServer
 from facelatch.controller.situation import EnrolmentView
@@ -79,7 +79,14 @@ class Served:
         with GalleryStore.open(folder) as store:
             fill(store)
             judge = Judge(fake_line(verifier), 0.25)
-            desk = Desk(store=store, judge=judge, audit=self.audit, clock=clock, references=8)
+            desk = Desk(
+                store=store,
+                judge=judge,
+                audit=self.audit,
+                clock=clock,
+                references=8,
+                settings={"settings": in_force(self.config)},
+            )
             server = ControlServer(self.socket, "", intake(self.config.control))
             self._ready.set()
             try:

@@ -86,7 +86,9 @@ def serve(config: Config, pipe: Connection) -> None:
     )
     base = rss()
     store = GalleryStore.open(Path(config.storage.state_directory))
-    desk = Desk(store=store, judge=Judge(line, 0.25), audit=fakes.FakeAudit(), clock=clock, references=REFERENCES)
+    desk = Desk(
+        store=store, judge=Judge(line, 0.25), audit=fakes.FakeAudit(), clock=clock, references=REFERENCES, settings={}
+    )
     server = ControlServer(Path(config.control.socket), "", intake(config.control))
     pipe.send((time.monotonic() - began, rss() - base))
     longest, busiest, view = 0.0, 0.0, EnrolmentView(state="idle", kept=0, wanted=8)

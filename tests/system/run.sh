@@ -1,5 +1,5 @@
 #!/bin/sh
-# The system tests: those of the Pi's camera stack (camera/run.sh) in a trixie root of their own, training under JAX
+# The system tests: the console in a browser; those of the Pi's camera stack (camera/run.sh) in a trixie root of their own, training under JAX
 # (backends), a real systemd and a real journal in namespaces on a copy-on-write view of this machine; beside all these a
 # virtual machine with lines, cameras and power cuts (vm/run.sh).
 #
@@ -83,13 +83,22 @@ else
     echo "SYSTEM TESTS SKIPPED in a virtual machine: FACELATCH_VM_TESTS is not yes"
 fi
 
-camera=0 backends=0 container=0 virtual=0
-# These two need no systemd of ours, so they are not skipped with the rest.
+# The console in a browser; skipped with a word where that cannot be had.
+in_a_browser() {
+    command -v chromedriver >/dev/null || need_packages chromium chromium-driver >/dev/null 2>&1 || true
+    "$python" -m pip install -qq --disable-pip-version-check --editable ".[browser]" || return 75
+    tests tests/system/console "$@"
+}
+
+camera=0 backends=0 container=0 virtual=0 console=0
+# These three need no systemd of ours, so they are not skipped with the rest.
+[ ! -x "$python" ] || lap "console" in_a_browser "$@" || console=$?
 lap "camera" sh tests/system/camera/run.sh "$@" || camera=$?
 [ ! -x "$python" ] || lap "backends" tests tests/system/backends "$@" || backends=$?
 if [ -z "$lacking" ]; then
     export FACELATCH_WHEELS="$scratch/wheels"
     lap "container" tests tests/system --ignore=tests/system/vm --ignore=tests/system/backends \
+        --ignore=tests/system/console \
         --basetemp="$scratch/pytest-container" "$@" || container=$?
 else
     printf 'SYSTEM TESTS SKIPPED: %s\n' "$lacking"
@@ -99,4 +108,4 @@ if [ -n "$machines" ]; then
     machines=
     cat "$scratch/machines"
 fi
-passed "$camera" && passed "$backends" && passed "$container" && passed "$virtual"
+passed "$console" && passed "$camera" && passed "$backends" && passed "$container" && passed "$virtual"

@@ -32,6 +32,8 @@ class Door:
     importing: Importing
     enrolment: EnrolmentView
     status: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    """The reply to `config`."""
     now: float
     """Monotonic seconds."""
 
@@ -90,6 +92,8 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer({**door.status, "enrolment": asdict(door.enrolment)}, command=renewal)
         case requests.Abort(lease=lease):
             return Answer({}, events=(_request(asked),), command=AbortEnrolment(lease=lease))
+        case requests.Settings():
+            return Answer(dict(door.settings), trace=_request(asked))
         case requests.Lockout(clear=clear):
             events = (_request(asked),) if clear else ()
             return Answer(dict(door.status["lockout"]), events=events, command=ForgetRefusals() if clear else None)

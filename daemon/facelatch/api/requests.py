@@ -47,7 +47,6 @@ Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 Token = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$")]
 """Joins the requests of one import; random, chosen by the client."""
 
-
 Lease = Annotated[str, Field(max_length=64)]
 """What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
 
@@ -117,6 +116,13 @@ class Abort(_Request):
     action: Literal["abort"]
     lease: Lease | None = None
     """Only if it is that one."""
+
+
+class Settings(_Request):
+    """The configuration in force."""
+
+    right = "config"
+    action: Literal["config"]
 
 
 class Lockout(_Request):
@@ -280,7 +286,7 @@ QuickRequest = List | Show | Rename | Remove | Admin | Export
 PeopleRequest = QuickRequest | EnrollPictures | Import
 """What needs the gallery only."""
 
-DoorRequest = Status | Enroll | Abort | Lockout | Judge
+DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest

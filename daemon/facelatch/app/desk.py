@@ -37,10 +37,21 @@ class Desk:
     """Local clients, and the gallery as the loop has it in memory."""
 
     def __init__(
-        self, *, store: GalleryStore, judge: Judge, audit: AuditSink, clock: Clock, references: int
+        self,
+        *,
+        store: GalleryStore,
+        judge: Judge,
+        audit: AuditSink,
+        clock: Clock,
+        references: int,
+        settings: Mapping[str, Any],
     ) -> None:
-        """Loads the gallery, which may take long where the model is new. Raises GalleryError."""
+        """Loads the gallery, which may take long where the model is new; `settings` are what `config` is answered with.
+
+        Raises GalleryError.
+        """
         self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
+        self._settings = settings
         self._importing, self._traces = Importing(), Traces()
         self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
@@ -79,6 +90,7 @@ class Desk:
                 importing=self._importing,
                 enrolment=enrolment,
                 status=status,
+                settings=self._settings,
                 now=self._clock.now(),
             )
             answer = door.answer(request.asked, place)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from facelatch.api.admission import Wanted
 from facelatch.app.desk import Desk
 from facelatch.audit.events import Event, EventKind, Value, fault
-from facelatch.config.file import Config
+from facelatch.config.file import Config, in_force
 from facelatch.controller import state, step
 from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Inputs, Outputs
@@ -133,6 +133,7 @@ class _Loop:
             audit=world.audit,
             clock=world.clock,
             references=config.enrolment.references,
+            settings={"settings": in_force(config)},
         )
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}

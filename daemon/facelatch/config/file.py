@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from facelatch.config.console import ConsoleConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
@@ -30,6 +31,16 @@ class Config(Section):
     gpio: GpioConfig = GpioConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
+    console: ConsoleConfig = ConsoleConfig()
+
+
+def in_force(config: Config) -> list[dict[str, Any]]:
+    """Every key with its `section` and `value`, and whether it was `set` or is the default."""
+    return [
+        {"section": name, "key": key, "value": value, "set": key in getattr(config, name).model_fields_set}
+        for name, section in config.model_dump(mode="json").items()
+        for key, value in section.items()
+    ]
 
 
 def load(path: Path) -> Config:

@@ -1,0 +1,91 @@
+"""The console put together, and served."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from facelatch.config.console import ConsoleConfig
+from facelatch.console import live
+from facelatch.console.accounts import Accounts
+from facelatch.console.door import Door
+from facelatch.console.guard import App, Guard
+from facelatch.console.pages import door, enrolment, people, settings, signing, upload
+from facelatch.console.pages.page import Console, Visit
+from facelatch.errors import ConfigError
+
+
+def accounts_of(config: ConsoleConfig) -> Accounts:
+    """The accounts as the configuration has them. Raises ConfigError where they cannot be kept."""
+    directory = Path(config.state_directory)
+    try:
+        return Accounts(directory, time.time, hours=config.session_hours, minutes=config.idle_minutes)
+    except OSError as error:
+        raise ConfigError(
+            f"{directory}: {error.strerror or error}",
+            hint="as root, or as the console's own user facelatch-console",
+        ) from error
+
+
+def application(console: Console, config: ConsoleConfig) -> App:
+    """All pages behind the guard."""
+    app = Starlette(
+        routes=[
+            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+            *live.routes(),
+            *signing.routes(),
+            *door.routes(),
+            *enrolment.routes(),
+            *upload.routes(),
+            *people.routes(),
+            *settings.routes(),
+        ],
+        exception_handlers={404: _not_found, 405: _not_found},
+    )
+    app.state.console, app.state.streams, app.state.stopping = console, 0, False
+    return Guard(app, config.names, secure=bool(config.certificate))
+
+
+async def _not_found(request: Request, _error: Exception) -> Response:
+    console: Console = request.app.state.console
+    visit = Visit(console=console, request=request, session=None, form={})
+    status = _error.status_code if isinstance(_error, HTTPException) else 404
+    return visit.refuse("error.not_found", status)
+
+
+def serve(config: ConsoleConfig, socket: Path) -> None:
+    """Serves until it is told to stop. Raises ConfigError for a certificate that cannot be read."""
+    intake = Path(config.intake) if config.intake else None
+    console = Console(accounts=accounts_of(config), door=Door(socket), intake=intake)
+    host, port = config.address
+    try:
+        settings_ = uvicorn.Config(
+            application(console, config),
+            host=host,
+            port=port,
+            ssl_certfile=config.certificate or None,
+            ssl_keyfile=config.key or None,
+            lifespan="off",
+            log_level="warning",
+            access_log=False,  # paths hold names of people
+            server_header=False,
+            proxy_headers=False,  # nobody stands in front who may say where a request comes from
+            limit_concurrency=64,
+            timeout_graceful_shutdown=3,
+            h11_max_incomplete_event_size=16 * 1024,
+        )
+        settings_.load()
+    except OSError as error:
+        raise ConfigError(
+            f"console.certificate, console.key: {error.strerror or error}",
+            hint="both are PEM files it may read",
+        ) from error
+    uvicorn.Server(settings_).run()

@@ -1,0 +1,44 @@
+"""What the console asks of the daemon, by the control socket and with the rights of the console's own user."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from facelatch.control.client import ControlClient
+from facelatch.errors import ControlError
+
+PLACES, PATIENCE_SECONDS = 2, 10.0
+"""The daemon keeps two places for each user."""
+
+
+class Door:
+    """The daemon's socket; blocking, for the threads that pages are made in."""
+
+    def __init__(self, socket: Path) -> None:
+        self._client = ControlClient(socket)
+        self._places = threading.BoundedSemaphore(PLACES)
+
+    def ask(self, actor: str | None, action: str, bulk: bytes | None = None, **fields: Any) -> dict[str, Any]:
+        """The daemon's reply. `actor` is the account on whose behalf it is asked; None where nobody in particular asks.
+
+        Raises what the daemon raises; ControlError when it is busy or not there.
+        """
+        if not self._places.acquire(timeout=PATIENCE_SECONDS):
+            raise ControlError("the door is busy with other questions", hint="try again in a moment")
+        try:
+            request = {"action": action, **fields, **({"actor": actor} if actor is not None else {})}
+            return self._client.ask(request, bulk, timeout_seconds=PATIENCE_SECONDS * 2)
+        finally:
+            self._places.release()
+
+    def people(self, actor: str) -> list[dict[str, Any]]:
+        """Everybody enrolled, all pages."""
+        rows: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.ask(actor, "list", after=after)
+            rows += page["people"]
+            after = page.get("next")
+        return rows

@@ -1,0 +1,76 @@
+"""What changes on an open page, pushed to the browser (server-sent events): pieces of HTML, drawn as the page was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from facelatch.console.accounts import Role
+from facelatch.console.pages import door, enrolment
+from facelatch.console.pages.page import Visit, checked
+from facelatch.errors import FacelatchError
+
+PAUSE_SECONDS = 1.0
+"""Between two looks: an enrolment must hear from its page every three seconds."""
+
+LONGEST_SECONDS = 300.0
+"""Then the browser connects again by itself, and is asked anew who it is."""
+
+MOST_STREAMS = 16
+
+
+def routes() -> list[Route]:
+    """Those of this module."""
+    return [
+        Route("/live", _streaming("door_now.html", door.now, "viewer")),
+        Route("/enrolment/live", _streaming("enrolment_now.html", enrolment.now, "enroller")),
+    ]
+
+
+def _streaming(template: str, now: Callable[[Visit], dict[str, Any]], role: Role) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        kept: list[Visit] = []
+
+        def first(visit: Visit) -> Response:
+            kept.append(visit)
+            return Response(status_code=204)
+
+        response = await checked(request, first, role, only_open=True)
+        if not kept:
+            return Response(status_code=403) if response.status_code == 303 else response
+        if request.app.state.streams >= MOST_STREAMS:
+            return Response("too many pages are open\n", 503)
+        return StreamingResponse(_pieces(kept[0], template, now), media_type="text/event-stream")
+
+    return answer
+
+
+async def _pieces(visit: Visit, template: str, now: Callable[[Visit], dict[str, Any]]) -> AsyncIterator[str]:
+    state = visit.request.app.state
+    state.streams += 1
+    last = ""
+    try:
+        for _ in range(int(LONGEST_SECONDS / PAUSE_SECONDS)):
+            if await visit.request.is_disconnected() or state.stopping:
+                return
+            if await run_in_threadpool(visit.console.accounts.watching, visit.id) is None:
+                return
+            try:
+                piece = await run_in_threadpool(lambda: visit.part(template, **now(visit)))
+            except FacelatchError:
+                return
+            if piece != last:
+                last = piece
+                yield f"data: {json.dumps(piece)}\n\n"
+                if "data-over" in piece:
+                    return
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        state.streams -= 1

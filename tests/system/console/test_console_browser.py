@@ -1,0 +1,271 @@
+"""The console in a real Chromium, before a real daemon on drawn people: from the first link to somebody enrolled.
+
+Screenshots of every page at two sizes lie in FACELATCH_SCREENSHOTS, or with pytest's other temporary files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+REPO = Path(__file__).resolve().parents[3]
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+PASSWORD = "four words of nothing"
+SIZES = {"phone": (320, 640), "desk": (1280, 900)}
+PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "1"))
+
+webdriver: Any = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException  # noqa: E402
+
+axe: Any = pytest.importorskip("axe_selenium_python", reason="axe is missing")
+
+if CHROMIUM is None or DRIVER is None:
+    pytest.skip("apt's chromium and chromium-driver are missing", allow_module_level=True)
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    """What `condition` gives as soon as it is true; a page that changes under it is asked again."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        with suppress(StaleElementReferenceException, NoSuchElementException):
+            if found := condition():
+                return found
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class House:
+    """A door on drawn people, with `robin` enrolled, and its console."""
+
+    def __init__(self, work: Path) -> None:
+        self.work, self.port = work, free_port()
+        self.config = work / "facelatch.toml"
+        self.config.write_text(f"""
+[camera]
+source = "files"
+device = "{work}/demo/clip"
+rate_fps = 2.0
+stale_after_seconds = 10.0
+[gpio]
+pin_factory = "mock"
+[storage]
+state_directory = "{work}/state"
+[control]
+socket = "{work}/control.sock"
+group = ""
+[console]
+listen = "127.0.0.1:{self.port}"
+intake = "{work}/intake.sock"
+state_directory = "{work}/console"
+""")
+        subprocess.run([sys.executable, "tests/scenarios/demo_clip.py", work / "demo"], cwd=REPO, check=True)
+        self.facelatch("enroll", "robin", "--images", f"{work}/demo/enrol")
+        self.running = [
+            self.start("run", "--dry-run", "--loop"),
+            self.start("console", "serve"),
+            self.start("console", "intake", "--listen", f"{work}/intake.sock"),
+        ]
+        until(lambda: (work / "control.sock").exists(), "the daemon listens")
+        until(self._answers, "the console answers")
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "facelatch", "--config", str(self.config), *words]
+
+    def facelatch(self, *words: str) -> str:
+        done = subprocess.run(self.command(*words), cwd=REPO, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self.work / f"{'-'.join(words[:2])}.log").open("wb") as log:
+            as_in_the_unit = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
+            return subprocess.Popen(
+                self.command(*words), cwd=REPO, stdout=log, stderr=log, env=as_in_the_unit
+            )
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def close(self) -> None:
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    running = House(tmp_path_factory.mktemp("console"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def browser(house: House) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = f"--user-data-dir={house.work}/profile"
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--lang=en", profile):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    started.set_page_load_timeout(30 * PATIENCE)
+    yield started
+    started.quit()
+
+
+def find(browser: Any, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
+
+
+def type_into(browser: Any, **fields: str) -> None:
+    for name, text in fields.items():
+        find(browser, f"[name={name}]").send_keys(text)
+    find(browser, "main form button").click()
+
+
+@pytest.fixture(scope="module")
+def signed_in(house: House, browser: Any) -> Any:
+    """By the link that an administrator gets from the command line."""
+    link = json.loads(house.facelatch("console", "invite", "alice", "--role", "admin", "--json"))["link"]
+    browser.get(link)
+    type_into(browser, password=PASSWORD, repeat=PASSWORD)
+    until(lambda: browser.find_elements("css selector", "nav"), "signed in")
+    return browser
+
+
+def test_the_first_page_shows_the_door(signed_in: Any) -> None:
+    """And goes on showing it: the part that changes comes by the stream."""
+    assert "locked" in find(signed_in, ".state").text
+    state = find(signed_in, "#live")
+    signed_in.execute_script("arguments[0].textContent = ''", state)
+    signed_in.refresh()
+    until(lambda: "locked" in find(signed_in, "#live").text, "the state is shown")
+
+
+def test_somebody_enrolled_is_listed_and_renamed(signed_in: Any, house: House) -> None:
+    signed_in.get(f"http://localhost:{house.port}/people")
+    find(signed_in, "tbody a").click()
+    find(signed_in, "[name=new_name]").send_keys("robin b")
+    find(signed_in, "form[action$=rename] button").click()
+    until(lambda: find(signed_in, "h1").text == "robin b", "renamed")
+    assert "robin b" in house.facelatch("people", "list")
+
+
+def test_an_enrolment_by_camera_shows_how_far_it_is_and_stops(signed_in: Any, house: House) -> None:
+    signed_in.get(f"http://localhost:{house.port}/people")
+    type_into(signed_in, name="carla")
+    until(lambda: signed_in.find_elements("css selector", "progress, .good, .fault"), "its page")
+    status = json.loads(house.facelatch("status", "--json"))
+    assert status["enrolment"]["person"] == "carla"
+    find(signed_in, "form[action$=abort] button").click()
+    until(lambda: find(signed_in, "h1").text == "People", "back")
+    until(
+        lambda: json.loads(house.facelatch("status", "--json"))["enrolment"]["state"] in ("idle", "failed"),
+        "stopped",
+    )
+
+
+def test_pictures_from_a_phone_enrol_and_a_hostile_one_is_named(signed_in: Any, house: House) -> None:
+    bad = house.work / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 64)
+    pictures = [str(one) for one in sorted((house.work / "demo" / "enrol").iterdir())[:5]]
+    house.facelatch("people", "remove", "robin b", "--yes")
+    signed_in.get(f"http://localhost:{house.port}/people")
+    form = find(signed_in, "form[enctype]")
+    form.find_element("css selector", "[name=name]").send_keys("wren")
+    form.find_element("css selector", "[type=file]").send_keys("\n".join([*pictures, str(bad)]))
+    form.find_element("css selector", "button").click()
+    text = until(lambda: find(signed_in, "h1").text == "Pictures" and find(signed_in, "main").text, "looked at", 60)
+    assert "wren is enrolled" in text
+    assert "bad.png" in text
+    house.facelatch("people", "rename", "wren", "robin b")
+
+
+def paths(house: House) -> list[str]:
+    return [
+        "/",
+        "/people",
+        "/people/robin%20b",
+        "/people/robin%20b/forget",
+        "/settings",
+        "/prove",
+        "/nowhere",
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_page_fits_and_can_be_used_by_everybody(
+    signed_in: Any, house: House, tmp_path: Path, size: str
+) -> None:
+    """Nothing sticks out, axe finds nothing serious, the browser's console has no errors; a picture of each is kept."""
+    kept = Path(os.environ.get("FACELATCH_SCREENSHOTS", tmp_path))
+    kept.mkdir(parents=True, exist_ok=True)
+    signed_in.get_log("browser")
+    signed_in.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {
+            "width": SIZES[size][0],
+            "height": SIZES[size][1],
+            "deviceScaleFactor": 1,
+            "mobile": size == "phone",
+        },
+    )
+    for path in paths(house):
+        signed_in.get(f"http://localhost:{house.port}{path}")
+        name = path.strip("/").replace("/", "-").replace("%20", "-") or "door"
+        signed_in.save_screenshot(str(kept / f"{size}-{name}.png"))
+        wide = signed_in.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= SIZES[size][0], f"{path} is {wide} px wide"
+        checker = axe.Axe(signed_in)
+        checker.inject()
+        found = checker.run()["violations"]
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        assert not serious, f"{path}: {[(one['id'], one['nodes'][0]['html']) for one in serious]}"
+    errors = [entry["message"] for entry in signed_in.get_log("browser") if entry["level"] == "SEVERE"]
+    assert [text for text in errors if "/nowhere" not in text] == []
+
+
+def test_every_link_leads_somewhere(signed_in: Any, house: House) -> None:
+    for path in paths(house)[:-1]:
+        signed_in.get(f"http://localhost:{house.port}{path}")
+        links = {one.get_attribute("href") for one in signed_in.find_elements("css selector", "a[href]")}
+        for link in links:
+            assert link.startswith(f"http://localhost:{house.port}/"), link
+            signed_in.get(link)
+            assert find(signed_in, "h1").text not in ("That did not work", ""), link
+
+
+def test_signing_out_ends_it(signed_in: Any, house: House) -> None:
+    find(signed_in, "header form button").click()
+    until(lambda: signed_in.find_elements("css selector", "[name=password]"), "signed out")
+    signed_in.get(f"http://localhost:{house.port}/people")
+    assert signed_in.find_elements("css selector", "[name=password]")
+
+
+def test_the_console_stays_small(house: House) -> None:
+    """Resident memory after all of that, in MB."""
+    status = Path(f"/proc/{house.running[1].pid}/status").read_text()
+    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+    sys.stdout.write(f"measured: console's resident memory {resident:.0f} MB\n")
+    assert resident < 60
