@@ -5,6 +5,7 @@
 #
 #   sh deploy/demo.sh                    exit code 0 only if the lock opened once, and for the right person
 #   sh deploy/demo.sh --camera [DEVICE]  you, before a camera of this machine (default /dev/video0)
+#   sh deploy/demo.sh --console [PORT]   the drawn people before a door with its web page (default port 8080): a link to open
 #
 # Makes .venv when needed; PYTHON=python3.13 chooses the interpreter. Leaves nothing else behind.
 set -eu
@@ -13,10 +14,11 @@ cd -- "$(dirname -- "$0")/.."
 say() { printf '\n== %s\n' "$*"; }
 usage() { sed -n '2,/^set -eu/s/^# \{0,1\}//p' deploy/demo.sh; }
 
-camera=
+camera='' port=''
 case "${1:-}" in
     "") ;;
     --camera) camera=${2:-/dev/video0} ;;
+    --console) port=${2:-8080} ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
 esac
@@ -25,12 +27,15 @@ if [ -n "$camera" ] && [ ! -e "$camera" ]; then
     exit 5
 fi
 
-sh deploy/venv.sh
+if [ -n "$port" ]; then sh deploy/venv.sh console; else sh deploy/venv.sh; fi
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-demo.XXXXXX")
-daemon=
+daemon='' beside=''
 clean_up() {
-    if [ -n "$daemon" ] && kill "$daemon" 2>/dev/null; then wait "$daemon" || true; fi
+    # shellcheck disable=SC2086  # process ids, apart
+    for process in $daemon $beside; do
+        if kill "$process" 2>/dev/null; then wait "$process" || true; fi
+    done
     rm -rf -- "$scratch"
 }
 trap clean_up EXIT
@@ -76,4 +81,29 @@ before_a_camera() {
     wait "$daemon"
 }
 
-if [ -n "$camera" ]; then before_a_camera; else on_recorded_frames; fi
+with_its_console() {
+    say "Drawing a porch, and people who do not exist"
+    .venv/bin/python tests/scenarios/demo_clip.py "$scratch/demo"
+    cat >>"$scratch/facelatch.toml" <<CONFIG
+[console]
+listen = "127.0.0.1:$port"
+state_directory = "$scratch/console"
+intake = "$scratch/intake.sock"
+CONFIG
+    sed -i "s|^source = .*|source = \"files\"|; s|^device = .*|device = \"$scratch/demo/clip\"|" "$scratch/facelatch.toml"
+    facelatch enroll robin --images "$scratch/demo/enrol"
+    run() { .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" "$@"; }
+    say "facelatch run --dry-run --loop: a stranger comes, then robin, again and again"
+    run run --dry-run --loop >"$scratch/door.log" 2>&1 &
+    daemon=$!
+    run console intake --listen "$scratch/intake.sock" &
+    beside=$!
+    run console serve &
+    beside="$beside $!"
+    say "facelatch console invite alice --role admin: open this link, choose a password"
+    facelatch console invite alice --role admin
+    say "Pictures to try an upload with: $scratch/demo/enrol. Ctrl-C ends it all."
+    wait "$daemon"
+}
+
+if [ -n "$port" ]; then with_its_console; elif [ -n "$camera" ]; then before_a_camera; else on_recorded_frames; fi
