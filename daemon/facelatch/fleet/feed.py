@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class Feed:
             self._cursor = seq
             new = self._file.with_suffix(".new")
             new.write_text(f"{seq}\n")
-            os.replace(new, self._file)
+            new.replace(self._file)
 
     def _read(self) -> int | None:
         try:
