@@ -102,10 +102,12 @@ def run(settings: Settings) -> None:
         for one in bridges:
             one.forget_published()
 
-    with closing(Notifier(settings)) as notifier:
-        with closing(Broker(settings, connected)) if settings.broker else nullcontext() as broker:
-            bridge = Bridge(settings, broker, notifier)
-            bridges.append(bridge)
-            while not over.is_set():
-                bridge.turn()
-                over.wait(PAUSE_SECONDS)
+    with (
+        closing(Notifier(settings)) as notifier,
+        closing(Broker(settings, connected)) if settings.broker else nullcontext() as broker,
+    ):
+        bridge = Bridge(settings, broker, notifier)
+        bridges.append(bridge)
+        while not over.is_set():
+            bridge.turn()
+            over.wait(PAUSE_SECONDS)
