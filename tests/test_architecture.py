@@ -17,7 +17,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "facelatch": (
         "errors values audit",
         "config ports private_files control decoder",
-        "vision machines keeper console",
+        "vision machines keeper console fleet",
         "line controller gallery adapters.cameras adapters.models adapters.pins adapters.system adapters.fakes",
         "api",
         "app",
@@ -51,6 +51,7 @@ VENDORS = {
     "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench",
     "pydantic": "config vision.manifest vision.finder_manifest api gallery.export",
     "click": "cli",
+    "paho": "fleet.broker",
     "starlette uvicorn jinja2 markupsafe argon2": "console",
     "picamera2 libcamera": "adapters.cameras.picamera2",
     "gpiozero lgpio": "adapters.pins",

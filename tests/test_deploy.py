@@ -99,6 +99,10 @@ def test_the_console_is_exposed_by_its_network_alone():
     assert exposure_is_within(13, "facelatch-console.service")
 
 
+def test_the_bridge_is_exposed_by_its_network_alone():
+    assert exposure_is_within(16, "facelatch-bridge.service")
+
+
 def test_whoever_takes_over_the_reader_of_uploads_has_nothing():
     assert exposure_is_within(10, "facelatch-intake@.service")
 

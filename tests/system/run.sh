@@ -1,5 +1,5 @@
 #!/bin/sh
-# The system tests: the console in a browser; those of the Pi's camera stack (camera/run.sh) in a trixie root of their own, training under JAX
+# The system tests: the console in a browser; the bridge with a broker; those of the Pi's camera stack (camera/run.sh) in a trixie root of their own, training under JAX
 # (backends), a real systemd and a real journal in namespaces on a copy-on-write view of this machine; beside all these a
 # virtual machine with lines, cameras and power cuts (vm/run.sh).
 #
@@ -90,15 +90,24 @@ in_a_browser() {
     tests tests/system/console "$@"
 }
 
-camera=0 backends=0 container=0 virtual=0 console=0
-# These three need no systemd of ours, so they are not skipped with the rest.
+# The bridge with a real broker.
+with_a_broker() {
+    if ! [ -x /usr/sbin/mosquitto ] && need_packages mosquitto >/dev/null 2>&1; then
+        systemctl disable mosquitto >/dev/null 2>&1 || true # the container's systemd would start it
+    fi
+    tests tests/system/fleet "$@"
+}
+
+camera=0 backends=0 container=0 virtual=0 console=0 broker=0
+# These four need no systemd of ours, so they are not skipped with the rest.
 [ ! -x "$python" ] || lap "console" in_a_browser "$@" || console=$?
+[ ! -x "$python" ] || lap "broker" with_a_broker "$@" || broker=$?
 lap "camera" sh tests/system/camera/run.sh "$@" || camera=$?
 [ ! -x "$python" ] || lap "backends" tests tests/system/backends "$@" || backends=$?
 if [ -z "$lacking" ]; then
     export FACELATCH_WHEELS="$scratch/wheels"
     lap "container" tests tests/system --ignore=tests/system/vm --ignore=tests/system/backends \
-        --ignore=tests/system/console \
+        --ignore=tests/system/console --ignore=tests/system/fleet \
         --basetemp="$scratch/pytest-container" "$@" || container=$?
 else
     printf 'SYSTEM TESTS SKIPPED: %s\n' "$lacking"
@@ -108,4 +117,4 @@ if [ -n "$machines" ]; then
     machines=
     cat "$scratch/machines"
 fi
-passed "$console" && passed "$camera" && passed "$backends" && passed "$container" && passed "$virtual"
+passed "$console" && passed "$broker" && passed "$camera" && passed "$backends" && passed "$container" && passed "$virtual"

@@ -40,6 +40,7 @@ class _Lazy(click.Group):
         "lock-arguments": "facelatch.cli.door",
         "people": "facelatch.cli.people",
         "enroll": "facelatch.cli.enroll",
+        "bridge": "facelatch.cli.bridge",
         "console": "facelatch.cli.console",
         "verify": "facelatch.cli.diagnosis",
         "check": "facelatch.cli.diagnosis",
