@@ -148,7 +148,7 @@ def test_the_smallest_and_a_large_picture_are_read(reader: PictureReader, tmp_pa
         (b"hello, this is no picture", "not a picture"),
         (b"\xff\xd8\xff", "not a picture, or a damaged one"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "an? AVIF picture"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "an AVIF picture"),
         (b"II*\0\x08\0\0\0", "a TIFF picture"),
         (b"GIF89a", "a GIF picture"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),

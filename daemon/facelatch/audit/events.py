@@ -99,6 +99,7 @@ class EventKind(StrEnum):
     GALLERY_REEMBEDDED = "gallery.reembedded"
     CONTROL_REQUEST = "control.request"
     CONTROL_REFUSED = "control.refused"
+    CONTROL_NOT_SHARED = "control.not_shared"
 
     @property
     def spec(self) -> Spec:
@@ -222,6 +223,8 @@ SPECS: Mapping[EventKind, Spec] = {
         "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
     EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
+    EventKind.CONTROL_NOT_SHARED: Spec("643c9e92a1af419ea67ec2e4e7ec6217", Priority.WARNING,
+        "Only root and the daemon's own user may connect, not the group {VALUE}: {REASON}"),
 }
 # fmt: on
 """The vocabulary."""

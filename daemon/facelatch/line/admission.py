@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,9 +137,10 @@ def admit(judge: Judge, pictures: Sequence[Reference], gallery: Gallery, terms: 
         assert nearest is not None
         assert nearest.person is not None
         name = nearest.person.name
+        add = f"facelatch enroll {quote(name)} --add"
         raise AdmissionError(
             f"this face is already enrolled as {name}",
-            hint=f"new pictures of {name}: `enroll {name} --add`; another person who looks the same: --force",
+            hint=f"new pictures of {name}: `{add}`; another person who looks the same: --force",
             code="duplicate",
             person=name,
         )

@@ -42,7 +42,7 @@ def observe_still(line: Line, reader: PictureReader, path: Path, gallery: Galler
     try:
         observation = observe_image(line, reader.read(path), gallery)
     except InputError as error:
-        return Still(path, None, str(error))
+        return Still(path, None, f"{str(error).removeprefix(f'{path}: ')}: {error.hint}")
     problem = "" if isinstance(observation, Judged) else f"{observation.reason}: {observation.reason.hint}"
     return Still(path, observation, problem)
 
