@@ -120,6 +120,8 @@ def bench(settings: Settings, peer: Path | None, repeats: int, people: int) -> N
     from facelatch.diagnosis import bench as benchmark
     from facelatch.diagnosis import turns
 
+    if peer is not None:
+        benchmark.require_peer(peer)  # before minutes of measuring
     config = settings.config()
     ready = benchmark.ready_seconds(config)
     line = build.build_line(config)

@@ -72,7 +72,7 @@ def standard_output() -> Iterator[IO[bytes]]:
 
 
 def for_progress() -> TextIO:
-    """Where a progress bar is drawn: a terminal, or nowhere: a full disk behind standard error must not end the work."""
+    """Where a progress bar is drawn: a terminal, or nowhere, as a full disk behind standard error must end no work."""
     return sys.stderr if sys.stderr.isatty() else io.StringIO()
 
 

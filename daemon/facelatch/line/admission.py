@@ -117,6 +117,12 @@ class Judge:
         return Reference(seen.crop, with_other_side(self.embed, seen.crop, seen.embedding), seen.pose)
 
 
+def duplicate_hint(name: str) -> str:
+    """What to do when the pictures show `name`, who is enrolled; the command can be pasted."""
+    add = f"facelatch enroll {quote(name)} --add"
+    return f"new pictures of {name}: `{add}`; another person who looks the same: --force"
+
+
 def admit(judge: Judge, pictures: Sequence[Reference], gallery: Gallery, terms: Terms) -> Admitted:
     """The references that `pictures` make, beside the people of `gallery`.
 
@@ -137,10 +143,9 @@ def admit(judge: Judge, pictures: Sequence[Reference], gallery: Gallery, terms: 
         assert nearest is not None
         assert nearest.person is not None
         name = nearest.person.name
-        add = f"facelatch enroll {quote(name)} --add"
         raise AdmissionError(
             f"this face is already enrolled as {name}",
-            hint=f"new pictures of {name}: `{add}`; another person who looks the same: --force",
+            hint=duplicate_hint(name),
             code="duplicate",
             person=name,
         )
