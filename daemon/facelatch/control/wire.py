@@ -88,7 +88,8 @@ def send(connection: socket.socket, line: bytes, bulk: bytes | None = None) -> N
         sent = socket.send_fds(connection, [line], [descriptor])
     finally:
         os.close(descriptor)
-    connection.sendall(line[sent:])
+    if sent < len(line):  # of nothing, too, sendall would say that the reader has gone
+        connection.sendall(line[sent:])
 
 
 def receive(connection: socket.socket, timeout_seconds: float, limit: int) -> Received:
