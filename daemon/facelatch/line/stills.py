@@ -51,7 +51,9 @@ def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:
     """The pictures without a problem. Raises InputError when there is none."""
     good = [s.observation for s in stills if not s.problem and isinstance(s.observation, Judged)]
     if not good:
-        raise InputError(f"{source}: no usable picture", hint="see above why each was skipped")
+        reasons = "see above why each was skipped"
+        hint = reasons if stills else "put pictures into it: JPEG, PNG, WebP or BMP, about eight"
+        raise InputError(f"{source}: no usable picture", hint=hint)
     return good
 
 
