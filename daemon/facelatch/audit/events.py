@@ -216,7 +216,7 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.GALLERY_IMPORTED: Spec("7bcdae4fa23344b99d42d395cdb14205", Priority.NOTICE,
         "{COUNT} people imported", ASKER),
     EventKind.GALLERY_EXPORTED: Spec("fb33232a02bb450daeda9cad08352d6c", Priority.NOTICE,
-        "{COUNT} people exported", ASKER),
+        "{COUNT} people handed over for an export", ASKER),
     EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
         "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
     EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
