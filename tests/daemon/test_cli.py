@@ -409,12 +409,12 @@ def test_a_file_in_a_folder_of_others_is_no_internal_error(run: Run, monkeypatch
     """Named, with what the system says."""
 
     def refuse(*_: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/people.facelatch")
+        raise PermissionError(errno.EACCES, "Permission denied", "/nowhere/people.facelatch")
 
     monkeypatch.setattr("facelatch.cli.people.listed", refuse)
     code, _, err = run("people", "list")
     assert code == 9
-    assert err.startswith("facelatch: /elsewhere/people.facelatch: Permission denied\n")
+    assert err.startswith("facelatch: /nowhere/people.facelatch: Permission denied\n")
 
 
 def test_peer_without_its_library_or_its_files_says_what_to_install(run: Run, tmp_path: Path) -> None:

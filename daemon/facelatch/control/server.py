@@ -172,11 +172,11 @@ class ControlServer:
             data = wire.encode(wire.failure(wire.too_large("the reply", wire.MAX_REPLY_BYTES)))
             bulk = request = None
         client.settimeout(self._client_seconds)
-        wire.send(client, data[:1], bulk)
+        sent = wire.begin(client, data[:-1], bulk)
         if request is not None and request.taken is None:
             # From here on a client that goes away may have the file, and the rest as well.
             request.taken = True
-        client.sendall(data[1:-1])
+        wire.send_rest(client, data[sent:-1])
         # Before the end of the line: whoever has read that may ask again at once, and finds the place free.
         place.close()
         client.sendall(data[-1:])

@@ -21,6 +21,9 @@ FALSE_MATCHES = 10
 
 CURVE_POINTS = 300
 
+_NAMELESS = {"Date": None, "Creator": None}
+"""What an SVG would say besides: when, and by which version of Matplotlib."""
+
 _CURVES = {"model": "this model", "peer": "the reference network"}
 
 
@@ -49,7 +52,7 @@ def write_det(evaluations: Mapping[str, Evaluation], file: Path) -> Path:
     drawing = _det_for_readers(evaluations)
     try:
         with mpl.rc_context({"svg.hashsalt": "det", "svg.fonttype": "none", "font.family": "sans-serif"}):
-            drawing.savefig(file, dpi=120, metadata={"Date": None} if file.suffix == ".svg" else None)
+            drawing.savefig(file, dpi=120, metadata=_NAMELESS if file.suffix == ".svg" else None)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror or error}", hint=what_to_do(error)) from error
     return file
