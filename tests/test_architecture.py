@@ -42,8 +42,9 @@ NEVER = {"adapters.*": "machines"}
 """What a room may not import although it lies lower: an adapter makes no decisions."""
 
 TRAINING_KNOWS = """errors values audit config ports private_files control decoder vision gallery.names
-                    adapters.models adapters.cameras adapters.system.clock"""
-"""What the training may import of the daemon: it collects from the door's cameras and judges with its networks."""
+                    adapters.models adapters.cameras adapters.system.clock cli.output"""
+"""What the training may import of the daemon: it collects from the door's cameras, judges with its
+networks, and prints as its commands do."""
 
 VENDORS = {
     "PIL": "decoder.decoding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -31,6 +32,28 @@ def test_every_command_the_readme_names_exists() -> None:
     named = set(re.findall(r"facelatch (?:--\S+ \S+ )?([a-z]+)", README)) - {"in", "does", "runs", "facelatch"}
     assert {"run", "check", "enroll", "people", "verify", "replay", "status", "bench"} <= named
     assert named <= known
+
+
+def test_the_table_of_error_rates_is_that_of_the_shipped_model() -> None:
+    """A buyer reads it: another model must not keep the figures of this one."""
+    rates = json.loads((REPO / "models" / "siamese.json").read_text(encoding="utf-8"))["rates"]
+    table = README.split("## How good it is today")[1].split("The people are")[0]
+    for name, digits in (("far_per_attempt", 2), ("far_per_attempt_relatives", 1), ("frr_per_attempt", 0)):
+        rate = rates[name]
+        value, low, high = (f"{100 * rate[key]:.{digits}f}" for key in ("value", "low", "high"))
+        row = next(row for row in table.splitlines() if f"| {value} % (" in row)
+        assert f"| {low} to {high} % | {rate['identities']} people |" in row
+
+
+def test_the_readme_says_what_a_newcomer_asks_first() -> None:
+    """How the code gets there, who is admin, who may do what, what to do when nobody gets in."""
+    for words in (
+        "Python 3.11, 3.12 or 3.13", "rsync -a", "Nobody is admin by being the first", "### Who may do what",
+        "### When nobody gets in", "`sudo facelatch lockout --clear`", "`facelatch people show alice`",
+        "sudo facelatch enroll alice --admin", "sudo facelatch people admin alice", "sh deploy/venv.sh train",
+        "](models/det.svg)",
+    ):  # fmt: skip
+        assert words in README, words
 
 
 @pytest.mark.parametrize("script", ["deploy/demo.sh", "tests/run.sh"])

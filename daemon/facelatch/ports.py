@@ -182,6 +182,11 @@ class Request(Protocol):
         """Answers, with `bulk` in a memory file; never blocks, never raises, a client that has gone is ignored."""
         ...
 
+    @property
+    def taken(self) -> bool | None:
+        """Whether the client took the answer; None: not known yet."""
+        ...
+
 
 class Control(Protocol):
     """The local control socket."""

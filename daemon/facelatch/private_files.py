@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,20 @@ from pathlib import Path
 from typing import IO
 
 from facelatch.errors import FacelatchError, InputError
+
+_WHAT_TO_DO = {
+    errno.ENOSPC: "the disk is full: free some space, or name a file on another one",
+    errno.EDQUOT: "your quota there is used up: free some space, or name a file elsewhere",
+    errno.EROFS: "nothing can be written there: name a file in another folder",
+    errno.ENOENT: "check the name; a folder must be there before a file in it",
+    errno.ENOTDIR: "check the name: a part of it that should be a folder is a file",
+    errno.EIO: "the disk may be failing: look at `dmesg`, name a file on another one",
+}
+
+
+def what_to_do(error: OSError) -> str:
+    """What a person can do about a file that the system refuses to read or write."""
+    return _WHAT_TO_DO.get(error.errno or 0, "name a file in a folder that you may use")
 
 
 def create_private(path: Path) -> int:
@@ -54,6 +69,4 @@ def private_file(path: Path) -> Iterator[IO[bytes]]:
     except FacelatchError:
         raise
     except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror or error}", hint="name a file in a folder you may write to"
-        ) from error
+        raise InputError(f"{path}: {error.strerror or error}", hint=what_to_do(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -211,3 +212,45 @@ def test_a_running_daemon_answers_for_the_gallery_it_holds(
         daemon.join()
         server.close()
     assert found == Finding(item="gallery", ok=True, detail="1 people, says the running daemon")
+
+
+def test_a_group_that_does_not_exist_is_a_fault(settings: Callable[..., Config]) -> None:
+    """Silently only root would reach the daemon."""
+    found = findings(settings(control={"group": "no-such-group-here"}))["rights"]
+    assert not found.ok
+    assert "control.group = 'no-such-group-here': no such group" in found.detail
+    assert "getent group" in found.hint
+
+
+def test_a_state_folder_of_others_is_told_as_that(settings: Callable[..., Config], tmp_path: Path) -> None:
+    """Not as files whose modes were to be changed: they belong to somebody."""
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o755)
+    (home / "notes.txt").touch(mode=0o644)
+    found = findings(settings(storage={"state_directory": str(home)}))
+    for item in ("gallery", "permissions"):
+        assert "holds other files" in found[item].detail
+        assert "storage.state_directory" in found[item].hint
+
+
+def test_a_path_with_a_space_can_be_pasted_from_a_hint(settings: Callable[..., Config], tmp_path: Path) -> None:
+    folder = tmp_path / "my state"
+    GalleryStore.open(folder).close()
+    (folder / "copy of gallery").touch(mode=0o644)
+    found = findings(settings(storage={"state_directory": str(folder)}))["permissions"]
+    assert shlex.split(found.hint) == ["chmod", "0600", str(folder / "copy of gallery")]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(PermissionError(13, "no"), "sudo -u facelatch"), (ImportError("no"), "package"), (OSError("no"), "device")],
+)
+def test_an_error_without_words_of_its_own_has_a_hint_for_its_kind(
+    settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fails(_config: object) -> str:
+        raise error
+
+    monkeypatch.setattr(checks, "_storage", fails)
+    assert told in findings(settings())["storage"].hint

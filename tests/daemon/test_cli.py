@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import stat
@@ -15,11 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch import cli
+from facelatch import cli, private_files
 from facelatch.adapters.fakes import FakeVerifier
 from facelatch.cli import output
 from facelatch.cli.root import main
+from facelatch.errors import InputError
+from facelatch.gallery.export import read_export
 from facelatch.gallery.store import GalleryStore
+from facelatch.line import admission
 from facelatch.values.pictures import Pose
 from facelatch.values.records import NewPerson, Reference
 
@@ -266,7 +271,7 @@ def test_only_the_module_output_prints() -> None:
         for call in ("click.echo", "click.secho", "print(", "sys.stdout", "sys.stderr.write")
         if call in file.read_text(encoding="utf-8") and file.name != "output.py"
     ]
-    assert printing == ["root.py: sys.stdout"]  # where the reader of a pipe has gone
+    assert printing == []
 
 
 HOSTILE = "a\x1b[2J\x1b]0;title\x07\nfacelatch: all is well\u202e\x9b1m\udcff.jpg"
@@ -303,3 +308,124 @@ def test_output_never_fails_whatever_the_locale(run: Run, config: Path, argument
     assert r"\u017dofie" in done.stdout.lower()
     if "--json" in arguments:
         assert json.loads(done.stdout)[0]["name"] == "Žofie"
+
+
+def facelatch(
+    config: Path, *arguments: str, stdout: str, locale: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The program itself, its answer sent to the file `stdout`."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    if locale is not None:
+        environment |= {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with Path(stdout).open("wb") as sink:
+        return subprocess.run(
+            [sys.executable, "-m", "facelatch", "--config", str(config), *arguments],
+            env=environment, stdout=sink, stderr=subprocess.PIPE, encoding="utf-8", check=False,
+        )  # fmt: skip
+
+
+@pytest.mark.usefixtures("alice")
+def test_an_answer_that_cannot_be_written_is_told_elsewhere(run: Run, config: Path) -> None:
+    """The person is renamed by then: an `internal error` alone would have it tried again."""
+    done = facelatch(config, "people", "rename", "alice", "bob", stdout="/dev/full")
+    assert done.returncode == 9
+    assert "No space left on device; it was to say: alice is now bob" in done.stderr
+    assert "internal error" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert run("people", "show", "bob")[0] == 0
+
+
+def test_a_full_disk_behind_standard_error_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said there beside the answer is worth less than the work."""
+
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    output.echo("a word beside", err=True)
+    output.for_progress().write("a bar")
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_name_from_a_terminal_without_utf_8_is_that_name(run: Run, config: Path, tmp_path: Path) -> None:
+    """Python hands over the bytes of `Žofie` as something no gallery and no message could hold."""
+    done = facelatch(config, "people", "rename", "alice", "Žofie", stdout=str(tmp_path / "out"), locale="C")
+    assert done.returncode == 0, done.stderr
+    assert run("people", "show", "Žofie")[0] == 0
+
+
+@pytest.mark.usefixtures("alice")
+def test_an_export_to_standard_output_is_the_file(run: Run, config: Path, tmp_path: Path) -> None:
+    """For a program that encrypts it, say; never to a terminal, and what is said goes to standard error."""
+    done = facelatch(config, "people", "export", "-", stdout=str(tmp_path / "file"))
+    assert "1 person written to standard output" in done.stderr
+    piped = subprocess.run(
+        [sys.executable, "-m", "facelatch", "--config", str(config), "people", "export", "-"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, check=True,
+    )  # fmt: skip
+    for content in ((tmp_path / "file").read_bytes(), piped.stdout):
+        assert [one.name for one in read_export(io.BytesIO(content))] == ["alice"]
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize("target", ["missing/people.facelatch", "full"])
+def test_an_export_that_failed_is_not_in_the_audit(run: Run, config: Path, tmp_path: Path, target: str) -> None:
+    """No folder, no space: the audit would name a file with faces that there never was."""
+    if target == "full":
+        done = facelatch(config, "people", "export", "-", stdout="/dev/full")
+        code, err = done.returncode, done.stderr
+    else:
+        code, _, err = run("people", "export", str(tmp_path / target))
+    assert code == 9
+    assert "gallery.exported" not in err
+
+
+def test_hints_to_paste_quote_a_name_with_a_space() -> None:
+    """Pasted without quotes they enrol somebody else."""
+    assert "`facelatch enroll 'Anna Maria' --add`" in admission.duplicate_hint("Anna Maria")
+    assert "`facelatch enroll anna --add`" in admission.duplicate_hint("anna")
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "another folder"), (errno.ENOENT, "folder must be there")],
+)
+def test_a_file_that_cannot_be_written_has_a_hint_for_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: str
+) -> None:
+    """"Name a file in a folder you may write to" is no help where the disk is full."""
+
+    def fails(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(private_files, "create_private", fails)
+    with pytest.raises(InputError) as caught:
+        private_files.write_private_file(tmp_path / "x", b"")
+    assert told in caught.value.hint
+
+
+def test_a_file_in_a_folder_of_others_is_no_internal_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named, with what the system says."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/nowhere/people.facelatch")
+
+    monkeypatch.setattr("facelatch.cli.people.listed", refuse)
+    code, _, err = run("people", "list")
+    assert code == 9
+    assert err.startswith("facelatch: /nowhere/people.facelatch: Permission denied\n")
+
+
+def test_peer_without_its_library_or_its_files_says_what_to_install(run: Run, tmp_path: Path) -> None:
+    """Before minutes of measuring, not after."""
+    code, _, err = run("bench", "--peer", str(tmp_path))
+    assert code == 9
+    assert "no mobilefacenet.param" in err
+    for name in ("yunet.onnx", "mobilefacenet.param", "mobilefacenet.bin"):
+        (tmp_path / name).touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda _name: None)
+        code, _, err = run("bench", "--peer", str(tmp_path))
+    assert code == 9
+    assert "-m pip install ncnn`" in err

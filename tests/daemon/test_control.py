@@ -559,6 +559,29 @@ def test_a_fault_of_ours_in_reading_a_request_is_told_without_its_text(path: Pat
         running.close()
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_the_loop_learns_whether_a_client_took_the_answer(server: ControlServer, path: Path, gone: bool) -> None:
+    """The audit tells of faces that were given, not of those that were offered to nobody."""
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    client.sendall(b'{"action": "export"}\n')
+    found = server.requests()
+    while not found:
+        threading.Event().wait(0.002)
+        found = server.requests()
+    (request,) = found
+    assert request.taken is None
+    if gone:
+        client.close()
+    request.reply({})
+    for _ in range(2_000):
+        if request.taken is not None:
+            break
+        threading.Event().wait(0.002)
+    assert request.taken is not gone
+    client.close()
+
+
 # The socket itself
 
 

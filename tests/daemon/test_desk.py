@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import socket
 import sys
 import tempfile
 import threading
@@ -26,9 +27,10 @@ from facelatch.adapters.fakes import FakeFinder, FakeVerifier
 from facelatch.api import importing
 from facelatch.api.admission import Admission
 from facelatch.api.answer import Answer, done
+from facelatch.api.exports import Exports
 from facelatch.api.importing import Importing
 from facelatch.api.requests import Import
-from facelatch.audit.events import EventKind
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.cli import asking
 from facelatch.cli.root import main
 from facelatch.config.file import Config
@@ -234,18 +236,98 @@ def test_what_one_door_exports_another_imports_also_in_many_parts(
     one = served(fill=lambda store: store.restore(people(50, references=2)), folder=tmp_path / "one")
     two = served(fill=nobody, folder=tmp_path / "two")
     progress: list[int] = []
-    taken = list(asking.exported(one.config, audited=True))
+    taken = list(asking.exported(one.config))
     reply = asking.import_all(two.config, taken, {}, progress.append)
     assert reply["count"] == 50
     assert reply["names"][:2] == ["person 1", "person 2"]
     assert len(progress) > 5
     assert sum(progress) == 50
     assert taken == people(50, references=2)
-    assert list(asking.exported(two.config, audited=True)) == taken
+    assert list(asking.exported(two.config)) == taken
     two.close()
     added = [event for event in two.audit.events if event.kind is EventKind.PERSON_ADDED]
     assert [event.fields["PERSON"] for event in added] == [one.name for one in taken]
     assert {event.fields["UID"] for event in added} == {os.geteuid()}
+
+
+def test_an_export_in_many_parts_is_one_event_once_it_is_taken(
+    served: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told page by page it would look like as many exports, and told before it might be none."""
+    monkeypatch.setattr("facelatch.api.people.PAGE_BYTES", 3_000)
+    door = served(fill=lambda store: store.restore(people(50, references=2)))
+    for _ in range(2):
+        assert len(list(asking.exported(door.config))) == 50
+    door.close()
+    told = [event.fields for event in door.audit.events if event.kind is EventKind.GALLERY_EXPORTED]
+    assert [fields["COUNT"] for fields in told] == [50, 50]
+    assert {fields["UID"] for fields in told} == {os.geteuid()}
+
+
+class Pages:
+    """Replies with faces, of one process."""
+
+    def __init__(self) -> None:
+        self.exports, self.asked = Exports(), None
+        self.taken: bool | None = None
+
+    def page(self, taken: bool | None, *, last: bool = False, pid: int = 1) -> Pages:
+        page = Pages()
+        page.taken = taken
+        fields: dict[str, Value] = {"COUNT": 10, "UID": 0, "PID": pid}
+        self.exports.give(page, Event(EventKind.GALLERY_EXPORTED, fields), last=last)
+        return page
+
+    def reply(self, answer: dict[str, Any], bulk: bytes | None = None) -> None: ...
+
+    def told(self, now: float = 0.0, *, ending: bool = False) -> list[tuple[Any, Any]]:
+        events = self.exports.told(now, ending=ending)
+        return [(event.fields["PID"], event.fields["COUNT"]) for event in events]
+
+
+def test_a_page_that_its_client_did_not_take_is_no_export() -> None:
+    one = Pages()
+    one.page(False, last=True)
+    assert one.told() == []
+    assert one.told(ending=True) == []
+
+
+def test_an_export_that_breaks_off_is_told_as_far_as_it_was_taken() -> None:
+    """By a client that goes away, or that does not come for more."""
+    gone, silent = Pages(), Pages()
+    gone.page(True)
+    gone.page(False)
+    assert gone.told() == [(1, 10)]
+    silent.page(True)
+    assert silent.told(now=1.0) == []
+    assert silent.told(now=11.5) == [(1, 10)]
+    assert silent.told(now=30.0) == []
+
+
+def test_pages_whose_fate_is_not_known_yet_keep_their_order() -> None:
+    one = Pages()
+    first = one.page(None)
+    one.page(True, last=True)
+    one.page(True, last=True, pid=2)
+    assert one.told() == [(2, 10)]
+    first.taken = True
+    assert one.told() == [(1, 20)]
+
+
+def test_at_the_end_an_export_on_its_way_counts_as_taken() -> None:
+    one = Pages()
+    one.page(None)
+    assert one.told(ending=True) == [(1, 10)]
+
+
+def test_whoever_hangs_up_after_the_first_byte_may_have_all(served: Start) -> None:
+    """The faces travel with it, and the audit must say so."""
+    door = served()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(door.config.control.socket)
+        client.sendall(b'{"action": "export", "by": "descriptor"}\n')
+        client.recv(1)
+    wait_until(lambda: EventKind.GALLERY_EXPORTED in kinds(door))
 
 
 def test_without_a_daemon_the_same_is_done_on_the_gallery_itself(
@@ -264,7 +346,7 @@ def test_without_a_daemon_the_same_is_done_on_the_gallery_itself(
         for number, face in enumerate(sorted(PEOPLE.glob("nobody-*.png"))[:5])
     ]
     assert asking.import_all(door.config, faces, {"force": True}, lambda _n: None)["count"] == 5
-    assert list(asking.exported(door.config, audited=False)) == faces
+    assert list(asking.exported(door.config)) == faces
 
 
 def test_a_client_of_the_first_version_still_exports_and_imports_a_few_people(served: Start) -> None:
@@ -295,7 +377,7 @@ def test_nobody_of_an_unfinished_import_is_listed_judged_or_exported(served: Sta
     part = {"action": "import", "batch": TOKEN, "part": 0, "more": True}
     assert door.client.ask(part, pack(people(3))) == {"staged": 3}
     assert len(asking.listed(door.config)) == 2
-    assert len(list(asking.exported(door.config, audited=False))) == 2
+    assert len(list(asking.exported(door.config))) == 2
     with pytest.raises(InputError, match="nobody is called"):
         door.client.ask({"action": "remove", "name": "person 1"})
 
@@ -538,7 +620,7 @@ def test_a_refused_command_ends_with_code_12_and_a_way_out(
     monkeypatch.setattr("facelatch.api.rights.ALL", frozenset({"status"}))
     door = served()
     with pytest.raises(NotAllowedError):
-        list(asking.exported(door.config, audited=True))
+        list(asking.exported(door.config))
     config = tmp_path / "facelatch.toml"
     config.write_text(f'[control]\nsocket = "{door.socket}"\n')
     file = tmp_path / "people.facelatch"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from facelatch.errors import GalleryError
 from facelatch.gallery import place
 from facelatch.gallery.place import volatile_file_system
 from facelatch.gallery.store import GalleryStore
@@ -78,3 +81,46 @@ def test_a_gallery_in_memory_is_in_no_file(tmp_path: Path, monkeypatch: pytest.M
         assert not store.traces
     assert list(tmp_path.iterdir()) == []
     assert {str(path) for path in Path("/dev/shm").iterdir()} - before == set()
+
+
+# Whose folder it is
+
+
+@pytest.mark.parametrize("inside", ["notes.txt", ".bashrc", "Pictures/"])
+def test_a_folder_that_others_use_is_refused_and_left_as_it_is(tmp_path: Path, inside: str) -> None:
+    """Made private, somebody's home would be lost to whoever else uses it."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    (home / inside).mkdir() if inside.endswith("/") else (home / inside).touch()
+    with pytest.raises(GalleryError, match="holds other files") as caught:
+        GalleryStore.open(home)
+    assert "storage.state_directory" in caught.value.hint
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert len(list(home.iterdir())) == 1
+
+
+@pytest.mark.parametrize("inside", [None, "lost+found", "gallery.db.damaged"])
+def test_a_folder_of_the_gallerys_own_is_made_private(tmp_path: Path, inside: str | None) -> None:
+    """New, the root of a partition, or with what is left of a damaged gallery."""
+    own = tmp_path / "state"
+    own.mkdir()
+    own.chmod(0o755)
+    if inside:
+        (own / inside).touch()
+    GalleryStore.open(own).close()
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+
+
+def test_where_sqlite_says_no_more_than_that_it_failed_a_full_disk_is_called_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """"The storage may be failing, replace the card" is no help there."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    with pytest.raises(GalleryError, match="reading or writing failed"), place.explained(tmp_path / "gallery.db"):
+        raise error
+    monkeypatch.setattr(place, "_LEAST_BYTES", 2**80)
+    with pytest.raises(GalleryError, match="the disk is full") as caught, place.explained(tmp_path / "gallery.db"):
+        raise error
+    assert "free some space" in caught.value.hint

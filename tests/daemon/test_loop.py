@@ -463,6 +463,8 @@ class Clients:
     def asked(self) -> Asked | Refused:
         return admitted(self.messages[self.turns - 1], Asker(uid=0, pid=1, rights=ALL))
 
+    taken = True
+
     def reply(self, answer: dict[str, object], bulk: bytes | None = None) -> None:
         self.heard.append(answer)
 
@@ -497,6 +499,8 @@ class Enrolling:
         if self.turn == 5:
             return self.request
         return {"action": "status", "lease": self.heard[0].get("lease")}
+
+    taken = True
 
     def reply(self, answer: dict[str, object], bulk: bytes | None = None) -> None:
         self.heard.append(answer)

@@ -58,3 +58,10 @@ def test_no_usable_picture_is_an_error_that_names_the_folder() -> None:
     """Each picture's own reason has been told before."""
     with pytest.raises(InputError, match="holiday"):
         still_images.usable(Path("holiday"), [Still(Path("a.png"), None, "damaged")])
+
+
+def test_an_empty_folder_has_no_reasons_above() -> None:
+    with pytest.raises(InputError) as caught:
+        still_images.usable(Path("holiday"), [])
+    assert "above" not in caught.value.hint
+    assert "JPEG" in caught.value.hint

@@ -158,7 +158,7 @@ def measure(config: Config, file: Path, folder: Path) -> None:
 
     def export_file() -> None:
         with (folder / "again").open("wb") as stream:
-            write_export(stream, asking.exported(config, audited=True))
+            write_export(stream, asking.exported(config))
 
     def wiped() -> None:
         while asking.ask(config, {"action": "status"})["wiping"]:

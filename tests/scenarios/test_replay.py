@@ -183,6 +183,17 @@ def test_of_many_good_pictures_eight_are_kept_and_the_rest_is_not_at_fault(home:
     _run(home, "people", "remove", "sam", "--yes")
 
 
+def test_a_single_picture_earns_a_warning_and_one_that_is_not_read_its_reason(home: Path, tmp_path: Path) -> None:
+    demo_clip.save(demo_clip.enrolment_pictures(BYSTANDER, 1, 10), tmp_path / "enrol")
+    done = _run(home, "enroll", "sam", "--images", tmp_path / "enrol")
+    assert "sam enrolled: 1 image kept, 1 picture looked at\n" in done.stdout
+    assert "warning: one picture shows one view in one light; about eight in several are better" in done.stderr
+    _run(home, "people", "remove", "sam", "--yes")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    alone = _run(home, "enroll", "sam", "--images", tmp_path / "phone.heic", exit_code=9).stderr
+    assert "  skipped phone.heic: a HEIC picture, which is not read here: convert it to JPEG\n" in alone
+
+
 def test_a_face_already_enrolled_is_refused_under_another_name(home: Path, tmp_path: Path) -> None:
     demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 4, 11), tmp_path / "enrol")
     assert "robin" in _run(home, "enroll", "alex", "--images", tmp_path / "enrol", exit_code=9).stderr

@@ -16,6 +16,7 @@ from training_doubles import REPO
 
 from facelatch.errors import InputError, ModelError
 from facelatch_training.cli.root import commands
+from facelatch_training.data.dataset import of_few
 
 NAMES = ("collect", "prepare", "fit", "evaluate", "calibrate", "export", "report", "all", "finder")
 
@@ -195,3 +196,94 @@ def test_all_runs_end_to_end_on_drawn_people_and_opens_no_door(tmp_path: Path) -
         "evaluate", str(keras_file), "--data", str(tmp_path / "all" / "crops"), "--json", "--resamples", "20"
     )
     assert json.loads(by_keras.stdout)["figures"]["auc"]["value"] > 0.6
+
+
+BLOCKED = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"tqdm", "keras", "tensorflow", "matplotlib"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+from facelatch_training.cli.root import main
+main()
+"""
+"""The program where only what the door needs is installed."""
+
+
+def test_without_the_extra_a_command_names_what_installs_it(tmp_path: Path) -> None:
+    write(tmp_path / "people" / "p0" / "0.png", 0, 0)
+    paths = os.pathsep.join(str(REPO / folder) for folder in ("daemon", "training"))
+    arguments = ["prepare", str(tmp_path / "people"), "--out", str(tmp_path / "set"), "--aligned"]
+    shown = subprocess.run(
+        [sys.executable, "-c", BLOCKED, *arguments],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert shown.returncode == InputError.exit_code
+    assert "tqdm is not installed here" in shown.stderr
+    assert "sh deploy/venv.sh train" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_what_installs_the_training_is_there_and_the_pages_say_the_same() -> None:
+    """No page names a package that no index has."""
+    assert (REPO / "deploy" / "venv.sh").is_file()
+    for page in ("README.md", "training/README.md"):
+        text = (REPO / page).read_text(encoding="utf-8")
+        assert "pip install facelatch" not in text
+        assert "pip install 'facelatch" not in text
+        assert "sh deploy/venv.sh train" in text
+
+
+def test_prepare_and_fit_say_when_too_few_people_are_left_to_judge_by(tmp_path: Path) -> None:
+    """Before the training, not in the small print after it."""
+    for person in range(8):
+        for number in (0, 10):
+            write(tmp_path / "people" / f"p{person}" / f"{number}.png", person, number)
+    options = ["--out", str(tmp_path / "set"), "--aligned", "--validation", "0.5"]
+    outcome = CliRunner().invoke(commands, ["prepare", str(tmp_path / "people"), *options])
+    assert outcome.exit_code == 0, outcome.output
+    assert "people to judge by: error rates of so few say little" in outcome.output
+    fitted = CliRunner().invoke(
+        commands, ["fit", str(tmp_path / "set"), "--run", str(tmp_path / "run"), "--recipe", __file__]
+    )
+    assert "people to judge by" in fitted.output
+    assert of_few(10) == ""
+    assert of_few(1).startswith("1 person to judge by")
+
+
+def test_report_overwrites_no_card_unasked(tmp_path: Path) -> None:
+    """`models/README.md` has figures that took hours; the refusal comes before minutes of measuring."""
+    model, card = tmp_path / "siamese.tflite", tmp_path / "README.md"
+    model.touch()
+    card.write_text("figures")
+    outcome = CliRunner().invoke(commands, ["report", str(model), "--data", str(tmp_path)])
+    assert isinstance(outcome.exception, InputError)
+    assert "exists already" in str(outcome.exception)
+    assert "--card" in outcome.exception.hint
+    assert card.read_text() == "figures"
+    for options in (["--overwrite"], ["--card", str(tmp_path / "mine.md")]):
+        outcome = CliRunner().invoke(commands, ["report", str(model), "--data", str(tmp_path), *options])
+        assert "exists already" not in str(outcome.exception)
+
+
+def test_only_the_daemons_way_out_prints() -> None:
+    """A name that reaches the terminal by another way is not made visible."""
+    folder = REPO / "training" / "facelatch_training"
+    printing = [
+        f"{file.name}: {line.strip()}"
+        for file in sorted(folder.rglob("*.py"), reverse=True)
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if any(call in line for call in ("click.echo(", "click.secho(", " print(", "sys.stdout"))
+    ]
+    assert printing == [
+        'runtime_check.py: sys.stdout.write(verifier.runtime)',  # read by the export that started it
+        'data.py: say=lambda line: click.echo(f"\\r{line:<78}", nl=False),',  # advice of our own
+    ]
+
+
+def test_a_file_name_cannot_command_the_terminal(tmp_path: Path) -> None:
+    shown = run("evaluate", str(tmp_path / "a\x1b[2J.tflite"), "--people", str(tmp_path), "--aligned")
+    assert shown.returncode == ModelError.exit_code
+    assert "\x1b" not in shown.stderr
+    assert "a\\x1b[2J.tflite" in shown.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import stat
 import tarfile
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_photos_go_through_finder_and_alignment(tmp_path: Path) -> None:
         stored = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
     expected = align(picture(1, 0, 200), LANDMARKS)
     np.testing.assert_array_equal(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), expected)
-    assert (tmp_path / "set-thrown-away.png").is_file()
+    assert stat.S_IMODE((tmp_path / "set-thrown-away.png").stat().st_mode) == 0o600  # these are faces
 
 
 def test_the_same_picture_again_is_thrown_away_and_shown(people: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from facelatch_training.report.card import LIMITS, model_card
 from facelatch_training.report.finder_card import finder_card
 from facelatch_training.report.gather import Findings, gather_findings
 from facelatch_training.report.html import write_html
+from facelatch_training.report.plots import write_det
 
 
 class PatternVerifier:
@@ -212,3 +213,17 @@ def test_the_finder_shipped_beside_the_model_has_its_part() -> None:
 
 def test_without_a_finder_there_is_no_part_of_it(tmp_path: Path) -> None:
     assert finder_card(tmp_path / "finder.tflite") == []
+
+
+def test_the_det_curve_is_drawn_from_figures_alone_and_the_same_each_time(tmp_path: Path) -> None:
+    """It lies in the checkout, where no face may; and it begins where ten false matches make a rate."""
+    judged = evaluate(PatternVerifier(), drawn(), resamples=5, quiet=True)
+    files = [write_det({"model": judged, "peer": judged}, tmp_path / f"{name}.svg") for name in ("a", "b")]
+    text = files[0].read_text(encoding="utf-8")
+    assert text == files[1].read_text(encoding="utf-8")
+    assert "<image" not in text
+    assert "this model" in text
+    assert "the reference network" in text
+    assert "<image" not in (REPO / "models" / "det.svg").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"\.svg and \.png"):
+        write_det({"model": judged}, tmp_path / "a.jpg")

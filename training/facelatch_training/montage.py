@@ -9,14 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facelatch.errors import InputError
+from facelatch.private_files import write_private_file
 from facelatch.values.pictures import Image
 
 _LABEL_PX = 18
 
 
 def write_montage(cells: Sequence[tuple[str, Sequence[Image]]], path: Path, *, columns: int) -> Path:
-    """One labelled cell per entry, its crops side by side, in a PNG of `columns` cells a row."""
+    """One labelled cell per entry, its crops side by side, in a PNG of `columns` cells a row.
+
+    These are faces: nobody else may read it (0600). Raises InputError when it cannot be written.
+    """
     if not cells:
         cells = [("nothing", [np.zeros((112, 112, 3), np.uint8)])]
     drawn = [_cell(label, crops) for label, crops in cells]
@@ -26,8 +29,8 @@ def write_montage(cells: Sequence[tuple[str, Sequence[Image]]], path: Path, *, c
     for number, cell in enumerate(drawn):
         top, left = number // columns * height, number % columns * width
         sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
-    if not cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise InputError(f"{path}: cannot be written", hint="is the disk full, or the folder read-only?")
+    _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))  # of such pictures it always can
+    write_private_file(path, data.tobytes())
     return path
 
 

@@ -22,6 +22,10 @@ class Answer:
     """For the audit."""
     trace: Event | None = None
     """For the audit too, but not each time: many alike within a while become one with a COUNT."""
+    given: Event | None = None
+    """For the audit, once the client has taken the reply: of an export, which several replies may make."""
+    last: bool = True
+    """Whether no other reply belongs to what `given` tells."""
     command: Command | None = None
     """For the machines."""
     bulk: bytes | None = field(default=None, repr=False)

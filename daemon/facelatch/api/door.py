@@ -116,13 +116,12 @@ def _at_once(asked: Asked, door: Door) -> Answer:
 def signed(answer: Answer, asker: Asker) -> Answer:
     """`answer` with events that say who asked, those that can."""
     who = asker.fields()
-    return replace(
-        answer,
-        events=tuple(
-            replace(event, fields={**event.fields, **who}) if event.kind.spec.tells_the_asker else event
-            for event in answer.events
-        ),
-    )
+
+    def by(event: Event) -> Event:
+        return replace(event, fields={**event.fields, **who}) if event.kind.spec.tells_the_asker else event
+
+    given = by(answer.given) if answer.given is not None else None
+    return replace(answer, events=tuple(map(by, answer.events)), given=given)
 
 
 def _request(asked: Asked, **fields: Value) -> Event:

@@ -143,8 +143,8 @@ def _export(store: GalleryStore, request: requests.Export) -> Answer:
     reply: dict[str, Any] = {"count": len(page), "next": next_}
     event = export_event(len(page))
     if small:
-        return Answer({**reply, "payload": base64.b64encode(file).decode("ascii")}, events=(event,))
-    return Answer(reply, events=(event,), bulk=file)
+        return Answer({**reply, "payload": base64.b64encode(file).decode("ascii")}, given=event)
+    return Answer(reply, given=event, last=next_ is None, bulk=file)
 
 
 def export_event(count: int, by: Asker | None = None) -> Event:

@@ -77,6 +77,11 @@ def unknown_accounts(config: ControlConfig) -> list[str]:
     return [account for account in config.rights if _number(account) is None]
 
 
+def group_exists(name: str) -> bool:
+    """Whether there is a group of this name here."""
+    return _gid_of(name) is not None
+
+
 def _number(account: str) -> int | None:
     return _gid_of(account[1:]) if account.startswith("@") else _uid_of(account)
 

@@ -10,6 +10,7 @@ from typing import Any
 from facelatch.api import door
 from facelatch.api.admission import Admission, traces
 from facelatch.api.answer import Answer, Work
+from facelatch.api.exports import Exports
 from facelatch.api.importing import Importing
 from facelatch.api.traces import Traces
 from facelatch.audit.events import Event, fault
@@ -52,7 +53,7 @@ class Desk:
         """
         self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
         self._settings = settings
-        self._importing, self._traces = Importing(), Traces()
+        self._importing, self._traces, self._exports = Importing(), Traces(), Exports()
         self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
         self._wipe_from = 0.0
@@ -101,6 +102,7 @@ class Desk:
             else:
                 self._work.append((request, answer))
         self._work_on()
+        self._untold.extend(self._exports.told(self._clock.now()))
         self._tell()
         return tuple(commands)
 
@@ -113,6 +115,8 @@ class Desk:
         if answer.gallery_changed:
             self.reload()
         request.reply(answer.reply, answer.bulk)
+        if answer.given is not None:
+            self._exports.give(request, answer.given, last=answer.last)
 
     def _work_on(self) -> None:
         """First what a client waits for, then traces of people removed, or rows of an import that came to nothing."""
@@ -146,5 +150,6 @@ class Desk:
 
     def close(self) -> None:
         """Writes what is left for the audit."""
+        self._untold.extend(self._exports.told(self._clock.now(), ending=True))
         while self._untold:
             self._audit.write(self._untold.popleft())

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
+from facelatch.api.rights import group_exists
 from facelatch.app import loop
 from facelatch.app.build import build_audit, build_camera, build_control, build_line, build_pins, fake_pins
 from facelatch.app.capture import NewestFrame
@@ -50,6 +51,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             _tell_of_the_place(audit, store)
             control = build_control(config.control)
             opened.callback(control.close)
+            _tell_of_the_socket(audit, config.control.group, control.shared_with)
             frames = NewestFrame(camera(config.camera, clock), clock)
         except FacelatchError as error:
             audit.write(loop.fault_event("start_", error))
@@ -96,6 +98,13 @@ def _tell_of_the_place(audit: AuditSink, store: GalleryStore) -> None:
         audit.write(
             Event(EventKind.GALLERY_VOLATILE, {"FILE_SYSTEM": store.volatile, "HINT": VOLATILE_HINT})
         )
+
+
+def _tell_of_the_socket(audit: AuditSink, group: str, shared_with: str | None) -> None:
+    """Says when the group that was to reach the daemon does not."""
+    if group and shared_with is None:
+        reason = "the daemon's user is not in it" if group_exists(group) else "there is no such group"
+        audit.write(Event(EventKind.CONTROL_NOT_SHARED, {"VALUE": group, "REASON": reason}))
 
 
 def _announce(audit: AuditSink, config: Config, line: Line) -> None:

@@ -99,6 +99,7 @@ class EventKind(StrEnum):
     GALLERY_REEMBEDDED = "gallery.reembedded"
     CONTROL_REQUEST = "control.request"
     CONTROL_REFUSED = "control.refused"
+    CONTROL_NOT_SHARED = "control.not_shared"
 
     @property
     def spec(self) -> Spec:
@@ -215,13 +216,15 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.GALLERY_IMPORTED: Spec("7bcdae4fa23344b99d42d395cdb14205", Priority.NOTICE,
         "{COUNT} people imported", ASKER),
     EventKind.GALLERY_EXPORTED: Spec("fb33232a02bb450daeda9cad08352d6c", Priority.NOTICE,
-        "{COUNT} people exported", ASKER),
+        "{COUNT} people handed over for an export", ASKER),
     EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
         "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
     EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
         "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
     EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
+    EventKind.CONTROL_NOT_SHARED: Spec("643c9e92a1af419ea67ec2e4e7ec6217", Priority.WARNING,
+        "Only root and the daemon's own user may connect, not the group {VALUE}: {REASON}"),
 }
 # fmt: on
 """The vocabulary."""

@@ -65,16 +65,25 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
 
 
 def _finished(answer: Answer, store: GalleryStore) -> dict[str, Any]:
-    """The reply, once the traces of people removed are overwritten and the audit has the events."""
+    """The reply, once the audit has the events and the traces of people removed are overwritten.
+
+    What was asked for is done by now: a gallery that fails afterwards leaves traces, and changes nothing of the reply.
+    """
     from facelatch.api.admission import traces
     from facelatch.api.door import signed
     from facelatch.app import build
+    from facelatch.audit.events import fault
+    from facelatch.errors import GalleryError
 
-    events = [*signed(answer, _ourselves()).events, *(traces(store) if store.wipe() else ())]
-    audit = build.build_audit()
-    for event in events:
+    audit, done = build.build_audit(), False
+    for event in signed(answer, _ourselves()).events:
         audit.write(event)
-    done = not store.traces and not store.wipe_due
+    try:
+        for event in traces(store) if store.wipe() else ():
+            audit.write(event)
+        done = not store.traces and not store.wipe_due
+    except GalleryError as error:
+        audit.write(fault("leftovers_not_cleared", str(error)))
     return {**answer.reply, **({"wiped": done} if "wiped" in answer.reply else {})}
 
 
@@ -89,10 +98,11 @@ def listed(config: Config) -> list[dict[str, Any]]:
     return rows
 
 
-def exported(config: Config, *, audited: bool) -> Iterator[StoredPerson]:
-    """Everybody as they are exported, one after the other. Without a daemon `audited` says whether that is told."""
-    from facelatch.api.people import export_event
-    from facelatch.app import build
+def exported(config: Config, without_daemon: Callable[[], None] = lambda: None) -> Iterator[StoredPerson]:
+    """Everybody as they are exported, one after the other; a daemon tells the audit that it gave them.
+
+    `without_daemon` is called where none runs, for then whoever has them must tell it: `tell_of_export`.
+    """
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.gallery.export import unpack
 
@@ -105,13 +115,18 @@ def exported(config: Config, *, audited: bool) -> Iterator[StoredPerson]:
             yield from unpack(file)
             after = reply["next"]
     except NobodyThereError:
-        count = 0
+        without_daemon()
         with _store(config) as store:
             for _, person in store.stored(after=after or 0):
-                count += 1
                 yield person
-        if audited:
-            build.build_audit().write(export_event(count, _ourselves()))
+
+
+def tell_of_export(count: int) -> None:
+    """Tells the audit that `count` people were exported by this process: once the file is whole, not before."""
+    from facelatch.api.people import export_event
+    from facelatch.app import build
+
+    build.build_audit().write(export_event(count, _ourselves()))
 
 
 def import_all(

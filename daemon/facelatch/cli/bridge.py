@@ -30,7 +30,9 @@ class NotInstalledError(FacelatchError):
 )
 @click.pass_obj
 def bridge(settings: Settings, state: Path) -> None:
-    """Tell a broker and notifications about the door, until stopped (facelatch-bridge.service does this).
+    """Tell a broker and phones about the door, until stopped.
+
+    facelatch-bridge.service does this.
 
     \b
     [fleet] in the configuration says whom. It only tells: nothing that comes back can open the door.

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from facelatch.cli.settings import Settings, as_json
+from facelatch.cli.settings import Settings, as_json, person_name
 
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
-@click.option("--person", help="Compare with this person only (1:1).")
+@click.option("--person", type=person_name, help="Compare with this person only (1:1).")
 @as_json
 @click.pass_obj
 def verify(settings: Settings, image: Path, person: str | None) -> None:
@@ -120,6 +120,8 @@ def bench(settings: Settings, peer: Path | None, repeats: int, people: int) -> N
     from facelatch.diagnosis import bench as benchmark
     from facelatch.diagnosis import turns
 
+    if peer is not None:
+        benchmark.require_peer(peer)  # before minutes of measuring
     config = settings.config()
     ready = benchmark.ready_seconds(config)
     line = build.build_line(config)

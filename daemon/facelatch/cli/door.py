@@ -75,7 +75,7 @@ def replay(
             run_on(read_export(stream))
         return
     try:
-        run_on(exported(config, audited=False))
+        run_on(exported(config))
     except NotAllowedError as error:
         raise NotAllowedError(str(error), hint=f"{error.hint}; or name an export file: --people FILE") from error
 

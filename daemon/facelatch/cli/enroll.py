@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facelatch.cli.asking import ask
-from facelatch.cli.output import echo
-from facelatch.cli.settings import Settings, as_json
+from facelatch.cli.output import echo, for_progress
+from facelatch.cli.settings import Settings, as_json, person_name
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name
 
@@ -50,7 +49,7 @@ class _Wanted:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=person_name)
 @click.option("--images", type=click.Path(path_type=Path), help="A folder of pictures, or one picture.")
 @click.option("--camera", is_flag=True, help="Look into the running daemon's camera instead.")
 @click.option("--add", is_flag=True, help="More pictures of somebody enrolled: glasses, another season.")
@@ -129,10 +128,14 @@ def _enroll_by_images(settings: Settings, wanted: _Wanted, source: Path, force: 
         echo(f"  warning: {warning}", err=True)
     kept = answer["references"]
     result = {**answer, "pictures": len(looked_at), "admin": wanted.admin}
-    text = f"{answer['name']} {wanted.done}: {kept} images kept, {len(looked_at)} pictures looked at"
+    text = f"{answer['name']} {wanted.done}: {_of(kept, 'image')} kept, {_of(len(looked_at), 'picture')} looked at"
     settings.show(result, text + _enough(len(usable) - len(answer["left_out"]), kept))
     if kept == 1 and not wanted.add:
         echo("warning: one picture shows one view in one light; about eight in several are better", err=True)
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _enough(good: int, kept: int) -> str:
@@ -147,7 +150,7 @@ def _look(config: Config, paths: Sequence[Path]) -> list[Still]:
     from facelatch.line import stills
 
     line, reader = build.build_line(config), PictureReader()
-    with click.progressbar(paths, label="looking", file=sys.stderr) as shown:
+    with click.progressbar(paths, label="looking", file=for_progress()) as shown:
         return [stills.observe_still(line, reader, path, stills.NOBODY) for path in shown]
 
 

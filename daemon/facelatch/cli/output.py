@@ -6,7 +6,14 @@ forge a line. And printing never fails: what a locale cannot show is written as 
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TextIO
+
+from facelatch.errors import InputError
 
 
 def visible(text: str) -> str:
@@ -18,9 +25,55 @@ def visible(text: str) -> str:
 
 
 def echo(line: str, *, err: bool = False) -> None:
-    """Prints one line on standard output, or on standard error."""
+    """Prints one line on standard output, or on standard error, which may fail: what is being done goes on.
+
+    Raises InputError with the line when standard output cannot be written, for then what was asked for may be done
+    already; BrokenPipeError when its reader has gone.
+    """
     # Not click.echo, which takes an ASCII stream for a misconfigured one and writes UTF-8 into it.
-    print(visible(line), file=sys.stderr if err else sys.stdout, flush=True)
+    if err:
+        with suppress(OSError):
+            print(visible(line), file=sys.stderr, flush=True)
+        return
+    try:
+        print(visible(line), file=sys.stdout, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up()
+        raise InputError(
+            f"standard output: {error.strerror or error}; it was to say: {line}",
+            hint="free some space where it is written to",
+        ) from error
+
+
+def give_up() -> None:
+    """Nothing is written on standard output any more: the interpreter would try again at its end, and complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def standard_output() -> Iterator[IO[bytes]]:
+    """Standard output for the bytes of a file. Raises InputError for a terminal and when it cannot be written."""
+    if sys.stdout.isatty():
+        raise InputError("standard output is a terminal", hint="send it to a file or a program: `... - | PROGRAM`")
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        give_up()
+        raise InputError("standard output: its reader has gone", hint="the file there is not whole") from error
+    except OSError as error:
+        give_up()
+        raise InputError(
+            f"standard output: {error.strerror or error}", hint="the file there is not whole: remove it"
+        ) from error
+
+
+def for_progress() -> TextIO:
+    """Where a progress bar is drawn: a terminal, or nowhere, as a full disk behind standard error must end no work."""
+    return sys.stderr if sys.stderr.isatty() else io.StringIO()
 
 
 def never_fail() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 
 import click
 
-from facelatch.cli.asking import ask, exported, import_all, listed
-from facelatch.cli.output import echo
-from facelatch.cli.settings import Settings, as_json
+from facelatch.cli.asking import ask, exported, import_all, listed, tell_of_export
+from facelatch.cli.output import echo, for_progress, standard_output
+from facelatch.cli.settings import Settings, as_json, person_name
 from facelatch.errors import FacelatchError, InputError
 
 
@@ -37,7 +37,7 @@ def list_(settings: Settings) -> None:
 
 
 @people.command()
-@click.argument("name")
+@click.argument("name", type=person_name)
 @as_json
 @click.pass_obj
 def show(settings: Settings, name: str) -> None:
@@ -58,8 +58,8 @@ def show(settings: Settings, name: str) -> None:
 
 
 @people.command()
-@click.argument("name")
-@click.argument("new_name")
+@click.argument("name", type=person_name)
+@click.argument("new_name", type=person_name)
 @as_json
 @click.pass_obj
 def rename(settings: Settings, name: str, new_name: str) -> None:
@@ -69,7 +69,7 @@ def rename(settings: Settings, name: str, new_name: str) -> None:
 
 
 @people.command()
-@click.argument("name")
+@click.argument("name", type=person_name)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 @click.pass_obj
@@ -83,7 +83,7 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
 
 
 @people.command()
-@click.argument("name")
+@click.argument("name", type=person_name)
 @click.option("--off", is_flag=True, help="Take the right away.")
 @as_json
 @click.pass_obj
@@ -97,20 +97,34 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 
 
 @people.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @as_json
 @click.pass_obj
 def export(settings: Settings, file: Path, overwrite: bool) -> None:
-    """Write everybody into one file (0600). It holds faces: keep it as you would a key."""
+    """Write everybody into one file (0600), or to standard output for FILE `-`.
+
+    It holds faces: keep it as you would a key.
+    """
     from facelatch.gallery.export import write_export
     from facelatch.private_files import private_file
 
-    if file.exists() and not overwrite:
+    config, piped, alone = settings.config(), str(file) == "-", False
+    if not piped and os.path.lexists(file) and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
-    with private_file(file) as stream:
-        count = write_export(stream, exported(settings.config(), audited=True))
-    settings.show({"count": count}, f"{_people(count)} written to {file}")
+
+    def without_daemon() -> None:
+        nonlocal alone
+        alone = True
+
+    with standard_output() if piped else private_file(file) as stream:
+        count = write_export(stream, exported(config, without_daemon))
+    if alone:
+        tell_of_export(count)
+    if piped:
+        echo(f"{_people(count)} written to standard output", err=True)
+    else:
+        settings.show({"count": count}, f"{_people(count)} written to {file}")
 
 
 @people.command("import")
@@ -139,7 +153,7 @@ def import_(
     try:
         with (
             file.open("rb") as stream,
-            click.progressbar(length=count_people(stream), label="importing", file=sys.stderr) as bar,
+            click.progressbar(length=count_people(stream), label="importing", file=for_progress()) as bar,
         ):
             answer = import_all(settings.config(), read_export(stream), options, bar.update)
     except InputError as error:

@@ -7,13 +7,15 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from facelatch import __version__
-from facelatch.cli.output import echo, never_fail
+from facelatch.cli.output import echo, give_up, never_fail
 from facelatch.cli.settings import DEFAULT_CONFIG, Settings
-from facelatch.errors import ConfigError, FacelatchError
+from facelatch.errors import ConfigError, FacelatchError, InputError
+from facelatch.private_files import what_to_do
 
 EXIT_CODES = """
 \b
@@ -102,12 +104,20 @@ def main() -> None:
         _complain(str(error), error.hint, several=isinstance(error, ConfigError))
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader (`| head`) has gone; quiet the interpreter's own flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up()  # the reader (`| head`) has gone
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            _internal(error)
+        _complain(f"{error.filename}: {error.strerror or error}", what_to_do(error))
+        sys.exit(InputError.exit_code)
     except Exception as error:
-        _complain(f"internal error: {type(error).__name__}: {error}", "DEBUG=1 shows where; please report it")
-        sys.exit(FacelatchError.exit_code)
+        _internal(error)
+
+
+def _internal(error: Exception) -> NoReturn:
+    _complain(f"internal error: {type(error).__name__}: {error}", "DEBUG=1 shows where; please report it")
+    sys.exit(FacelatchError.exit_code)
 
 
 def _complain(message: str, hint: str, *, several: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 
 
 DEFAULT_CONFIG = Path("/etc/facelatch/facelatch.toml")
+
+
+def person_name(value: str) -> str:
+    """A name from the command line, as text.
+
+    In a locale without UTF-8 Python hands over bytes that it does not understand as lone surrogates.
+    """
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        try:
+            return os.fsencode(value).decode("utf-8")
+        except UnicodeError:
+            raise click.BadParameter(f"{value!a} is no text in UTF-8; `locale` shows what the terminal uses") from None
+    return value
 
 
 class Settings:

@@ -72,6 +72,17 @@ def parse(document: dict[str, Any], *, origin: str) -> Config:
         raise ConfigError("\n".join(faults), hint=hint) from error
 
 
+_RULES = {
+    "int_type": "must be a whole number, without quotes or decimal point",
+    "float_type": "must be a number, without quotes",
+    "bool_type": "must be true or false, without quotes",
+    "string_type": 'must be text, in "quotes"',
+    "list_type": "must be a list, in [brackets]",
+    "dict_type": "must be a table, in {braces}",
+}
+"""What pydantic calls the wrong type, in the words of TOML."""
+
+
 def _sentence(origin: str, fault: dict[str, Any]) -> str:
     location: tuple[str | int, ...] = fault["loc"]
     key = ".".join(map(str, location))
@@ -79,7 +90,7 @@ def _sentence(origin: str, fault: dict[str, Any]) -> str:
         return f"{origin}: {key}: unknown key{_nearest(location)}"
     if fault["type"] == "model_type":
         return f"{origin}: {key} = {fault['input']!r}: must be a section, [{key}]"
-    rule = fault["msg"].removeprefix("Value error, ")
+    rule = _RULES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
     if not key or isinstance(fault["input"], dict):
         return f"{origin}: {key + ': ' if key else ''}{rule}"
     return f"{origin}: {key} = {fault['input']!r}: {rule} ({_meaning(location)})"
@@ -88,7 +99,8 @@ def _sentence(origin: str, fault: dict[str, Any]) -> str:
 def _meaning(location: tuple[str | int, ...]) -> str:
     """The docstring of the key at fault: `section, key` and, in a list, a number."""
     section: Any = Config.model_fields[str(location[0])].annotation
-    return str(section.model_fields[location[1]].description).rstrip(".")
+    # One line: in several a part of it would read as another fault.
+    return " ".join(str(section.model_fields[location[1]].description).split()).rstrip(".")
 
 
 def _nearest(location: tuple[str | int, ...]) -> str:

@@ -34,6 +34,8 @@ class ControlRequest:
         self.asked = asked
         """What the intake made of it."""
         self._answer: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
+        self.taken: bool | None = None
+        """Whether the client took the answer; None: not known yet."""
 
     def reply(self, answer: dict[str, Any], bulk: bytes | None = None) -> None:
         """Answers, with `bulk` in a memory file; the first answer counts. Never blocks, never raises."""
@@ -145,36 +147,59 @@ class ControlServer:
     def _serve(self, client: socket.socket, peer: Peer) -> None:
         with ExitStack() as place, suppress(OSError), client:
             place.callback(self._places.release, peer.uid)
-            answer, bulk = self._converse(client, peer)
-            data = wire.encode(answer)
-            if len(data) > wire.MAX_REPLY_BYTES:
-                data = wire.encode(wire.failure(wire.too_large("the reply", wire.MAX_REPLY_BYTES)))
-                bulk = None
-            client.settimeout(self._client_seconds)
-            wire.send(client, data[:-1], bulk)
-            # Before the end of the line: whoever has read that may ask again at once, and finds the place free.
-            place.close()
-            client.sendall(data[-1:])
+            request = self._read(client, peer)
+            if not isinstance(request, ControlRequest):
+                self._send(client, place, wire.failure(request))
+                return
+            answer, bulk = self._answered(request)
+            try:
+                self._send(client, place, answer, bulk, request)
+            finally:
+                if request.taken is None:
+                    request.taken = False
 
-    def _converse(self, client: socket.socket, peer: Peer) -> tuple[dict[str, Any], bytes | None]:
-        """Reads one request and waits for the loop; every fault of the client becomes a reply. Raises OSError."""
+    def _send(
+        self,
+        client: socket.socket,
+        place: ExitStack,
+        answer: dict[str, Any],
+        bulk: bytes | None = None,
+        request: ControlRequest | None = None,
+    ) -> None:
+        """Sends the answer, or why it is too large; notes in `request` that the client took it. Raises OSError."""
+        data = wire.encode(answer)
+        if len(data) > wire.MAX_REPLY_BYTES:
+            data = wire.encode(wire.failure(wire.too_large("the reply", wire.MAX_REPLY_BYTES)))
+            bulk = request = None
+        client.settimeout(self._client_seconds)
+        sent = wire.begin(client, data[:-1], bulk)
+        if request is not None and request.taken is None:
+            # From here on a client that goes away may have the file, and the rest as well.
+            request.taken = True
+        wire.send_rest(client, data[sent:-1])
+        # Before the end of the line: whoever has read that may ask again at once, and finds the place free.
+        place.close()
+        client.sendall(data[-1:])
+
+    def _read(self, client: socket.socket, peer: Peer) -> ControlRequest | FacelatchError:
+        """One request; every fault of the client becomes an error to tell it. Raises OSError."""
         try:
-            request = ControlRequest(self._taken_in(client, peer))
+            return ControlRequest(self._taken_in(client, peer))
         except FacelatchError as error:
-            return wire.failure(error), None
+            return error
         except TimeoutError:
-            slow = InputError(
-                f"no whole request within {self._client_seconds:g} s", hint="end it with a line break"
-            )
-            return wire.failure(slow), None
+            return InputError(f"no whole request within {self._client_seconds:g} s", hint="end it with a line break")
         except Exception as error:  # ours; its text may hold what the client sent
-            unread = ControlError(f"the daemon cannot read this request ({type(error).__name__})")
-            return wire.failure(unread), None
+            return ControlError(f"the daemon cannot read this request ({type(error).__name__})")
+
+    def _answered(self, request: ControlRequest) -> tuple[dict[str, Any], bytes | None]:
+        """Waits for the loop."""
         self._open.add(request)
         try:
             self._waiting.put(request)
             return request.wait(self._answer_seconds)
         except queue.Empty:
+            request.taken = False
             late = ControlError("the daemon did not answer in time", hint="it may still do what was asked")
             return wire.failure(late), None
         finally:

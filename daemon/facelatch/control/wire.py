@@ -80,15 +80,27 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def send(connection: socket.socket, line: bytes, bulk: bytes | None = None) -> None:
     """Sends a line and, where there is `bulk`, a sealed memory file with it. Raises OSError, TimeoutError."""
+    send_rest(connection, line[begin(connection, line, bulk) :])
+
+
+def begin(connection: socket.socket, line: bytes, bulk: bytes | None = None) -> int:
+    """Sends the beginning of `line`, with it the memory file, and returns how many bytes. Raises OSError, TimeoutError.
+
+    When it raises the other end has got nothing.
+    """
     if bulk is None:
-        connection.sendall(line)
-        return
+        return connection.send(line)
     descriptor = seal(bulk)
     try:
-        sent = socket.send_fds(connection, [line], [descriptor])
+        return socket.send_fds(connection, [line], [descriptor])
     finally:
         os.close(descriptor)
-    connection.sendall(line[sent:])
+
+
+def send_rest(connection: socket.socket, rest: bytes) -> None:
+    """Sends what `begin` left. Raises OSError, TimeoutError."""
+    if rest:  # of nothing, too, sendall would say that the reader has gone
+        connection.sendall(rest)
 
 
 def receive(connection: socket.socket, timeout_seconds: float, limit: int) -> Received:

@@ -67,5 +67,6 @@ def refusal(head: bytes) -> Refused | None:
     if kind in ALLOWED:
         return None
     if kind:
-        return Refused(f"a {kind} picture, which is not read here", "convert it to JPEG")
+        article = "an" if kind == "AVIF" else "a"
+        return Refused(f"{article} {kind} picture, which is not read here", "convert it to JPEG")
     return Refused("not a picture", "give a JPEG, PNG, WebP or BMP; open it in a viewer to see whether it is one")

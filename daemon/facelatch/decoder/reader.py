@@ -64,7 +64,7 @@ class PictureReader:
         try:
             return self._worker.decode(data)
         except _UnfitError as error:
-            raise InputError(f"{name}: {error}", hint=_HINT) from error
+            raise InputError(f"{name}: {error}", hint=_what_to_do(str(error))) from error
         except OSError as error:
             cause = self._worker.cause_of_death()
             self.close()
@@ -77,7 +77,13 @@ class PictureReader:
             self._worker = None
 
 
-_HINT = "save it as JPEG from a program that can open it"
+def _what_to_do(reason: str) -> str:
+    """About a picture that the worker refused with these words of `decoding`."""
+    if "megapixels" in reason:
+        return "make it smaller"
+    if "cut short" in reason:
+        return "copy or download it again"
+    return "save it as JPEG from a program that can open it"
 
 
 class _UnfitError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
 import socket
@@ -13,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from facelatch.config.file import Config
+from facelatch.errors import InputError
 from facelatch.line import pipeline
 from facelatch.line.orientation import turn_of
 from facelatch.line.pipeline import Line
@@ -92,14 +95,31 @@ def _comparison(line: Line, probe: Any, references: Any) -> Callable[[], object]
     return lambda: line.verifier.compare(probe, references)
 
 
+PEER_FILES = ("*yunet*.onnx", "mobilefacenet.param", "mobilefacenet.bin")
+
+
+def require_peer(folder: Path) -> None:
+    """Raises InputError when `folder` lacks a file of the peer's, or the library that runs it is not installed."""
+    lacking = [pattern for pattern in PEER_FILES if not any(folder.glob(pattern))]
+    if lacking:
+        raise InputError(f"{folder}: no {', no '.join(lacking)}", hint="`facelatch bench --help` says what is needed")
+    if importlib.util.find_spec("ncnn") is None:
+        pip = f"{quote(sys.executable)} -m pip install ncnn"
+        raise InputError("--peer needs ncnn, which is not installed here", hint=f"`{pip}`")
+
+
 def peer_stages(config: Config, folder: Path, repeats: int) -> Iterator[Row]:
-    """YuNet and MobileFaceNet (ncnn) from `folder`, one thread each, on pictures of the same size."""
+    """YuNet and MobileFaceNet (ncnn) from `folder`, one thread each, on pictures of the same size.
+
+    Raises what `require_peer` raises.
+    """
+    require_peer(folder)
     import cv2
     import ncnn
 
     image, search = pictures(config)
     cv2.setNumThreads(1)
-    onnx = next(iter(sorted(folder.glob("*yunet*.onnx"))))
+    (onnx,) = sorted(folder.glob(PEER_FILES[0]))[:1]
     yunet = cv2.FaceDetectorYN.create(str(onnx), "", search.shape[1::-1], 0.6)
     net = ncnn.Net()
     net.opt.num_threads = 1

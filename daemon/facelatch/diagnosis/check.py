@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from facelatch.adapters.pins import lock
-from facelatch.api.rights import unknown_accounts
+from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
 from facelatch.diagnosis import bypass
@@ -24,7 +25,7 @@ from facelatch.errors import (
     ModelError,
 )
 from facelatch.gallery.names import alike
-from facelatch.gallery.place import VOLATILE_HINT, volatile_file_system
+from facelatch.gallery.place import VOLATILE_HINT, explained, require_state_directory, volatile_file_system
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.orientation import turn_of_picture
 from facelatch.ports import EndOfFrames, FaceFinder, FrameSource
@@ -81,12 +82,16 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         except FacelatchError as error:
             yield Finding(item=item, ok=False, detail=str(error), hint=error.hint)
         except (OSError, ImportError) as error:
-            yield Finding(
-                item=item,
-                ok=False,
-                detail=f"{type(error).__name__}: {error}",
-                hint="is the package or device there?",
-            )
+            yield Finding(item=item, ok=False, detail=f"{type(error).__name__}: {error}", hint=_cause(error))
+
+
+def _cause(error: OSError | ImportError) -> str:
+    """What to do about an error that no adapter has put into words."""
+    if isinstance(error, ImportError):
+        return "is the package there? deploy/install.sh installs all that the door needs"
+    if isinstance(error, PermissionError):
+        return "run it as the daemon's user: `sudo -u facelatch facelatch check`"
+    return "is the device or file there?"
 
 
 def _model(config: Config) -> str:
@@ -240,6 +245,11 @@ def _storage(config: Config) -> str | Finding:
 
 
 def _rights(config: Config) -> str:
+    if (group := config.control.group) and not group_exists(group):
+        raise ConfigError(
+            f"control.group = {group!r}: no such group, so only root and the daemon's own user reach the daemon",
+            hint='`getent group` shows all names; control.group = "" says that it is meant so',
+        )
     if unknown := unknown_accounts(config.control):
         raise ConfigError(
             f"control.rights names {', '.join(unknown)}: no such user or group",
@@ -251,11 +261,13 @@ def _rights(config: Config) -> str:
 
 def _permissions(config: Config) -> str:
     folder = Path(config.storage.state_directory)
-    for path in [folder, *folder.iterdir()]:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        allowed = 0o700 if path.is_dir() else 0o600
-        if mode & ~allowed:
-            raise GalleryError(f"{path}: mode {mode:04o}", hint=f"chmod {allowed:04o} {path}")
+    require_state_directory(folder)
+    with explained(folder):
+        for path in [folder, *folder.iterdir()]:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            allowed = 0o700 if path.is_dir() else 0o600
+            if mode & ~allowed:
+                raise GalleryError(f"{path}: mode {mode:04o}", hint=f"chmod {allowed:04o} {quote(str(path))}")
     return f"{folder} is private"
 
 

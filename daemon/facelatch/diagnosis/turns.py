@@ -60,6 +60,8 @@ class _OneChange:
         {"action": "admin", "name": NAME.format(0), "admin": True}, Asker(uid=0, pid=0, rights=ALL)
     )
 
+    taken = True
+
     def __init__(self) -> None:
         self._calls = 0
 

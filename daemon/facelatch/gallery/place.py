@@ -25,6 +25,9 @@ _WRITABLE = (
 
 _SPACE = "free some space, then try again; nothing was changed"
 
+_LEAST_BYTES = 64 * 1024
+"""Free space with which SQLite cannot even open a database: the memory it shares beside it takes 32 KiB."""
+
 MOUNTS = Path("/proc/self/mountinfo")
 """What is mounted where, as the kernel tells it."""
 
@@ -56,6 +59,7 @@ _SYSTEM_FAULTS = {
     errno.ENOSPC: ("the disk is full", _SPACE),
     errno.EDQUOT: ("the disk quota is used up", _SPACE),
     errno.EROFS: ("cannot be written, it is read-only", _WRITABLE),
+    errno.ENOENT: ("is not there, and cannot be made", _WRITABLE),
     errno.EACCES: (
         "permission denied",
         "run it as the user that owns the directory, usually `sudo -u facelatch`",
@@ -73,6 +77,8 @@ def explained(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0)
         # Extended codes carry the primary one in their low byte.
         fault, hint = _SQLITE_FAULTS.get(code & 0xFF, ("failed", _HARDWARE))
+        if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_full(path):
+            fault, hint = _SQLITE_FAULTS[sqlite3.SQLITE_FULL]  # for its shared memory SQLite says no more than that
         raise GalleryError(f"{path}: {fault} ({error})", hint=hint) from error
     except OSError as error:
         fault, hint = _SYSTEM_FAULTS.get(error.errno or 0, ("failed", _WRITABLE))
@@ -81,19 +87,22 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _is_full(path: Path) -> bool:
+    try:
+        there = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return there.f_bavail * there.f_frsize < _LEAST_BYTES or (there.f_files > 0 and there.f_favail == 0)
+
+
 def prepare_directory(directory: Path) -> None:
-    """Makes `directory` exist, 0700, its files 0600. Raises GalleryError when somebody else's."""
+    """Makes `directory` exist, 0700, its files 0600. Raises GalleryError when somebody else's, and changes nothing."""
     with explained(directory):
         if not directory.exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             directory.mkdir(mode=0o700)
-        found = directory.stat()
-        if not stat.S_ISDIR(found.st_mode):
-            raise GalleryError(
-                f"{directory}: not a directory", hint="set storage.state_directory to a directory"
-            )
-        _require_ours(directory, found)
-        if stat.S_IMODE(found.st_mode) & 0o077:
+        require_state_directory(directory)
+        if _is_open(directory):
             directory.chmod(0o700)
         for file in directory.glob("gallery.*"):
             details = file.lstat()
@@ -104,6 +113,31 @@ def prepare_directory(directory: Path) -> None:
                 )
             if stat.S_IMODE(details.st_mode) & 0o177:
                 file.chmod(0o600)
+
+
+def require_state_directory(directory: Path) -> None:
+    """Raises GalleryError when `directory` is none, or not this process's to keep a gallery in.
+
+    A folder that others may look into and that holds other things than a gallery is somebody's home, or /tmp: made
+    private it would be lost to whoever uses it.
+    """
+    with explained(directory):
+        found = directory.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise GalleryError(
+                f"{directory}: not a directory", hint="set storage.state_directory to a directory"
+            )
+        _require_ours(directory, found)
+        names = {path.name for path in directory.iterdir()} - {"lost+found"}
+        if names and _is_open(directory) and not any(name.startswith("gallery.") for name in names):
+            raise GalleryError(
+                f"{directory}: holds other files, such as {min(names)!r}, and no gallery",
+                hint="set storage.state_directory to a new or empty folder: only the daemon's user may look into it",
+            )
+
+
+def _is_open(directory: Path) -> bool:
+    return bool(stat.S_IMODE(directory.stat().st_mode) & 0o077)
 
 
 def _require_ours(path: Path, found: os.stat_result) -> None:

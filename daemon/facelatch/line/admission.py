@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +117,12 @@ class Judge:
         return Reference(seen.crop, with_other_side(self.embed, seen.crop, seen.embedding), seen.pose)
 
 
+def duplicate_hint(name: str) -> str:
+    """What to do when the pictures show `name`, who is enrolled; the command can be pasted."""
+    add = f"facelatch enroll {quote(name)} --add"
+    return f"new pictures of {name}: `{add}`; another person who looks the same: --force"
+
+
 def admit(judge: Judge, pictures: Sequence[Reference], gallery: Gallery, terms: Terms) -> Admitted:
     """The references that `pictures` make, beside the people of `gallery`.
 
@@ -138,7 +145,7 @@ def admit(judge: Judge, pictures: Sequence[Reference], gallery: Gallery, terms: 
         name = nearest.person.name
         raise AdmissionError(
             f"this face is already enrolled as {name}",
-            hint=f"new pictures of {name}: `enroll {name} --add`; another person who looks the same: --force",
+            hint=duplicate_hint(name),
             code="duplicate",
             person=name,
         )

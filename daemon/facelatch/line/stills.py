@@ -42,7 +42,7 @@ def observe_still(line: Line, reader: PictureReader, path: Path, gallery: Galler
     try:
         observation = observe_image(line, reader.read(path), gallery)
     except InputError as error:
-        return Still(path, None, str(error))
+        return Still(path, None, f"{str(error).removeprefix(f'{path}: ')}: {error.hint}")
     problem = "" if isinstance(observation, Judged) else f"{observation.reason}: {observation.reason.hint}"
     return Still(path, observation, problem)
 
@@ -51,7 +51,9 @@ def usable(source: Path, stills: Sequence[Still]) -> list[Judged]:
     """The pictures without a problem. Raises InputError when there is none."""
     good = [s.observation for s in stills if not s.problem and isinstance(s.observation, Judged)]
     if not good:
-        raise InputError(f"{source}: no usable picture", hint="see above why each was skipped")
+        reasons = "see above why each was skipped"
+        hint = reasons if stills else "put pictures into it: JPEG, PNG, WebP or BMP, about eight"
+        raise InputError(f"{source}: no usable picture", hint=hint)
     return good
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from facelatch_training.cli.output import say
+
 
 @click.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -24,6 +26,6 @@ def cohort(model: Path, data: Path, seed: int) -> None:
     from facelatch_training.judge.cohort import write_cohort
 
     entry = write_cohort(model, data, seed=seed)
-    click.echo(f"{entry.people} people who do not exist; unfamiliar from a cosine of {entry.unfamiliar_from:.3f}")
+    say(f"{entry.people} people who do not exist; unfamiliar from a cosine of {entry.unfamiliar_from:.3f}")
     for name, value in entry.figures.items():
-        click.echo(f"{name:44} {value:8.2%}")
+        say(f"{name:44} {value:8.2%}")

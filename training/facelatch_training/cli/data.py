@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facelatch.cli.output import echo
 from facelatch.errors import InputError
 from facelatch_training.cli.options import (
     ANY,
@@ -17,6 +18,7 @@ from facelatch_training.cli.options import (
     finder_options,
     prepare_options,
 )
+from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
     from facelatch_training.data.prepare import Options, Report
@@ -41,10 +43,13 @@ def prepare(sources: tuple[Path, ...], out: Path, options: Options, finder: Find
     from facelatch_training.data.prepare import prepare as prepare_crops
 
     report = prepare_crops(sources, out, finder=finder.open_for(sources, PREPARE_SCORE), options=options)
-    click.echo("\n".join(_report_lines(report, out)))
+    for line in _report_lines(report, out):
+        echo(line)
 
 
 def _report_lines(report: Report, out: Path) -> Iterator[str]:
+    from facelatch_training.data.dataset import of_few
+
     yield f"{report.kept} crops of {report.identities} people in {out}"
     for split, people in sorted(report.splits.items()):
         yield f"  {split}: {people} people"
@@ -53,6 +58,8 @@ def _report_lines(report: Report, out: Path) -> Iterator[str]:
     if report.sheet is not None:
         rest = f" ({report.not_shown} more have no room there)" if report.not_shown else ""
         yield f"  see {report.sheet}{rest}"
+    if warning := of_few(report.splits.get("validation", 0)):
+        yield f"  warning: {warning}"
     if report.shared:
         yield f"  {len(report.shared)} pictures stand under two names; look at them:"
         for left, right, correlation in report.shared[:10]:
@@ -128,7 +135,7 @@ def collect(
                 say=lambda line: click.echo(f"\r{line:<78}", nl=False),
             )
         short = f"; missing: {done.missing}" if done.missing else ""
-        click.echo(f"\n{round_name}: kept {done.kept} crops{short}")
+        say(f"\n{round_name}: kept {done.kept} crops{short}")
     _say_what_is_missing(folder, source, device)
 
 
@@ -143,4 +150,4 @@ def _say_what_is_missing(folder: Path, source: str, device: str) -> None:
             hint="the advice above says why; see the preview",
         )
     for what in missing:
-        click.echo(f"missing: {what}" + (" (another folder: --round 2 or 3)" if source == "files" else ""))
+        say(f"missing: {what}" + (" (another folder: --round 2 or 3)" if source == "files" else ""))

@@ -8,6 +8,7 @@ import click
 
 from facelatch_training.cli.judge import refuse_unmet
 from facelatch_training.cli.options import ANY, EXISTING_FILE, EXISTING_FOLDER, TargetChoice, target_options
+from facelatch_training.cli.output import say
 
 
 @click.command()
@@ -48,15 +49,15 @@ def export(
     def calibrate(draft: Path) -> None:
         calibration = calibrate_on(draft, data, targets)
         refuse_unmet(calibration, draft, target_choice.accept_unmet)
-        click.echo(calibration_table(calibration))
+        say(calibration_table(calibration))
         write(calibration, draft)
 
     parity = export_trained(model, origin, material, target, about_data=about_data, calibrate=calibrate)
     for name, value in parity.int8_figures.items():
-        click.echo(f"{name:18} float {parity.float_figures[name]:.4f}   int8 {value:.4f}")
-    click.echo(f"mean cosine of float and int8 embeddings: {parity.cosine:.4f}")
+        say(f"{name:18} float {parity.float_figures[name]:.4f}   int8 {value:.4f}")
+    say(f"mean cosine of float and int8 embeddings: {parity.cosine:.4f}")
     for runtime in parity.runtimes.values():
-        click.echo(f"runs in {runtime}")
+        say(f"runs in {runtime}")
     if load_manifest(target).opens_doors:
-        click.echo(f"{write_cohort(target, data).people} people who do not exist beside it")
-    click.echo(f"saved {target}")
+        say(f"{write_cohort(target, data).people} people who do not exist beside it")
+    say(f"saved {target}")

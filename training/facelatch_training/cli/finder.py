@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facelatch.errors import InputError
+from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
     from facelatch_training.finder.recipe import Recipe
@@ -39,7 +40,7 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
     from facelatch_training.finder.data import prepare as stage
 
     pictures = stage.prepare(_load(recipe), data, teacher, prepared)
-    click.echo(f"{len(pictures.images)} pictures in {prepared}, fingerprint {pictures.fingerprint[:12]}")
+    say(f"{len(pictures.images)} pictures in {prepared}, fingerprint {pictures.fingerprint[:12]}")
 
 
 @finder.command()
@@ -55,7 +56,7 @@ def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     loaded = _load(recipe)
     data, check = (load(prepared / part, loaded) for part in ("", VALIDATION))
     stage.fit(loaded, data, run, check=check, start=start)
-    click.echo(f"trained: {run / stage.FINAL}, curves in {run / 'curves.png'}")
+    say(f"trained: {run / stage.FINAL}, curves in {run / 'curves.png'}")
 
 
 @finder.command()
@@ -72,7 +73,7 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     loaded = _load(recipe)
     data, check = (load_patches(prepared / PATCHES / part, loaded) for part in ("", VALIDATION))
     stage.fit_refiner(loaded, data, run / stage.REFINER_FOLDER, check=check, start=start)
-    click.echo(f"trained: {run / stage.REFINER_FOLDER / stage.REFINER_FINAL}")
+    say(f"trained: {run / stage.REFINER_FOLDER / stage.REFINER_FINAL}")
 
 
 @finder.command()
@@ -101,7 +102,7 @@ def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
         out,
         commit=code_commit(),
     )
-    click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    say(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 @finder.command()
@@ -127,7 +128,7 @@ def evaluate(
             hint="give the recipe it was made by",
         )
     figures = measure(model, loaded, data, teacher, reference=reference, pairs=pairs)
-    click.echo(json.dumps(figures, indent=1))
+    say(json.dumps(figures, indent=1))
     if write:
         threshold = figures["scenes"]["facelatch"]["threshold"]["0.1"]
         write_manifest(model, manifest.model_copy(update={"score_threshold": threshold, "figures": figures}))

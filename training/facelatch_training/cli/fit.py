@@ -8,6 +8,7 @@ import click
 
 from facelatch.errors import InputError
 from facelatch_training.cli.options import ANY, EXISTING_FILE, EXISTING_FOLDER
+from facelatch_training.cli.output import say
 
 
 @click.command()
@@ -34,12 +35,14 @@ def fit(
     """Train on the crop set DATA; killed at any moment, the same command goes on where it was."""
     if initial is not None:
         _refuse_with_init({"--teacher": teacher, "--start-from": start_from, "--finish-in": finish_in})
+    from facelatch_training.recipe import load_recipe, shipped_recipe
+
+    _warn_of_few(data)
+    recipe = load_recipe(recipe_file or shipped_recipe())
     from facelatch_training.fitting.distributed import worker_folder
     from facelatch_training.fitting.material import load_material
     from facelatch_training.fitting.workflow import train
-    from facelatch_training.recipe import load_recipe, shipped_recipe
 
-    recipe = load_recipe(recipe_file or shipped_recipe())
     cache = cache or worker_folder(run_folder) / "cache"
     material = load_material(data, cache, stream=recipe.stream)
     outcome = train(
@@ -54,9 +57,18 @@ def fit(
     )
     for title, figures in (("before", outcome.before), ("after", outcome.after)):
         if figures is not None:
-            click.echo(f"{title}: " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
-    click.echo(f"judged on {outcome.judged_on}")
-    click.echo(f"saved {outcome.model}")
+            say(f"{title}: " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    say(f"judged on {outcome.judged_on}")
+    say(f"saved {outcome.model}")
+
+
+def _warn_of_few(data: Path) -> None:
+    """Says before the training when its figures will rest on too few people."""
+    from facelatch_training.data.dataset import of_few, read_index
+
+    index = read_index(data)
+    if warning := of_few(len(index.labels(index.rows("validation"))[1])):
+        say(f"warning: {warning}", err=True)
 
 
 def _refuse_with_init(metric_options: dict[str, object]) -> None:

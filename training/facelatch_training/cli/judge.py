@@ -20,6 +20,7 @@ from facelatch_training.cli.options import (
     grouped,
     target_options,
 )
+from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
     from facelatch_training.data.cropping import Cropper
@@ -85,6 +86,7 @@ _data_options = grouped(
 @click.option("--resamples", type=click.IntRange(1), default=500, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--out", type=FOLDER, help="Write curves and the hardest pairs here (outside of git).")
+@click.option("--det", type=FILE, help="Draw the DET curve here, .svg or .png: it shows no faces.")
 @finder_options
 def evaluate(
     model: Path,
@@ -95,6 +97,7 @@ def evaluate(
     resamples: int,
     as_json: bool,
     out: Path | None,
+    det: Path | None,
     finder: FinderChoice,
 ) -> None:
     """Judge MODEL (.tflite through the daemon's own adapter, .keras, or a peer's folder) on unseen people.
@@ -118,9 +121,13 @@ def evaluate(
     judged["model"] = judge(verifier, protocol, threshold=at, threshold_origin=origin, resamples=resamples)
     if peer is not None:
         judged["peer"] = judge(open_verifier(peer), protocol, resamples=resamples)
-    click.echo(_as_json(judged, cropper) if as_json else _as_text(judged, cropper))
+    say(_as_json(judged, cropper) if as_json else _as_text(judged, cropper))
     if out is not None:
         _write_pictures(judged, protocol, out)
+    if det is not None:
+        from facelatch_training.report.plots import write_det
+
+        say(f"wrote {write_det(judged, det)}", err=True)
 
 
 def _as_json(judged: dict[str, Evaluation], cropper: Cropper) -> str:
@@ -150,7 +157,7 @@ def _write_pictures(judged: dict[str, Evaluation], protocol: Protocol, out: Path
     from facelatch_training.report.plots import write_hardest, write_plots
 
     written = [*write_plots(judged, out), write_hardest(judged["model"], protocol, out)]
-    click.echo("wrote " + ", ".join(str(path) for path in written), err=True)
+    say("wrote " + ", ".join(str(path) for path in written), err=True)
 
 
 @click.command()
@@ -189,9 +196,9 @@ def calibrate(
     if not dry_run:
         refuse_unmet(calibration, model, target_choice.accept_unmet)
     path = None if dry_run else write(calibration, model)
-    click.echo(json.dumps(calibration.as_json(), indent=2) if as_json else calibration_table(calibration))
+    say(json.dumps(calibration.as_json(), indent=2) if as_json else calibration_table(calibration))
     if path is not None:
-        click.echo(f"wrote {path}", err=True)
+        say(f"wrote {path}", err=True)
 
 
 def refuse_unmet(calibration: Calibration, model: Path, accept: bool) -> None:
@@ -200,7 +207,7 @@ def refuse_unmet(calibration: Calibration, model: Path, accept: bool) -> None:
     from facelatch_training.judge.table import calibration_table
 
     if calibration.unmet and not accept:
-        click.echo(calibration_table(calibration), err=True)
+        say(calibration_table(calibration), err=True)
         raise TrainingError(
             f"{model.name}: {'; '.join(calibration.unmet)}",
             hint="more people to calibrate on, more --references or --frames to choose from, a target that can be "

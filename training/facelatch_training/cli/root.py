@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import NoReturn
 
 import click
 
+from facelatch.cli.output import never_fail
 from facelatch.errors import FacelatchError, InputError
 from facelatch_training.cli.cohort import cohort
 from facelatch_training.cli.data import collect, prepare
@@ -15,6 +17,7 @@ from facelatch_training.cli.export import export
 from facelatch_training.cli.finder import finder
 from facelatch_training.cli.fit import fit
 from facelatch_training.cli.judge import calibrate, evaluate
+from facelatch_training.cli.output import say
 from facelatch_training.cli.story import all_, report
 
 
@@ -33,21 +36,32 @@ for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, repo
 
 def main() -> None:
     """Run a command; a known fault ends in one line, its hint and its own exit code."""
+    never_fail()
     try:
         commands(prog_name="facelatch-train")
     except FacelatchError as error:
-        click.echo(f"facelatch-train: {error}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        _end(str(error), error.hint, error.exit_code)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "facelatch", "facelatch_training"):
+            raise
+        _end(f"{library} is not installed here: training needs more than the door does", INSTALL, InputError.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"facelatch-train: {where}{error.strerror or error}", err=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
-            click.echo(
-                "  is the disk full, or the folder read-only? What was finished before is kept", err=True
-            )
-        sys.exit(InputError.exit_code)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+        hint = "is the disk full, or the folder read-only? What was finished before is kept" if full else ""
+        _end(f"{where}{error.strerror or error}", hint, InputError.exit_code)
+
+
+INSTALL = "in a checkout of the project: `sh deploy/venv.sh train`, then `.venv/bin/facelatch-train`"
+"""What brings the libraries."""
+
+
+def _end(message: str, hint: str, code: int) -> NoReturn:
+    say(f"facelatch-train: {message}", err=True)
+    if hint:
+        say(f"  {hint}", err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from facelatch_training.cli.options import (
     prepare_options,
     target_options,
 )
+from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
     from facelatch_training.data.prepare import Options
@@ -32,18 +33,28 @@ if TYPE_CHECKING:
 @click.option("--peer", type=FOLDER, help="Folder of the reference network, measured on the same crops.")
 @click.option("--html", "page", type=ANY, default="runs/report.html", show_default=True)
 @click.option("--card", type=ANY, help="[default: README.md beside MODEL]")
+@click.option("--overwrite", is_flag=True, help="Replace a card that is there.")
 def report(
-    model: Path, data: Path, run: Path | None, peer: Path | None, page: Path, card: Path | None
+    model: Path,
+    data: Path,
+    run: Path | None,
+    peer: Path | None,
+    page: Path,
+    card: Path | None,
+    overwrite: bool,
 ) -> None:
     """Measure MODEL whole and by slice; write one HTML page and the model card."""
+    card = card or model.with_name("README.md")
+    if card.exists() and not overwrite:  # before minutes of measuring
+        raise InputError(f"{card}: exists already", hint="name another file with --card, or --overwrite")
     from facelatch_training.report.card import write_card
     from facelatch_training.report.gather import gather_findings
     from facelatch_training.report.html import write_html
 
     findings = gather_findings(model, data, run=run, peer=peer)
     write_html(findings, page)
-    card = write_card(findings, card or model.with_name("README.md"))
-    click.echo(f"wrote {page} and {card}")
+    card = write_card(findings, card)
+    say(f"wrote {page} and {card}")
 
 
 @click.command("all")
@@ -100,12 +111,12 @@ def all_(
         options=options,
         accept_unmet=target_choice.accept_unmet,
     )
-    findings = run_all(chain, say=click.echo)
-    click.echo(
+    findings = run_all(chain, say=say)
+    say(
         f"made {out / 'models' / findings.model}, {out / 'report.html'} and the model card beside the model"
     )
     if not findings.manifest.opens_doors:
-        click.echo("This model opens no door: it was trained on drawn people.")
+        say("This model opens no door: it was trained on drawn people.")
 
 
 def _recipe(

@@ -162,6 +162,20 @@ def _check_disjoint(index: CropIndex, table: Path) -> None:
             )
 
 
+FEW_PEOPLE = 10
+"""Fewer in validation tell little: of six genuine comparisons a person, one more or less is a whole per cent."""
+
+
+def of_few(people: int) -> str:
+    """What to say of a validation split of `people`; empty when they are not too few."""
+    if people >= FEW_PEOPLE:
+        return ""
+    return (
+        f"{people} {'person' if people == 1 else 'people'} to judge by: error rates of so few say little. Collect more "
+        "people, or prepare with a larger --validation, before the training"
+    )
+
+
 def fingerprint(index: CropIndex) -> str:
     """SHA-256 over the table and the bytes of every shard: which data a run has seen."""
     digest = hashlib.sha256((index.folder / "faces.csv").read_bytes())

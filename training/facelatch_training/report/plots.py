@@ -8,11 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from facelatch.errors import InputError
+from facelatch.private_files import what_to_do
 from facelatch_training.files import keep_out_of_git
 from facelatch_training.judge.evaluate import Evaluation, hardest
 from facelatch_training.judge.metrics import FAILED, Floats, ranked, reliability
 from facelatch_training.judge.protocols import Protocol
 from facelatch_training.montage import write_montage
+
+FALSE_MATCHES = 10
+"""So many must be expected for a false match rate to be more than chance."""
+
+CURVE_POINTS = 300
+
+_NAMELESS = {"Date": None, "Creator": None}
+"""What an SVG would say besides: when, and by which version of Matplotlib."""
+
+_CURVES = {"model": "this model", "peer": "the reference network"}
 
 
 def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Path]:
@@ -26,6 +38,50 @@ def write_plots(evaluations: Mapping[str, Evaluation], folder: Path) -> list[Pat
         "reliability": _reliability(evaluations),
     }
     return [_saved(drawing, folder / f"{name}.png") for name, drawing in drawings.items()]
+
+
+def write_det(evaluations: Mapping[str, Evaluation], file: Path) -> Path:
+    """The DET curve alone, drawn from figures, as .svg or .png. The same evaluations give the same SVG.
+
+    Raises InputError for another suffix and when it cannot be written.
+    """
+    if file.suffix not in (".svg", ".png"):
+        raise InputError(f"{file}: drawn are .svg and .png", hint="name it with one of these endings")
+    import matplotlib as mpl
+
+    drawing = _det_for_readers(evaluations)
+    try:
+        with mpl.rc_context({"svg.hashsalt": "det", "svg.fonttype": "none", "font.family": "sans-serif"}):
+            drawing.savefig(file, dpi=120, metadata=_NAMELESS if file.suffix == ".svg" else None)
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror or error}", hint=what_to_do(error)) from error
+    return file
+
+
+def _det_for_readers(evaluations: Mapping[str, Evaluation]) -> Any:
+    from matplotlib.ticker import FuncFormatter
+
+    drawing, axes = figure(6.4, 3.8)
+    for name, evaluation in evaluations.items():
+        _, fmr, tmr = ranked(evaluation.comparisons).curve()
+        # Where fewer than ten false matches make a rate, chance draws the curve; more points than pixels tell nothing.
+        lowest = max(FALSE_MATCHES / max(1, evaluation.impostors), 1e-12)
+        at = np.geomspace(lowest, 1, CURVE_POINTS)
+        miss = 1 - tmr[np.searchsorted(fmr, at, side="right") - 1]
+        axes.loglog(at, np.maximum(miss, 1e-5), label=_CURVES.get(name, name))
+        if evaluation.threshold is not None:
+            rates = [evaluation.figures[rate].value for rate in ("fmr", "fnmr")]
+            axes.plot(*rates, "o", color="black", label="where its threshold is set")
+    axes.set(
+        xlabel="strangers taken for somebody, of single comparisons",
+        ylabel="genuine ones missed",
+        title=_title("DET", evaluations),
+        ylim=(0.005, 1),
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{100 * rate:g} %"))
+    axes.legend()
+    return drawing
 
 
 def write_hardest(evaluation: Evaluation, protocol: Protocol, folder: Path) -> Path:
