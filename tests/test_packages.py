@@ -1,4 +1,4 @@
-"""What is installed and built: nothing of the folder it is started in, each download by its hash, twice the same bytes."""
+"""What is installed and built: nothing from the current folder, each download by its hash, twice the same bytes."""
 
 from __future__ import annotations
 

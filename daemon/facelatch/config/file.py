@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from facelatch.config.console import ConsoleConfig
+from facelatch.config.health import HealthConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
@@ -32,6 +33,7 @@ class Config(Section):
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
     console: ConsoleConfig = ConsoleConfig()
+    health: HealthConfig = HealthConfig()
 
 
 def in_force(config: Config) -> list[dict[str, Any]]:
