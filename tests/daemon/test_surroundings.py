@@ -102,7 +102,8 @@ def test_what_only_root_and_we_may_change_is_ok(settings: Config, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "name", ["etc/facelatch.toml", "etc", "models", "models/siamese.tflite", "models/siamese.json", "models/siamese.cohort"]
+    "name",
+    ["etc/facelatch.toml", "etc", "models", *(f"models/siamese.{suffix}" for suffix in ("tflite", "json", "cohort"))],
 )
 def test_what_everybody_may_change_is_refused_by_its_name(settings: Config, tmp_path: Path, name: str):
     """The folder too: in it the file can be replaced."""
