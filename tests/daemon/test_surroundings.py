@@ -97,7 +97,7 @@ def settings(tmp_path: Path) -> Config:
 
 
 def test_what_only_root_and_we_may_change_is_ok(settings: Config, tmp_path: Path):
-    assert ownership.owned(settings, tmp_path / "etc" / "facelatch.toml").startswith("only root and ")
+    assert ownership.owned(settings, tmp_path / "etc" / "facelatch.toml").startswith("only ")
     assert ownership.owned(settings, None)
 
 

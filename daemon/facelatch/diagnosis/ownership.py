@@ -26,7 +26,8 @@ def owned(config: Config, file: Path | None) -> str:
         for part in _way_to(path):
             if who := others(part):
                 raise ConfigError(f"{part}: {who} can change it, and so for whom the door opens", hint=_mend(part))
-    return f"only root and {bypass.name_of(os.geteuid())} can change the configuration and the models"
+    trusted = sorted(TRUSTED | {bypass.name_of(os.geteuid())})
+    return f"only {' and '.join(trusted)} can change the configuration and the models"
 
 
 def _files(config: Config, file: Path | None) -> Iterator[Path]:
