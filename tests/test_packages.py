@@ -77,7 +77,7 @@ def test_the_installer_runs_nothing_of_the_folder_it_is_started_in(tmp_path: Pat
 
 
 def test_the_hostile_folder_would_be_noticed(tmp_path: Path, hostile: Path):
-    assert run(sys.executable, "-m", "venv", "x", cwd=hostile).returncode != 1 or (tmp_path / "mark").exists()
+    run(sys.executable, "-m", "venv", "x", cwd=hostile)
     assert (tmp_path / "mark").exists()
 
 
