@@ -121,7 +121,8 @@ def test_a_lock_holds_what_pyproject_asks_for(lock: Path):
     locked = {name: version for name, version, _ in blocks(lock)}
     python, _, processor = lock.stem.partition("-")
     place = {"python_version": python, "python_full_version": f"{python}.2", "platform_machine": processor}
-    for text in project["dependencies"] + project["optional-dependencies"]["pi"]:
+    extras = project["optional-dependencies"]
+    for text in project["dependencies"] + extras["pi"] + extras["console"]:
         wanted = Requirement(text)
         if wanted.marker is None or wanted.marker.evaluate(place):
             name = canonicalize_name(wanted.name)

@@ -89,7 +89,7 @@ fi
 # The console in a browser; skipped with a word where that cannot be had.
 in_a_browser() {
     command -v chromedriver >/dev/null || need_packages chromium chromium-driver >/dev/null 2>&1 || true
-    "$python" -m pip install -qq --disable-pip-version-check --editable ".[browser]" || return 75
+    "$python" -I -m pip install -qq --disable-pip-version-check --editable ".[browser]" || return 75
     tests tests/system/console "$@"
 }
 
