@@ -3,9 +3,12 @@
 #
 #   sh deploy/build-deb.sh [FOLDER]         dist by default; PYTHON names an interpreter with pip and click
 #
+# Of the same sources it makes the same bytes; SOURCE_DATE_EPOCH is the date in it, by default that of the last commit.
 # It holds the wheel, and the files that install.sh lays out. The virtual environment is made on the Pi when the
 # package is configured, because it has to fit the Python and the numpy there; that needs the network once.
 set -eu
+unset CDPATH
+umask 022
 source=$(cd -- "$(dirname -- "$0")/.." && pwd)
 folder=${1:-$source/dist}
 python=${PYTHON:-python3}
@@ -14,9 +17,14 @@ trap 'rm -rf -- "$stage"' EXIT
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$source/pyproject.toml")
 share=$stage/usr/share/facelatch
 
+# shellcheck source=deploy/date.sh
+. "$source/deploy/date.sh"
 chmod 755 "$stage"
 PYTHON=$python sh "$source/deploy/install.sh" --root "$stage" --prefix /usr
 PYTHON=$python sh "$source/deploy/build-wheel.sh" "$share"
+for requirements in "$source"/deploy/requirements/3.*.txt; do
+    install -D -m 644 "$requirements" "$share/deploy/requirements/${requirements##*/}"
+done
 install -D -m 755 "$source/deploy/install.sh" "$share/deploy/install.sh"
 gzip -9n "$stage/usr/share/man/man1/facelatch.1"
 install -D -m 644 "$source/LICENSE" "$stage/usr/share/doc/facelatch/copyright"
@@ -65,4 +73,5 @@ SCRIPT
 chmod 755 "$stage/DEBIAN/postinst" "$stage/DEBIAN/prerm" "$stage/DEBIAN/postrm"
 
 mkdir -p -- "$folder"
-dpkg-deb --build --root-owner-group -Zxz "$stage" "$folder/facelatch_${version}_all.deb"
+# xz divides its work by the number of processors, and what it writes depends on that.
+DPKG_DEB_THREADS_MAX=1 dpkg-deb --build --root-owner-group -Zxz "$stage" "$folder/facelatch_${version}_all.deb"

@@ -15,12 +15,28 @@
 #
 # An upgrade builds the new version beside the old one while the door goes on serving. Then it stops the daemon
 # (the door is locked), swaps, and starts. If the new daemon does not get ready, everything goes back to what it was.
+# What is downloaded is what requirements/ names, file by file by its hash; PIP_* variables say where from.
 # PYTHON names the interpreter, /usr/bin/python3 by default.
 set -eu
+unset CDPATH
 
-source=$(cd -- "$(dirname -- "$0")/.." && pwd)
+# It runs as root, wherever it was started: before anything is run, it leaves a folder whose files Python, or a PATH with
+# a dot in it, would take for programs. Names given relative to that folder are made absolute.
+started_in=$(pwd)
+case $0 in */*) source=${0%/*}/.. ;; *) source=.. ;; esac
+source=$(cd -- "$source" && pwd)
+cd /
+absolute() { case $1 in /* | '') printf '%s' "$1" ;; *) printf '%s' "${started_in%/}/$1" ;; esac; }
+
+# Root's own packages (~/.local) are none of the program's.
+export PYTHONNOUSERSITE=1
+# What is laid out can be read by everybody, whatever root's umask.
+umask 022
+
 apt_packages="python3-picamera2 python3-gpiozero python3-lgpio python3-systemd python3-venv"
 python=${PYTHON:-/usr/bin/python3}
+case $python in */*) python=$(absolute "$python") ;; esac
+of_the_system="numpy gpiozero colorzero lgpio setuptools" # see choose_requirements
 unit=facelatch.service
 keeper=facelatch-lock.service # holds the lock's line; the daemon's start wants it
 user=facelatch
@@ -28,7 +44,7 @@ action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge
 
 say() { printf 'facelatch: %s\n' "$*"; }
 fail() { printf 'facelatch: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p;}' "$0"; }
+usage() { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p;}' "$source/deploy/${0##*/}"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -39,7 +55,11 @@ while [ $# -gt 0 ]; do
         --packaged) packaged=yes with_apt=no prefix=/usr ;;
         --root | --prefix | --wheel)
             [ $# -ge 2 ] || fail "$1 needs a value, see --help"
-            case $1 in --root) root=$2 ;; --prefix) prefix=$2 ;; --wheel) wheel=$2 ;; esac
+            case $1 in
+                --root) root=$(absolute "$2") ;;
+                --prefix) prefix=$(absolute "$2") ;;
+                --wheel) wheel=$(absolute "$2") ;;
+            esac
             shift ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
@@ -58,33 +78,41 @@ go_back_on_exit=no
 
 # ---- The files ------------------------------------------------------------------------------------------------------
 
-# Where from, where to; also what --uninstall removes. `generated` ones are written by the program itself.
+# Where from, in the source, and where to, below the prefix; also what --uninstall removes. The names are our own, so
+# that a space can stand between them. `generated` ones are written by the program itself.
 files() {
     cat <<FILES
-$source/deploy/facelatch.service $prefix/lib/systemd/system/$unit
-$source/deploy/facelatch-lock.service $prefix/lib/systemd/system/$keeper
-$source/deploy/facelatch.sysusers $prefix/lib/sysusers.d/facelatch.conf
-$source/deploy/facelatch.tmpfiles $prefix/lib/tmpfiles.d/facelatch.conf
-$source/deploy/facelatch.catalog $prefix/lib/systemd/catalog/facelatch.catalog
-$scratch/generated/facelatch.1 $prefix/share/man/man1/facelatch.1
-$scratch/generated/completion $prefix/share/bash-completion/completions/facelatch
+deploy/facelatch.service lib/systemd/system/$unit
+deploy/facelatch-lock.service lib/systemd/system/$keeper
+deploy/facelatch.sysusers lib/sysusers.d/facelatch.conf
+deploy/facelatch.tmpfiles lib/tmpfiles.d/facelatch.conf
+deploy/facelatch.catalog lib/systemd/catalog/facelatch.catalog
+generated/facelatch.1 share/man/man1/facelatch.1
+generated/completion share/bash-completion/completions/facelatch
 FILES
     for document in README.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
         drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf wiring/active-low-relay.svg wiring/led-and-button.svg \
         wiring/maglock.svg wiring/monostable.svg wiring/pins.svg wiring/strike.svg; do
-        echo "$source/deploy/$document $prefix/share/doc/facelatch/$document"
+        echo "deploy/$document share/doc/facelatch/$document"
     done
 }
 
+origin() { case $1 in generated/*) printf '%s' "$scratch/$1" ;; *) printf '%s' "$source/$1" ;; esac; }
+
 generate() { # with an interpreter that has click: the new virtual environment's, or PYTHON when staging
     mkdir -p "$scratch/generated"
-    PYTHONDONTWRITEBYTECODE=1 "$1" "$source/deploy/man_page.py" >"$scratch/generated/facelatch.1" || fail "$1 cannot write the man page"
-    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$source/daemon _FACELATCH_COMPLETE=bash_source "$1" -m facelatch >"$scratch/generated/completion"
+    "$1" -I -B "$source/deploy/man_page.py" >"$scratch/generated/facelatch.1" || fail "$1 cannot write the man page"
+    _FACELATCH_COMPLETE=bash_source "$1" -I -B -c '
+import sys
+sys.path.append(sys.argv.pop())
+from facelatch.__main__ import main
+main()' "$source/daemon" >"$scratch/generated/completion"
 }
 
 put_files() {
     files >"$scratch/files"
     while read -r from to; do
+        from=$(origin "$from") to=$prefix/$to
         if cmp -s "$from" "$root$to"; then continue; fi
         say "writing $to"
         install -D -m 644 "$from" "$root$to"
@@ -103,7 +131,7 @@ put_configuration() {
 }
 
 remove_files() {
-    files | while read -r _ to; do rm -f -- "$root$to"; done
+    files | while read -r _ to; do rm -f -- "$root$prefix/$to"; done
     rm -f -- "$root$prefix/bin/facelatch"
     for folder in doc/facelatch/boot doc/facelatch/drop-in doc/facelatch/wiring doc/facelatch; do
         rmdir -- "$root$prefix/share/$folder" 2>/dev/null || true
@@ -147,19 +175,59 @@ choose_slot() {
     case $old_slot in facelatch-a) new_slot=facelatch-b ;; *) new_slot=facelatch-a ;; esac
 }
 
+# The file of hashes for the new environment's Python and this processor.
+find_lock() {
+    lock=$source/deploy/requirements/$("$new/bin/python" -I -c '
+import platform, sys
+print("%d.%d-%s.txt" % (*sys.version_info[:2], platform.machine()))')
+    [ -f "$lock" ] || fail "no requirements for this Python and processor (${lock##*/}): it takes Python 3.11 to 3.13, 64 bit"
+}
+
+# What the system has of a few stays: picamera2 is compiled for apt's numpy, the libraries of the pins match the kernel,
+# and a new environment may bring setuptools. All else comes from the file of hashes, whatever the system has.
+choose_requirements() {
+    # shellcheck disable=SC2086  # one word each
+    "$new/bin/python" -I -c '
+import importlib.metadata, re, sys
+def there(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+blocks = re.split(r"^(?=[a-z])", open(sys.argv[1], encoding="utf-8").read(), flags=re.M)
+for block in blocks:
+    name = block.partition("==")[0]
+    if name not in sys.argv[2:] or there(name) is None:
+        print(block, end="")
+' "$lock" $of_the_system >"$scratch/requirements.txt"
+}
+
+# Installed without their dependencies, which the file names one by one, they have to fit one another all the same: apt
+# chose some of the versions. What else on the system does not fit is not our business.
+require_fitting() {
+    names=$(sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' "$lock" | tr '\n' '|')facelatch
+    faults=$("$new/bin/python" -I -m pip check --disable-pip-version-check | grep -iE "^($names) ") || return 0
+    fail "packages do not fit one another:
+$faults"
+}
+
 make_environment() {
     say "making a virtual environment in /opt/$new_slot (this takes minutes on a Pi)"
     new=$root/opt/$new_slot
-    "$python" -m venv --clear --system-site-packages "$new"
-    # apt's picamera2 is compiled for apt's numpy: pip may use that one or none.
-    "$new/bin/python" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$new/constraints.txt" 2>/dev/null ||
-        say "apt has no numpy here, so pip chooses one"
+    "$python" -I -m venv --clear --system-site-packages "$new"
+    # For whoever adds a package by hand: pip may use apt's numpy or none.
+    "$new/bin/python" -I -c 'import numpy; print("numpy==" + numpy.__version__)' >"$new/constraints.txt" 2>/dev/null ||
+        say "apt has no numpy here, so pip installs one"
+    find_lock
+    choose_requirements
+    "$new/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
+        --only-binary :all: --requirement "$scratch/requirements.txt"
     if [ -z "$wheel" ]; then
         PYTHON="$new/bin/python" sh "$source/deploy/build-wheel.sh" "$scratch/wheel"
         wheel=$(echo "$scratch"/wheel/facelatch-*.whl)
     fi
-    "$new/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
-        --constraint "$new/constraints.txt" "${wheel}[pi]"
+    "$new/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --no-index "$wheel"
+    require_fitting
     say "$("$new/bin/facelatch" --version)"
 }
 
@@ -181,7 +249,7 @@ activate() { # users, directories, unit, catalogue
 
 check() { # as the daemon's user; the camera and the pins are left alone, for nobody has said how they are wired yet
     say "facelatch check --no-hardware says:"
-    (cd / && runuser -u "$user" -- "$current/bin/facelatch" --config "$configuration" check --no-hardware) ||
+    runuser -u "$user" -- "$current/bin/facelatch" --config "$configuration" check --no-hardware ||
         say "not all is well, see the hints above"
 }
 
@@ -198,6 +266,7 @@ keep_what_was() { # called with the daemon stopped
     mkdir -p "$scratch/before"
     if [ "$packaged" = no ]; then
         files | while read -r _ to; do
+            to=$prefix/$to
             if [ -e "$root$to" ]; then install -D -m 644 "$root$to" "$scratch/before$to"; fi
         done
     fi
@@ -211,6 +280,7 @@ go_back() {
     systemctl stop "$unit" "$keeper" || true
     if [ "$packaged" = no ]; then
         files | while read -r _ to; do
+            to=$prefix/$to
             if [ -e "$scratch/before$to" ]; then install -m 644 "$scratch/before$to" "$root$to"; else rm -f -- "$root$to"; fi
         done
     fi

@@ -13,9 +13,10 @@ wanted="Python 3.11, 3.12 or 3.13"
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "venv: $*"; exit 1; }
 
-fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
-can_make_venv() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
-version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+# -I: what lies in the current folder is no library, whatever its name.
+fits() { "$1" -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+can_make_venv() { "$1" -I -c 'import venv, ensurepip' 2>/dev/null; }
+version() { "$1" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
 choose_python() {
     if [ -n "${PYTHON:-}" ]; then
@@ -36,11 +37,11 @@ make_venv() {
         say "venv: .venv is for another Python: making it anew"
     fi
     can_make_venv "$python" || fail "$python has no venv module: apt install python$(version "$python")-venv"
-    "$python" -m venv --clear .venv
+    "$python" -I -m venv --clear .venv
 }
 
 # What .venv was made from, to notice when pyproject.toml, the checkout or Python has changed.
-origin() { .venv/bin/python -c '
+origin() { .venv/bin/python -I -c '
 import hashlib, pathlib, sys
 print(hashlib.sha256(pathlib.Path("pyproject.toml").read_bytes()).hexdigest(), pathlib.Path.cwd(), sys.version)'; }
 
@@ -53,7 +54,7 @@ up_to_date() {
 
 install() {
     say "venv: installing facelatch${extras:+ with $extras} into .venv (the first time takes minutes)"
-    .venv/bin/python -m pip install -qq --disable-pip-version-check --editable ".${extras:+[$extras]}" \
+    .venv/bin/python -I -m pip install -qq --disable-pip-version-check --editable ".${extras:+[$extras]}" \
         >.venv/pip.log 2>&1 &
     pip=$!
     while kill -0 "$pip" 2>/dev/null; do

@@ -16,8 +16,8 @@ lap "set-up" sh deploy/venv.sh train,dev
 python=.venv/bin/python
 
 # systemd-python has no wheel: it is built where its library is, and its tests are skipped where it is not.
-if ! "$python" -c 'import systemd.journal' 2>/dev/null && pkg-config --exists libsystemd 2>/dev/null; then
-    "$python" -m pip install -qq --disable-pip-version-check --editable ".[systemd]" >.venv/pip-systemd.log 2>&1 ||
+if ! "$python" -I -c 'import systemd.journal' 2>/dev/null && pkg-config --exists libsystemd 2>/dev/null; then
+    "$python" -I -m pip install -qq --disable-pip-version-check --editable ".[systemd]" >.venv/pip-systemd.log 2>&1 ||
         echo "run.sh: systemd-python cannot be built here (.venv/pip-systemd.log); its tests are skipped" >&2
 fi
 

@@ -159,7 +159,7 @@ def test_the_unit_calls_commands_that_exist():
 def test_the_units_and_the_code_agree_on_where_the_keeper_serves_and_whom():
     """And the keeper's unit understands what `lock-arguments` writes."""
     folder = unit_value("RuntimeDirectory", KEEPER)
-    assert unit_value("Environment") == f"FACELATCH_LOCK=%t/{folder}/lock.sock"
+    assert ("Environment", f"FACELATCH_LOCK=%t/{folder}/lock.sock", True) in directives()
     assert Path("/run") / folder / "lock.sock" == lock.SOCKET
     start, after = unit_value("ExecStart", KEEPER).split()[1:], unit_value("ExecStopPost", KEEPER).split()[1:]
     told = lock.keeper_arguments(Config().gpio, Config().door.max_unlock_seconds)
@@ -168,6 +168,13 @@ def test_the_units_and_the_code_agree_on_where_the_keeper_serves_and_whom():
         arguments([*words, *told])
     assert arguments([*start, *told]).client == unit_value("User")
     assert unit_value("Group", KEEPER) in unit_value("SupplementaryGroups").split()
+
+
+@pytest.mark.parametrize("unit", [UNIT, KEEPER], ids=["daemon", "keeper"])
+def test_no_unit_swaps_or_imports_what_lies_in_a_home(unit: str):
+    """Faces and the lock's line: neither goes to a card, or through somebody's own packages."""
+    assert unit_value("MemorySwapMax", unit) == "0"
+    assert ("Environment", "PYTHONNOUSERSITE=1", True) in directives(unit)
 
 
 def test_nobody_but_the_keeper_may_lock_memory_or_outlive_a_shortage_of_it():

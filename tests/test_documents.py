@@ -81,8 +81,8 @@ def test_every_fault_in_the_daemons_table_is_an_event_that_exists() -> None:
     """The failure table names events by their journal name."""
     text = (REPO / "daemon" / "README.md").read_text(encoding="utf-8")
     kinds = {kind.value for kind in SPECS}
-    named = set(re.findall(r"`((?:visit|door|daemon|enrolment|button|gallery)\.[a-z_]+)`", text))
-    modules = {"door.py", "enrolment.py", "button.py"}
+    named = set(re.findall(r"`((?:visit|door|daemon|enrolment|button|gallery|health)\.[a-z_]+)`", text))
+    modules = {"door.py", "enrolment.py", "button.py", "health.py"}
     settings = {"door.max_unlock_seconds"}
     assert named - modules - settings <= kinds
 

@@ -13,6 +13,7 @@ from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.api.intake import intake
 from facelatch.app.desk import Desk
+from facelatch.app.health import HealthWatch
 from facelatch.config.file import Config, in_force, parse
 from facelatch.control.client import ControlClient
 from facelatch.control.server import ControlServer
@@ -22,6 +23,7 @@ from facelatch.gallery.store import GalleryStore
 from facelatch.line.admission import Judge
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
+from facelatch.values.health import Reading
 from facelatch.values.observations import Thresholds
 from facelatch.values.pictures import Image, Pose
 from facelatch.values.records import NewPerson, Reference
@@ -88,6 +90,7 @@ class Served:
                 settings={"settings": in_force(self.config)},
             )
             server = ControlServer(self.socket, "", intake(self.config.control))
+            health = HealthWatch(Reading, self.config.health, self.audit, clock)
             self._ready.set()
             try:
                 while not self._over.wait(0.001):
@@ -96,10 +99,12 @@ class Served:
                     lockout = {"refusals": 0, "seconds": 0.0}
                     people = len(desk.gallery.people)
                     status = {"door": "locked", "people": people, "model": "a" * 12, "lockout": lockout}
+                    status |= {"health": health.view()}
                     self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)
             finally:
                 server.close()
+                health.close()
                 desk.close()
 
     def close(self) -> None:

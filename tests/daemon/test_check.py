@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions"]
-ITEMS += ["clock", "journal", "rights", "bypass"]
+ITEMS += ["clock", "journal", "rights", "bypass", "owners", "health"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -186,7 +187,7 @@ def test_an_overridden_threshold_is_shown_beside_the_calibrated_one(settings: Ca
 def test_a_clock_that_was_never_set_is_a_fault(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks.time, "time", lambda: 3600.0)
+    monkeypatch.setattr(time, "time", lambda: 3600.0)
     assert not findings(settings())["clock"].ok
 
 

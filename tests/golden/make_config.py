@@ -28,6 +28,7 @@ Keys that are commented out are unset unless you set them.
 """
 
 UNITS = {"seconds": "Seconds", "px": "Pixels", "fps": "Per second", "degrees": "Degrees", "factor": "Times"}
+UNITS |= {"mb": "MB", "celsius": "Degrees Celsius"}
 
 
 def render() -> str:

@@ -30,14 +30,17 @@ tests() { timeout --kill-after=30 5400 "$python" -m pytest -q -m system "$@"; }
 
 # The installer is told not to call apt in the container, which has no network; these it cannot do without. And apt's
 # numpy, which on a Pi comes with picamera2, so that it is seen that pip leaves it alone.
-has_packages() { /usr/bin/python3 -c 'import ensurepip, venv, systemd.journal, numpy' 2>/dev/null; }
+has_packages() { /usr/bin/python3 -I -c 'import ensurepip, venv, systemd.journal, numpy' 2>/dev/null; }
 
-# Everything the installation downloads, for the system's own Python and once for all installations.
+# Everything the installation downloads, for the system's own Python and once for all installations: what the file of
+# hashes names, so that the installer takes these and no others.
 fetch_wheels() {
-    /usr/bin/python3 -m venv "$scratch/pip" &&
+    /usr/bin/python3 -I -m venv "$scratch/pip" &&
         PYTHON="$scratch/pip/bin/python" sh deploy/build-wheel.sh "$scratch/wheels" &&
-        "$scratch/pip/bin/python" -m pip download --quiet --disable-pip-version-check --dest "$scratch/wheels" \
-            "$(echo "$scratch"/wheels/facelatch-*.whl)[pi]"
+        "$scratch/pip/bin/python" -I -m pip download --quiet --disable-pip-version-check --dest "$scratch/wheels" \
+            --no-deps --require-hashes --only-binary :all: --requirement "deploy/requirements/$(/usr/bin/python3 -I -c '
+import platform, sys
+print("%d.%d-%s.txt" % (*sys.version_info[:2], platform.machine()))')"
 }
 
 # Makes ready for a systemd of our own; says what is missing for it, and nothing where all is there.
@@ -86,7 +89,7 @@ fi
 # The console in a browser; skipped with a word where that cannot be had.
 in_a_browser() {
     command -v chromedriver >/dev/null || need_packages chromium chromium-driver >/dev/null 2>&1 || true
-    "$python" -m pip install -qq --disable-pip-version-check --editable ".[browser]" || return 75
+    "$python" -I -m pip install -qq --disable-pip-version-check --editable ".[browser]" || return 75
     tests tests/system/console "$@"
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from facelatch.api.admission import Wanted
 from facelatch.app.desk import Desk
+from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config, in_force
 from facelatch.controller import state, step
@@ -57,6 +58,7 @@ class World:
     audit: AuditSink
     service: ServiceManager
     control: Control | None = None
+    health: HealthWatch | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +108,7 @@ def run(
 def _shut(world: World) -> None:
     """Locks first, then closes the rest; one failure does not spare the others."""
     with ExitStack() as left:  # the last one goes first
-        for part in (world.store, world.control, world.frames, world.buttons, world.indicator):
+        for part in (world.health, world.store, world.control, world.frames, world.buttons, world.indicator):
             if part is not None:
                 left.callback(part.close)
         left.callback(world.service.stopping)
@@ -219,6 +221,8 @@ class _Loop:
         for event in outputs.events:
             world.audit.write(event)
         self._report_relocking()
+        if world.health is not None:
+            world.health.turn()
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
@@ -268,5 +272,6 @@ class _Loop:
             "people": len(self.gallery.people),
             "model": self.model,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
+            **({"health": self.world.health.view()} if self.world.health is not None else {}),
         }
         return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

@@ -13,6 +13,7 @@ from facelatch.api.rights import group_exists
 from facelatch.app import loop
 from facelatch.app.build import build_audit, build_camera, build_control, build_line, build_pins, fake_pins
 from facelatch.app.capture import NewestFrame
+from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig
@@ -32,6 +33,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
     every way out of this function leaves it locked.
     """
     from facelatch.adapters.system.clock import MonotonicClock
+    from facelatch.adapters.system.health import MachineHealth
     from facelatch.adapters.system.systemd import SystemdService
 
     stop = _stop_on_signals()
@@ -57,9 +59,11 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             audit.write(loop.fault_event("start_", error))
             raise
         opened.pop_all()  # from here the loop closes everything
+    machine = MachineHealth(Path(config.storage.state_directory))
     world = loop.World(
         clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
         audit=audit, service=service, control=control,
+        health=HealthWatch(machine.read, config.health, audit, clock),
     )  # fmt: skip
     loop.run(world, config, stop=stop)
 

@@ -49,6 +49,7 @@ FIELDS: Mapping[str, str] = {
     "ACTOR": "on whose behalf that user claims to ask: an account of a console, a client of a bridge",
     "PID": "number of the process that asked",
     "UID": "number of the local user who asked",
+    "MEASURED": "what was measured, in words with its unit",
     "FILE_SYSTEM": "type of the file system a file lies on",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
@@ -100,6 +101,8 @@ class EventKind(StrEnum):
     CONTROL_REQUEST = "control.request"
     CONTROL_REFUSED = "control.refused"
     CONTROL_NOT_SHARED = "control.not_shared"
+    HEALTH_DEGRADED = "health.degraded"
+    HEALTH_RESTORED = "health.restored"
 
     @property
     def spec(self) -> Spec:
@@ -225,6 +228,10 @@ SPECS: Mapping[EventKind, Spec] = {
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
     EventKind.CONTROL_NOT_SHARED: Spec("643c9e92a1af419ea67ec2e4e7ec6217", Priority.WARNING,
         "Only root and the daemon's own user may connect, not the group {VALUE}: {REASON}"),
+    EventKind.HEALTH_DEGRADED: Spec("bad7bfd1dc974f499995c7dce492a6d2", Priority.WARNING,
+        "The machine is not well ({REASON}): {MEASURED}; {HINT}"),
+    EventKind.HEALTH_RESTORED: Spec("982e7503b6634a538352d992f3a87b8a", Priority.NOTICE,
+        "The machine is well again ({REASON}) after {SECONDS} s: {MEASURED}"),
 }
 # fmt: on
 """The vocabulary."""

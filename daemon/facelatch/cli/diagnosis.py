@@ -75,8 +75,8 @@ def _as_text(record: dict[str, Any]) -> str:
 def check(settings: Settings, no_hardware: bool) -> None:
     """Try everything the door needs; each is ok or gets a hint.
 
-    Model, finder, camera, pins, gallery, storage, permissions, clock, journal. Exit code 1 when one is at
-    fault; a warning is none.
+    Model, finder, camera, pins, gallery, storage, permissions, clock, journal, who could change configuration or
+    model, and the health of the machine. Exit code 1 when one is at fault; a warning is none.
     """
     from facelatch.diagnosis import check as checks
 
@@ -85,7 +85,7 @@ def check(settings: Settings, no_hardware: bool) -> None:
         {"item": "config", "ok": True, "detail": settings.origin()}, f"ok    config       {settings.origin()}"
     )
     failed = False
-    for finding in checks.check(config, with_hardware=not no_hardware):
+    for finding in checks.check(config, with_hardware=not no_hardware, file=settings.file()):
         failed |= not finding.ok
         mark = "FAULT" if not finding.ok else "WARN " if finding.warning else "ok   "
         text = f"{mark} {finding.item:<12} {finding.detail}"

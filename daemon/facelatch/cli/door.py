@@ -108,7 +108,16 @@ def _status_text(answer: dict[str, Any]) -> str:
     if enrolment["reason"]:
         under_way += f": {enrolment['reason']} ({enrolment['hint']})"
     rows = {**answer, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
+    if "health" in answer:
+        rows["health"] = _health_text(answer["health"])
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
+
+
+def _health_text(health: dict[str, Any]) -> str:
+    """What is wrong first, then what was measured."""
+    units = {"temperature_celsius": "{:.0f} degrees", "free_mb": "{} MB free", "swap_mb": "{} MB in swap"}
+    measured = [text.format(health[key]) for key, text in units.items() if health.get(key) is not None]
+    return ": ".join(filter(None, [", ".join(health["troubles"]) or "well", ", ".join(measured)]))
 
 
 @click.command()

@@ -43,13 +43,16 @@ class Settings:
         """The configuration: --config, else the installed file, else the defaults. Raises ConfigError."""
         from facelatch.config.file import Config, load
 
-        if self.path is not None:
-            return load(self.path)
-        return load(DEFAULT_CONFIG) if DEFAULT_CONFIG.exists() else Config()
+        file = self.file()
+        return Config() if file is None else load(file)
+
+    def file(self) -> Path | None:
+        """The file that `config` reads; None: the defaults."""
+        return self.path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
 
     def origin(self) -> str:
         """Where `config` reads from, for people."""
-        return str(self.path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else "built-in defaults"))
+        return str(self.file() or "built-in defaults")
 
     def show(self, value: Any, text: str) -> None:
         """Prints `value` as one line of JSON with --json, in ASCII for every locale; else the lines of `text`."""

@@ -28,20 +28,22 @@ def users(nodes: Iterable[Path]) -> list[str]:
         if status.st_mode & stat.S_IWOTH:
             return ["everybody"]
         if status.st_mode & stat.S_IWUSR:
-            found.add(_name(status.st_uid))
+            found.add(name_of(status.st_uid))
         if status.st_mode & stat.S_IWGRP:
-            found.update(_members(status.st_gid))
+            found.update(members(status.st_gid))
     return sorted(found - OURS)
 
 
-def _name(user: int) -> str:
+def name_of(user: int) -> str:
+    """The user's name, or the number where it has none."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return str(user)
 
 
-def _members(group: int) -> set[str]:
+def members(group: int) -> set[str]:
+    """The names of everybody in a group, also of those whose own group it is."""
     try:
         members = set(grp.getgrgid(group).gr_mem)
     except KeyError:

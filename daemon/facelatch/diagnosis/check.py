@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,8 @@ from facelatch.adapters.pins import lock
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass
+from facelatch.diagnosis import bypass, ownership, surroundings
+from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
     ConfigError,
@@ -25,7 +24,7 @@ from facelatch.errors import (
     ModelError,
 )
 from facelatch.gallery.names import alike
-from facelatch.gallery.place import VOLATILE_HINT, explained, require_state_directory, volatile_file_system
+from facelatch.gallery.place import explained, require_state_directory
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.orientation import turn_of_picture
 from facelatch.ports import EndOfFrames, FaceFinder, FrameSource
@@ -35,9 +34,6 @@ from facelatch.vision.manifest import Manifest
 if TYPE_CHECKING:
     from facelatch.control.client import ControlClient
 
-PLAUSIBLE_TIME = 1_750_000_000
-"""Unix seconds; a clock behind this year has not been set since power-up."""
-
 FRAME_SECONDS = 5.0
 LOOKS = 10
 """Frames in which a face is looked for."""
@@ -45,33 +41,24 @@ LOOKS = 10
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One item of the check."""
-
-    item: str
-    ok: bool
-    detail: str
-    hint: str = ""
-    warning: bool = False
-    """It works, but a person should know."""
-
-
-def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
+def check(config: Config, *, with_hardware: bool = True, file: Path | None = None) -> Iterator[Finding]:
     """Tries one thing after the other; a fault in one does not stop the next.
 
-    `with_hardware` also opens the camera and claims the pins, which a running daemon holds.
+    `with_hardware` also opens the camera and claims the pins, which a running daemon holds. `file` is where the
+    configuration was read.
     """
     steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
         ("gallery", lambda: _gallery(config)),
-        ("storage", lambda: _storage(config)),
+        ("storage", lambda: surroundings.storage(config)),
         ("permissions", lambda: _permissions(config)),
-        ("clock", _clock),
+        ("clock", surroundings.clock),
         ("journal", _journal),
         ("rights", lambda: _rights(config)),
         ("bypass", _bypass),
+        ("owners", lambda: ownership.owned(config, file)),
+        ("health", lambda: surroundings.health(config)),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
@@ -235,15 +222,6 @@ def _pages(client: ControlClient) -> Iterator[dict[str, Any]]:
         after = page["next"]
 
 
-def _storage(config: Config) -> str | Finding:
-    folder = Path(config.storage.state_directory)
-    kind = volatile_file_system(folder)
-    if kind is None:
-        return f"{folder} is on a file system that stays"
-    detail = f"{folder} is on {kind}: people enrolled may be gone at the next start, and people removed be back"
-    return Finding(item="storage", ok=True, detail=detail, hint=VOLATILE_HINT, warning=True)
-
-
 def _rights(config: Config) -> str:
     if (group := config.control.group) and not group_exists(group):
         raise ConfigError(
@@ -269,12 +247,6 @@ def _permissions(config: Config) -> str:
             if mode & ~allowed:
                 raise GalleryError(f"{path}: mode {mode:04o}", hint=f"chmod {allowed:04o} {quote(str(path))}")
     return f"{folder} is private"
-
-
-def _clock() -> str:
-    if time.time() < PLAUSIBLE_TIME:
-        raise FacelatchError("the clock was never set", hint="timedatectl; the door works, but log times lie")
-    return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _journal() -> str:

@@ -35,6 +35,18 @@ _VOLATILE = frozenset({"tmpfs", "ramfs", "overlay", "overlayfs", "aufs"})
 """File systems that may forget at the next start what was written: of a tmpfs nothing is left, and of an overlay what
 lies under it, with everybody who was removed since."""
 
+_NO_RIGHTS = (
+    "it knows no owners and no rights, so others may read the faces, and a power cut may leave files that are damaged"
+)
+_ON_A_NETWORK = "its locks and its order of writing are another machine's, and without the network there is no door"
+
+_BROKEN = {
+    **dict.fromkeys(("vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk"), _NO_RIGHTS),
+    **dict.fromkeys(("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "virtiofs", "ceph"), _ON_A_NETWORK),
+    **dict.fromkeys(("squashfs", "erofs", "iso9660"), "it cannot be written"),
+}
+"""What a file system cannot promise that keeps what is written."""
+
 VOLATILE_HINT = (
     "put storage.state_directory on a partition of its own that is written to the card, outside the overlay"
 )
@@ -153,11 +165,22 @@ def volatile_file_system(directory: Path) -> str | None:
 
     None also where the kernel does not tell.
     """
+    kind = file_system(directory)
+    return kind if kind in _VOLATILE else None
+
+
+def broken_promise(kind: str) -> str | None:
+    """In words, what a file system of this type cannot promise a gallery; None where nothing is known against it."""
+    return _BROKEN.get(kind)
+
+
+def file_system(directory: Path) -> str:
+    """The type of the file system `directory` lies on; empty where the kernel does not tell."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         place = directory.resolve()
     except OSError:
-        return None
+        return ""
     depth, kind = -1, ""
     for line in lines:
         # 36 35 98:0 / /mnt options ... - type source options; a space in a path is written \040.
@@ -166,7 +189,7 @@ def volatile_file_system(directory: Path) -> str | None:
         # Of several mounts on one point the last one is in force.
         if (place == point or point in place.parents) and len(point.parts) >= depth:
             depth, kind = len(point.parts), right.split(" ")[0]
-    return kind if kind in _VOLATILE else None
+    return kind
 
 
 class Ownership:

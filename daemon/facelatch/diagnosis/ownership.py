@@ -1,0 +1,69 @@
+"""Who could change the configuration or a model: whoever can decides for whom the door opens."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from shlex import quote
+
+from facelatch.app import build
+from facelatch.config.file import Config
+from facelatch.config.shipped import shipped_file
+from facelatch.diagnosis import bypass
+from facelatch.errors import ConfigError
+
+TRUSTED = frozenset({"root"})
+
+
+def owned(config: Config, file: Path | None) -> str:
+    """Whether only root and this user could change the configuration's `file` and the models, or put others in their
+    place. Raises ConfigError that names the first others and how to mend it; OSError.
+    """
+    paths = list(_files(config, file))
+    for path in paths:
+        for part in _way_to(path):
+            if who := others(part):
+                raise ConfigError(f"{part}: {who} can change it, and so for whom the door opens", hint=_mend(part))
+    trusted = sorted(TRUSTED | {bypass.name_of(os.geteuid())})
+    return f"only {' and '.join(trusted)} can change the configuration and the models"
+
+
+def _files(config: Config, file: Path | None) -> Iterator[Path]:
+    model = build.siamese_path(config.model)
+    yield from [] if file is None else [file]
+    yield from [model, model.with_suffix(".json"), model.with_suffix(".cohort")]
+    if config.finder.model:
+        yield Path(config.finder.model)
+    elif config.finder.kind == "network":
+        yield from (shipped_file("models", name) for name in ("finder.tflite", "finder.json"))
+
+
+def _way_to(path: Path) -> Iterable[Path]:
+    """The file, and every folder and link on the way to it: whoever can rename one of them can put another there."""
+    named, real = path.absolute(), path.resolve()
+    return dict.fromkeys(part for end in (named, real) for part in (end, *end.parents) if os.path.lexists(part))
+
+
+def others(path: Path) -> str:
+    """In words, who besides root and this user may write to `path`; empty when nobody may. Raises OSError.
+
+    In a folder with the sticky bit, such as /tmp, everybody may add files, but not replace those of others. Of a group
+    it counts who is in it: on Debian every user has one alone.
+    """
+    found, trusted = path.lstat(), TRUSTED | {bypass.name_of(os.geteuid())}
+    owner = bypass.name_of(found.st_uid)
+    if owner not in trusted:
+        return owner
+    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    if stat.S_ISLNK(found.st_mode) or sticky:
+        return ""
+    if found.st_mode & stat.S_IWOTH:
+        return "everybody"
+    members = bypass.members(found.st_gid) - trusted if found.st_mode & stat.S_IWGRP else set()
+    return ", ".join(sorted(members))
+
+
+def _mend(path: Path) -> str:
+    return f"sudo chown root {quote(str(path))} && sudo chmod go-w {quote(str(path))}"
