@@ -1,0 +1,233 @@
+"""What judging the pictures of a visit together is worth, and references moved towards what they share.
+
+    python tests/scenarios/visits_report.py ../shared/data/faces [--households 60] [--enrolled 10]
+
+Plays simulated visits of the validation people of a crop set, in four ways: frames one by one or together, references
+as they are or halfway to their mean. Thresholds of each way are chosen on half A for one false grant in 1,000 visits of
+strangers, everything shown is of half B. Then, with the thresholds of the manifest: relatives against the way before
+version 0.3, households of relatives with and without the stricter share, and strangers who take over a track.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from facelatch.config.shipped import shipped_file
+from facelatch.ports import Verifier
+from facelatch.vision import fusion
+from facelatch.vision.manifest import Manifest, load_manifest
+from facelatch_training.judge.attempts import (
+    Members,
+    Similarities,
+    Street,
+    Visits,
+    anybody,
+    granted,
+    sample_visits,
+)
+from facelatch_training.judge.calibrate import detections_to_try, similarities_of
+from facelatch_training.judge.frames import VERSIONS
+from facelatch_training.judge.halves import Half, halves, photographs_for
+from facelatch_training.judge.protocols import gather, prepared
+from facelatch_training.judge.settings import door_rules, false_grants, false_refusals, per_person
+from facelatch_training.judge.tracks import DRAWS, STILL, VARIED
+from facelatch_training.judge.verifiers import open_verifier
+from facelatch_training.recipe import Targets
+
+FAR = 1e-3
+BEFORE = (0.8473668694496155, 3)
+"""Detection threshold and detections of 8 references in the manifest of version 0.2."""
+REFERENCES, REQUIRED = 8, 3
+PHOTOGRAPHS_OF_RELATIVES = 4
+"""Families are few: in their households people with so many photographs are enrolled."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Shares for each person: strangers granted, relatives granted, enrolled refused in still and in varied visits."""
+
+    far: np.ndarray
+    relatives: np.ndarray
+    still: np.ndarray
+    varied: np.ndarray
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"FAR {span(self.far)}, relatives {span(self.relatives)}, FRR still {span(self.still)}, "
+            f"varied {span(self.varied)}, median {self.seconds:.2f} s"
+        )
+
+
+def main() -> None:
+    """Reads the command line, plays, prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("faces", type=Path, help="a prepared crop set")
+    parser.add_argument("--households", type=int, default=60)
+    parser.add_argument("--enrolled", type=int, default=10)
+    options = parser.parse_args()
+    protocol = prepared(options.faces)
+    half_a, half_b = halves(gather(protocol), protocol.identities, protocol.families)
+    photographs = photographs_for(protocol.identities, protocol.families, options.enrolled)
+    model = shipped_file("models", "siamese.tflite")
+    verifier, manifest = open_verifier(model), load_manifest(model)
+    compared = half_a.comparisons(verifier)
+    frames = half_a.frames(verifier, 0)
+    similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, Targets()))
+    street_a = half_a.street(verifier, frames, similarities.likeness, 0)
+    street_b = _street(half_b, verifier, similarities)
+    kept = replace(similarities, detections=(BEFORE[0], manifest.detection_threshold))
+    found = {}
+    for halfway in (False, True):
+        play = {"households": options.households, "references": REFERENCES, "halfway": halfway}
+        members_a, members_b = (anybody(one, options.enrolled, photographs) for one in (street_a, street_b))
+        chosen_on = sample_visits(street_a, similarities, members_a, seed=0, **play)
+        shown_on = sample_visits(street_b, similarities, members_b, seed=0, **play)
+        for together in (False, True):
+            threshold, detections = _choose(chosen_on, similarities, together=together)
+            visits = shown_on[similarities.detections.index(threshold)]
+            way = f"{'together' if together else 'one by one'}, references {'halfway' if halfway else 'as they are'}"
+            print(f"{way}: {threshold:.4f}, {detections} of {REFERENCES}: ", end="")
+            print(_errors(visits, detections, together=together))
+        found[halfway] = sample_visits(street_b, kept, members_b, seed=0, **play)
+    _compared(found[False][0], found[True][1], manifest.verification_threshold)
+    _households(street_b, replace(kept, detections=(manifest.detection_threshold,)), options, manifest)
+    _taken_over(street_b, replace(kept, detections=(manifest.detection_threshold,)), photographs, manifest)
+
+
+def span(shares: np.ndarray) -> str:
+    """The mean of people's shares with its 95 % bootstrap interval over them, and how many people they are."""
+    drawn = _resampled(shares)
+    return f"{shares.mean():.2%} ({np.quantile(drawn, 0.025):.2%} to {np.quantile(drawn, 0.975):.2%}; {len(shares)})"
+
+
+def _resampled(shares: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.array([rng.choice(shares, len(shares)).mean() for _ in range(2000)])
+
+
+def _street(half: Half, verifier: Verifier, similarities: Similarities) -> Street:
+    return half.street(verifier, half.frames(verifier, 1), similarities.likeness, 1)
+
+
+def _choose(tried: list[Visits], similarities: Similarities, *, together: bool) -> tuple[float, int]:
+    """Detection threshold and number of detections with the fewest false refusals at FAR."""
+    best: tuple[float, float, int] | None = None
+    for threshold, visits in zip(similarities.detections, tried, strict=True):
+        for detections in range(1, REFERENCES + 1):
+            errors = _errors(visits, detections, together=together)
+            refused = float(errors.still.mean() + errors.varied.mean())
+            if errors.far.mean() <= FAR and (best is None or refused < best[0]):
+                best = (refused, threshold, detections)
+    if best is None:
+        raise SystemExit("no setting keeps the rate")
+    return best[1], best[2]
+
+
+def _errors(visits: Visits, detections: int, stricter: float = 0.0, *, together: bool = True) -> Errors:
+    outcome, when = granted(visits, door_rules(detections / REFERENCES, REQUIRED, stricter, together=together))
+    enrolled = visits.own >= 0
+    right = enrolled & (outcome == visits.own)
+    return Errors(
+        far=false_grants(visits, outcome, ~enrolled),
+        relatives=false_grants(visits, outcome, visits.related),
+        still=false_refusals(visits, outcome, enrolled & visits.still),
+        varied=false_refusals(visits, outcome, enrolled & ~visits.still),
+        seconds=float(np.median((when - visits.usable.argmax(axis=1))[right])) / 15,
+    )
+
+
+def _compared(before: Visits, now: Visits, verification: float) -> None:
+    """The same visits by the manifest of before, and by the one of today."""
+    old = _errors(before, BEFORE[1], together=False)
+    new = _errors(now, round(verification * REFERENCES), verification + 2 / REFERENCES)
+    print(f"as version 0.2 decides: {old}")
+    print(f"as the manifest says: {new}")
+    gained = _resampled(old.relatives - new.relatives)
+    print(
+        f"relatives granted less often, paired over {len(old.relatives)} people: "
+        f"{(old.relatives - new.relatives).mean():.2%} "
+        f"({np.quantile(gained, 0.025):.2%} to {np.quantile(gained, 0.975):.2%})"
+    )
+
+
+def _families_together(street: Street, enrolled: int, photographs: int) -> Members:
+    """Galleries in which as many as possible have a relative."""
+    families, photos = street.frames.families, street.frames.photos
+    able = np.array([one for one, some in enumerate(photos) if len(some) >= photographs])
+    shared = [able[families[able] == one] for one in np.unique(families[able])]
+    groups = [group for group in shared if len(group) > 1]
+
+    def members(rng: np.random.Generator) -> np.ndarray:
+        together = np.concatenate([groups[one] for one in rng.permutation(len(groups))])[:enrolled]
+        others = np.setdiff1d(able, together)
+        return np.concatenate([together, rng.choice(others, enrolled - len(together), replace=False)])
+
+    print(f"families with two people or more who can be enrolled: {len(groups)}")
+    return members
+
+
+def _households(
+    street: Street, similarities: Similarities, options: argparse.Namespace, manifest: Manifest
+) -> None:
+    """Households of relatives, with the share of all and with the stricter one for look-alikes."""
+    members = _families_together(street, options.enrolled, PHOTOGRAPHS_OF_RELATIVES)
+    (visits,) = sample_visits(
+        street, similarities, members, references=REFERENCES, households=options.households, seed=1
+    )
+    share = manifest.verification_threshold
+    assert manifest.visits is not None
+    print(f"people with a look-alike: {visits.lookalike.mean():.1%} of galleries of relatives")
+    for words, stricter in (
+        ("one share for all", 0.0),
+        ("a stricter one", manifest.visits.lookalike_verification_threshold),
+    ):
+        outcome, _ = granted(visits, door_rules(share, REQUIRED, stricter))
+        enrolled = visits.own >= 0
+        wrong = enrolled & (outcome >= 0) & (outcome != visits.own)
+        mistaken = per_person(visits.visitor[enrolled], wrong[enrolled])
+        refused = false_refusals(visits, outcome, enrolled)
+        relatives = false_grants(visits, outcome, visits.related)
+        print(
+            f"households of relatives, {words}: relatives granted {span(relatives)}, enrolled taken for another "
+            f"{span(mistaken)}, enrolled not granted {span(refused)}"
+        )
+
+
+def _taken_over(street: Street, similarities: Similarities, photographs: int, manifest: Manifest) -> None:
+    """How often a stranger's frame counts for an enrolled person whose two frames came just before it."""
+    verifier, tracks, rng = street.verifier, street.tracks, np.random.default_rng(2)
+    people = [one for one, photos in enumerate(street.frames.photos) if len(photos) >= photographs]
+    followed = evidence = tried = 0
+    for _ in range(4000):
+        owner, stranger = rng.choice(people), rng.integers(0, len(street.frames.photos))
+        draw = rng.integers(0, DRAWS)
+        if street.frames.families[owner] == street.frames.families[stranger]:
+            continue
+        tried += 1
+        own, other = tracks.single[owner, draw, VARIED, :2], tracks.single[stranger, draw, STILL, 0]
+        before = fusion.fused(own, np.ones(2))
+        if verifier.compare(other, before[np.newaxis])[0] < similarities.likeness:
+            continue
+        followed += 1
+        photos, number = tracks.kept[owner][draw], np.arange(REFERENCES)
+        raw = street.frames.references[photos[number % len(photos)], number // len(photos) % VERSIONS]
+        references = fusion.halfway(raw, np.zeros(REFERENCES, np.intp))
+        probe = fusion.fused(np.stack([*own, other]), np.ones(3))
+        detected = (verifier.compare(probe, references) >= similarities.detections[0]).mean()
+        supported = (verifier.compare(other, references) >= similarities.support).mean()
+        evidence += min(detected, supported) >= manifest.verification_threshold
+    print(
+        f"a stranger in place of an enrolled person after two frames: {tried} tried, {followed} follow the track, "
+        f"{evidence} count as evidence for that person"
+    )
+
+
+if __name__ == "__main__":
+    main()
