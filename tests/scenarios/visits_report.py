@@ -24,8 +24,6 @@ from facelatch_training.judge.attempts import (
     Members,
     Similarities,
     Street,
-    Visits,
-    anybody,
     granted,
     sample_visits,
 )
@@ -33,7 +31,15 @@ from facelatch_training.judge.calibrate import detections_to_try, similarities_o
 from facelatch_training.judge.frames import VERSIONS
 from facelatch_training.judge.halves import Half, halves, photographs_for
 from facelatch_training.judge.protocols import gather, prepared
-from facelatch_training.judge.settings import door_rules, false_grants, false_refusals, per_person
+from facelatch_training.judge.settings import (
+    LOOKALIKE_DETECTIONS,
+    Sample,
+    door_rules,
+    false_grants,
+    false_refusals,
+    per_person,
+    visits_for,
+)
 from facelatch_training.judge.tracks import DRAWS, STILL, VARIED
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
@@ -82,23 +88,28 @@ def main() -> None:
     similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, Targets()))
     street_a = half_a.street(verifier, frames, similarities.likeness, 0)
     street_b = _street(half_b, verifier, similarities)
-    kept = replace(similarities, detections=(BEFORE[0], manifest.detection_threshold))
+    targets = Targets(households=options.households, enrolled=options.enrolled)
+    was, now = (BEFORE[0], manifest.detection_threshold)
     found = {}
     for halfway in (False, True):
-        play = {"households": options.households, "references": REFERENCES, "halfway": halfway}
-        members_a, members_b = (anybody(one, options.enrolled, photographs) for one in (street_a, street_b))
-        chosen_on = sample_visits(street_a, similarities, members_a, seed=0, **play)
-        shown_on = sample_visits(street_b, similarities, members_b, seed=0, **play)
+        chosen_on, shown_on, found[halfway] = (
+            visits_for(street, similarities, REFERENCES, photographs, targets, halfway=halfway)
+            for street, similarities in (
+                (street_a, similarities),
+                (street_b, similarities),
+                (street_b, replace(similarities, detections=(now if halfway else was,))),
+            )
+        )
         for together in (False, True):
             threshold, detections = _choose(chosen_on, similarities, together=together)
-            visits = shown_on[similarities.detections.index(threshold)]
+            sample = shown_on[similarities.detections.index(threshold)]
             way = f"{'together' if together else 'one by one'}, references {'halfway' if halfway else 'as they are'}"
             print(f"{way}: {threshold:.4f}, {detections} of {REFERENCES}: ", end="")
-            print(_errors(visits, detections, together=together))
-        found[halfway] = sample_visits(street_b, kept, members_b, seed=0, **play)
-    _compared(found[False][0], found[True][1], manifest.verification_threshold)
-    _households(street_b, replace(kept, detections=(manifest.detection_threshold,)), options, manifest)
-    _taken_over(street_b, replace(kept, detections=(manifest.detection_threshold,)), photographs, manifest)
+            print(_errors(sample, detections, together=together))
+    _compared(found[False][0], found[True][0], manifest.verification_threshold)
+    similarities = replace(similarities, detections=(now,))
+    _households(street_b, similarities, options, manifest)
+    _taken_over(street_b, similarities, photographs, manifest)
 
 
 def span(shares: np.ndarray) -> str:
@@ -116,12 +127,12 @@ def _street(half: Half, verifier: Verifier, similarities: Similarities) -> Stree
     return half.street(verifier, half.frames(verifier, 1), similarities.likeness, 1)
 
 
-def _choose(tried: list[Visits], similarities: Similarities, *, together: bool) -> tuple[float, int]:
+def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) -> tuple[float, int]:
     """Detection threshold and number of detections with the fewest false refusals at FAR."""
     best: tuple[float, float, int] | None = None
-    for threshold, visits in zip(similarities.detections, tried, strict=True):
+    for threshold, sample in zip(similarities.detections, tried, strict=True):
         for detections in range(1, REFERENCES + 1):
-            errors = _errors(visits, detections, together=together)
+            errors = _errors(sample, detections, together=together)
             refused = float(errors.still.mean() + errors.varied.mean())
             if errors.far.mean() <= FAR and (best is None or refused < best[0]):
                 best = (refused, threshold, detections)
@@ -130,31 +141,37 @@ def _choose(tried: list[Visits], similarities: Similarities, *, together: bool) 
     return best[1], best[2]
 
 
-def _errors(visits: Visits, detections: int, stricter: float = 0.0, *, together: bool = True) -> Errors:
-    outcome, when = granted(visits, door_rules(detections / REFERENCES, REQUIRED, stricter, together=together))
-    enrolled = visits.own >= 0
-    right = enrolled & (outcome == visits.own)
+def _errors(sample: Sample, detections: int, stricter: float = 0.0, *, together: bool = True) -> Errors:
+    rules = door_rules(detections / REFERENCES, REQUIRED, stricter, together=together)
+    visits, own = sample
+    outcome, _ = granted(visits, rules)
+    decided, when = granted(own, rules)
+    right = decided == own.own
     return Errors(
-        far=false_grants(visits, outcome, ~enrolled),
+        far=false_grants(visits, outcome, visits.own < 0),
         relatives=false_grants(visits, outcome, visits.related),
-        still=false_refusals(visits, outcome, enrolled & visits.still),
-        varied=false_refusals(visits, outcome, enrolled & ~visits.still),
-        seconds=float(np.median((when - visits.usable.argmax(axis=1))[right])) / 15,
+        still=false_refusals(own, decided, own.still),
+        varied=false_refusals(own, decided, ~own.still),
+        seconds=float(np.median((when - own.usable.argmax(axis=1))[right])) / 15,
     )
 
 
-def _compared(before: Visits, now: Visits, verification: float) -> None:
+def _compared(before: Sample, now: Sample, verification: float) -> None:
     """The same visits by the manifest of before, and by the one of today."""
     old = _errors(before, BEFORE[1], together=False)
-    new = _errors(now, round(verification * REFERENCES), verification + 2 / REFERENCES)
+    new = _errors(now, round(verification * REFERENCES), verification + LOOKALIKE_DETECTIONS / REFERENCES)
     print(f"as version 0.2 decides: {old}")
     print(f"as the manifest says: {new}")
-    gained = _resampled(old.relatives - new.relatives)
-    print(
-        f"relatives granted less often, paired over {len(old.relatives)} people: "
-        f"{(old.relatives - new.relatives).mean():.2%} "
-        f"({np.quantile(gained, 0.025):.2%} to {np.quantile(gained, 0.975):.2%})"
-    )
+    for words, one, other in (
+        ("relatives granted", old.relatives, new.relatives),
+        ("enrolled refused, still", old.still, new.still),
+        ("enrolled refused, varied", old.varied, new.varied),
+    ):
+        gained = _resampled(one - other)
+        print(
+            f"{words} less often, paired over {len(one)} people: {(one - other).mean():.2%} "
+            f"({np.quantile(gained, 0.025):.2%} to {np.quantile(gained, 0.975):.2%})"
+        )
 
 
 def _families_together(street: Street, enrolled: int, photographs: int) -> Members:
@@ -192,7 +209,7 @@ def _households(
         enrolled = visits.own >= 0
         wrong = enrolled & (outcome >= 0) & (outcome != visits.own)
         mistaken = per_person(visits.visitor[enrolled], wrong[enrolled])
-        refused = false_refusals(visits, outcome, enrolled)
+        refused = false_refusals(visits, outcome)
         relatives = false_grants(visits, outcome, visits.related)
         print(
             f"households of relatives, {words}: relatives granted {span(relatives)}, enrolled taken for another "
@@ -221,7 +238,7 @@ def _taken_over(street: Street, similarities: Similarities, photographs: int, ma
         references = fusion.halfway(raw, np.zeros(REFERENCES, np.intp))
         probe = fusion.fused(np.stack([*own, other]), np.ones(3))
         detected = (verifier.compare(probe, references) >= similarities.detections[0]).mean()
-        supported = (verifier.compare(other, references) >= similarities.support).mean()
+        supported = (verifier.compare(other, references) >= similarities.likeness).mean()
         evidence += min(detected, supported) >= manifest.verification_threshold
     print(
         f"a stranger in place of an enrolled person after two frames: {tried} tried, {followed} follow the track, "

@@ -32,8 +32,10 @@ from facelatch_training.judge.attempts import (
 )
 from facelatch_training.judge.frames import VERSIONS, Frames, Ints, make_frames
 from facelatch_training.judge.settings import (
-    attempt_errors,
+    Sample,
     door_rules,
+    false_grants,
+    false_refusals,
     per_person,
     photographs_needed,
     try_settings,
@@ -41,7 +43,7 @@ from facelatch_training.judge.settings import (
 from facelatch_training.judge.tracks import DRAWS, STILL, VARIED, VISIT_FRAMES, play_tracks
 
 FACE = Face(Box(0, 0, 9, 9), np.zeros((5, 2), np.float32), 1.0)
-SIMILARITIES = Similarities(detections=(0.3, 0.5), likeness=0.05, support=0.1, lookalike=0.4)
+SIMILARITIES = Similarities(detections=(0.3, 0.5), likeness=0.05, lookalike=0.4)
 E8 = 8
 
 
@@ -87,7 +89,6 @@ def line_by(similarities: Similarities, rules: Rules) -> Line:
             verification=rules.verification,
             ambiguity_margin=rules.ambiguity_margin,
             likeness=similarities.likeness,
-            support=similarities.support,
             lookalike=similarities.lookalike,
             lookalike_verification=rules.lookalike_verification,
         ),
@@ -278,7 +279,8 @@ def test_dependence_between_frames_is_honoured() -> None:
 
 def test_more_references_and_a_higher_share_refuse_more_strangers() -> None:
     street = street_of(frames_of(30, 6, apart=0.3, spread=0.15))
-    tried = try_settings(drawn(street, 5, 4, households=30), 0.5, (3,))
+    visits = drawn(street, 5, 4, households=30)
+    tried = try_settings(Sample(visits, visits), 0.5, (3,))
     far = [setting.far_per_attempt for setting in tried]
     assert far == sorted(far, reverse=True)
     assert far[0] > far[-1]
@@ -336,9 +338,8 @@ def test_a_new_track_begins_with_nothing() -> None:
 def test_a_person_granted_as_somebody_else_is_an_error() -> None:
     visits = drawn(APART, 5, 4, households=4)
     outcome = np.where(visits.own >= 0, (visits.own + 1) % 5, -1)
-    far, frr = attempt_errors(visits, outcome)
-    assert far.max() == 0
-    assert frr.min() == 1
+    assert false_grants(visits, outcome, visits.own < 0).max() == 0
+    assert false_refusals(visits, outcome).min() == 1
 
 
 def test_people_are_enrolled_from_as_many_photographs_as_enough_of_them_have() -> None:
@@ -359,6 +360,19 @@ def test_frames_of_crops_are_the_photograph_and_versions_of_it() -> None:
     assert sorted(map(tuple, frames.probes[:, 0])) == sorted(tuple(verifier.embed(crop)) for crop in crops)
     assert (np.ptp(frames.probes, axis=1).max(axis=1) > 0).all()
     assert ((frames.weights > 0) & (frames.weights <= 1)).all()
+
+
+def test_the_people_of_a_gallery_can_visit_it_without_strangers() -> None:
+    members = anybody(APART, 5, 2)
+    whole, own = (
+        sample_visits(APART, SIMILARITIES, members, references=4, households=3, seed=0, strangers=some)[1]
+        for some in (True, False)
+    )
+    assert len(own.visitor) == 3 * 5 * 2
+    assert (own.own >= 0).all()
+    for column in ("together", "alone", "alike"):
+        first = getattr(whole, column)[:24][whole.own[:24] >= 0]
+        assert sorted(first.tolist()) == sorted(getattr(own, column)[:10].tolist())
 
 
 def test_a_rate_weighs_every_person_alike() -> None:

@@ -246,7 +246,7 @@ def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_p
         "seconds_to_grant",
     }
     assert manifest.visits is not None
-    assert manifest.visits.likeness_threshold <= manifest.visits.support_threshold <= manifest.detection_threshold
+    assert manifest.visits.likeness_threshold <= manifest.detection_threshold
     assert manifest.visits.lookalike_verification_threshold >= manifest.verification_threshold
     assert manifest.extra["kept"] == 1
     assert manifest.extra["calibration"]["targets"]["fmr"] == 0.01

@@ -133,7 +133,7 @@ class Targets(_Section):
     """Numbers of references that may be chosen; the door keeps `enrolment.references`."""
     frames: tuple[int, ...] = Field(default=(Config().session.required_matches,), min_length=1)
     """Numbers of consecutive frames that may be chosen; the door asks `session.required_matches`."""
-    households: int = Field(default=200, ge=1)
+    households: int = Field(default=100, ge=1)
     """Galleries that are drawn; everybody else visits each of them."""
     seed: int = Field(default=0, ge=0)
 

@@ -58,7 +58,6 @@ def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
         verification=config.verification_threshold or manifest.verification_threshold,
         ambiguity_margin=config.ambiguity_margin,
         likeness=visits.likeness_threshold if visits is not None else None,
-        support=visits.support_threshold if visits is not None else None,
         lookalike=visits.lookalike_threshold if visits is not None else None,
         lookalike_verification=visits.lookalike_verification_threshold if visits is not None else None,
     )

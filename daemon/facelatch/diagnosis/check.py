@@ -95,9 +95,10 @@ def _model(config: Config) -> str:
     limits = build.thresholds(config.model, verifier.manifest)
     speed = "accelerated" if verifier.accelerated else "not accelerated"
     changed = _overrides(config, verifier.manifest)
+    alone = "" if limits.likeness is not None else "; frames are judged one by one, as it is calibrated for"
     return (
         f"{verifier.model_sha256[:12]}, {verifier.runtime}, {speed}; detection threshold {limits.detection:.4g}, "
-        f"verification threshold {limits.verification:.4g}{changed}"
+        f"verification threshold {limits.verification:.4g}{changed}{alone}"
     )
 
 

@@ -66,17 +66,16 @@ def needed_share(person: int, gallery: Gallery, thresholds: Thresholds) -> float
 def supports(seen: Judged, verdict: Verdict, gallery: Gallery, thresholds: Thresholds) -> bool:
     """Whether one picture may be of the person that several pictures, it among them, are matched with.
 
-    By itself it must not match anybody else, and it must be alike (`thresholds.support`) to as large a share of the
+    By itself it must not match anybody else, and it must be alike (`thresholds.likeness`) to as large a share of the
     person's references as is to be detected.
     """
     person = verdict.person
-    least = thresholds.likeness if thresholds.support is None else thresholds.support
-    if person is None or least is None:
+    if person is None or thresholds.likeness is None:
         return False
     if seen.verdict.matched and seen.verdict.person != person:
         return False
     rows = gallery.codes == gallery.ids.index(person.id)
-    alike = float(np.mean(seen.similarities[rows] >= np.float32(least)))
+    alike = float(np.mean(seen.similarities[rows] >= np.float32(thresholds.likeness)))
     return alike >= needed_share(person.id, gallery, thresholds)
 
 

@@ -73,9 +73,7 @@ class Thresholds:
     ambiguity_margin: float
     """Two people who both pass and whose shares differ by less than this are a tie, and a tie is a no."""
     likeness: float | None = None
-    """From which similarity a picture may be of the track it follows; None: frames are judged one by one."""
-    support: float | None = None
-    """From which similarity to a reference one picture does not contradict all of its track; None: `likeness`."""
+    """From which similarity two pictures may be of one person; None: frames are judged one by one, not together."""
     lookalike: float | None = None
     """From which similarity of what their references have in common two people are look-alikes; None: nobody is."""
     lookalike_verification: float | None = None

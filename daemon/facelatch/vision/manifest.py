@@ -53,7 +53,6 @@ class CalibratedVisits(_Strict):
     """What the line needs to judge the pictures of a visit together; see facelatch.values.observations.Thresholds."""
 
     likeness_threshold: float = Field(gt=0, lt=1)
-    support_threshold: float = Field(gt=0, lt=1)
     lookalike_threshold: float = Field(gt=0, lt=1)
     lookalike_verification_threshold: float = Field(gt=0, le=1)
 

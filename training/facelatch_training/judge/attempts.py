@@ -17,7 +17,7 @@ from tqdm import tqdm
 from facelatch.ports import Verifier
 from facelatch.vision import fusion
 from facelatch_training.judge.frames import VERSIONS, Floats, Frames, Ints
-from facelatch_training.judge.tracks import DRAWS, STILL, VARIED, Tracks
+from facelatch_training.judge.tracks import DRAWS, MOST_AT_THE_DOOR, STILL, VARIED, Tracks
 
 Counts = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
@@ -32,7 +32,6 @@ class Similarities:
     detections: tuple[float, ...]
     """Detection thresholds to try, ascending."""
     likeness: float
-    support: float
     lookalike: float
 
 
@@ -63,6 +62,8 @@ class Visits:
     """(A,) a stranger of whose family somebody is enrolled."""
     still: Bools = field(repr=False)
     """(A,) one photograph only."""
+    full: Bools = field(repr=False)
+    """(A,) the visitor has MOST_AT_THE_DOOR photographs there: enough for a visit to be varied."""
     usable: Bools = field(repr=False)
     """(A, F)."""
     track: Ints = field(repr=False)
@@ -74,7 +75,7 @@ class Visits:
     alone: Counts = field(repr=False)
     """(A, F, E) references that the frame by itself detects."""
     alike: Counts = field(repr=False)
-    """(A, F, E) references that the frame by itself supports."""
+    """(A, F, E) references that the frame by itself is alike to."""
     lookalike: Bools = field(repr=False)
     """(A, E) people with a look-alike in the gallery."""
     references: int
@@ -105,8 +106,10 @@ def sample_visits(
     households: int,
     seed: int,
     halfway: bool = True,
+    strangers: bool = True,
 ) -> list[Visits]:
-    """Draws galleries of the people that `members` names, with so many references each, and everybody as visitor.
+    """Draws galleries of the people that `members` names, with so many references each, and everybody as visitor, or
+    without `strangers` the people of the gallery.
 
     Returns the visits once for each detection threshold. People are enrolled from the photographs that are not at the
     door. Everybody not enrolled comes as a stranger. `halfway`: whether references are moved towards what those of a
@@ -114,7 +117,12 @@ def sample_visits(
     """
     rng = np.random.default_rng([seed, references])
     bar = tqdm(range(households), desc="visits", unit="gallery", leave=False, disable=None)
-    drawn = [_household(street, similarities, members(rng), references, halfway, rng) for _ in bar]
+    drawn = []
+    for _ in bar:
+        enrolled, draw = members(rng), rng.integers(0, DRAWS, len(street.frames.photos))
+        home = _home(street, enrolled, draw, references, halfway=halfway)
+        visitors = np.arange(len(draw)) if strangers else enrolled
+        drawn.append(_household(street, similarities, home, visitors, draw))
     return [_joined(one) for one in zip(*drawn, strict=True)]
 
 
@@ -165,47 +173,60 @@ def _matches(counts: Counts, references: int, needed: Floats, margin: float) -> 
     return np.where((top > 0) & (top >= needs - 1e-6) & ~tied, best[:, :, 0], -1)
 
 
+@dataclass(frozen=True, eq=False)
+class _Home:
+    """A gallery: E people with R references each."""
+
+    enrolled: Ints
+    raw: Floats
+    """(E, R, D) as the model made them."""
+    gallery: Floats
+    """(E R, D) as they are compared with."""
+
+
+def _home(street: Street, enrolled: Ints, draw: Ints, references: int, *, halfway: bool) -> _Home:
+    kept = [street.tracks.kept[one][draw[one]] for one in enrolled]
+    raw = np.stack([_references(street.frames, photos, references) for photos in kept])
+    rows = raw.reshape(len(enrolled) * references, -1)
+    owners = np.repeat(np.arange(len(enrolled)), references)
+    return _Home(enrolled, raw, fusion.halfway(rows, owners) if halfway else rows)
+
+
 def _household(
-    street: Street,
-    similarities: Similarities,
-    enrolled: Ints,
-    references: int,
-    halfway: bool,
-    rng: np.random.Generator,
+    street: Street, similarities: Similarities, home: _Home, visitors: Ints, draw: Ints
 ) -> list[Visits]:
-    """Everybody's still and varied visit to one gallery, for each detection threshold."""
-    frames, tracks, verifier = street.frames, street.tracks, street.verifier
-    people, size = len(frames.photos), len(enrolled)
-    draw = rng.integers(0, DRAWS, people)
-    raw = np.concatenate([_references(frames, tracks.kept[one][draw[one]], references) for one in enrolled])
-    gallery = fusion.halfway(raw, np.repeat(np.arange(size), references)) if halfway else raw
-    usable = tracks.usable[np.arange(people), draw].reshape(2 * people, -1)
+    """The still and the varied visit of each of the `visitors` to one gallery, for each detection threshold."""
+    tracks, verifier, (size, references) = street.tracks, street.verifier, home.raw.shape[:2]
+    at = (visitors, draw[visitors])
+    usable = tracks.usable[at].reshape(2 * len(visitors), -1)
     alone, together = (
-        _similar(verifier, gallery, probes[np.arange(people), draw], usable) for probes in (tracks.single, tracks.fused)
+        _similar(verifier, home.gallery, probes[at], usable) for probes in (tracks.single, tracks.fused)
     )
 
     def count(similar: Floats, threshold: float) -> Counts:
-        found = (similar >= np.float32(threshold)).reshape(*usable.shape, size, references)
-        return np.asarray(found.sum(axis=-1), np.uint8)
+        detected = (similar >= np.float32(threshold)).reshape(*usable.shape, size, references)
+        return np.asarray(detected.sum(axis=-1), np.uint8)
 
-    place = np.full(people, -1)
-    place[enrolled] = np.arange(size)
-    related = (place < 0) & np.isin(frames.families, frames.families[enrolled])
-    known = _lookalikes(verifier, raw.reshape(size, references, -1), similarities.lookalike)
-    alike = count(alone, similarities.support)
+    place = np.full(len(draw), -1)
+    place[home.enrolled] = np.arange(size)
+    families = street.frames.families
+    related = (place < 0) & np.isin(families, families[home.enrolled])
+    known = _lookalikes(verifier, home.raw, similarities.lookalike)
+    alike = count(alone, similarities.likeness)
     return [
         Visits(
-            visitor=np.repeat(np.arange(people), 2),
-            own=np.repeat(place, 2),
-            related=np.repeat(related, 2),
-            still=np.tile([kind == STILL for kind in (STILL, VARIED)], people),
+            visitor=np.repeat(visitors, 2),
+            own=np.repeat(place[visitors], 2),
+            related=np.repeat(related[visitors], 2),
+            still=np.tile([kind == STILL for kind in (STILL, VARIED)], len(visitors)),
+            full=np.repeat(tracks.at_the_door[visitors] == MOST_AT_THE_DOOR, 2),
             usable=usable,
-            track=tracks.number[np.arange(people), draw].reshape(usable.shape),
-            odd=tracks.odd[np.arange(people), draw].reshape(usable.shape),
+            track=tracks.number[at].reshape(usable.shape),
+            odd=tracks.odd[at].reshape(usable.shape),
             together=count(together, detection),
             alone=count(alone, detection),
             alike=alike,
-            lookalike=np.broadcast_to(known, (2 * people, size)),
+            lookalike=np.broadcast_to(known, (2 * len(visitors), size)),
             references=references,
         )
         for detection in similarities.detections

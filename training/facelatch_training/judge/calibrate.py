@@ -33,15 +33,14 @@ from facelatch_training.judge.settings import Setting, choose, try_settings, vis
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
 
-_FMR_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+_FMR_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
 """Shares of the FMR asked for whose detection thresholds are tried. References come in whole numbers: a stricter
 threshold that fewer of them have to reach may refuse fewer people than the loosest.
 """
 
-LIKENESS_FMR, SUPPORT_FMR = 0.05, 0.01
-"""Shares of strangers' pictures that may follow a track, and that do not contradict it where it matches somebody. At
-0.01 for both a varied visit in ten had its track ended by another photograph of the same person, and 3 % of them were
-refused in place of 0.4 % (half A)."""
+LIKENESS_FMR = 0.05
+"""Share of strangers' pictures that are alike enough to follow a track. At 0.01 one varied visit in ten had its track
+ended by another photograph of the same person, and 3 % of them were refused in place of 0.7 % (half A)."""
 
 LOOKALIKE_SHARE = 0.005
 """Share of pairs of strangers who are called look-alikes: one in five galleries of ten has such a pair."""
@@ -80,7 +79,6 @@ class Calibration:
         )
         visits = CalibratedVisits(
             likeness_threshold=self.similarities.likeness,
-            support_threshold=self.similarities.support,
             lookalike_threshold=self.similarities.lookalike,
             lookalike_verification_threshold=setting.lookalike_verification_threshold,
         )
@@ -152,12 +150,12 @@ def _try_all(
     return [
         setting
         for references in targets.references
-        for detection, visits in zip(
+        for detection, sample in zip(
             similarities.detections,
             visits_for(street, similarities, references, photographs, targets),
             strict=True,
         )
-        for setting in try_settings(visits, detection, targets.frames)
+        for setting in try_settings(sample, detection, targets.frames)
     ]
 
 
@@ -168,10 +166,10 @@ def _rates_on(
     setting, similarities, photographs = chosen
     frames = half.frames(verifier, targets.seed + 1)
     street = half.street(verifier, frames, similarities.likeness, targets.seed + 1)
-    (visits,) = visits_for(street, similarities, setting.references, photographs, targets)
+    (sample,) = visits_for(street, similarities, setting.references, photographs, targets)
     return {
         **comparison_rates(half.comparisons(verifier), setting.detection_threshold, data, targets.seed),
-        **attempt_rates(visits, setting, targets, photographs, f"{data}, simulated visits"),
+        **attempt_rates(sample, setting, targets, photographs, f"{data}, simulated visits"),
     }
 
 
@@ -189,7 +187,6 @@ def similarities_of(
     return Similarities(
         detections=tuple(detections),
         likeness=float(np.clip(ranks.threshold_at(LIKENESS_FMR), 1e-6, strictest)),
-        support=float(np.clip(ranks.threshold_at(SUPPORT_FMR), 1e-6, strictest)),
         lookalike=lookalike_threshold(verifier, frames),
     )
 

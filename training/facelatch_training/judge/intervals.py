@@ -29,6 +29,14 @@ class Interval:
     high: float
 
 
+def interval_over_people(shares: Floats, *, seed: int, resamples: int = 500) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of what was measured for each person (P,)."""
+    rng = np.random.default_rng(seed)
+    means = [float(rng.choice(shares, len(shares)).mean()) for _ in range(resamples)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def none_seen(people: int) -> float:
     """Upper end of the interval of a rate that nobody of so many showed (rule of three)."""
     return min(1.0, 3 / people)

@@ -11,7 +11,14 @@ from facelatch_training.judge import intervals
 from facelatch_training.judge.attempts import Visits, granted
 from facelatch_training.judge.frames import Ints
 from facelatch_training.judge.metrics import Comparisons, Ranked
-from facelatch_training.judge.settings import Setting, false_grants, false_refusals, rules_of
+from facelatch_training.judge.settings import (
+    Sample,
+    Setting,
+    enrolled_visits,
+    false_grants,
+    false_refusals,
+    rules_of,
+)
 from facelatch_training.recipe import Targets
 
 RELATIVES = "far_per_attempt_relatives"
@@ -72,43 +79,46 @@ def comparison_rates(comparisons: Comparisons, threshold: float, data: str, seed
 
 
 def attempt_rates(
-    visits: Visits, setting: Setting, targets: Targets, photographs: int, data: str
+    sample: Sample, setting: Setting, targets: Targets, photographs: int, data: str
 ) -> dict[str, Rate]:
     """False grants and false refusals of whole visits, and how long a grant takes; `data` are the pictures in words.
 
     False grants of relatives have a rate of their own where families are known.
     """
-    outcome, when = granted(visits, rules_of(setting))
-    enrolled = visits.own >= 0
+    visits, rules = sample.everybody, rules_of(setting)
+    outcome, _ = granted(visits, rules)
+    strangers = visits.own < 0
     words = (
-        f"{data}: {targets.enrolled} enrolled of {photographs} photographs or more with {setting.references} references"
-        f", {setting.frames} frames of a track"
+        f"{data}: {targets.enrolled} enrolled who have {photographs} photographs or more, {setting.references} "
+        f"references, {setting.frames} frames of a track"
     )
     rows = {
-        "far_per_attempt": (false_grants(visits, outcome, ~enrolled), int((~enrolled).sum()) // 2, ""),
-        "frr_per_attempt": (false_refusals(visits, outcome, enrolled), int(enrolled.sum()), ""),
+        "far_per_attempt": (false_grants(visits, outcome, strangers), int(strangers.sum()) // 2, ""),
     }
-    for name, kind in ((STILL, enrolled & visits.still), (VARIED, enrolled & ~visits.still)):
-        about = f", only {name.rsplit('_', 1)[-1]} visits"
-        rows[name] = (false_refusals(visits, outcome, kind), int(kind.sum()), about)
+    own, (decided, when) = sample.enrolled, granted(sample.enrolled, rules)
+    for name, kind, about in (
+        ("frr_per_attempt", np.ones_like(own.still), ""),
+        (STILL, own.still, ", only still visits"),
+        (VARIED, ~own.still, ", only varied visits"),
+    ):
+        count = int((enrolled_visits(own) & kind).sum())
+        rows[name] = (false_refusals(own, decided, kind), count, about)
     if visits.related.any():
         about = ", only visits of relatives of the enrolled"
         rows[RELATIVES] = (false_grants(visits, outcome, visits.related), int(visits.related.sum()) // 2, about)
     rates = {
         name: _rate(errors, count, words + about, targets.seed) for name, (errors, count, about) in rows.items()
     }
-    return {**rates, SECONDS: _seconds(visits, outcome, when, words, targets.seed)}
+    return {**rates, SECONDS: _seconds(own, decided, when, words, targets.seed)}
 
 
 def _rate(errors: npt.NDArray[np.float64], count: int, data: str, seed: int) -> Rate:
     """The mean of the `errors` (P,) of people, and how far chance could have moved it."""
-    rng = np.random.default_rng(seed)
-    means = [float(rng.choice(errors, len(errors)).mean()) for _ in range(_RESAMPLES)]
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = intervals.interval_over_people(errors, seed=seed)
     return Rate(
         value=float(errors.mean()),
-        low=float(low),
-        high=float(high) if errors.any() else intervals.none_seen(len(errors)),
+        low=low,
+        high=high if errors.any() else intervals.none_seen(len(errors)),
         identities=len(errors),
         comparisons=count,
         data=data,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +21,22 @@ from facelatch_training.judge.attempts import (
     sample_visits,
 )
 from facelatch_training.judge.frames import Ints
+from facelatch_training.judge.intervals import interval_over_people
 from facelatch_training.recipe import Targets
 
 PHOTOGRAPHS = 5
 """Of a person who is enrolled in simulated visits, where there are enough such people: two or three for the visit, the
 others for the references. With fewer, visits are less varied and references more alike than at a door."""
 
+_MORE = 5
+"""Galleries whose people visit, for each gallery that strangers visit."""
+
 _ENOUGH = 3
 """People with so many photographs, in galleries' sizes."""
 
+
+ALIKE = 0.002
+"""False refusals that differ by less do so by chance: their intervals are several times as wide."""
 
 LOOKALIKE_DETECTIONS = 2
 """So many references more have to be detected of people who have a look-alike in the gallery."""
@@ -44,18 +52,30 @@ class Setting:
     verification_threshold: float
     far_per_attempt: float
     frr_per_attempt: float
+    far_high: float = 0.0
+    """How high chance may have kept the true `far_per_attempt`: the upper end of its interval."""
     lookalike_verification_threshold: float = 0.0
     """Of people with a look-alike in the gallery, where it is higher."""
 
 
-def try_settings(visits: Visits, detection: float, frames: Sequence[int]) -> list[Setting]:
-    """Every verification threshold and each number of `frames`; `visits` counted at `detection`."""
-    tried = []
+class Sample(NamedTuple):
+    """Visits to the same door: `everybody` tells of strangers, of which there are enough in a few galleries; `enrolled`
+    of the people of many galleries, who are few in each.
+    """
+
+    everybody: Visits
+    enrolled: Visits
+
+
+def try_settings(sample: Sample, detection: float, frames: Sequence[int]) -> list[Setting]:
+    """Every verification threshold and each number of `frames`; `sample` counted at `detection`."""
+    tried, visits = [], sample.everybody
     for required in frames:
         for detections in range(1, visits.references + 1):
             share = detections / visits.references
-            outcome, _ = granted(visits, door_rules(share, required))
-            far, frr = attempt_errors(visits, outcome)
+            rules = door_rules(share, required)
+            far = false_grants(visits, granted(visits, rules)[0], visits.own < 0)
+            frr = false_refusals(sample.enrolled, granted(sample.enrolled, rules)[0])
             tried.append(
                 Setting(
                     detection_threshold=detection,
@@ -64,25 +84,26 @@ def try_settings(visits: Visits, detection: float, frames: Sequence[int]) -> lis
                     verification_threshold=share,
                     far_per_attempt=float(far.mean()),
                     frr_per_attempt=float(frr.mean()),
+                    far_high=interval_over_people(far, seed=detections)[1],
                 )
             )
     return tried
 
 
 def choose(tried: Sequence[Setting], far: float) -> tuple[Setting, bool]:
-    """The setting with the fewest false refusals that keeps `far`, or the safest when none does (False)."""
-    safe = [setting for setting in tried if setting.far_per_attempt <= far]
+    """The setting with the fewest false refusals that keeps `far`, or the safest when none does (False).
+
+    It keeps `far` when the upper end of its interval does: else of many settings the luckiest would be taken, and other
+    people would be let in more often than was asked for.
+    False refusals that differ by ALIKE or less are equal: then higher thresholds and fewer frames, safer and quicker.
+    """
+    safe = [setting for setting in tried if max(setting.far_per_attempt, setting.far_high) <= far]
     if not safe:
         return min(tried, key=lambda setting: (setting.far_per_attempt, setting.frr_per_attempt)), False
-    # Among equals the higher thresholds and fewer frames: safer, and quicker.
+    fewest = min(setting.frr_per_attempt for setting in safe)
     best = min(
-        safe,
-        key=lambda s: (
-            round(s.frr_per_attempt, 4),
-            -s.verification_threshold,
-            -s.detection_threshold,
-            s.references + s.frames,
-        ),
+        (setting for setting in safe if setting.frr_per_attempt <= fewest + ALIKE),
+        key=lambda s: (-s.verification_threshold, -s.detection_threshold, s.references + s.frames),
     )
     return best, True
 
@@ -93,13 +114,10 @@ def with_lookalike_share(setting: Setting) -> Setting:
     return replace(setting, lookalike_verification_threshold=share)
 
 
-def attempt_errors(visits: Visits, outcome: Ints) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Per stranger the share of visits granted, per enrolled person the share not granted as that person.
-
-    The worse of still and varied visits counts for strangers, the mean of both for the enrolled.
-    """
-    stranger = visits.own < 0
-    return false_grants(visits, outcome, stranger), false_refusals(visits, outcome, ~stranger)
+def enrolled_visits(visits: Visits) -> Bools:
+    """(A,) the visits that false refusals are counted in."""
+    enrolled = visits.own >= 0
+    return enrolled & visits.full if (enrolled & visits.full).any() else enrolled
 
 
 def false_grants(visits: Visits, outcome: Ints, strangers: Bools) -> npt.NDArray[np.float64]:
@@ -111,8 +129,14 @@ def false_grants(visits: Visits, outcome: Ints, strangers: Bools) -> npt.NDArray
     return max(by_kind, key=lambda rates: float(rates.mean()))
 
 
-def false_refusals(visits: Visits, outcome: Ints, visitors: Bools) -> npt.NDArray[np.float64]:
-    """Per enrolled person (of `visitors`, (A,)) the share of visits not granted as that person."""
+def false_refusals(
+    visits: Visits, outcome: Ints, which: Bools | None = None
+) -> npt.NDArray[np.float64]:
+    """Per enrolled person the share of visits (of `which`, (A,)) not granted as that person.
+
+    Where anybody has enough photographs for a varied visit, only they count.
+    """
+    visitors = enrolled_visits(visits) if which is None else which & enrolled_visits(visits)
     return per_person(visits.visitor[visitors], (outcome != visits.own)[visitors])
 
 
@@ -137,17 +161,31 @@ def rules_of(setting: Setting) -> Rules:
 
 
 def visits_for(
-    street: Street, similarities: Similarities, references: int, photographs: int, targets: Targets
-) -> list[Visits]:
-    """Seeded visits to the door that `targets` are asked for, with so many references of each person."""
-    return sample_visits(
-        street,
-        similarities,
-        anybody(street, targets.enrolled, photographs),
-        references=references,
-        households=targets.households,
-        seed=targets.seed,
+    street: Street,
+    similarities: Similarities,
+    references: int,
+    photographs: int,
+    targets: Targets,
+    *,
+    halfway: bool = True,
+) -> list[Sample]:
+    """Seeded visits to the door that `targets` are asked for, with so many references of each person, once for each
+    detection threshold; `halfway` as in `sample_visits`.
+    """
+    everybody, enrolled = (
+        sample_visits(
+            street,
+            similarities,
+            anybody(street, targets.enrolled, photographs),
+            references=references,
+            households=households,
+            seed=targets.seed,
+            halfway=halfway,
+            strangers=strangers,
+        )
+        for households, strangers in ((targets.households, True), (_MORE * targets.households, False))
     )
+    return [Sample(*both) for both in zip(everybody, enrolled, strict=True)]
 
 
 def photographs_needed(counts: Sequence[Ints], enrolled: int) -> int:

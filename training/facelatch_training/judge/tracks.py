@@ -41,6 +41,8 @@ class Tracks:
     """(P, DRAWS, 2, F) which track of the visit; another one after each jump."""
     odd: npt.NDArray[np.bool_] = field(repr=False)
     """(P, DRAWS, 2, F) whether the frame is an outlier of its track."""
+    at_the_door: Ints = field(repr=False)
+    """(P,) photographs that each person's visits are made of."""
     kept: tuple[tuple[Ints, ...], ...] = field(repr=False)
     """For each person, for each draw, the photographs that references are made of."""
 
@@ -53,10 +55,10 @@ def play_tracks(frames: Frames, verifier: Verifier, likeness: float, seed: int) 
     fused = np.zeros_like(single)
     usable = rng.random(shape) >= UNUSABLE_SHARE
     number, odd = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    at_the_door = np.array([min(MOST_AT_THE_DOOR, max(1, len(photos) // 2)) for photos in frames.photos])
     kept: list[tuple[Ints, ...]] = []
-    for person, photos in enumerate(frames.photos):
+    for person, (photos, door) in enumerate(zip(frames.photos, at_the_door, strict=True)):
         dealt = [rng.permutation(photos) for _ in range(DRAWS)]
-        door = min(MOST_AT_THE_DOOR, max(1, len(photos) // 2))
         kept.append(tuple(one[door:] for one in dealt))
         for draw in range(DRAWS):
             for kind in (STILL, VARIED):
@@ -65,7 +67,15 @@ def play_tracks(frames: Frames, verifier: Verifier, likeness: float, seed: int) 
                 single[at] = frames.probes[photo, version]
                 seen = (single[at], frames.weights[photo, version], usable[at])
                 fused[at], number[at], odd[at] = _followed(verifier, likeness, *seen)
-    return Tracks(single=single, fused=fused, usable=usable, number=number, odd=odd, kept=tuple(kept))
+    return Tracks(
+        single=single,
+        fused=fused,
+        usable=usable,
+        number=number,
+        odd=odd,
+        at_the_door=at_the_door,
+        kept=tuple(kept),
+    )
 
 
 def _drawn(photos: Ints, kind: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
