@@ -66,6 +66,10 @@ class Track:
     seen: float
     pictures: tuple[Picture, ...] = field(repr=False)
     """The newest `fusion.MOST_PICTURES`, oldest first."""
+    kept: NDArray[np.bool_]
+    """Which of them are no outliers."""
+    probe: NDArray[np.float32] = field(repr=False)
+    """(D,) what those are together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +102,10 @@ def follow(
     newest = tracks.newest if current is not None else tracks.newest + 1
     picture = Picture(embedding=observation.embedding, weight=observation.weight, taken=now)
     pictures = _joined(current.pictures if current is not None else (), picture)
-    current = Track(number=newest, box=observation.face.box, seen=now, pictures=pictures)
+    probe, kept = _mean(pictures)
+    current = Track(
+        number=newest, box=observation.face.box, seen=now, pictures=pictures, kept=kept, probe=probe
+    )
     judged = replace(observation, track=current.number)
     if line.thresholds.likeness is not None and len(pictures) > 1:
         judged = _together(line, judged, current, gallery)
@@ -115,10 +122,9 @@ def _continued(line: Line, current: Track | None, seen: Judged) -> Track | None:
     """The track that `seen` is a picture of, if that is still the one in view."""
     if current is None or not _same_place(current.box, seen.face.box):
         return None
-    before, _ = _mean(current.pictures)
     # A model that was not calibrated for visits has no other word for "the same person" than a detection.
     least = line.thresholds.detection if line.thresholds.likeness is None else line.thresholds.likeness
-    alike = line.verifier.compare(seen.embedding, before[np.newaxis])[0]
+    alike = line.verifier.compare(seen.embedding, current.probe[np.newaxis])[0]
     return current if alike >= np.float32(least) else None
 
 
@@ -132,8 +138,7 @@ def _mean(pictures: tuple[Picture, ...]) -> tuple[NDArray[np.float32], NDArray[n
 
 def _together(line: Line, seen: Judged, track: Track, gallery: Gallery) -> Judged:
     """`seen` with the verdict of all pictures of its track, as far as it does not contradict that itself."""
-    probe, kept = _mean(track.pictures)
-    similarities = line.verifier.compare(probe, gallery.embeddings)
+    similarities, kept = line.verifier.compare(track.probe, gallery.embeddings), track.kept
     verdict = match.match(similarities, gallery, line.thresholds)
     if verdict.matched and not (kept[-1] and match.supports(seen, verdict, gallery, line.thresholds)):
         verdict = replace(verdict, reason=Reason.CONTRADICTED)

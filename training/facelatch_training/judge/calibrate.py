@@ -33,7 +33,7 @@ from facelatch_training.judge.settings import Setting, choose, try_settings, vis
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
 
-_FMR_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
+_FMR_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.16, 0.13, 0.1)
 """Shares of the FMR asked for whose detection thresholds are tried. References come in whole numbers: a stricter
 threshold that fewer of them have to reach may refuse fewer people than the loosest.
 """

@@ -53,7 +53,7 @@ class Setting:
     far_per_attempt: float
     frr_per_attempt: float
     far_high: float = 0.0
-    """How high chance may have kept the true `far_per_attempt`: the upper end of its interval."""
+    """What `far_per_attempt` is above with a chance of one in ten: the interval's upper end."""
     lookalike_verification_threshold: float = 0.0
     """Of people with a look-alike in the gallery, where it is higher."""
 
@@ -84,7 +84,7 @@ def try_settings(sample: Sample, detection: float, frames: Sequence[int]) -> lis
                     verification_threshold=share,
                     far_per_attempt=float(far.mean()),
                     frr_per_attempt=float(frr.mean()),
-                    far_high=interval_over_people(far, seed=detections)[1],
+                    far_high=interval_over_people(far, seed=detections, share=0.8)[1],
                 )
             )
     return tried
@@ -93,8 +93,8 @@ def try_settings(sample: Sample, detection: float, frames: Sequence[int]) -> lis
 def choose(tried: Sequence[Setting], far: float) -> tuple[Setting, bool]:
     """The setting with the fewest false refusals that keeps `far`, or the safest when none does (False).
 
-    It keeps `far` when the upper end of its interval does: else of many settings the luckiest would be taken, and other
-    people would be let in more often than was asked for.
+    It keeps `far` when `far_high` does: else of many settings the luckiest would be taken, and other people would be
+    let in more often than was asked for.
     False refusals that differ by ALIKE or less are equal: then higher thresholds and fewer frames, safer and quicker.
     """
     safe = [setting for setting in tried if max(setting.far_per_attempt, setting.far_high) <= far]

@@ -58,7 +58,9 @@ def play_tracks(frames: Frames, verifier: Verifier, likeness: float, seed: int) 
     at_the_door = np.array([min(MOST_AT_THE_DOOR, max(1, len(photos) // 2)) for photos in frames.photos])
     kept: list[tuple[Ints, ...]] = []
     for person, (photos, door) in enumerate(zip(frames.photos, at_the_door, strict=True)):
-        dealt = [rng.permutation(photos) for _ in range(DRAWS)]
+        # Each photograph has its turn, which leaves less to chance than dealing anew.
+        shuffled = rng.permutation(photos)
+        dealt = [np.roll(shuffled, -draw) for draw in range(DRAWS)]
         kept.append(tuple(one[door:] for one in dealt))
         for draw in range(DRAWS):
             for kind in (STILL, VARIED):
