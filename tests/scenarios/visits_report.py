@@ -30,6 +30,7 @@ from facelatch_training.judge.attempts import (
 from facelatch_training.judge.calibrate import detections_to_try, similarities_of
 from facelatch_training.judge.frames import VERSIONS
 from facelatch_training.judge.halves import Half, halves, photographs_for
+from facelatch_training.judge.intervals import interval_over_people
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.settings import (
     LOOKALIKE_DETECTIONS,
@@ -134,7 +135,8 @@ def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) 
         for detections in range(1, REFERENCES + 1):
             errors = _errors(sample, detections, together=together)
             refused = float(errors.still.mean() + errors.varied.mean())
-            if errors.far.mean() <= FAR and (best is None or refused < best[0]):
+            high = interval_over_people(errors.far, seed=detections, share=0.8)[1]
+            if high <= FAR and (best is None or refused < best[0]):
                 best = (refused, threshold, detections)
     if best is None:
         raise SystemExit("no setting keeps the rate")

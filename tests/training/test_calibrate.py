@@ -17,7 +17,7 @@ from facelatch.vision.manifest import SIGNATURES, load_manifest
 from facelatch_training.judge.calibrate import calibrate, calibrate_on, write
 from facelatch_training.judge.halves import calibration_half
 from facelatch_training.judge.rates import RELATIVES
-from facelatch_training.judge.settings import Setting, choose
+from facelatch_training.judge.settings import Setting, choose, with_lookalike_share
 from facelatch_training.recipe import Targets
 
 
@@ -92,10 +92,14 @@ def test_the_choice_keeps_the_target_and_refuses_fewest() -> None:
             frr_per_attempt=0.1,
         ),
     )
-    assert choose([loose, strict, best], 0.002) == (best, True)
+    taken = with_lookalike_share(best)
+    assert taken.lookalike_verification_threshold == 0.75
+    assert choose([loose, strict, best], 0.002) == (taken, True)
     equal = dataclasses.replace(best, detection_threshold=0.75)
-    assert choose([equal, best, strict], 0.002) == (best, True)
-    assert choose([loose], 0.002) == (loose, False)
+    assert choose([equal, best, strict], 0.002) == (taken, True)
+    assert choose([loose], 0.002)[1] is False
+    doubtful = dataclasses.replace(strict, far_per_attempt=0.0019, far_high=0.003, frr_per_attempt=0.0)
+    assert choose([doubtful, best], 0.002) == (taken, True)
 
 
 def test_halves_keep_families_together() -> None:

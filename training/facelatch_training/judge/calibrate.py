@@ -29,7 +29,7 @@ from facelatch_training.judge.halves import Half, halves, photographs_for, unmea
 from facelatch_training.judge.metrics import Comparisons
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.rates import RELATIVES, attempt_rates, comparison_rates, contradicted
-from facelatch_training.judge.settings import Setting, choose, try_settings, visits_for, with_lookalike_share
+from facelatch_training.judge.settings import Setting, choose, try_settings, visits_for
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
 
@@ -112,18 +112,15 @@ def calibrate(
     photographs = photographs_for(identities, families, targets.enrolled)
     half_a, half_b = halves(crops, identities, families)
     compared = half_a.comparisons(verifier)
-    detection_thresholds = detections_to_try(compared, targets)
     frames = half_a.frames(verifier, targets.seed)
-    similarities = similarities_of(verifier, compared, frames, detection_thresholds)
+    similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, targets))
     street = half_a.street(verifier, frames, similarities.likeness, targets.seed)
     tried = _try_all(street, similarities, photographs, targets)
     setting, kept = choose(tried, targets.far_per_attempt)
-    setting = with_lookalike_share(setting)
     used = replace(similarities, detections=(setting.detection_threshold,))
     rates = _rates_on(verifier, half_b, (setting, used, photographs), targets, f"{data}, half B of its families")
     unmet = [] if kept else [f"no setting tried keeps {targets.far_per_attempt:g} false grants a visit"]
     unmet += [*unmeasurable, *contradicted(rates, targets)]
-    share = _FMR_SHARES[detection_thresholds.index(setting.detection_threshold)]
     return Calibration(
         setting=setting,
         similarities=used,
@@ -132,13 +129,9 @@ def calibrate(
         enrolled=targets.enrolled,
         about={
             **_about_targets(targets),
+            **_about_choice(compared, similarities.detections, tried, setting, targets),
             "unmet": unmet,
             "chosen_on": f"{data}, half A of its families: {_in_words(compared)}",
-            "detection_threshold_interval": _threshold_interval(compared, share * targets.fmr, targets.seed),
-            "detection_thresholds_tried": detection_thresholds,
-            "settings_tried": [
-                vars(entry) for entry in tried if entry.detection_threshold == setting.detection_threshold
-            ],
         },
     )
 
@@ -211,6 +204,23 @@ def _about_targets(targets: Targets) -> dict[str, Any]:
     return {
         "asked": targets.model_dump(mode="json"),
         "targets": {name: getattr(targets, name) for name in first},
+    }
+
+
+def _about_choice(
+    compared: Comparisons,
+    thresholds: Sequence[float],
+    tried: Sequence[Setting],
+    setting: Setting,
+    targets: Targets,
+) -> dict[str, Any]:
+    """What was tried, and how far chance could have moved the chosen detection threshold."""
+    fmr = _FMR_SHARES[thresholds.index(setting.detection_threshold)] * targets.fmr
+    chosen = setting.detection_threshold
+    return {
+        "detection_threshold_interval": _threshold_interval(compared, fmr, targets.seed),
+        "detection_thresholds_tried": list(thresholds),
+        "settings_tried": [vars(entry) for entry in tried if entry.detection_threshold == chosen],
     }
 
 

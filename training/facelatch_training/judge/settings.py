@@ -99,13 +99,14 @@ def choose(tried: Sequence[Setting], far: float) -> tuple[Setting, bool]:
     """
     safe = [setting for setting in tried if max(setting.far_per_attempt, setting.far_high) <= far]
     if not safe:
-        return min(tried, key=lambda setting: (setting.far_per_attempt, setting.frr_per_attempt)), False
+        safest = min(tried, key=lambda setting: (setting.far_per_attempt, setting.frr_per_attempt))
+        return with_lookalike_share(safest), False
     fewest = min(setting.frr_per_attempt for setting in safe)
     best = min(
         (setting for setting in safe if setting.frr_per_attempt <= fewest + ALIKE),
         key=lambda s: (-s.verification_threshold, -s.detection_threshold, s.references + s.frames),
     )
-    return best, True
+    return with_lookalike_share(best), True
 
 
 def with_lookalike_share(setting: Setting) -> Setting:
