@@ -15,7 +15,7 @@ from facelatch.config.line import QualityConfig
 from facelatch.line import household, match, track
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.machines import session as machine
+from facelatch.machines import session, session_states
 from facelatch.values.observations import Judged, Reason, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Gallery, Person
@@ -43,7 +43,7 @@ from facelatch_training.judge.settings import (
 from facelatch_training.judge.tracks import DRAWS, STILL, VARIED, VISIT_FRAMES, play_tracks
 
 FACE = Face(Box(0, 0, 9, 9), np.zeros((5, 2), np.float32), 1.0)
-SIMILARITIES = Similarities(detections=(0.3, 0.5), likeness=0.05, lookalike=0.4)
+SIMILARITIES = Similarities(detections=(0.3, 0.5), likeness=0.25, lookalike=0.4)
 E8 = 8
 
 
@@ -128,15 +128,13 @@ def daemon_visit(
 
 
 def daemon_outcome(seen: list[Judged | Unusable]) -> int:
-    """The place of whoever the session grants, or -1. Unusable frames are bridged: they are not shown to it."""
-    state, settings = machine.Session(), Config().session
+    """The place of whoever the session grants, or -1."""
+    state, settings = session_states.Session(), Config().session
     for number, one in enumerate(seen):
-        if isinstance(one, Unusable):
-            continue
-        state = machine.advance(state, one, number / 15, settings)
+        state = session.advance(state, one, number / 15, settings)
         if state.outcomes:
             ending = state.outcomes[-1]
-            verdict = ending.verdict if ending.ending is machine.Ending.GRANTED else None
+            verdict = ending.verdict if ending.ending is session_states.Ending.GRANTED else None
             return verdict.person.id if verdict is not None and verdict.person is not None else -1
     return -1
 
@@ -174,15 +172,14 @@ def test_visits_end_as_the_daemon_ends_them(verification: float, lookalike: floa
     """Everybody's visits to a gallery of four, through the daemon's own references, tracks, match and session."""
     frames = frames_of(25, 6, apart=0.35, spread=0.2, seed=int(verification * 4))
     frames = replace(frames, weights=np.ones_like(frames.weights))
-    # Where nothing ends a track: what a session makes of a new one is its own affair.
-    street = street_of(frames, likeness=1e-6)
+    street = street_of(frames)
+    assert street.tracks.number.max() > 0
     rules = replace(door_rules(verification, 3), lookalike_verification=lookalike)
     visits, expected = one_household(street, np.array([0, 1, 2, 3]), rules, 4, seed=3)
     outcome, when = granted(visits, rules)
     assert outcome.tolist() == expected
     assert (when[outcome >= 0] >= 2).all()
     if verification < 1:
-        assert {-1, 0, 1, 2, 3} >= set(expected)
         assert max(expected) >= 0
         assert min(expected) == -1
 
