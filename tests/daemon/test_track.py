@@ -157,6 +157,17 @@ def test_pictures_that_each_say_nothing_are_the_person_together() -> None:
     assert third.similarities.max() > max(one.similarities.max() for one in sides)
 
 
+def test_after_pictures_like_a_camera_s_one_that_is_only_a_little_alike_is_somebody_else() -> None:
+    """It would have been the same visitor where those before differed, too."""
+    home = gallery_of(0, 1)
+    strict = replace(LINE, thresholds=replace(LIMITS, steady=0.9))
+    one, other = judged(looks(0), home), judged(looks(0, 1.5), home)
+    assert [seen.track for seen in judgements(watch([one, other, one], home, line=strict))] == [1, 1, 1]
+    assert [seen.track for seen in judgements(watch([one, one, other, one], home, line=strict))] == [1, 1, 2, 2]
+    blurred = Unusable(Reason.BLURRED, FACE)
+    assert [seen.track for seen in judgements(watch([one, one, blurred, other], home, line=strict))] == [1, 1, 2]
+
+
 def test_a_picture_that_looks_like_another_person_contradicts() -> None:
     """It may belong to the track by a model that is easily pleased, and is no evidence all the same."""
     home = gallery_of(0, 1)

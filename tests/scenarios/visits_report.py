@@ -87,7 +87,7 @@ def main() -> None:
     compared = half_a.comparisons(verifier)
     frames = half_a.frames(verifier, 0)
     similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, Targets()))
-    street_a = half_a.street(verifier, frames, similarities.likeness, 0)
+    street_a = half_a.street(verifier, frames, similarities, 0)
     street_b = _street(half_b, verifier, similarities)
     targets = Targets(households=options.households, enrolled=options.enrolled)
     was, now = (BEFORE[0], manifest.detection_threshold)
@@ -125,7 +125,7 @@ def _resampled(shares: np.ndarray) -> np.ndarray:
 
 
 def _street(half: Half, verifier: Verifier, similarities: Similarities) -> Street:
-    return half.street(verifier, half.frames(verifier, 1), similarities.likeness, 1)
+    return half.street(verifier, half.frames(verifier, 1), similarities, 1)
 
 
 def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) -> tuple[float, int]:

@@ -43,7 +43,7 @@ from facelatch_training.judge.settings import (
 from facelatch_training.judge.tracks import DRAWS, STILL, VARIED, VISIT_FRAMES, play_tracks
 
 FACE = Face(Box(0, 0, 9, 9), np.zeros((5, 2), np.float32), 1.0)
-SIMILARITIES = Similarities(detections=(0.3, 0.5), likeness=0.25, lookalike=0.4)
+SIMILARITIES = Similarities(detections=(0.3, 0.5), likeness=0.25, steady=0.4, lookalike=0.4)
 E8 = 8
 
 
@@ -74,9 +74,9 @@ def frames_of(people: int, photos: int, *, apart: float, spread: float, seed: in
     )
 
 
-def street_of(frames: Frames, likeness: float = SIMILARITIES.likeness, seed: int = 0) -> Street:
+def street_of(frames: Frames, seed: int = 0) -> Street:
     verifier = DistanceVerifier()
-    return Street(verifier, frames, play_tracks(frames, verifier, likeness, seed))
+    return Street(verifier, frames, play_tracks(frames, verifier, SIMILARITIES.likeness, SIMILARITIES.steady, seed))
 
 
 def line_by(similarities: Similarities, rules: Rules) -> Line:
@@ -89,6 +89,7 @@ def line_by(similarities: Similarities, rules: Rules) -> Line:
             verification=rules.verification,
             ambiguity_margin=rules.ambiguity_margin,
             likeness=similarities.likeness,
+            steady=similarities.steady,
             lookalike=similarities.lookalike,
             lookalike_verification=rules.lookalike_verification,
         ),
@@ -187,9 +188,9 @@ def test_visits_end_as_the_daemon_ends_them(verification: float, lookalike: floa
 def test_frames_come_together_as_on_the_daemon_s_tracks() -> None:
     """Track by track and frame by frame: numbers, fused probes and outliers, with unusable frames in between."""
     frames = frames_of(12, 6, apart=0.5, spread=0.35)
-    tracks = play_tracks(frames, DistanceVerifier(), 0.2, 0)
+    tracks = play_tracks(frames, DistanceVerifier(), 0.2, 0.45, 0)
     nobody = Gallery({}, (), np.zeros((0, E8), np.float32))
-    line = line_by(replace(SIMILARITIES, likeness=0.2), door_rules(0.5, 3))
+    line = line_by(replace(SIMILARITIES, likeness=0.2, steady=0.45), door_rules(0.5, 3))
     breaks = 0
     for at in np.ndindex(12, DRAWS, 2):
         weights = _weights_of(frames, tracks.single[at])

@@ -32,6 +32,7 @@ class Similarities:
     detections: tuple[float, ...]
     """Detection thresholds to try, ascending."""
     likeness: float
+    steady: float
     lookalike: float
 
 

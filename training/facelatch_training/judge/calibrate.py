@@ -79,6 +79,7 @@ class Calibration:
         )
         visits = CalibratedVisits(
             likeness_threshold=self.similarities.likeness,
+            steady_threshold=self.similarities.steady,
             lookalike_threshold=self.similarities.lookalike,
             lookalike_verification_threshold=setting.lookalike_verification_threshold,
         )
@@ -114,7 +115,7 @@ def calibrate(
     compared = half_a.comparisons(verifier)
     frames = half_a.frames(verifier, targets.seed)
     similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, targets))
-    street = half_a.street(verifier, frames, similarities.likeness, targets.seed)
+    street = half_a.street(verifier, frames, similarities, targets.seed)
     tried = _try_all(street, similarities, photographs, targets)
     setting, kept = choose(tried, targets.far_per_attempt)
     used = replace(similarities, detections=(setting.detection_threshold,))
@@ -158,7 +159,7 @@ def _rates_on(
     """What the chosen setting does on the half that had no part in choosing it; `data` are its pictures in words."""
     setting, similarities, photographs = chosen
     frames = half.frames(verifier, targets.seed + 1)
-    street = half.street(verifier, frames, similarities.likeness, targets.seed + 1)
+    street = half.street(verifier, frames, similarities, targets.seed + 1)
     (sample,) = visits_for(street, similarities, setting.references, photographs, targets)
     return {
         **comparison_rates(half.comparisons(verifier), setting.detection_threshold, data, targets.seed),
@@ -176,10 +177,11 @@ def similarities_of(
     verifier: Verifier, compared: Comparisons, frames: Frames, detections: Sequence[float]
 ) -> Similarities:
     """Beside the detection thresholds to try those that do not depend on a gallery."""
-    ranks, strictest = metrics.ranked(compared), detections[0]
+    likeness = metrics.ranked(compared).threshold_at(LIKENESS_FMR)
     return Similarities(
         detections=tuple(detections),
-        likeness=float(np.clip(ranks.threshold_at(LIKENESS_FMR), 1e-6, strictest)),
+        likeness=float(np.clip(likeness, 1e-6, detections[0])),
+        steady=detections[0],
         lookalike=lookalike_threshold(verifier, frames),
     )
 

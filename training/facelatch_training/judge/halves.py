@@ -13,7 +13,7 @@ import numpy.typing as npt
 from facelatch.errors import InputError
 from facelatch.ports import Verifier
 from facelatch_training.judge import intervals
-from facelatch_training.judge.attempts import Street
+from facelatch_training.judge.attempts import Similarities, Street
 from facelatch_training.judge.comparisons import compare_all
 from facelatch_training.judge.frames import Frames, Ints, make_frames
 from facelatch_training.judge.metrics import Comparisons
@@ -43,9 +43,10 @@ class Half:
         """The frames that visits are drawn from."""
         return make_frames(verifier, self.crops, self.people, self.families, seed)
 
-    def street(self, verifier: Verifier, frames: Frames, likeness: float, seed: int) -> Street:
+    def street(self, verifier: Verifier, frames: Frames, similarities: Similarities, seed: int) -> Street:
         """Everybody's visits."""
-        return Street(verifier, frames, play_tracks(frames, verifier, likeness, seed))
+        tracks = play_tracks(frames, verifier, similarities.likeness, similarities.steady, seed)
+        return Street(verifier, frames, tracks)
 
 
 def halves(

@@ -47,8 +47,10 @@ class Tracks:
     """For each person, for each draw, the photographs that references are made of."""
 
 
-def play_tracks(frames: Frames, verifier: Verifier, likeness: float, seed: int) -> Tracks:
-    """Visits by everybody; a frame that is less alike than `likeness` to those before begins another track."""
+def play_tracks(frames: Frames, verifier: Verifier, likeness: float, steady: float, seed: int) -> Tracks:
+    """Visits by everybody; a frame that is less alike than `likeness` to those before begins another track, after
+    pictures that were each as much alike as `steady` one that is less than that.
+    """
     rng = np.random.default_rng([seed, 0x747261])
     shape = (len(frames.photos), DRAWS, 2, VISIT_FRAMES)
     single = np.zeros((*shape, frames.probes.shape[-1]), np.float32)
@@ -68,7 +70,7 @@ def play_tracks(frames: Frames, verifier: Verifier, likeness: float, seed: int) 
                 photo, version = _drawn(dealt[draw][:door], kind, rng)
                 single[at] = frames.probes[photo, version]
                 seen = (single[at], frames.weights[photo, version], usable[at])
-                fused[at], number[at], odd[at] = _followed(verifier, likeness, *seen)
+                fused[at], number[at], odd[at] = _followed(verifier, (likeness, steady), *seen)
     return Tracks(
         single=single,
         fused=fused,
@@ -89,17 +91,21 @@ def _drawn(photos: Ints, kind: int, rng: np.random.Generator) -> tuple[Ints, Int
 
 def _followed(
     verifier: Verifier,
-    likeness: float,
+    limits: tuple[float, float],
     probes: Floats,
     weights: npt.NDArray[np.float64],
     usable: npt.NDArray[np.bool_],
 ) -> tuple[Floats, Ints, npt.NDArray[np.bool_]]:
     """Fused probe (F, D), track (F,), and whether it is an outlier (F,), of the frames of one visit."""
     fused, number, odd = probes.copy(), np.zeros(len(probes), np.int64), np.zeros(len(probes), bool)
+    least, usual = map(np.float32, limits)
     track: list[int] = []
+    steady = True
     for frame in np.flatnonzero(usable):
-        alike = bool(track) and verifier.compare(probes[frame], fused[track[-1:]])[0] >= np.float32(likeness)
+        similar = verifier.compare(probes[frame], fused[track[-1:]])[0] if track else np.float32(0)
+        alike = bool(track) and similar >= (usual if steady and len(track) > 1 else least)
         number[frame:] += int(bool(track) and not alike)
+        steady = not alike or (steady and bool(similar >= usual))
         track = [*(track if alike else ()), int(frame)][-fusion.MOST_PICTURES :]
         belongs = fusion.belonging(probes[track], weights[track])
         fused[frame] = fusion.fused(probes[track][belongs], weights[track][belongs])
