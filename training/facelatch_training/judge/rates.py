@@ -36,6 +36,13 @@ SECONDS = "seconds_to_grant"
 _RESAMPLES = 500
 
 
+def in_words(name: str, value: float | None) -> str:
+    """A figure of the manifest with its unit; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.3f} s" if name == SECONDS else f"{value:.4%}"
+
+
 def contradicted(rates: dict[str, Rate], targets: Targets) -> list[str]:
     """Targets that half B misses by more than chance explains, in words."""
     asked = {
