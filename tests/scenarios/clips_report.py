@@ -19,7 +19,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from facelatch.cli.root import main as facelatch
+from facelatch.cli.root import facelatch
 from facelatch.config.shipped import shipped_file
 
 ONE_BY_ONE = {

@@ -4,8 +4,8 @@
 
 Plays simulated visits of the validation people of a crop set, in four ways: frames one by one or together, references
 as they are or halfway to their mean. Thresholds of each way are chosen on half A for one false grant in 1,000 visits of
-strangers, everything shown is of half B. Then, with the thresholds of the manifest: relatives against the way before
-version 0.3, households of relatives with and without the stricter share, and strangers who take over a track.
+strangers, everything shown is of half B. Then the same visits by the manifest of version 0.2 and by the one of today.
+Of relatives and doubles `relatives_report.py` tells more.
 """
 
 from __future__ import annotations
@@ -18,17 +18,13 @@ import numpy as np
 
 from facelatch.config.shipped import shipped_file
 from facelatch.ports import Verifier
-from facelatch.vision import fusion
-from facelatch.vision.manifest import Manifest, load_manifest
+from facelatch.vision.manifest import load_manifest
 from facelatch_training.judge.attempts import (
-    Members,
     Similarities,
     Street,
     granted,
-    sample_visits,
 )
 from facelatch_training.judge.calibrate import detections_to_try, similarities_of
-from facelatch_training.judge.frames import VERSIONS
 from facelatch_training.judge.halves import Half, halves, photographs_for
 from facelatch_training.judge.intervals import interval_over_people
 from facelatch_training.judge.protocols import gather, prepared
@@ -38,10 +34,8 @@ from facelatch_training.judge.settings import (
     door_rules,
     false_grants,
     false_refusals,
-    per_person,
     visits_for,
 )
-from facelatch_training.judge.tracks import DRAWS, STILL, VARIED
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
 
@@ -49,8 +43,6 @@ FAR = 1e-3
 BEFORE = (0.8473668694496155, 3)
 """Detection threshold and detections of 8 references in the manifest of version 0.2."""
 REFERENCES, REQUIRED = 8, 3
-PHOTOGRAPHS_OF_RELATIVES = 4
-"""Families are few: in their households people with so many photographs are enrolled."""
 
 
 @dataclass(frozen=True)
@@ -108,18 +100,16 @@ def main() -> None:
             print(f"{way}: {threshold:.4f}, {detections} of {REFERENCES}: ", end="")
             print(_errors(sample, detections, together=together))
     _compared(found[False][0], found[True][0], manifest.verification_threshold)
-    similarities = replace(similarities, detections=(now,))
-    _households(street_b, similarities, options, manifest)
-    _taken_over(street_b, similarities, photographs, manifest)
 
 
 def span(shares: np.ndarray) -> str:
     """The mean of people's shares with its 95 % bootstrap interval over them, and how many people they are."""
-    drawn = _resampled(shares)
+    drawn = resampled(shares)
     return f"{shares.mean():.2%} ({np.quantile(drawn, 0.025):.2%} to {np.quantile(drawn, 0.975):.2%}; {len(shares)})"
 
 
-def _resampled(shares: np.ndarray) -> np.ndarray:
+def resampled(shares: np.ndarray) -> np.ndarray:
+    """The means of 2,000 draws of people with their shares."""
     rng = np.random.default_rng(0)
     return np.array([rng.choice(shares, len(shares)).mean() for _ in range(2000)])
 
@@ -169,83 +159,11 @@ def _compared(before: Sample, now: Sample, verification: float) -> None:
         ("enrolled refused, still", old.still, new.still),
         ("enrolled refused, varied", old.varied, new.varied),
     ):
-        gained = _resampled(one - other)
+        gained = resampled(one - other)
         print(
             f"{words} less often, paired over {len(one)} people: {(one - other).mean():.2%} "
             f"({np.quantile(gained, 0.025):.2%} to {np.quantile(gained, 0.975):.2%})"
         )
-
-
-def _families_together(street: Street, enrolled: int, photographs: int) -> Members:
-    """Galleries in which as many as possible have a relative."""
-    families, photos = street.frames.families, street.frames.photos
-    able = np.array([one for one, some in enumerate(photos) if len(some) >= photographs])
-    shared = [able[families[able] == one] for one in np.unique(families[able])]
-    groups = [group for group in shared if len(group) > 1]
-
-    def members(rng: np.random.Generator) -> np.ndarray:
-        together = np.concatenate([groups[one] for one in rng.permutation(len(groups))])[:enrolled]
-        others = np.setdiff1d(able, together)
-        return np.concatenate([together, rng.choice(others, enrolled - len(together), replace=False)])
-
-    print(f"families with two people or more who can be enrolled: {len(groups)}")
-    return members
-
-
-def _households(
-    street: Street, similarities: Similarities, options: argparse.Namespace, manifest: Manifest
-) -> None:
-    """Households of relatives, with the share of all and with the stricter one for look-alikes."""
-    members = _families_together(street, options.enrolled, PHOTOGRAPHS_OF_RELATIVES)
-    (visits,) = sample_visits(
-        street, similarities, members, references=REFERENCES, households=options.households, seed=1
-    )
-    share = manifest.verification_threshold
-    assert manifest.visits is not None
-    print(f"people with a look-alike: {visits.lookalike.mean():.1%} of galleries of relatives")
-    for words, stricter in (
-        ("one share for all", 0.0),
-        ("a stricter one", manifest.visits.lookalike_verification_threshold),
-    ):
-        outcome, _ = granted(visits, door_rules(share, REQUIRED, stricter))
-        enrolled = visits.own >= 0
-        wrong = enrolled & (outcome >= 0) & (outcome != visits.own)
-        mistaken = per_person(visits.visitor[enrolled], wrong[enrolled])
-        refused = false_refusals(visits, outcome)
-        relatives = false_grants(visits, outcome, visits.related)
-        print(
-            f"households of relatives, {words}: relatives granted {span(relatives)}, enrolled taken for another "
-            f"{span(mistaken)}, enrolled not granted {span(refused)}"
-        )
-
-
-def _taken_over(street: Street, similarities: Similarities, photographs: int, manifest: Manifest) -> None:
-    """How often a stranger's frame counts for an enrolled person whose two frames came just before it."""
-    verifier, tracks, rng = street.verifier, street.tracks, np.random.default_rng(2)
-    people = [one for one, photos in enumerate(street.frames.photos) if len(photos) >= photographs]
-    followed = evidence = tried = 0
-    for _ in range(4000):
-        owner, stranger = rng.choice(people), rng.integers(0, len(street.frames.photos))
-        draw = rng.integers(0, DRAWS)
-        if street.frames.families[owner] == street.frames.families[stranger]:
-            continue
-        tried += 1
-        own, other = tracks.single[owner, draw, VARIED, :2], tracks.single[stranger, draw, STILL, 0]
-        before = fusion.fused(own, np.ones(2))
-        if verifier.compare(other, before[np.newaxis])[0] < similarities.likeness:
-            continue
-        followed += 1
-        photos, number = tracks.kept[owner][draw], np.arange(REFERENCES)
-        raw = street.frames.references[photos[number % len(photos)], number // len(photos) % VERSIONS]
-        references = fusion.halfway(raw, np.zeros(REFERENCES, np.intp))
-        probe = fusion.fused(np.stack([*own, other]), np.ones(3))
-        detected = (verifier.compare(probe, references) >= similarities.detections[0]).mean()
-        supported = (verifier.compare(other, references) >= similarities.likeness).mean()
-        evidence += min(detected, supported) >= manifest.verification_threshold
-    print(
-        f"a stranger in place of an enrolled person after two frames: {tried} tried, {followed} follow the track, "
-        f"{evidence} count as evidence for that person"
-    )
 
 
 if __name__ == "__main__":
