@@ -69,7 +69,8 @@ def _model_of_before(scratch: Path) -> Path:
     """The same weights with a manifest that was calibrated for single frames."""
     model = shipped_file("models", "siamese.tflite")
     manifest = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
-    shutil.copy(model, scratch)
+    for part in (model, model.with_suffix(".cohort")):
+        shutil.copy(part, scratch)
     (scratch / "siamese.json").write_text(json.dumps({**manifest, **ONE_BY_ONE}), encoding="utf-8")
     return scratch / "siamese.tflite"
 
