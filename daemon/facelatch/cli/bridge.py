@@ -30,9 +30,10 @@ class NotInstalledError(FacelatchError):
 )
 @click.pass_obj
 def bridge(settings: Settings, state: Path) -> None:
-    """Tell a broker and notifications about the door, until stopped (facelatch-bridge.service does this).
+    """Tell a broker and notifications about the door.
 
     \b
+    Until stopped: facelatch-bridge.service does this.
     [fleet] in the configuration says whom. It only tells: nothing that comes back can open the door.
       broker = "localhost"                        states and visits by MQTT, entities in Home Assistant
       notify = ["fault"], webhook = "https://..."  a message when something is wrong
