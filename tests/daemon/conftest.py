@@ -97,8 +97,8 @@ class Served:
                     began = clock.now()
                     view = EnrolmentView(state="idle", kept=0, wanted=8)
                     lockout = {"refusals": 0, "seconds": 0.0}
-                    people = len(desk.gallery.people)
-                    status = {"door": "locked", "people": people, "model": "a" * 12, "lockout": lockout}
+                    status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
+                    status |= {"lockout": lockout, "still_faces": 0}
                     status |= {"health": health.view()}
                     self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)

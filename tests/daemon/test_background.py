@@ -37,6 +37,27 @@ def test_who_moves_grows_or_turns_the_head_is_a_visitor_again() -> None:
         assert (shown, background.tracks) == ([moved], frozenset())
 
 
+def test_a_visitor_who_walks_past_it_uncovers_what_is_still_background() -> None:
+    """Seen beside it first, then before it for longer than a face that is gone is remembered."""
+    background, now = HUNG, 101.0
+    for x in (260.0, 200.0, *[140.0] * 50, 60.0):
+        now += 0.1
+        shown, background = hide(background, [face(x, 90.0, 130.0)], now)
+        assert len(shown) == 1
+    leaving = face(-60.0, 90.0, 130.0)
+    shown, background = hide(background, [PORTRAIT, leaving], now + 0.1)
+    assert (shown, background.tracks) == ([leaving], {7})
+
+
+def test_who_was_judged_moves_and_comes_back_to_the_very_place_is_no_background() -> None:
+    """The face in view just before a visit ended is the one that now waits."""
+    _, background = hide(Background(), [PORTRAIT], 99.9)
+    background = retire(background, PORTRAIT, track=7, now=100.0)
+    shown, background = hide(background, [face(120.0)], 100.1)
+    assert (len(shown), background.tracks) == (1, frozenset())
+    assert hide(background, [PORTRAIT], 100.2)[0] == [PORTRAIT]
+
+
 def test_a_face_that_is_gone_is_forgotten_after_a_moment() -> None:
     _, covered = hide(HUNG, [], 100.0 + GONE_SECONDS)
     assert covered.tracks == {7}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions"]
-ITEMS += ["clock", "journal", "rights", "bypass", "owners", "health"]
+ITEMS += ["clock", "journal", "rights", "view", "bypass", "owners", "health"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -191,27 +192,34 @@ def test_a_clock_that_was_never_set_is_a_fault(
     assert not findings(settings())["clock"].ok
 
 
-def test_a_running_daemon_answers_for_the_gallery_it_holds(
-    settings: Callable[..., Config], tmp_path: Path
-) -> None:
-    server = ControlServer(tmp_path / "control.sock", "", lambda message, _peer, _descriptor: message)
+@contextmanager
+def answering(socket: Path, reply: dict[str, Any]) -> Iterator[None]:
+    """A daemon that has one answer to everything."""
+    server = ControlServer(socket, "", lambda message, _peer, _descriptor: message)
     over = threading.Event()
 
     def serve() -> None:
         while not over.is_set():
             for request in server.requests():
-                request.reply({"people": [{"name": "alice"}], "next": None})
+                request.reply(reply)
             over.wait(0.01)
 
     daemon = threading.Thread(target=serve)
     daemon.start()
     try:
-        with GalleryStore.open(tmp_path / "state"):
-            found = findings(settings())["gallery"]
+        yield
     finally:
         over.set()
         daemon.join()
         server.close()
+
+
+def test_a_running_daemon_answers_for_the_gallery_it_holds(
+    settings: Callable[..., Config], tmp_path: Path
+) -> None:
+    reply = {"people": [{"name": "alice"}], "next": None}
+    with answering(tmp_path / "control.sock", reply), GalleryStore.open(tmp_path / "state"):
+        found = findings(settings())["gallery"]
     assert found == Finding(item="gallery", ok=True, detail="1 people, says the running daemon")
 
 
@@ -255,3 +263,16 @@ def test_an_error_without_words_of_its_own_has_a_hint_for_its_kind(
 
     monkeypatch.setattr(checks, "_storage", fails)
     assert told in findings(settings())["storage"].hint
+
+
+@pytest.mark.parametrize(("still", "said"), [(0, "no picture"), (1, "1 still face is"), (2, "2 still faces are")])
+def test_a_picture_of_somebody_that_hangs_in_view_is_said(
+    settings: Callable[..., Config], tmp_path: Path, still: int, said: str
+) -> None:
+    """It works, and the owner should know that such a face is never judged. Only a running daemon has seen it hang."""
+    assert "no daemon runs" in findings(settings())["view"].detail
+    with answering(tmp_path / "control.sock", {"people": [], "next": None, "still_faces": still}):
+        found = findings(settings())["view"]
+    assert found.ok
+    assert found.warning == (still > 0)
+    assert said in found.detail

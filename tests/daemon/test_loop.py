@@ -685,3 +685,16 @@ def test_forgiven_refusals_are_written_when_the_door_is_locked_again(
     assert saved[0] == (LockLevel.LOCKED, 1)
     assert (LockLevel.LOCKED, 0) in saved
     assert {level for level, _ in saved} == {LockLevel.LOCKED}
+
+
+def test_a_picture_that_hangs_in_view_is_one_event_and_stands_in_the_status(tmp_path: Path) -> None:
+    """A minute after its visit has ended; not again while it hangs there."""
+    door = Door(tmp_path, visit([STRANGER] * 700))
+    door.enrol("alice", ALICE)
+    object.__setattr__(door.world.line, "finder", fakes.FakeFinder(*[(FACE,)] * 4000))
+    clients = Clients((100, {"action": "status"}), (690, {"action": "status"}))
+    with_parts(door, control=clients)
+    door.run()
+    assert door.kinds().count(EventKind.STILL_FACE) == 1
+    assert door.kinds().count(EventKind.VISIT_REFUSED) == 1
+    assert [reply["still_faces"] for reply in clients.heard] == [0, 1]

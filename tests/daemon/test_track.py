@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.adapters.fakes import FakeFinder
+from facelatch.config.file import Config
 from facelatch.config.line import QualityConfig
 from facelatch.line import household, match, track
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.line.track import LOST_SECONDS, Tracks
+from facelatch.machines import session, session_states
 from facelatch.values.observations import (
     Judged,
     NoFace,
@@ -143,6 +145,58 @@ def test_nobody_inherits_what_somebody_else_has_collected(
     assert numbers == sorted(numbers)
 
 
+def grants(seen: list[Observation], line: Line, gallery: Gallery) -> list[tuple[int, int]]:
+    """Frame and person of each grant that the session gives for what a track makes of observations, 15 a second."""
+    state, given = session_states.Session(), []
+    for number, observation in enumerate(watch(seen, gallery, line=line)):
+        state = session.advance(state, observation, number / 15, Config().session)
+        for outcome in state.outcomes:
+            if outcome.ending is session_states.Ending.GRANTED:
+                assert outcome.verdict is not None
+                assert outcome.verdict.person is not None
+                given.append((number, outcome.verdict.person.id))
+    return given
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.lists(st.floats(0, 0.6), min_size=1, max_size=5), BETWEEN), max_size=9),
+    st.sampled_from([None, 0.85]),
+)
+def test_a_grant_rests_on_frames_of_that_person_only(
+    turns: list[tuple[int, list[float], list[Observation]]], steady: float | None
+) -> None:
+    """Three enrolled people and a stranger take turns before the door as they like, also behind unusable frames."""
+    line = replace(LINE, thresholds=replace(LIMITS, steady=steady))
+    seen: list[Observation] = []
+    who: dict[int, int] = {}
+    for person, offs, between in turns:
+        for off in offs:
+            who[len(seen)] = person
+            seen.append(judged(looks(person, off), HOME))
+        seen += between
+    for number, person in grants(seen, line, HOME):
+        before = [who[one] for one in who if one <= number]
+        assert before[-Config().session.required_matches :] == [person] * Config().session.required_matches
+        assert person != 3
+
+
+@given(st.integers(0, 12), st.lists(st.floats(0, 0.05), min_size=2, max_size=12), BETWEEN, st.floats(0.75, 1.5))
+def test_a_double_does_not_go_on_where_an_enrolled_person_stopped(
+    count: int, before: list[float], between: list[Observation], unlike: float
+) -> None:
+    """Somebody a little alike, who would be taken for another picture of the same person of two that differ, after
+    frames as a camera has them: not one of theirs is on that track.
+    """
+    line = replace(LINE, thresholds=replace(LIMITS, steady=0.85))
+    own: list[Observation] = [judged(looks(0, off), HOME) for off in before]
+    double: list[Observation] = [judged(looks(0, unlike), HOME)] * (count + 1)
+    assert LIMITS.likeness is not None
+    assert looks(0, unlike) @ looks(0) > LIMITS.likeness
+    found = judgements(watch([*own, *between, *double], HOME, line=line))
+    assert {one.track for one in found[: len(own)]}.isdisjoint(one.track for one in found[len(own) :])
+    assert all(one.frames <= place + 1 for place, one in enumerate(found[len(own) :]))
+
+
 def test_pictures_that_each_say_nothing_are_the_person_together() -> None:
     """Turned one way, then the other: neither is a detection, what they share is."""
     home = gallery_of(0, 1)
@@ -155,6 +209,17 @@ def test_pictures_that_each_say_nothing_are_the_person_together() -> None:
     assert (third.verdict.matched, third.frames, third.track) == (True, 3, first.track)
     assert third.seconds == pytest.approx(2 / 15)
     assert third.similarities.max() > max(one.similarities.max() for one in sides)
+
+
+def test_after_pictures_like_a_camera_s_one_that_is_only_a_little_alike_is_somebody_else() -> None:
+    """It would have been the same visitor where those before differed, too."""
+    home = gallery_of(0, 1)
+    strict = replace(LINE, thresholds=replace(LIMITS, steady=0.9))
+    one, other = judged(looks(0), home), judged(looks(0, 1.5), home)
+    assert [seen.track for seen in judgements(watch([one, other, one], home, line=strict))] == [1, 1, 1]
+    assert [seen.track for seen in judgements(watch([one, one, other, one], home, line=strict))] == [1, 1, 2, 2]
+    blurred = Unusable(Reason.BLURRED, FACE)
+    assert [seen.track for seen in judgements(watch([one, one, blurred, other], home, line=strict))] == [1, 1, 2]
 
 
 def test_a_picture_that_looks_like_another_person_contradicts() -> None:

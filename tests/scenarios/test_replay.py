@@ -220,3 +220,30 @@ def test_verify_explains_a_photograph_of_a_real_person(home: Path, tmp_path: Pat
     assert "warning: one picture" in _run(home, "enroll", "eileen", "--images", portrait).stderr
     assert "MATCH eileen" in _run(home, "verify", portrait).stdout
     _run(home, "people", "remove", "eileen", "--yes")
+
+
+PORTRAIT_PX = {"half the visitor's size": 75.0, "the visitor's size": 150.0}
+
+
+@pytest.mark.parametrize("size", PORTRAIT_PX)
+def test_beside_a_portrait_ten_of_ten_visits_are_granted(home: Path, tmp_path: Path, size: str) -> None:
+    """It hangs there before the first visitor comes, has its own visit, and is counted no more."""
+    portrait = demo_clip.Pose(x_px=545, y_px=120, face_px=PORTRAIT_PX[size])
+    demo_clip.save(_beside_a_portrait(ROBIN, STRANGER, portrait, visits=10), tmp_path / "clip")
+    records = _replay(home, tmp_path / "clip")
+    assert _granted(records) == ["robin"] * 10
+    assert [record.get("event") for record in records].count("visit.refused") == 1
+
+
+def _beside_a_portrait(visitor: str, painted: str, portrait: demo_clip.Pose, *, visits: int) -> Iterator[Image]:
+    """Three seconds of the portrait alone, then each time a visit of three seconds and three without anybody."""
+    rng = np.random.default_rng(12)
+    scene = demo_clip.porch(rng)
+    hung, bust = (demo_bust.make_bust(demo_bust.load_face(name), demo_bust.LOOKS[name]) for name in (painted, visitor))
+    seconds = 3 * demo_clip.RATE_FPS
+    for _ in range(seconds):
+        yield demo_clip.draw(scene, [(hung, portrait)], rng)
+    for _ in range(visits):
+        for pose in [*demo_clip.visit(seconds, rng), *[None] * seconds]:
+            people = [(hung, portrait), *([(bust, pose)] if pose is not None else [])]
+            yield demo_clip.draw(scene, people, rng)

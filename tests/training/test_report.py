@@ -122,7 +122,10 @@ def findings(*, opens_doors: bool, unseen: bool = True) -> Findings:
         format=1, kind="siamese", model_sha256="ab" * 32, align_version=1, embedding_size=196,
         signatures={name: {"inputs": list(i), "outputs": list(o)} for name, (i, o) in SIGNATURES.items()},
         detection_threshold=0.6, verification_threshold=0.5, opens_doors=opens_doors,
-        rates={"fmr": Rate(value=1e-4, low=0, high=2e-4, identities=7, comparisons=1234, data="half B")},
+        rates={
+            "fmr": Rate(value=1e-4, low=0, high=2e-4, identities=7, comparisons=1234, data="half B"),
+            "seconds_to_grant": Rate(value=0.2, low=0.1, high=0.3, identities=7, comparisons=99, data="half B"),
+        },
         data="drawn patterns, free for all", recipe_sha256="cd" * 32, commit="abc", created="2026-01-01",
     )  # fmt: skip
     return Findings(
@@ -141,6 +144,7 @@ def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
     for words in (
         "drawn patterns, free for all", "60 pictures of 20 identities", "60 genuine and 1,710 impostor",
         "facelatch-train evaluate models/siamese.tflite", "| relatives |", "| fmr | 0.0100% |", "1,234",
+        "| seconds_to_grant | 0.200 s | 0.100 s to 0.300 s |",
         "Seed 7", "Read as a probability", *LIMITS,
     ):  # fmt: skip
         assert words in card

@@ -15,9 +15,10 @@ from facelatch_training.data.cropping import Finder
 from facelatch_training.data.made_faces import draw_person
 from facelatch_training.data.prepare import Options, prepare
 from facelatch_training.files import TrainingError, keep_out_of_git, write_png
-from facelatch_training.judge.calibrate import calibrate_on, unmeasurable_targets, write
+from facelatch_training.judge.calibrate import calibrate_on, write
 from facelatch_training.judge.cohort import write_cohort
 from facelatch_training.judge.evaluate import evaluate
+from facelatch_training.judge.halves import unmeasurable_targets
 from facelatch_training.judge.protocols import prepared
 from facelatch_training.judge.table import evaluation_table
 from facelatch_training.judge.verifiers import open_verifier

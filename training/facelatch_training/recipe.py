@@ -121,13 +121,19 @@ class Targets(_Section):
     """False match rate of one comparison."""
     far_per_attempt: float = Field(default=1e-3, gt=0, lt=1)
     """False grants per visit of a stranger."""
+    frr_varied: float | None = Field(default=None, gt=0, lt=1)
+    """False refusals of a visit in which the visitor moves; None: whatever comes."""
+    frr_still: float | None = Field(default=None, gt=0, lt=1)
+    """The same of a visit that shows one view."""
+    seconds_to_grant: float | None = Field(default=None, gt=0)
+    """Median time from the first usable frame; None: whatever comes."""
     enrolled: int = Field(default=10, ge=1)
     """People in the gallery."""
     references: tuple[int, ...] = Field(default=(Config().enrolment.references,), min_length=1)
     """Numbers of references that may be chosen; the door keeps `enrolment.references`."""
     frames: tuple[int, ...] = Field(default=(Config().session.required_matches,), min_length=1)
     """Numbers of consecutive frames that may be chosen; the door asks `session.required_matches`."""
-    households: int = Field(default=200, ge=1)
+    households: int = Field(default=100, ge=1)
     """Galleries that are drawn; everybody else visits each of them."""
     seed: int = Field(default=0, ge=0)
 

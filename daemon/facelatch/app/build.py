@@ -58,6 +58,7 @@ def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
         verification=config.verification_threshold or manifest.verification_threshold,
         ambiguity_margin=config.ambiguity_margin,
         likeness=visits.likeness_threshold if visits is not None else None,
+        steady=visits.steady_threshold if visits is not None else None,
         lookalike=visits.lookalike_threshold if visits is not None else None,
         lookalike_verification=visits.lookalike_verification_threshold if visits is not None else None,
     )

@@ -18,6 +18,7 @@ from facelatch.errors import AdmissionError, CameraError, FacelatchError, Galler
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import memory, pipeline
 from facelatch.line.admission import Judge
+from facelatch.line.background import STILL_FACE_HINT
 from facelatch.line.memory import Memory
 from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
@@ -210,8 +211,7 @@ class _Loop:
         posters = self.memory.background.posters
         observation, self.memory = memory.see(self.world.line, frame, self.memory, self.gallery)
         if self.memory.background.posters > posters:
-            hint = "a poster, a portrait or a screen? Turn the camera or take it down; it is ignored until it moves"
-            self.world.audit.write(Event(EventKind.STILL_FACE, {"HINT": hint}))
+            self.world.audit.write(Event(EventKind.STILL_FACE, {"HINT": STILL_FACE_HINT}))
         return observation
 
     def _apply(self, now: float, outputs: Outputs) -> None:
@@ -273,5 +273,6 @@ class _Loop:
             "model": self.model,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
+            "still_faces": self.memory.background.posters,
         }
         return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

@@ -35,6 +35,7 @@ def bridge(settings: Settings, state: Path) -> None:
     facelatch-bridge.service does this.
 
     \b
+    Until stopped: facelatch-bridge.service does this.
     [fleet] in the configuration says whom. It only tells: nothing that comes back can open the door.
       broker = "localhost"                        states and visits by MQTT, entities in Home Assistant
       notify = ["fault"], webhook = "https://..."  a message when something is wrong

@@ -21,12 +21,17 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.errors import InputError
-from facelatch.line import pipeline
+from facelatch.line import pipeline, track
+from facelatch.line.match import match
 from facelatch.line.orientation import turn_of
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Search
-from facelatch.values.pictures import Box, Face, Frame, Image
+from facelatch.line.track import Tracks
+from facelatch.values.observations import Judged
+from facelatch.values.pictures import Box, Face, Frame, Image, Pose
+from facelatch.values.records import Gallery, Person
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
+from facelatch.vision.fusion import MOST_PICTURES
 
 GALLERY_SIZES = (10, 1_000, 10_000)
 IDLE_FRAMES = 150
@@ -63,7 +68,7 @@ def pictures(config: Config, seed: int = 0) -> tuple[Image, Image]:
 
 
 def stages(config: Config, line: Line, repeats: int) -> Iterator[Row]:
-    """The stages of one judged frame, then the whole of it: find, close-up, align, embed, compare."""
+    """The stages of one judged frame, then the whole of it: find, close-up, align, embed, compare; and with a track."""
     image, search = pictures(config)
     landmarks = (TEMPLATE * 2 + np.array([image.shape[1] / 3, image.shape[0] / 3])).astype(np.float32)
     region = Box(image.shape[1] / 3, image.shape[0] / 3, 240.0, 180.0)
@@ -89,6 +94,36 @@ def stages(config: Config, line: Line, repeats: int) -> Iterator[Row]:
         line.verifier.compare(line.verifier.embed(aligned), references)
 
     yield timed("whole frame", whole, repeats)
+    followed = _followed(line, probe, references)
+
+    def tracked() -> None:
+        whole()
+        followed()
+
+    yield timed("whole frame, on a track", tracked, repeats)
+
+
+def _followed(line: Line, probe: Any, references: Any) -> Callable[[], object]:
+    """What a track of as many pictures as count adds to a frame."""
+    people = {number: Person(number, str(number)) for number in range(len(references))}
+    gallery = Gallery(people=people, owners=tuple(people), embeddings=references)
+    similarities = line.verifier.compare(probe, references)
+    seen = Judged(
+        frame=0,
+        track=0,
+        frames=1,
+        seconds=0.0,
+        face=Face(Box(0.0, 0.0, 112.0, 112.0), TEMPLATE.astype(np.float32), 1.0),
+        pose=Pose(0.0, 0.0, 0.0),
+        verdict=match(similarities, gallery, line.thresholds),
+        crop=np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8),
+        embedding=probe,
+        similarities=similarities,
+    )
+    tracks = Tracks()
+    for _ in range(MOST_PICTURES):
+        _, tracks = track.follow(line, tracks, seen, 0.0, gallery)
+    return lambda: track.follow(line, tracks, seen, 0.0, gallery)
 
 
 def _comparison(line: Line, probe: Any, references: Any) -> Callable[[], object]:

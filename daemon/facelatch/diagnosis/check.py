@@ -26,6 +26,7 @@ from facelatch.errors import (
 from facelatch.gallery.names import alike
 from facelatch.gallery.place import explained, require_state_directory
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.background import STILL_FACE_HINT
 from facelatch.line.orientation import turn_of_picture
 from facelatch.ports import EndOfFrames, FaceFinder, FrameSource
 from facelatch.vision.cohort import load_cohort
@@ -56,6 +57,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("clock", surroundings.clock),
         ("journal", _journal),
         ("rights", lambda: _rights(config)),
+        ("view", lambda: _view(config)),
         ("bypass", _bypass),
         ("owners", lambda: ownership.owned(config, file)),
         ("health", lambda: surroundings.health(config)),
@@ -87,9 +89,10 @@ def _model(config: Config) -> str:
     limits = build.thresholds(config.model, verifier.manifest)
     speed = "accelerated" if verifier.accelerated else "not accelerated"
     changed = _overrides(config, verifier.manifest)
+    alone = "" if limits.likeness is not None else "; frames are judged one by one, as it is calibrated for"
     return (
         f"{verifier.model_sha256[:12]}, {verifier.runtime}, {speed}; detection threshold {limits.detection:.4g}, "
-        f"verification threshold {limits.verification:.4g}{changed}"
+        f"verification threshold {limits.verification:.4g}{changed}{alone}"
     )
 
 
@@ -220,6 +223,20 @@ def _pages(client: ControlClient) -> Iterator[dict[str, Any]]:
         page = client.ask({"action": "list", "after": after})
         yield from page["people"]
         after = page["next"]
+
+
+def _view(config: Config) -> str | Finding:
+    """Whether the daemon has had a face in view that does not move: nobody else has looked for long enough."""
+    from facelatch.control.client import ControlClient, NobodyThereError
+
+    try:
+        still = int(ControlClient(Path(config.control.socket)).ask({"action": "status"}).get("still_faces", 0))
+    except NobodyThereError:
+        return "no daemon runs that could say whether a picture of somebody hangs in view"
+    if not still:
+        return "no picture of somebody hangs in view, says the running daemon"
+    detail = f"{still} still {'face is' if still == 1 else 'faces are'} in view for a minute or longer, and ignored"
+    return Finding(item="view", ok=True, detail=detail, hint=STILL_FACE_HINT, warning=True)
 
 
 def _rights(config: Config) -> str:

@@ -2,7 +2,8 @@
 
 Such a face is counted once. Until it moves it is background: not judged again, and no second face beside a visitor. The
 box of a picture that hangs still, seen through the finder with sensor noise, stays within 2.2 % of its height and 6 %
-of its size (8 made faces in 3 sizes, 60 frames each); whoever lives and waits moves further within seconds.
+of its size (8 made faces in 3 sizes, 60 frames each); whoever lives and waits moves further within seconds. Somebody
+who was in view beside it and now covers it is not that face moving: it is background again as soon as it is uncovered.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ GONE_SECONDS = 3.0
 """Not found where it was for this long, a face is gone: the whole picture is searched once a second at least."""
 POSTER_SECONDS = 60.0
 """A face that has hung still for this long is worth a word to the owner."""
+STILL_FACE_HINT = "a poster, a portrait or a screen? Turn the camera or take it down; it is ignored until it moves"
 MOST_FACES = 8
+BESIDE_SECONDS = 1.0
+"""Whoever was seen beside a still face so recently is who covers it now."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +46,9 @@ class Background:
     """All of them."""
 
     faces: tuple[Still, ...] = ()
+    beside: tuple[Box, ...] = ()
+    """Where the faces that are none of them were seen last."""
+    beside_at: float = 0.0
 
     @property
     def tracks(self) -> frozenset[int]:
@@ -57,21 +64,27 @@ class Background:
 def retire(background: Background, face: Face, track: int, now: float) -> Background:
     """The background with a face whose visit has just ended."""
     still = Still(track=track, face=face, since=now, seen=now)
-    return Background((*background.faces, still)[-MOST_FACES:])
+    others = tuple(box for box in background.beside if not _overlaps(box, face.box))
+    return replace(background, faces=(*background.faces, still)[-MOST_FACES:], beside=others)
 
 
 def hide(background: Background, faces: Sequence[Face], now: float) -> tuple[list[Face], Background]:
     """The faces that are no background (px of the same picture), and what is still background after this frame."""
+    beside = background.beside if now - background.beside_at <= BESIDE_SECONDS else ()
     kept, hidden = [], []
     for still in background.faces:
         near = [face for face in faces if _overlaps(still.face.box, face.box)]
         here = [face for face in near if is_still(still.face, face)]
-        if here:
+        hidden += here
+        covered = near and all(any(_overlaps(box, face.box) for box in beside) for face in near)
+        if here or covered:
             kept.append(replace(still, seen=now))
-            hidden += here
         elif not near and now - still.seen <= GONE_SECONDS:
             kept.append(still)
-    return [face for face in faces if face not in hidden], Background(tuple(kept))
+    shown = [face for face in faces if face not in hidden]
+    if not shown:
+        return shown, replace(background, faces=tuple(kept))
+    return shown, Background(faces=tuple(kept), beside=tuple(face.box for face in shown), beside_at=now)
 
 
 def is_still(before: Face, after: Face) -> bool:

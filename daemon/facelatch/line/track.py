@@ -10,8 +10,10 @@
 | any   | no face, for `LOST_SECONDS`                      | goes on                                  |
 | any   | no face for longer, or several                   | ends                                     |
 
-Whatever was between two good pictures, the second has to look like those before. Numbers of tracks are never used
-again. The embeddings are in here only, and go with the track.
+Whatever was between two good pictures, the second has to look like those before: as much as two pictures of one person
+ever do, and where those before were as much alike as a camera's frames are (their likeness to the track was 0.9994 or
+more in 350 frames of ten people), as much as that. Numbers of tracks are never used again. The embeddings are in here
+only, and go with the track.
 """
 
 from __future__ import annotations
@@ -66,6 +68,12 @@ class Track:
     seen: float
     pictures: tuple[Picture, ...] = field(repr=False)
     """The newest `fusion.MOST_PICTURES`, oldest first."""
+    steady: bool
+    """Whether each picture was as much alike to those before as a camera's frames are."""
+    kept: NDArray[np.bool_]
+    """Which of them are no outliers."""
+    probe: NDArray[np.float32] = field(repr=False)
+    """(D,) what those are together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +102,20 @@ def follow(
                 followed = replace(current, box=face.box, seen=now)
                 return replace(observation, track=current.number), replace(tracks, current=followed)
             return observation, replace(tracks, current=None)
-    current = _continued(line, current, observation)
+    current, steady = _continued(line, current, observation)
     newest = tracks.newest if current is not None else tracks.newest + 1
     picture = Picture(embedding=observation.embedding, weight=observation.weight, taken=now)
     pictures = _joined(current.pictures if current is not None else (), picture)
-    current = Track(number=newest, box=observation.face.box, seen=now, pictures=pictures)
+    probe, kept = _mean(pictures)
+    current = Track(
+        number=newest,
+        box=observation.face.box,
+        seen=now,
+        pictures=pictures,
+        steady=steady,
+        kept=kept,
+        probe=probe,
+    )
     judged = replace(observation, track=current.number)
     if line.thresholds.likeness is not None and len(pictures) > 1:
         judged = _together(line, judged, current, gallery)
@@ -111,15 +128,18 @@ def _joined(pictures: tuple[Picture, ...], newest: Picture) -> tuple[Picture, ..
     return (*followed, newest)[-fusion.MOST_PICTURES:]
 
 
-def _continued(line: Line, current: Track | None, seen: Judged) -> Track | None:
-    """The track that `seen` is a picture of, if that is still the one in view."""
+def _continued(line: Line, current: Track | None, seen: Judged) -> tuple[Track | None, bool]:
+    """The track that `seen` is a picture of, if that is still the one in view, and whether it is steady with it."""
     if current is None or not _same_place(current.box, seen.face.box):
-        return None
-    before, _ = _mean(current.pictures)
+        return None, True
+    limits = line.thresholds
     # A model that was not calibrated for visits has no other word for "the same person" than a detection.
-    least = line.thresholds.detection if line.thresholds.likeness is None else line.thresholds.likeness
-    alike = line.verifier.compare(seen.embedding, before[np.newaxis])[0]
-    return current if alike >= np.float32(least) else None
+    least = limits.detection if limits.likeness is None else limits.likeness
+    usual = least if limits.steady is None else limits.steady
+    alike = line.verifier.compare(seen.embedding, current.probe[np.newaxis])[0]
+    if alike < np.float32(usual if current.steady and len(current.pictures) > 1 else least):
+        return None, True
+    return current, current.steady and bool(alike >= np.float32(usual))
 
 
 def _mean(pictures: tuple[Picture, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -132,8 +152,7 @@ def _mean(pictures: tuple[Picture, ...]) -> tuple[NDArray[np.float32], NDArray[n
 
 def _together(line: Line, seen: Judged, track: Track, gallery: Gallery) -> Judged:
     """`seen` with the verdict of all pictures of its track, as far as it does not contradict that itself."""
-    probe, kept = _mean(track.pictures)
-    similarities = line.verifier.compare(probe, gallery.embeddings)
+    similarities, kept = line.verifier.compare(track.probe, gallery.embeddings), track.kept
     verdict = match.match(similarities, gallery, line.thresholds)
     if verdict.matched and not (kept[-1] and match.supports(seen, verdict, gallery, line.thresholds)):
         verdict = replace(verdict, reason=Reason.CONTRADICTED)

@@ -74,6 +74,8 @@ class Thresholds:
     """Two people who both pass and whose shares differ by less than this are a tie, and a tie is a no."""
     likeness: float | None = None
     """From which similarity two pictures may be of one person; None: frames are judged one by one, not together."""
+    steady: float | None = None
+    """From which similarity pictures are so much alike that the next one has to be as well; None: never."""
     lookalike: float | None = None
     """From which similarity of what their references have in common two people are look-alikes; None: nobody is."""
     lookalike_verification: float | None = None

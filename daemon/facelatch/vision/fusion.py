@@ -67,7 +67,7 @@ def belonging(embeddings: Floats, weights: NDArray[np.float64]) -> NDArray[np.bo
     if len(embeddings) < 3:
         return np.ones(len(embeddings), dtype=np.bool_)
     units = embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-    mean = (units * weights[:, None]).sum(axis=0)
+    mean = weights @ units
     cosines = units @ mean / max(float(np.linalg.norm(mean)), float(np.finfo(np.float32).tiny))
     return np.asarray(cosines >= LEAST_LIKE_THE_REST * np.median(cosines), dtype=np.bool_)
 

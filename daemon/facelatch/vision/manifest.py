@@ -53,6 +53,7 @@ class CalibratedVisits(_Strict):
     """What the line needs to judge the pictures of a visit together; see facelatch.values.observations.Thresholds."""
 
     likeness_threshold: float = Field(gt=0, lt=1)
+    steady_threshold: float = Field(gt=0, lt=1)
     lookalike_threshold: float = Field(gt=0, lt=1)
     lookalike_verification_threshold: float = Field(gt=0, le=1)
 

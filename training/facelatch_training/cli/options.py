@@ -147,6 +147,9 @@ class TargetChoice:
 
     fmr: float | None
     far_per_attempt: float | None
+    frr_varied: float | None
+    frr_still: float | None
+    seconds_to_grant: float | None
     enrolled: int | None
     references: tuple[int, ...]
     frames: tuple[int, ...]
@@ -173,6 +176,18 @@ target_options = grouped(
         click.option("--target-fmr", "fmr", type=_RATE, help="False matches of one comparison."),
         click.option(
             "--target-far", "far_per_attempt", type=_RATE, help="False grants of a stranger's visit."
+        ),
+        click.option(
+            "--target-frr-varied", "frr_varied", type=_RATE, help="False refusals of a visitor who moves."
+        ),
+        click.option(
+            "--target-frr-still", "frr_still", type=_RATE, help="False refusals of a visitor who holds still."
+        ),
+        click.option(
+            "--target-seconds",
+            "seconds_to_grant",
+            type=click.FloatRange(0, min_open=True),
+            help="Median time to a grant.",
         ),
         click.option("--enrolled", type=click.IntRange(1), help="People in the gallery."),
         click.option(

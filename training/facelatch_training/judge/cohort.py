@@ -29,7 +29,7 @@ from facelatch_training.data.cropping import Finder, open_finder, subject
 from facelatch_training.data.crops import CropArray, iterate_shard
 from facelatch_training.data.dataset import read_index
 from facelatch_training.files import TrainingError, replacing
-from facelatch_training.judge.calibrate import calibration_half
+from facelatch_training.judge.halves import calibration_half
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.slices import frame_noise
 from facelatch_training.judge.verifiers import open_verifier
@@ -77,7 +77,11 @@ def write_cohort(model: Path, data: Path, *, seed: int = 0, people: int | None =
     """
     people = people or PEOPLE
     manifest, verifier = load_manifest(model), open_verifier(model)
-    limits = Thresholds(manifest.detection_threshold, manifest.verification_threshold, 0.0)
+    limits = Thresholds(
+        detection=manifest.detection_threshold,
+        verification=manifest.verification_threshold,
+        ambiguity_margin=0.0,
+    )
     made = make(verifier, training_faces(data, seed), open_finder("network", score_threshold=FACE_SCORE), people, seed)
     stored, scales = rounded(made.vectors)
     # The limits are tried on what the door will load, not on what it was rounded from.

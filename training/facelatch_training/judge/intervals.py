@@ -29,6 +29,18 @@ class Interval:
     high: float
 
 
+def interval_over_people(
+    shares: Floats, *, seed: int, resamples: int = 500, share: float = 0.95
+) -> tuple[float, float]:
+    """Bootstrap interval of the mean of what was measured for each person (P,); it holds the mean in so large a `share`
+    of samples.
+    """
+    rng = np.random.default_rng(seed)
+    means = [float(rng.choice(shares, len(shares)).mean()) for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
 def none_seen(people: int) -> float:
     """Upper end of the interval of a rate that nobody of so many showed (rule of three)."""
     return min(1.0, 3 / people)

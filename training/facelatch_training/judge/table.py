@@ -7,6 +7,7 @@ import math
 from facelatch_training.judge import intervals
 from facelatch_training.judge.calibrate import Calibration
 from facelatch_training.judge.evaluate import Evaluation
+from facelatch_training.judge.rates import in_words
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -53,7 +54,7 @@ def calibration_table(calibration: Calibration) -> str:
     ]
     for name, rate in calibration.rates.items():
         lines.append(
-            f"{name:<26}{100 * rate.value:>8.4f} %  ({100 * (rate.low or 0):.4f} to {100 * (rate.high or 0):.4f}; "
+            f"{name:<26}{in_words(name, rate.value):>9}  ({in_words(name, rate.low)} to {in_words(name, rate.high)}; "
             f"{rate.identities} identities, {rate.comparisons} comparisons)"
         )
     return "\n".join(lines)

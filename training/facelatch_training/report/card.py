@@ -9,6 +9,7 @@ from typing import Any
 from facelatch.vision.manifest import Manifest
 from facelatch_training.files import replacing
 from facelatch_training.judge.metrics import reliability
+from facelatch_training.judge.rates import in_words
 from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
 
@@ -158,17 +159,19 @@ def _slice_lines(findings: Findings) -> list[str]:
 
 def _rate_lines(manifest: Manifest) -> list[str]:
     lines, rates = ["## Calibrated rates in the manifest", ""], manifest.rates
-    targets = manifest.extra.get("calibration", {}).get("targets")
+    about = manifest.extra.get("calibration", {})
+    more = {name: about.get("asked", {}).get(name) for name in ("frr_varied", "frr_still", "seconds_to_grant")}
+    targets = {**about.get("targets", {}), **{name: value for name, value in more.items() if value is not None}}
     if targets:
         lines += ["Asked for: " + ", ".join(f"{name} {value:g}" for name, value in targets.items()) + ".", ""]
     if not rates:
         return [*lines, "None yet: run `facelatch-train calibrate`.", ""]
     lines += ["| rate | value | interval | identities | comparisons | data |", "|---|---|---|---|---|---|"]
     for name, rate in rates.items():
-        span = "" if rate.low is None or rate.high is None else f"{rate.low:.4%} to {rate.high:.4%}"
-        lines.append(
-            f"| {name} | {rate.value:.4%} | {span} | {rate.identities} | {rate.comparisons:,} | {rate.data} |"
-        )
+        missing = rate.low is None or rate.high is None
+        span = "" if missing else f"{in_words(name, rate.low)} to {in_words(name, rate.high)}"
+        value = in_words(name, rate.value)
+        lines.append(f"| {name} | {value} | {span} | {rate.identities} | {rate.comparisons:,} | {rate.data} |")
     return [*lines, ""]
 
 
