@@ -1,8 +1,10 @@
-"""The clock of the daemon."""
+"""The clocks: the one the daemon goes by, and what is known of the wall clock."""
 
 from __future__ import annotations
 
+import ctypes
 import time
+from pathlib import Path
 
 
 class MonotonicClock:
@@ -11,3 +13,32 @@ class MonotonicClock:
     def now(self) -> float:
         """Monotonic seconds since some fixed instant, usually the start of the machine."""
         return time.monotonic()
+
+
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+"""There once systemd-timesyncd has set the clock since the start of the machine."""
+
+_UNSYNCHRONISED = 5
+"""What adjtimex returns of a clock that nobody disciplines (TIME_ERROR)."""
+
+
+def wall_clock_is_set() -> bool:
+    """Whether the wall clock was set since the start: by systemd-timesyncd, or as the kernel was told by others (chrony)."""
+    return SYNCHRONISED.exists() or _kernel_knows()
+
+
+def _kernel_knows() -> bool:
+    # Asking only (modes = 0). The unit's sandbox may refuse it: then it is not known.
+    asked = ctypes.create_string_buffer(512)
+    return ctypes.CDLL(None).adjtimex(asked) not in (-1, _UNSYNCHRONISED)
+
+
+def boot_id() -> str:
+    """The first 8 digits of what names this start of the machine; empty where the kernel does not tell."""
+    try:
+        return BOOT.read_text(encoding="ascii")[:8]
+    except OSError:
+        return ""
+
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
