@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from facelatch.vision.manifest import Manifest
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
     from facelatch.control.server import ControlServer
+    from facelatch.ledger.writer import Ledger
 
 
 
@@ -127,11 +129,33 @@ def build_camera(
     return FilesCamera(config, clock, loop=loop, skipped=skipped)
 
 
-def build_audit() -> AuditSink:
-    """The journal when there is one, otherwise stderr."""
+def build_audit(*, names: bool = True) -> AuditSink:
+    """The journal when there is one, otherwise stderr. Without `names` people are numbers in it."""
     from facelatch.adapters.system.journal import open_audit
 
-    return open_audit()
+    return open_audit(names=names)
+
+
+def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
+    """The ledger that passes events on to `journal`, not open yet; None where none is kept."""
+    from facelatch.adapters.system.clock import boot_id, wall_clock_is_set
+    from facelatch.ledger.store import Moment
+    from facelatch.ledger.writer import Ledger, Terms
+
+    if not config.audit.chain:
+        return None
+    boot = boot_id()
+    terms = Terms(
+        anchor_events=config.audit.anchor_events,
+        anchor_seconds=config.audit.anchor_seconds,
+        events_days=config.retention.events_days,
+    )
+
+    def moment() -> Moment:
+        now, since = time.time(), time.monotonic()
+        return Moment(int(now * 1000), wall_clock_is_set(), int(since * 1000), boot)
+
+    return Ledger(journal, Path(config.storage.state_directory), terms, moment)
 
 
 def build_control(config: ControlConfig) -> ControlServer:

@@ -1,9 +1,9 @@
 """The ledger's chain: what each row is bound to.
 
-Each row carries two links. `hash` is SHA-256 over the row before and this one: anybody can follow it, and anybody who can
-write the file can make it anew, so it proves something as far as an anchor kept elsewhere reaches. `tag` is an HMAC under
-a key that is replaced by its own hash after each row: whoever breaks in finds the key of the next row only, and can make
-no row anew that was written before. The start key, which all keys follow from, is kept outside.
+Each row carries two links. `hash` is SHA-256 over the row before and this one: anybody can follow it, and anybody who
+can write the file can make it anew, so it proves something as far as an anchor kept elsewhere reaches. `tag` is an HMAC
+under a key that is replaced by its own hash after each row: whoever breaks in finds the key of the next row only, and
+can make no row anew that was written before. The start key, which all keys follow from, is kept outside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LEFT_OUT = frozenset({"PERSON", "NEAREST", "HINT", "FILE", "ACTOR"})
 """Fields of events that the ledger does not keep: names of people, and text in which one may stand. An account of a
 console may be called like a person."""
 
-_FREE_REASONS = frozenset({EventKind.ENROLMENT_SAVE_FAILED})
+FREE_REASONS = frozenset({EventKind.ENROLMENT_SAVE_FAILED})
 """Kinds whose REASON is a sentence, in which a name may stand."""
 
 
@@ -64,7 +64,7 @@ class Row:
 
 def kept_fields(event: Event) -> str:
     """The fields of `event` without names and free text, as a row has them."""
-    left_out = LEFT_OUT | ({"REASON"} if event.kind in _FREE_REASONS else set())
+    left_out = LEFT_OUT | ({"REASON"} if event.kind in FREE_REASONS else set())
     kept = {name: value for name, value in event.fields.items() if name not in left_out}
     return json.dumps(kept, sort_keys=True, separators=(",", ":"))
 

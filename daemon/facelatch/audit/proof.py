@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from facelatch.audit.chain import NOTHING, Base, Epoch, Row, commitment, evolved, link, seal
 from facelatch.audit.events import EventKind
 
+
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Fault:
     """A row that is not as it was written."""
 
     seq: int
@@ -27,7 +28,7 @@ class Report:
     first: int
     last: int
     """The rows there are; none when last < first."""
-    findings: tuple[Finding, ...]
+    findings: tuple[Fault, ...]
     """In order; the first is the first row that is not as it was written."""
     pruned_up_to: int
     """Rows up to this one were removed for their age, and a row says so; 0: none."""
@@ -53,12 +54,12 @@ class _Walk:
     tag: bytes = b""
     key: bytes | None = None
     mono: tuple[str, int] = ("", 0)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
     pruned: tuple[int, str] = (0, "")
     anchored: int = 0
 
     def fault(self, seq: int, what: str) -> None:
-        self.findings.append(Finding(seq, what))
+        self.findings.append(Fault(seq=seq, what=what))
 
 
 MOST_FINDINGS = 20
@@ -111,7 +112,8 @@ def _step(walk: _Walk, row: Row) -> None:
     sound = not follows or link(walk.hash, record) == row.hash
     if not sound:
         backwards = row.boot == walk.mono[0] and row.mono_ms < walk.mono[1]
-        walk.fault(row.seq, f"row {row.seq} is {'in the wrong place' if backwards else 'altered or in the wrong place'}")
+        what = "in the wrong place" if backwards else "altered or in the wrong place"
+        walk.fault(row.seq, f"row {row.seq} is {what}")
     if walk.key is not None:
         if follows and sound and not hmac.compare_digest(seal(walk.key, walk.tag, record), row.tag):
             walk.fault(row.seq, f"row {row.seq} was made anew by somebody without its key")
@@ -155,7 +157,7 @@ def _end(walk: _Walk, next_seq: int | None) -> None:
         )
     if walk.base.seq and walk.pruned != (walk.base.seq, walk.base.hash.hex()):
         walk.findings.insert(
-            0, Finding(1, f"{_missing(1, walk.base.seq)}: no row says that they were removed for their age")
+            0, Fault(seq=1, what=f"{_missing(1, walk.base.seq)}: no row says that they were removed for their age")
         )
 
 
@@ -192,8 +194,8 @@ _ANCHOR = re.compile(r"(?i)\bseq\W+(\d+)\b.*?\bhash\W+([0-9a-f]{64})\b|\b(\d+)[\
 
 
 def anchors_in(text: str) -> list[tuple[int, bytes]]:
-    """The anchors in what was kept of them: `journalctl EVENT=ledger.anchor` in any format, `facelatch status`, or lines
-    of a number and a hash."""
+    """The anchors in what was kept of them: `journalctl EVENT=ledger.anchor` in any format, `facelatch status`, or
+    lines of a number and a hash."""
     found = []
     for line in text.splitlines():
         for one in _ANCHOR.finditer(_json_in_order(line)):

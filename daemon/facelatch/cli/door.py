@@ -75,7 +75,7 @@ def replay(
             run_on(read_export(stream))
         return
     try:
-        run_on(exported(config, audited=False))
+        run_on(exported(config, told=False))
     except NotAllowedError as error:
         raise NotAllowedError(str(error), hint=f"{error.hint}; or name an export file: --people FILE") from error
 
@@ -107,8 +107,16 @@ def _status_text(answer: dict[str, Any]) -> str:
         under_way += f", {enrolment['kept']} of {enrolment['wanted']} images kept"
     if enrolment["reason"]:
         under_way += f": {enrolment['reason']} ({enrolment['hint']})"
-    rows = {**answer, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
+    ledger = {"ledger": _ledger_text(answer["ledger"])} if answer.get("ledger") else {}
+    rows = {**answer, **ledger, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
+
+
+def _ledger_text(ledger: dict[str, Any]) -> str:
+    """In a form that `facelatch ledger verify --anchor` reads."""
+    text = f"seq {ledger['seq']} hash {ledger['hash']}" if "seq" in ledger else "not open yet"
+    text += "" if ledger.get("written", True) else "; cannot be written, the journal says why"
+    return text + ("" if ledger.get("key_noted", True) else "; note its start key: `sudo facelatch ledger init`")
 
 
 @click.command()

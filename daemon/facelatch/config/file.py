@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from facelatch.config.console import ConsoleConfig
 from facelatch.config.fleet import FleetConfig
+from facelatch.config.keeping import AuditConfig, RetentionConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
@@ -34,6 +35,8 @@ class Config(Section):
     control: ControlConfig = ControlConfig()
     console: ConsoleConfig = ConsoleConfig()
     fleet: FleetConfig = FleetConfig()
+    audit: AuditConfig = AuditConfig()
+    retention: RetentionConfig = RetentionConfig()
 
 
 def in_force(config: Config) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""The key of the ledger's next row, in a file of its own that is overwritten in place, and the start key until it is noted.
+"""The key of the ledger's next row, in a file of its own, and the start key until it is noted.
 
-Not in the database: its journal would keep the keys before. What a flash card keeps of an overwritten block is out of reach.
+Not in the database, whose journal would keep the keys before: the file is overwritten in place. What a flash card keeps
+of an overwritten block is out of reach.
 """
 
 from __future__ import annotations

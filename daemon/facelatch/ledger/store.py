@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from facelatch.audit.chain import KEY_BYTES, Row, commitment, evolved, kept_fields, link, seal
 from facelatch.audit.events import Event, EventKind
-from facelatch.errors import LedgerError
 from facelatch.ledger import keyfile, tables
 from facelatch.ledger.keyfile import KeyFile
 from facelatch.private_files import create_private
@@ -160,7 +159,8 @@ class LedgerStore:
                 "SELECT min(seq) FROM rows WHERE trusted = 1 AND wall_ms >= ?", (before,)
             ).fetchone()
             found = self._connection.execute(
-                "SELECT seq, hash, tag FROM rows WHERE trusted = 1 AND wall_ms < ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+                "SELECT seq, hash, tag FROM rows WHERE trusted = 1 AND wall_ms < ? AND seq < ?"
+                " ORDER BY seq DESC LIMIT 1",
                 (before, self.seq if young is None else young),
             ).fetchone()
             if not found:
@@ -221,7 +221,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Under another name first, so that a crash leaves none or all. A leftover key belongs to no row: an epoch begins."""
+    """Under another name first, so that a crash leaves none or all."""
     draft = path.with_name(f"{path.name}.new")
     for leftover in (draft, draft.with_name(f"{draft.name}-journal"), path.with_name(f"{path.name}-journal")):
         leftover.unlink(missing_ok=True)

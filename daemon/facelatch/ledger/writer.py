@@ -7,13 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from facelatch.audit.events import Event, EventKind
-from facelatch.errors import FacelatchError, LedgerError
+from facelatch.errors import LedgerError
 from facelatch.ledger.sightings import Sightings, sightings
 from facelatch.ledger.store import Entry, LedgerStore, Moment
 from facelatch.ports import AuditSink
@@ -51,7 +50,9 @@ class Ledger:
     """
 
     def __init__(self, journal: AuditSink, directory: Path, terms: Terms, moment: Callable[[], Moment]) -> None:
-        self._journal, self._directory, self._terms, self._moment = journal, directory, terms, moment
+        self._journal, self._directory, self._terms = journal, directory, terms
+        self.moment = moment
+        """Now, by every clock."""
         self._changed = threading.Condition()
         self._waiting: deque[Entry] = deque()
         self._jobs: deque[tuple[Callable[[LedgerStore], Any], Future[Any]]] = deque()
@@ -68,7 +69,7 @@ class Ledger:
     def write(self, event: Event) -> None:
         """To the journal now, to the ledger soon. Never raises, never waits for the card."""
         self._journal.write(event)
-        entry = event, self._moment()
+        entry = event, self.moment()
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 self._lost += 1
@@ -114,6 +115,7 @@ class Ledger:
         while not self._ending:
             self._wait()
             self.turn()
+        self._retry_from = 0.0
         self.turn()
         if self._store is not None:
             self._anchor(at_end=True)
@@ -135,6 +137,8 @@ class Ledger:
             self._write()
         except LedgerError as error:
             self._fail(error)
+        except Exception as error:  # unforeseen: told like any other, and the thread lives on
+            self._fail(LedgerError(type(error).__name__, hint="please report it"))
         self._answer()
 
     def _write(self) -> None:
@@ -144,18 +148,21 @@ class Ledger:
         if self._store is None:
             self._open()
         with self._changed:
-            entries = list(self._waiting)
+            entries, lost = list(self._waiting), self._lost
+        gap = Event(EventKind.LEDGER_RESTORED, {"COUNT": lost})
+        marked = [*entries, (gap, self.moment())] if self._failing or lost else entries
         assert self._store is not None
-        if entries:
-            self._store.add(entries)
+        if marked:
+            self._store.add(marked)
         with self._changed:
             for _ in entries:
                 self._waiting.popleft()
-            lost, self._lost = self._lost, 0
-        self._note(entries)
-        if self._failing or lost:
+            self._lost -= lost
+        if len(marked) > len(entries):
             self._failing = ""
-            self._tell(Event(EventKind.LEDGER_RESTORED, {"COUNT": lost}))
+            self._journal.write(gap)
+        for event, when in marked:
+            self._seen = self._seen.with_event(event, when)
         if self._terms.events_days and now >= self._prune_from:
             self._prune_from = now + PRUNE_SECONDS
             self._prune()
@@ -163,7 +170,7 @@ class Ledger:
         self._show()
 
     def _open(self) -> None:
-        self._store = store = LedgerStore(self._directory, self._moment())
+        self._store = store = LedgerStore(self._directory, self.moment())
         with_key = not store.key_noted
         self._seen = sightings(store.connection)
         if store.begun:
@@ -177,14 +184,10 @@ class Ledger:
         """An event of the ledger's own: into the journal and the ledger."""
         assert self._store is not None
         self._journal.write(event)
-        self._store.add([(event, self._moment())])
-
-    def _note(self, entries: list[Entry]) -> None:
-        for event, when in entries:
-            self._seen = self._seen.with_event(event, when)
+        self._store.add([(event, self.moment())])
 
     def _prune(self) -> None:
-        now = self._moment()
+        now = self.moment()
         assert self._store is not None
         if now.trusted and (event := self._store.prune(self._terms.events_days, now)):
             self._journal.write(event)
@@ -203,7 +206,7 @@ class Ledger:
         assert store is not None
         self._view = {"seq": store.seq, "hash": store.hash.hex(), "written": True, "key_noted": store.key_noted}
 
-    def _fail(self, error: FacelatchError) -> None:
+    def _fail(self, error: LedgerError) -> None:
         """Told once; tried again and again."""
         self._retry_from = time.monotonic() + RETRY_SECONDS
         self._view = {**self._view, "written": False}
@@ -224,9 +227,3 @@ class Ledger:
                 answer.set_result(job(self._store))
             except Exception as error:
                 answer.set_exception(error)
-
-
-def closed(ledger: Ledger) -> None:
-    """For whoever has several things to close; never raises."""
-    with suppress(Exception):
-        ledger.close()

@@ -23,7 +23,7 @@ _UNSYNCHRONISED = 5
 
 
 def wall_clock_is_set() -> bool:
-    """Whether the wall clock was set since the start: by systemd-timesyncd, or as the kernel was told by others (chrony)."""
+    """Whether the wall clock was set since the start: by systemd-timesyncd, or others who told the kernel."""
     return SYNCHRONISED.exists() or _kernel_knows()
 
 
