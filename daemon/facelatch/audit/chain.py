@@ -9,7 +9,6 @@ can make no row anew that was written before. The start key, which all keys foll
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -102,7 +101,7 @@ def key_of_letters(text: str) -> bytes:
     letters = re.sub(r"[\s-]", "", text).upper()
     try:
         key = base64.b32decode(letters + "=" * (-len(letters) % 8))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one
         raise ValueError("not a start key: 52 letters A to Z and digits 2 to 7") from error
     if len(key) != KEY_BYTES:
         raise ValueError(f"not a start key: {len(letters)} letters, it has 52")
