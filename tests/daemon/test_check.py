@@ -20,8 +20,8 @@ from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions"]
-ITEMS += ["clock", "journal", "rights", "bypass"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "ledger"]
+ITEMS += ["permissions", "clock", "journal", "rights", "bypass"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}

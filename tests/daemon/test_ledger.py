@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
 import sqlite3
 import stat
@@ -209,20 +208,21 @@ def test_anchors_are_read_from_whatever_was_kept(line: str) -> None:
 @pytest.mark.parametrize("kind", EventKind)
 def test_no_field_that_may_hold_a_name_is_kept(kind: EventKind) -> None:
     canary = "Zacharias"
-    fields = dict.fromkeys(kind.spec.required | kind.spec.optional, 1) | dict.fromkeys((kind.spec.required | kind.spec.optional) & chain.LEFT_OUT, canary)
+    known = kind.spec.required | kind.spec.optional
+    fields: dict[str, str | int | float] = dict.fromkeys(known, 1)
+    fields |= dict.fromkeys(known & chain.LEFT_OUT, canary)
     if kind in chain.FREE_REASONS:
         fields["REASON"] = canary
     assert canary not in chain.kept_fields(Event(kind, fields))
 
 
-KEPT = frozenset(
-    ["PERSON_ID", "ORIGIN", "PURPOSE", "REASON", "SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS", "SECONDS", "COUNT", "KEY", "VALUE", "DETECTION_THRESHOLD", "VERIFICATION_THRESHOLD", "ADMIN", "RIGHT", "ACTION", "PID", "UID", "FILE_SYSTEM", "SEQ", "HASH", "DAYS", "TEXT_VERSION"]
-)
+KEPT = """PERSON_ID ORIGIN PURPOSE REASON SIMILARITY_SHARE DETECTIONS REFERENCES MODEL FRAME_AGE_MS SECONDS COUNT KEY
+VALUE DETECTION_THRESHOLD VERIFICATION_THRESHOLD ADMIN RIGHT ACTION PID UID FILE_SYSTEM SEQ HASH DAYS TEXT_VERSION"""
 
 
 def test_of_each_field_somebody_has_decided_whether_a_name_may_stand_in_it() -> None:
     """A new field belongs here if it never holds a name, else into `chain.LEFT_OUT`."""
-    assert set(FIELDS) == KEPT | chain.LEFT_OUT
+    assert set(FIELDS) == set(KEPT.split()) | chain.LEFT_OUT
 
 
 # The file
@@ -476,14 +476,16 @@ def test_a_real_full_disk_fails_a_write_and_nothing_else(running: Callable[..., 
     store.close()
 
 
-def test_a_directory_that_is_not_there_keeps_no_daemon_from_ending(running: Callable[..., Ledger], tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there_keeps_no_daemon_from_ending(
+    running: Callable[..., Ledger], tmp_path: Path
+) -> None:
     ledger = running(folder=tmp_path / "none")
     ledger.start()
     ledger.write(LOCKED)
     with pytest.raises(LedgerError):
         ledger.ask(lambda store: store.seq).result(10)
     ledger.close()
-    assert kinds(ledger) == [EventKind.DOOR_LOCKED, EventKind.LEDGER_FAILED]
+    assert set(kinds(ledger)) == {EventKind.DOOR_LOCKED, EventKind.LEDGER_FAILED}
 
 
 def test_it_can_be_read_and_proven_while_the_daemon_writes(running: Callable[..., Ledger], tmp_path: Path) -> None:
@@ -505,5 +507,5 @@ def test_what_a_copy_of_the_directory_says_is_its_state(tmp_path: Path) -> None:
     shutil.copytree(tmp_path, tmp_path / "copy", ignore=shutil.ignore_patterns("copy"))
     found = state(tmp_path / "copy" / tables.NAME)
     assert (found["first"], found["last"], found["key_noted"]) == (1, 4, False)
-    os.remove(tmp_path / "copy" / keyfile.START_NAME)
+    (tmp_path / "copy" / keyfile.START_NAME).unlink()
     assert state(tmp_path / "copy" / tables.NAME)["key_noted"]

@@ -23,6 +23,7 @@ from tests.daemon.conftest import ANNA, add, crop
 from facelatch.adapters import fakes
 from facelatch.adapters.system.journal import WithoutNames
 from facelatch.api import records, retention
+from facelatch.api.answer import done
 from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.records import sentence
 from facelatch.api.rights import Asker
@@ -132,13 +133,8 @@ def test_what_is_discreet_only_admins_see(door: Any, monkeypatch: pytest.MonkeyP
         for rights, seen in ((asker("history"), False), (asker("history", "admin"), True)):
             request = admitted({"action": "history"}, rights)
             assert isinstance(request, Asked)
-            work = records.execute(kept, request.request, rights)  # type: ignore[arg-type]
-            while True:
-                try:
-                    next(work)
-                except StopIteration as end:
-                    assert ("door.locked" in {one["event"] for one in end.value.reply["events"]}) is seen
-                    break
+            reply = done(records.execute(kept, request.request, rights)).reply  # type: ignore[arg-type]
+            assert ("door.locked" in {one["event"] for one in reply["events"]}) is seen
 
 
 def test_the_kinds_that_are_discreet_are_those_that_say_so() -> None:
@@ -169,10 +165,10 @@ def config_of(door: Any, folder: Path) -> list[str]:
 
 
 def printed(arguments: list[str], *, exit_code: int = 0) -> str:
-    done = CliRunner().invoke(facelatch, arguments, catch_exceptions=False, standalone_mode=False)
-    assert done.return_value is None
-    assert done.exit_code == exit_code, done.output
-    return done.stdout
+    ran = CliRunner().invoke(facelatch, arguments, catch_exceptions=False, standalone_mode=False)
+    assert ran.return_value is None
+    assert ran.exit_code == exit_code, ran.output
+    return ran.stdout
 
 
 def test_the_command_prints_lines_json_or_a_table(door: Any, tmp_path: Path) -> None:
@@ -413,9 +409,9 @@ def test_a_changed_row_is_named_and_is_exit_code_1(desk: list[str], tmp_path: Pa
     printed([*desk, "people", "rename", "Anna", "Berta"])
     with sqlite3.connect(tmp_path / "state" / tables.NAME) as connection:
         connection.execute("UPDATE rows SET wall_ms = wall_ms + 1 WHERE seq = 2")
-    done = CliRunner().invoke(facelatch, [*desk, "ledger", "verify"], standalone_mode=False)
-    assert done.exit_code == 1
-    assert "FAULT         row 2 is altered" in done.stdout
+    ran = CliRunner().invoke(facelatch, [*desk, "ledger", "verify"], standalone_mode=False)
+    assert ran.exit_code == 1
+    assert "FAULT         row 2 is altered" in ran.stdout
     wrong = CliRunner().invoke(facelatch, [*desk, "ledger", "verify", "--start-key", "A" * 52], standalone_mode=False)
     assert isinstance(wrong.exception, InputError)
 
@@ -426,5 +422,5 @@ def test_a_time_is_a_date_a_day_or_so_long_ago(desk: list[str], text: str) -> No
 
 
 def test_what_is_no_time_is_refused(desk: list[str]) -> None:
-    done = CliRunner().invoke(facelatch, [*desk, "history", "--since", "soon"])
-    assert done.exit_code == 2
+    ran = CliRunner().invoke(facelatch, [*desk, "history", "--since", "soon"])
+    assert ran.exit_code == 2

@@ -14,7 +14,7 @@ from facelatch.adapters.pins import lock
 from facelatch.api.rights import unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass
+from facelatch.diagnosis import bypass, ledger
 from facelatch.errors import (
     CameraError,
     ConfigError,
@@ -66,6 +66,7 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         ("finder", lambda: _finder(config)),
         ("gallery", lambda: _gallery(config)),
         ("storage", lambda: _storage(config)),
+        ("ledger", lambda: _ledger(config)),
         ("permissions", lambda: _permissions(config)),
         ("clock", _clock),
         ("journal", _journal),
@@ -237,6 +238,11 @@ def _storage(config: Config) -> str | Finding:
         return f"{folder} is on a file system that stays"
     detail = f"{folder} is on {kind}: people enrolled may be gone at the next start, and people removed be back"
     return Finding(item="storage", ok=True, detail=detail, hint=VOLATILE_HINT, warning=True)
+
+
+def _ledger(config: Config) -> Finding:
+    detail, hint = ledger.standing(config)
+    return Finding(item="ledger", ok=True, detail=detail, hint=hint, warning=bool(hint))
 
 
 def _rights(config: Config) -> str:
