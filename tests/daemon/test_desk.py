@@ -234,14 +234,14 @@ def test_what_one_door_exports_another_imports_also_in_many_parts(
     one = served(fill=lambda store: store.restore(people(50, references=2)), folder=tmp_path / "one")
     two = served(fill=nobody, folder=tmp_path / "two")
     progress: list[int] = []
-    taken = list(asking.exported(one.config, audited=True))
+    taken = list(asking.exported(one.config, told=True))
     reply = asking.import_all(two.config, taken, {}, progress.append)
     assert reply["count"] == 50
     assert reply["names"][:2] == ["person 1", "person 2"]
     assert len(progress) > 5
     assert sum(progress) == 50
     assert taken == people(50, references=2)
-    assert list(asking.exported(two.config, audited=True)) == taken
+    assert list(asking.exported(two.config, told=True)) == taken
     two.close()
     added = [event for event in two.audit.events if event.kind is EventKind.PERSON_ADDED]
     assert [event.fields["PERSON"] for event in added] == [one.name for one in taken]
@@ -264,7 +264,7 @@ def test_without_a_daemon_the_same_is_done_on_the_gallery_itself(
         for number, face in enumerate(sorted(PEOPLE.glob("nobody-*.png"))[:5])
     ]
     assert asking.import_all(door.config, faces, {"force": True}, lambda _n: None)["count"] == 5
-    assert list(asking.exported(door.config, audited=False)) == faces
+    assert list(asking.exported(door.config, told=False)) == faces
 
 
 def test_a_client_of_the_first_version_still_exports_and_imports_a_few_people(served: Start) -> None:
@@ -295,7 +295,7 @@ def test_nobody_of_an_unfinished_import_is_listed_judged_or_exported(served: Sta
     part = {"action": "import", "batch": TOKEN, "part": 0, "more": True}
     assert door.client.ask(part, pack(people(3))) == {"staged": 3}
     assert len(asking.listed(door.config)) == 2
-    assert len(list(asking.exported(door.config, audited=False))) == 2
+    assert len(list(asking.exported(door.config, told=False))) == 2
     with pytest.raises(InputError, match="nobody is called"):
         door.client.ask({"action": "remove", "name": "person 1"})
 
@@ -538,7 +538,7 @@ def test_a_refused_command_ends_with_code_12_and_a_way_out(
     monkeypatch.setattr("facelatch.api.rights.ALL", frozenset({"status"}))
     door = served()
     with pytest.raises(NotAllowedError):
-        list(asking.exported(door.config, audited=True))
+        list(asking.exported(door.config, told=True))
     config = tmp_path / "facelatch.toml"
     config.write_text(f'[control]\nsocket = "{door.socket}"\n')
     file = tmp_path / "people.facelatch"

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from facelatch.adapters import fakes
 from facelatch.audit import chain, proof
-from facelatch.audit.chain import Row
+from facelatch.audit.chain import Moment, Row
 from facelatch.audit.events import FIELDS, Event, EventKind
 from facelatch.errors import LedgerError
 from facelatch.ledger import keyfile, tables, writer
-from facelatch.ledger.store import DAY_MS, LedgerStore, Moment
+from facelatch.ledger.store import DAY_MS, LedgerStore
 from facelatch.ledger.verifying import state, verified
 from facelatch.ledger.writer import Ledger, Terms
 

@@ -28,6 +28,7 @@ from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.records import sentence
 from facelatch.api.rights import Asker
 from facelatch.audit import events
+from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind, Spec
 from facelatch.cli import history as cli_history
 from facelatch.cli.receipts import signed
@@ -38,7 +39,7 @@ from facelatch.errors import ConfigError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.ledger import keyfile, tables
 from facelatch.ledger.sightings import Sightings
-from facelatch.ledger.store import DAY_MS, Moment
+from facelatch.ledger.store import DAY_MS
 from facelatch.values.records import Person, PersonRecord
 from facelatch.vision.png import encode_png
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from facelatch.audit.chain import Moment
 from facelatch.ledger.sightings import Sightings
-from facelatch.ledger.store import DAY_MS, Moment
+from facelatch.ledger.store import DAY_MS
 from facelatch.values.records import PersonRecord
 
 WARNED_DAYS = 7.0

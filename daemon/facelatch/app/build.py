@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,24 +137,17 @@ def build_audit(*, names: bool = True) -> AuditSink:
 
 def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
     """The ledger that passes events on to `journal`, not open yet; None where none is kept."""
-    from facelatch.adapters.system.clock import boot_id, wall_clock_is_set
-    from facelatch.ledger.store import Moment
+    from facelatch.adapters.system.clock import moments
     from facelatch.ledger.writer import Ledger, Terms
 
     if not config.audit.chain:
         return None
-    boot = boot_id()
     terms = Terms(
         anchor_events=config.audit.anchor_events,
         anchor_seconds=config.audit.anchor_seconds,
         events_days=config.retention.events_days,
     )
-
-    def moment() -> Moment:
-        now, since = time.time(), time.monotonic()
-        return Moment(int(now * 1000), wall_clock_is_set(), int(since * 1000), boot)
-
-    return Ledger(journal, Path(config.storage.state_directory), terms, moment)
+    return Ledger(journal, Path(config.storage.state_directory), terms, moments())
 
 
 def build_control(config: ControlConfig) -> ControlServer:

@@ -34,6 +34,17 @@ FREE_REASONS = frozenset({EventKind.ENROLMENT_SAVE_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happened, by every clock there is."""
+
+    wall_ms: int
+    trusted: bool
+    """Whether the wall clock has been set."""
+    mono_ms: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One event as the ledger keeps it."""
 

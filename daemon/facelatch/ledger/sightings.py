@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
-from facelatch.ledger.store import Moment
 
 _COMES = (EventKind.VISIT_GRANTED, EventKind.ENROLMENT_SAVED, EventKind.REFERENCES_CHANGED, EventKind.PERSON_ADDED)
 """After which somebody counts as having been here."""

@@ -8,11 +8,11 @@ import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facelatch.audit.chain import KEY_BYTES, Row, commitment, evolved, kept_fields, link, seal
+from facelatch.audit.chain import KEY_BYTES, Moment, Row, commitment, evolved, kept_fields, link, seal
 from facelatch.audit.events import Event, EventKind
 from facelatch.ledger import keyfile, tables
 from facelatch.ledger.keyfile import KeyFile
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When something happened, by every clock there is."""
-
-    wall_ms: int
-    trusted: bool
-    """Whether the wall clock has been set."""
-    mono_ms: int
-    boot: str
 
 
 Entry = tuple[Event, Moment]

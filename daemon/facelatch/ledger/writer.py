@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
 from facelatch.errors import LedgerError
 from facelatch.ledger.sightings import Sightings, sightings
-from facelatch.ledger.store import Entry, LedgerStore, Moment
+from facelatch.ledger.store import Entry, LedgerStore
 from facelatch.ports import AuditSink
 
 T = TypeVar("T")

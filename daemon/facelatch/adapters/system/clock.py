@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from facelatch.audit.chain import Moment
 
 
 class MonotonicClock:
@@ -17,6 +20,9 @@ class MonotonicClock:
 
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 """There once systemd-timesyncd has set the clock since the start of the machine."""
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""What names this start of the machine."""
 
 _UNSYNCHRONISED = 5
 """What adjtimex returns of a clock that nobody disciplines (TIME_ERROR)."""
@@ -33,12 +39,19 @@ def _kernel_knows() -> bool:
     return ctypes.CDLL(None).adjtimex(asked) not in (-1, _UNSYNCHRONISED)
 
 
-def boot_id() -> str:
-    """The first 8 digits of what names this start of the machine; empty where the kernel does not tell."""
+def moments() -> Callable[[], Moment]:
+    """What tells the present moment by every clock there is, for what is written down; nothing is decided by it."""
     try:
-        return BOOT.read_text(encoding="ascii")[:8]
+        boot = BOOT.read_text(encoding="ascii")[:8]
     except OSError:
-        return ""
+        boot = ""
 
+    def now() -> Moment:
+        return Moment(
+            wall_ms=time.time_ns() // 1_000_000,
+            trusted=wall_clock_is_set(),
+            mono_ms=time.monotonic_ns() // 1_000_000,
+            boot=boot,
+        )
 
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+    return now
