@@ -7,6 +7,8 @@ import json
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -289,6 +291,55 @@ def test_what_was_done_to_the_files_shows_for_ever_and_the_ledger_goes_on(tmp_pa
     else:
         assert (store.begun, store.cut) == ("", 2)
         assert report.findings[0].what == "rows 4 to 5 are missing"
+
+
+def test_half_a_transaction_that_a_power_cut_left_behind_is_undone(tmp_path: Path) -> None:
+    """By whoever opens it next: the daemon, or somebody who only looks."""
+    key = filled(tmp_path, 5)
+    with closing(sqlite3.connect(tmp_path / tables.NAME, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size = 5")
+        connection.execute("BEGIN")
+        connection.execute("UPDATE rows SET boot = hex(randomblob(20000))")
+        for name in ("looking", "daemon"):
+            shutil.copytree(tmp_path, tmp_path / name, ignore=shutil.ignore_patterns("looking", "daemon"))
+        connection.execute("ROLLBACK")
+    assert (tmp_path / "looking" / f"{tables.NAME}-journal").stat().st_size > 0
+    assert verified(tmp_path / "looking" / tables.NAME, key, [])[0].keyed == ((1, 5),)
+    store = LedgerStore(tmp_path / "daemon", at(9))
+    store.add([(LOCKED, at(10))])
+    store.close()
+    assert verified(tmp_path / "daemon" / tables.NAME, key, [])[0].keyed == ((1, 6),)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from facelatch.audit.chain import Moment
+from facelatch.audit.events import Event, EventKind
+from facelatch.ledger.store import LedgerStore
+store = LedgerStore(Path(sys.argv[1]), Moment(0, True, 0, "x"))
+print("open", flush=True)
+while True:
+    store.add([(Event(EventKind.DOOR_LOCKED, {"REASON": "time"}), Moment(0, True, 0, "x"))] * 3)
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_while_it_is_written_leave_a_chain_that_is_proven(tmp_path: Path) -> None:
+    last = 0
+    for number in range(20):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.002 * number)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        report, _ = verified(tmp_path / tables.NAME, keyfile.start_key(tmp_path), [])
+        assert (report.findings, report.keyed) == ((), ((1, report.last),))
+        assert report.last >= last
+        last = report.last
+    assert last > 20
 
 
 def test_pruning_leaves_a_chain_that_is_proven_and_says_so(tmp_path: Path) -> None:

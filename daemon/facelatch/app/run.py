@@ -23,7 +23,7 @@ from facelatch.app.capture import NewestFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig
-from facelatch.errors import FacelatchError
+from facelatch.errors import AlreadyRunningError, FacelatchError
 from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
@@ -67,6 +67,8 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             frames = NewestFrame(camera(config.camera, clock), clock)
         except FacelatchError as error:
             audit.write(loop.fault_event("start_", error))
+            if ledger is not None and not isinstance(error, AlreadyRunningError):
+                ledger.start_if_possible()  # so that it has this fault, too
             raise
         opened.pop_all()  # from here the loop closes everything
         world = loop.World(

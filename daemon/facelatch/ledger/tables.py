@@ -154,10 +154,25 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     with explained(path):
         if not path.exists():
             raise LedgerError(f"{path}: there is no ledger", hint="the daemon makes one when it starts")
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10.0)
+        try:
+            connection = _connected(path, "ro")
+        except sqlite3.OperationalError:
+            # A power cut left half a transaction behind: whoever comes next has to undo it, which is writing.
+            connection = _connected(path, "rw")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION_ID or version != VERSION:
             connection.close()
             raise LedgerError(f"{path}: not a ledger of this version", hint="which Facelatch has written it?")
+    return connection
+
+
+def _connected(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection that has read something. Raises sqlite3.Error."""
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=10.0)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection

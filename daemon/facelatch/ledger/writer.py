@@ -79,9 +79,16 @@ class Ledger:
             self._changed.notify()
 
     def start(self) -> None:
-        """Lets the thread open the file; events from before wait for that."""
+        """Lets the thread open the file; events from before wait for that. Once; later calls do nothing."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
         self._thread.start()
+
+    def start_if_possible(self) -> None:
+        """The same where the directory is there; otherwise there has never been a ledger to write to."""
+        if self._directory.is_dir():
+            self.start()
 
     def ask(self, job: Callable[[LedgerStore], T]) -> Future[T]:
         """What `job` finds, once all events so far are written; raises LedgerError where the ledger cannot be read."""
