@@ -18,7 +18,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "errors values audit",
         "config ports private_files control decoder",
         "vision machines keeper console fleet",
-        "line controller gallery adapters.cameras adapters.models adapters.pins adapters.system adapters.fakes",
+        "line controller gallery ledger adapters.cameras adapters.models adapters.pins adapters.system adapters.fakes",
         "api",
         "app",
         "diagnosis",
@@ -62,7 +62,7 @@ VENDORS = {
 }
 """Third-party libraries of the daemon and where they may be imported, also by name through importlib."""
 
-PURE = "values audit.events vision machines line controller"
+PURE = "values audit vision machines line controller"
 IMPURE_LIBRARIES = {
     "asyncio",
     "os",

@@ -81,3 +81,9 @@ class NotAllowedError(FacelatchError, PermissionError):
     """The running daemon knows who asked, and that user has not the right to."""
 
     exit_code = 12
+
+
+class LedgerError(FacelatchError):
+    """The ledger cannot be opened, read or written. The door serves on without it."""
+
+    exit_code = 13

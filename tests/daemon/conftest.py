@@ -12,9 +12,10 @@ import pytest
 from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.api.intake import intake
+from facelatch.app import build
 from facelatch.app.desk import Desk
 from facelatch.app.health import HealthWatch
-from facelatch.config.file import Config, in_force, parse
+from facelatch.config.file import Config, parse
 from facelatch.control.client import ControlClient
 from facelatch.control.server import ControlServer
 from facelatch.controller.situation import EnrolmentView
@@ -61,14 +62,19 @@ class Served:
         folder: Path,
         control: dict[str, object] | None = None,
         fill: Callable[[GalleryStore], None] = lambda _store: None,
+        sections: dict[str, object] | None = None,
     ) -> None:
+        """With `sections` of the configuration there is a ledger, too."""
         self.socket = folder / "control.sock"
+        with_ledger = sections is not None
         sections = {
+            **(sections or {}),
             "control": {"socket": str(self.socket), "group": "", **(control or {})},
             "storage": {"state_directory": str(folder / "state")},
         }
         self.config = parse(sections, origin="test")
         self.audit, self.commands = fakes.FakeAudit(), list[Command]()
+        self.ledger = build.build_ledger(self.config, self.audit) if with_ledger else None
         self.client = ControlClient(self.socket)
         self.longest_turn = 0.0
         self._over, self._ready = threading.Event(), threading.Event()
@@ -81,14 +87,10 @@ class Served:
         with GalleryStore.open(folder) as store:
             fill(store)
             judge = Judge(fake_line(verifier), 0.25)
-            desk = Desk(
-                store=store,
-                judge=judge,
-                audit=self.audit,
-                clock=clock,
-                references=8,
-                settings={"settings": in_force(self.config)},
-            )
+            if self.ledger is not None:
+                self.ledger.start()
+            audit = self.ledger or self.audit
+            desk = Desk(store=store, judge=judge, audit=audit, clock=clock, config=self.config, ledger=self.ledger)
             server = ControlServer(self.socket, "", intake(self.config.control))
             health = HealthWatch(Reading, self.config.health, self.audit, clock)
             self._ready.set()
@@ -106,6 +108,8 @@ class Served:
                 server.close()
                 health.close()
                 desk.close()
+                if self.ledger is not None:
+                    self.ledger.close()
 
     def close(self) -> None:
         self._over.set()
@@ -120,19 +124,20 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts a desk: `served(control=None, fill=None, folder=None)`; whoever was started is ended."""
+    """Starts a desk: `served(control=None, fill=None, folder=None, sections=None)`; whoever was started is ended."""
     running: list[Served] = []
 
     def start(
         control: dict[str, object] | None = None,
         fill: Callable[[GalleryStore], None] | None = None,
         folder: Path | None = None,
+        sections: dict[str, object] | None = None,
     ) -> Served:
         def anna_and_ben(store: GalleryStore) -> None:
             add(store, "Anna", ANNA, admin=True)
             add(store, "Ben", BEN)
 
-        running.append(Served(folder or tmp_path, control, fill or anna_and_ben))
+        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections))
         return running[-1]
 
     yield start

@@ -17,13 +17,14 @@ import pytest
 from facelatch.config.file import Config, parse
 from facelatch.control.server import ControlServer
 from facelatch.diagnosis import check as checks
+from facelatch.diagnosis import surroundings
 from facelatch.diagnosis.check import Finding
 from facelatch.gallery import place
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "permissions"]
+ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "ledger", "permissions"]
 ITEMS += ["clock", "journal", "rights", "view", "bypass", "owners", "health"]
 
 
@@ -261,7 +262,7 @@ def test_an_error_without_words_of_its_own_has_a_hint_for_its_kind(
     def fails(_config: object) -> str:
         raise error
 
-    monkeypatch.setattr(checks, "_storage", fails)
+    monkeypatch.setattr(surroundings, "storage", fails)
     assert told in findings(settings())["storage"].hint
 
 

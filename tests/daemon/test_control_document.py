@@ -69,10 +69,10 @@ def test_an_example_is_a_request_and_its_reply_has_the_keys_of_a_real_one(
     bulk = content_of(action)
     if action == "enroll_pictures":
         message["pictures"][0]["size"] = len(bulk or b"")
-    door = served()
+    door = served(sections={})
     reply, came = door.client.fetch(message, bulk)
     assert shape(reply) == shape(expected)
-    assert bool(came) == (message.get("by") == "descriptor")
+    assert bool(came) == (message.get("by") == "descriptor" or action == "report")
 
 
 def shape(value: Any) -> Any:

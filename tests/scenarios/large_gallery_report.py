@@ -86,9 +86,7 @@ def serve(config: Config, pipe: Connection) -> None:
     )
     base = rss()
     store = GalleryStore.open(Path(config.storage.state_directory))
-    desk = Desk(
-        store=store, judge=Judge(line, 0.25), audit=fakes.FakeAudit(), clock=clock, references=REFERENCES, settings={}
-    )
+    desk = Desk(store=store, judge=Judge(line, 0.25), audit=fakes.FakeAudit(), clock=clock, config=config)
     server = ControlServer(Path(config.control.socket), "", intake(config.control))
     pipe.send((time.monotonic() - began, rss() - base))
     longest, busiest, view = 0.0, 0.0, EnrolmentView(state="idle", kept=0, wanted=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from facelatch.audit.events import Event, EventKind
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredReference
 from facelatch.gallery.store import GalleryStore
@@ -53,6 +53,8 @@ class Admission:
     """Everybody enrolled, as the door compares them."""
     references: int
     """How many are kept of a new person."""
+    consent: str = ""
+    """The text that people agree to, where it is recorded that they do; empty: it is not."""
 
     def enrol(self, wanted: Wanted, pictures: Sequence[Reference]) -> Enrolled:
         """Saves pictures, looked at from both sides, as somebody's references.
@@ -96,6 +98,24 @@ class Admission:
                 raise InputError(f"picture {number}: {error}", hint=error.hint) from error
             yield
         return seen
+
+
+def require_consent(admission: Admission, given: str | None) -> None:
+    """Raises InputError where it is recorded how people agreed, and for somebody new nobody says it."""
+    if admission.consent and given is None:
+        raise InputError(
+            "nobody says how this person agreed to be enrolled",
+            hint=f"--consent paper, spoken or screen, to text {admission.consent}; enrolment.consent asks for it",
+        )
+
+
+def consent_events(admission: Admission, person: Person, how: str) -> tuple[Event, ...]:
+    """What is recorded of a new person's consent, where it is."""
+    if not admission.consent:
+        return ()
+    fields: dict[str, Value] = {"PERSON": person.name, "PERSON_ID": person.id}
+    fields |= {"TEXT_VERSION": admission.consent, "REASON": how}
+    return (Event(EventKind.CONSENT_RECORDED, fields),)
 
 
 def traces(store: GalleryStore) -> tuple[Event, ...]:

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import people, requests
-from facelatch.api.admission import Admission
+from facelatch.api import people, records, requests
+from facelatch.api.admission import Admission, require_consent
 from facelatch.api.answer import Answer, Work
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, newcomers, references
 from facelatch.api.judge import judge
+from facelatch.api.record_requests import Forget, History, Report
 from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import failure
 from facelatch.controller.situation import EnrolmentView
 from facelatch.errors import FacelatchError, InputError
+from facelatch.ledger.writer import Ledger
 from facelatch.machines.enrolment_states import AbortEnrolment, RenewEnrolment, StartEnrolment
 from facelatch.machines.session_states import ForgetRefusals
 
@@ -36,6 +38,7 @@ class Door:
     """The reply to `config`."""
     now: float
     """Monotonic seconds."""
+    ledger: Ledger | None = None
 
 
 def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
@@ -57,6 +60,10 @@ def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
                 arrived, uid = newcomers(asked.content), asked.by.uid
                 work = door.importing.execute(door.admission, request, arrived, uid=uid, now=door.now)
                 return _told(work, asked.by)
+            case History() | Report() | Forget() as request:
+                kept = records.Records(door.admission.store, door.ledger)
+                trace = None if isinstance(request, Forget) else _request(asked)
+                return _told(records.execute(kept, request, asked.by, trace), asked.by)
             case _:
                 return signed(_at_once(asked, door), asked.by)
     except FacelatchError as error:
@@ -109,6 +116,8 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer(reply, trace=_request(asked))
         case requests.List() | requests.Show() as request:
             return replace(people.execute(door.admission, request), trace=_request(asked))
+        case History() | Report() | Forget():
+            raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)
 
@@ -138,4 +147,6 @@ def _start(request: requests.Enroll, door: Door) -> StartEnrolment:
     if request.of_somebody:
         person = store.find(request.name)
         return StartEnrolment(name=person.name, person=person, replace=request.replace, lease=lease)
-    return StartEnrolment(name=store.free_name(request.name), admin=request.admin, lease=lease)
+    require_consent(door.admission, request.consent)
+    name, consent = store.free_name(request.name), request.consent or ""
+    return StartEnrolment(name=name, admin=request.admin, lease=lease, consent=consent)

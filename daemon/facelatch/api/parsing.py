@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from facelatch.api.requests import ACTIONS, CLASSES, AnyRequest, DoorRequest, PeopleRequest
+from facelatch.api.requests import ACTIONS, CLASSES, AnyRequest, DoorRequest, PeopleRequest, RecordRequest
 from facelatch.errors import InputError
 
 MOST_FAULTS_TOLD = 8
@@ -15,7 +15,7 @@ MOST_FAULTS_TOLD = 8
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="action")])
 
 
-def people_request(message: Mapping[str, Any]) -> PeopleRequest:
+def people_request(message: Mapping[str, Any]) -> PeopleRequest | RecordRequest:
     """A request that needs no running daemon. Raises InputError for all others."""
     request = parse(message)
     if isinstance(request, DoorRequest):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from facelatch.api import requests
-from facelatch.api.admission import Admission, Wanted, traces
+from facelatch.api.admission import Admission, Wanted, consent_events, require_consent, traces
 from facelatch.api.answer import Answer, Work, done
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Content, newcomers, references
@@ -56,11 +56,11 @@ def _at_once(store: GalleryStore, request: requests.QuickRequest) -> Answer:
         case requests.Remove(name=name):
             gone = store.remove(name)
             reply = {"name": gone.name, "wiped": not store.traces and not store.wipe_due}
-            return Answer(reply, True, (_about(gone, EventKind.PERSON_REMOVED), *traces(store)))
+            return Answer(reply, True, (about(gone, EventKind.PERSON_REMOVED), *traces(store)))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)
             reason = "granted" if admin else "taken away"
-            event = _about(person, EventKind.ADMIN_CHANGED, REASON=reason, ADMIN=yes_or_no(admin))
+            event = about(person, EventKind.ADMIN_CHANGED, REASON=reason, ADMIN=yes_or_no(admin))
             return Answer({"name": person.name, "admin": admin}, True, (event,))
         case requests.Export():
             return _export(store, request)
@@ -91,7 +91,7 @@ def _row(record: PersonRecord) -> dict[str, Any]:
 def _rename(store: GalleryStore, name: str, new_name: str) -> Answer:
     person = store.rename(name, new_name)
     reply = {"name": person.name, "old_name": name}
-    return Answer(reply, True, (_about(person, EventKind.PERSON_RENAMED),))
+    return Answer(reply, True, (about(person, EventKind.PERSON_RENAMED),))
 
 
 def enroll_pictures(
@@ -105,6 +105,7 @@ def enroll_pictures(
     if request.of_somebody:
         person = store.find(request.name)
     else:
+        require_consent(admission, request.consent)
         store.free_name(request.name, knowingly=request.force)  # before the pictures are looked at
     wanted = Wanted(
         name=request.name,
@@ -120,7 +121,9 @@ def enroll_pictures(
     fields["ADMIN"] = yes_or_no(enrolled.person.admin)
     if person is not None:
         fields["REASON"] = "replaced" if request.replace else "added"
-    events = [_about(enrolled.person, kind, **fields), *enrolled.events]
+    events = [about(enrolled.person, kind, **fields), *enrolled.events]
+    if person is None:
+        events += consent_events(admission, enrolled.person, request.consent or "")
     reply = {
         "name": enrolled.person.name,
         "references": enrolled.references,
@@ -165,5 +168,6 @@ def _some(people: Iterator[tuple[int, StoredPerson]], limit: int) -> tuple[list[
     return page, None
 
 
-def _about(person: Person, kind: EventKind, **fields: Value) -> Event:
+def about(person: Person, kind: EventKind, **fields: Value) -> Event:
+    """An event of this kind about a person."""
     return Event(kind, {"PERSON": person.name, "PERSON_ID": person.id, **fields})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from facelatch.api.record_requests import Forget, History, Report
+from facelatch.api.request import Name
+from facelatch.api.request import Request as _Request
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
@@ -38,32 +41,11 @@ def _decoded(text: object) -> bytes:
 Base64 = Annotated[bytes, BeforeValidator(_decoded)]
 """Bytes that travel as text."""
 
-Name = Annotated[str, Field(max_length=1024)]
-"""What may be or become a person's name; the gallery says which is one."""
-
-Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
-"""On whose behalf somebody with the right `acts_for` asks."""
-
 Token = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$")]
 """Joins the requests of one import; random, chosen by the client."""
 
 Lease = Annotated[str, Field(max_length=64)]
 """What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    right: ClassVar[Right]
-    """What whoever asks must be allowed."""
-    most_bulk: ClassVar[int] = 0
-    """How many bytes may come along by a descriptor; 0: none may."""
-    action: str
-    actor: Actor | None = None
-
-    def needs(self) -> set[Right]:
-        """All rights that this very request takes."""
-        return {self.right} | ({"acts_for"} if self.actor is not None else set())
 
 
 class Status(_Request):
@@ -75,9 +57,15 @@ class Status(_Request):
     """Of the enrolment that shall go on."""
 
 
+Consent = Literal["paper", "spoken", "screen"]
+"""How somebody agreed to be enrolled."""
+
+
 class _Enrolment(_Request):
     right = "enrol"
     name: Name
+    consent: Consent | None = None
+    """Needed for somebody new where `enrolment.consent` is recorded."""
     admin: bool = False
     add: bool = False
     """The person is enrolled already and gets more pictures."""
@@ -286,10 +274,13 @@ QuickRequest = List | Show | Rename | Remove | Admin | Export
 PeopleRequest = QuickRequest | EnrollPictures | Import
 """What needs the gallery only."""
 
+RecordRequest = History | Report | Forget
+"""What needs the gallery and the ledger."""
+
 DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
 """What needs the running daemon."""
 
-AnyRequest = DoorRequest | PeopleRequest
+AnyRequest = DoorRequest | PeopleRequest | RecordRequest
 
 CLASSES: Mapping[str, type[_Request]] = {
     one.model_fields["action"].annotation.__args__[0]: one for one in AnyRequest.__args__

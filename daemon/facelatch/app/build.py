@@ -26,6 +26,7 @@ from facelatch.vision.manifest import Manifest
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
     from facelatch.control.server import ControlServer
+    from facelatch.ledger.writer import Ledger
 
 
 
@@ -128,11 +129,26 @@ def build_camera(
     return FilesCamera(config, clock, loop=loop, skipped=skipped)
 
 
-def build_audit() -> AuditSink:
-    """The journal when there is one, otherwise stderr."""
+def build_audit(*, names: bool = True) -> AuditSink:
+    """The journal when there is one, otherwise stderr. Without `names` people are numbers in it."""
     from facelatch.adapters.system.journal import open_audit
 
-    return open_audit()
+    return open_audit(names=names)
+
+
+def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
+    """The ledger that passes events on to `journal`, not open yet; None where none is kept."""
+    from facelatch.adapters.system.clock import moments
+    from facelatch.ledger.writer import Ledger, Terms
+
+    if not config.audit.chain:
+        return None
+    terms = Terms(
+        anchor_events=config.audit.anchor_events,
+        anchor_seconds=config.audit.anchor_seconds,
+        events_days=config.retention.events_days,
+    )
+    return Ledger(journal, Path(config.storage.state_directory), terms, moments())
 
 
 def build_control(config: ControlConfig) -> ControlServer:

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from facelatch.api import door
+from facelatch.api import door, retention
 from facelatch.api.admission import Admission, traces
 from facelatch.api.answer import Answer, Work
 from facelatch.api.exports import Exports
 from facelatch.api.importing import Importing
+from facelatch.api.people import about
 from facelatch.api.traces import Traces
-from facelatch.audit.events import Event, fault
+from facelatch.audit.events import Event, EventKind, fault
+from facelatch.config.file import Config, in_force
 from facelatch.controller.situation import EnrolmentView
 from facelatch.controller.state import Command
 from facelatch.errors import GalleryError
 from facelatch.gallery.store import GalleryStore
+from facelatch.ledger.writer import Ledger
 from facelatch.line import household
 from facelatch.line.admission import Judge
 from facelatch.machines.enrolment_states import StartEnrolment
@@ -29,6 +32,9 @@ WORK_SECONDS = 0.1
 
 EVENTS_A_TURN = 50
 """An import of thousands of people has an event for each."""
+
+UNUSED_SECONDS = 3600.0
+"""How often is looked for people who do not come any more."""
 
 WIPE_AGAIN_SECONDS = 600.0
 """After a wipe that failed."""
@@ -44,24 +50,28 @@ class Desk:
         judge: Judge,
         audit: AuditSink,
         clock: Clock,
-        references: int,
-        settings: Mapping[str, Any],
+        config: Config,
+        ledger: Ledger | None = None,
     ) -> None:
-        """Loads the gallery, which may take long where the model is new; `settings` are what `config` is answered with.
-
-        Raises GalleryError.
-        """
+        """Loads the gallery, which may take long where the model is new. Raises GalleryError."""
         self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
-        self._settings = settings
+        self._settings = {"settings": in_force(config)}
         self._importing, self._traces, self._exports = Importing(), Traces(), Exports()
         self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
         self._wipe_from = 0.0
+        self._ledger, self._unused_days = ledger, config.retention.unused_person_days
+        self._unused_from = 0.0
+        consent = config.enrolment.consent_text if config.enrolment.consent == "recorded" else ""
         self._loaded: Gallery | None = None
         self.gallery: Gallery
         """Everybody enrolled, as the line compares with them."""
         self.admission = Admission(
-            store=store, judge=lambda: judge, gallery=lambda: self.gallery, references=references
+            store=store,
+            judge=lambda: judge,
+            gallery=lambda: self.gallery,
+            references=config.enrolment.references,
+            consent=consent,
         )
         self.reload()
 
@@ -93,6 +103,7 @@ class Desk:
                 status=status,
                 settings=self._settings,
                 now=self._clock.now(),
+                ledger=self._ledger,
             )
             answer = door.answer(request.asked, place)
             if isinstance(answer, Answer):
@@ -141,8 +152,23 @@ class Desk:
                 elif self._store.wipe_failed:
                     self._untold.extend(traces(self._store))
                     self._wipe_from = now + WIPE_AGAIN_SECONDS
+            if self._unused_days and self._ledger is not None and now >= self._unused_from:
+                self._unused_from = now + UNUSED_SECONDS
+                self._forget_unused(self._ledger)
         except GalleryError as error:
             self._audit.write(fault("leftovers_not_cleared", str(error)))
+
+    def _forget_unused(self, ledger: Ledger) -> None:
+        """Warns of whoever has not come for long, and forgets one of those who were warned of."""
+        now = retention.due(self._store.people(), ledger.seen(), ledger.moment(), self._unused_days)
+        hint = f"a visit is enough; retention.unused_person_days = {self._unused_days}"
+        for record, days in now.warn:
+            self._untold.append(about(record.person, EventKind.PERSON_UNUSED, DAYS=days, HINT=hint))
+        for record in now.forget[:1]:
+            gone = self._store.remove(record.person.name)
+            self._untold.extend((about(gone, EventKind.PERSON_REMOVED), *traces(self._store)))
+            self.reload()
+            self._unused_from = 0.0 if len(now.forget) > 1 else self._unused_from
 
     def _tell(self) -> None:
         for _ in range(min(EVENTS_A_TURN, len(self._untold))):

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from facelatch.api.admission import Wanted
+from facelatch.api.admission import Wanted, consent_events
 from facelatch.app.desk import Desk
 from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind, Value, fault
-from facelatch.config.file import Config, in_force
+from facelatch.config.file import Config
 from facelatch.controller import state, step
 from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
+from facelatch.ledger.writer import Ledger
 from facelatch.line import memory, pipeline
 from facelatch.line.admission import Judge
 from facelatch.line.background import STILL_FACE_HINT
@@ -60,6 +61,8 @@ class World:
     service: ServiceManager
     control: Control | None = None
     health: HealthWatch | None = None
+    ledger: Ledger | None = None
+    """Where it is kept `audit` leads to it, too. Whoever opened it closes it, after the last event."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +138,8 @@ class _Loop:
             judge=self.judge,
             audit=world.audit,
             clock=world.clock,
-            references=config.enrolment.references,
-            settings={"settings": in_force(config)},
+            config=config,
+            ledger=world.ledger,
         )
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
@@ -252,7 +255,8 @@ class _Loop:
             return SaveFailed(error.person or str(error), Failure(error.code))
         except (GalleryError, InputError) as error:
             return SaveFailed(str(error))
-        for event in done.events:
+        new = () if wanted.person else consent_events(self.desk.admission, done.person, request.consent or "button")
+        for event in (*done.events, *new):
             self.world.audit.write(event)
         self.desk.reload()  # outside: a fault here does not undo what is saved
         return Saved(done.person, done.references)
@@ -275,4 +279,6 @@ class _Loop:
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,
         }
+        if self.world.ledger is not None:
+            status["ledger"] = self.world.ledger.view()
         return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

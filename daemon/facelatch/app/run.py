@@ -11,13 +11,21 @@ from types import FrameType
 
 from facelatch.api.rights import group_exists
 from facelatch.app import loop
-from facelatch.app.build import build_audit, build_camera, build_control, build_line, build_pins, fake_pins
+from facelatch.app.build import (
+    build_audit,
+    build_camera,
+    build_control,
+    build_ledger,
+    build_line,
+    build_pins,
+    fake_pins,
+)
 from facelatch.app.capture import NewestFrame
 from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig
-from facelatch.errors import FacelatchError
+from facelatch.errors import AlreadyRunningError, FacelatchError
 from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
@@ -38,9 +46,13 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
-    clock, audit = MonotonicClock(), build_audit()
-    service = SystemdService()
-    with ExitStack() as opened:
+    clock, service, journal = MonotonicClock(), SystemdService(), build_audit(names=config.audit.names)
+    ledger = build_ledger(config, journal)
+    audit = ledger or journal
+    with ExitStack() as whole:
+        if ledger is not None:
+            whole.callback(ledger.close)  # after the last event
+        opened = whole.enter_context(ExitStack())
         try:
             lock, indicator, buttons = fake_pins(clock) if dry_run else _real_pins(config)
             for part in (buttons, indicator, lock):
@@ -50,6 +62,8 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             _announce(audit, config, line)
             store = GalleryStore.open(Path(config.storage.state_directory))
             opened.callback(store.close)
+            if ledger is not None:
+                ledger.start()  # not before the gallery is this process's: it says who may write here
             _tell_of_the_place(audit, store)
             control = build_control(config.control)
             opened.callback(control.close)
@@ -57,15 +71,17 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             frames = NewestFrame(camera(config.camera, clock), clock)
         except FacelatchError as error:
             audit.write(loop.fault_event("start_", error))
+            if ledger is not None and not isinstance(error, AlreadyRunningError):
+                ledger.start_if_possible()  # so that it has this fault, too
             raise
         opened.pop_all()  # from here the loop closes everything
-    machine = MachineHealth(Path(config.storage.state_directory))
-    world = loop.World(
-        clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
-        audit=audit, service=service, control=control,
-        health=HealthWatch(machine.read, config.health, audit, clock),
-    )  # fmt: skip
-    loop.run(world, config, stop=stop)
+        machine = MachineHealth(Path(config.storage.state_directory))
+        world = loop.World(
+            clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
+            audit=audit, service=service, control=control, ledger=ledger,
+            health=HealthWatch(machine.read, config.health, audit, clock),
+        )  # fmt: skip
+        loop.run(world, config, stop=stop)
 
 
 def _real_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:

@@ -51,6 +51,10 @@ FIELDS: Mapping[str, str] = {
     "UID": "number of the local user who asked",
     "MEASURED": "what was measured, in words with its unit",
     "FILE_SYSTEM": "type of the file system a file lies on",
+    "SEQ": "number of a row of the ledger",
+    "HASH": "a sha256 in hex, of a row of the ledger or of a receipt",
+    "DAYS": "a number of days",
+    "TEXT_VERSION": "which text a person has agreed to",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
 
@@ -103,6 +107,15 @@ class EventKind(StrEnum):
     CONTROL_NOT_SHARED = "control.not_shared"
     HEALTH_DEGRADED = "health.degraded"
     HEALTH_RESTORED = "health.restored"
+    LEDGER_STARTED = "ledger.started"
+    LEDGER_KEY_NOT_NOTED = "ledger.key_not_noted"
+    LEDGER_FAILED = "ledger.failed"
+    LEDGER_RESTORED = "ledger.restored"
+    LEDGER_PRUNED = "ledger.pruned"
+    LEDGER_ANCHOR = "ledger.anchor"
+    PERSON_UNUSED = "gallery.person_unused"
+    PERSON_RECEIPT = "gallery.person_receipt"
+    CONSENT_RECORDED = "enrolment.consent_recorded"
 
     @property
     def spec(self) -> Spec:
@@ -121,6 +134,8 @@ class Spec:
     """The sentence; the fields named in it are required."""
     optional: frozenset[str] = frozenset()
     """Fields it may carry besides."""
+    discreet: bool = False
+    """Whether the history shows it to admins only: what somebody may have been forced to do at the door."""
 
     @property
     def required(self) -> frozenset[str]:
@@ -232,6 +247,24 @@ SPECS: Mapping[EventKind, Spec] = {
         "The machine is not well ({REASON}): {MEASURED}; {HINT}"),
     EventKind.HEALTH_RESTORED: Spec("982e7503b6634a538352d992f3a87b8a", Priority.NOTICE,
         "The machine is well again ({REASON}) after {SECONDS} s: {MEASURED}"),
+    EventKind.LEDGER_STARTED: Spec("10e04e6db411498f94d62a2014242c5b", Priority.NOTICE,
+        "The ledger has a new start key ({REASON})"),
+    EventKind.LEDGER_KEY_NOT_NOTED: Spec("7c644c1a958a4126bafd34f9a6570ed7", Priority.WARNING,
+        "Nobody has noted the ledger's start key yet: {HINT}"),
+    EventKind.LEDGER_FAILED: Spec("473cc494dd6c4a228708a0410596ef9d", Priority.WARNING,
+        "The ledger cannot be written ({REASON}); the door serves on: {HINT}"),
+    EventKind.LEDGER_RESTORED: Spec("85754b261cbd4e278577774d11dc2175", Priority.NOTICE,
+        "The ledger is written again; {COUNT} events are missing from it"),
+    EventKind.LEDGER_PRUNED: Spec("12f4c051c9ab4bd0bbf308b992355ed6", Priority.NOTICE,
+        "{COUNT} events older than {DAYS} days removed from the ledger, up to row {SEQ}", frozenset({"HASH"})),
+    EventKind.LEDGER_ANCHOR: Spec("3e7a8d7551ca4efe9a46b6b34b392506", Priority.INFO,
+        "Row {SEQ} of the ledger has hash {HASH}"),
+    EventKind.PERSON_UNUSED: Spec("24b82b7c9b9449a498e6373d6350d63e", Priority.WARNING,
+        "{PERSON} has not come for {DAYS} days and will be forgotten: {HINT}", frozenset({"PERSON_ID"})),
+    EventKind.PERSON_RECEIPT: Spec("50ea524de6644934b590c44fb600bd64", Priority.NOTICE,
+        "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
+    EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
+        "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
 }
 # fmt: on
 """The vocabulary."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from facelatch.gallery.export import StoredPerson
     from facelatch.gallery.store import GalleryStore
     from facelatch.line.pipeline import Line
+    from facelatch.ports import AuditSink
     from facelatch.values.pictures import Image
     from facelatch.values.records import Gallery
 
@@ -30,16 +32,55 @@ Judge = Callable[["Image"], dict[str, Any]]
 
 def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
-    from facelatch.api import intake, parsing, people
+    from facelatch.api import answer, intake, parsing, people, records, requests
     from facelatch.control.client import ControlClient, NobodyThereError
+    from facelatch.ledger.writer import Ledger
 
     try:
         return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
         parsed = parsing.people_request(request)
         content = intake.content(parsed, bulk)
-        with _store(config) as store:
-            return _finished(people.execute(_admission(config, store), parsed, content), store)
+        with _store(config) as store, audited(config) as audit:
+            if isinstance(parsed, requests.RecordRequest):
+                kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
+                return _finished(answer.done(records.execute(kept, parsed, _ourselves())), store, audit)
+            return _finished(people.execute(_admission(config, store), parsed, content), store, audit)
+
+
+def report(config: Config, name: str) -> bytes:
+    """Everything stored about one person, as JSON."""
+    from facelatch.api import answer, parsing, records
+    from facelatch.api.record_requests import Report
+    from facelatch.control.client import ControlClient, NobodyThereError
+    from facelatch.ledger.writer import Ledger
+
+    request = {"action": "report", "name": name}
+    try:
+        return ControlClient(Path(config.control.socket)).fetch(request)[1]
+    except NobodyThereError:
+        parsed = parsing.parse(request)
+        assert isinstance(parsed, Report)
+        with _store(config) as store, audited(config) as audit:
+            kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
+            return answer.done(records.execute(kept, parsed, _ourselves())).bulk or b""
+
+
+@contextmanager
+def audited(config: Config) -> Iterator[AuditSink]:
+    """Where events of the command line are written: the journal, and the ledger while the gallery is ours."""
+    from facelatch.app import build
+
+    journal = build.build_audit(names=config.audit.names)
+    ledger = build.build_ledger(config, journal)
+    if ledger is None:
+        yield journal
+        return
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def _admission(config: Config, store: GalleryStore) -> Admission:
@@ -61,21 +102,21 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
             store.load(judge().model_sha256, judge().embed, judge().line.verifier.embedding_size),
         ),
         references=config.enrolment.references,
+        consent=config.enrolment.consent_text if config.enrolment.consent == "recorded" else "",
     )
 
 
-def _finished(answer: Answer, store: GalleryStore) -> dict[str, Any]:
+def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str, Any]:
     """The reply, once the audit has the events and the traces of people removed are overwritten.
 
     What was asked for is done by now: a gallery that fails afterwards leaves traces, and changes nothing of the reply.
     """
     from facelatch.api.admission import traces
     from facelatch.api.door import signed
-    from facelatch.app import build
     from facelatch.audit.events import fault
     from facelatch.errors import GalleryError
 
-    audit, done = build.build_audit(), False
+    done = False
     for event in signed(answer, _ourselves()).events:
         audit.write(event)
     try:
@@ -121,12 +162,12 @@ def exported(config: Config, without_daemon: Callable[[], None] = lambda: None) 
                 yield person
 
 
-def tell_of_export(count: int) -> None:
+def tell_of_export(config: Config, count: int) -> None:
     """Tells the audit that `count` people were exported by this process: once the file is whole, not before."""
     from facelatch.api.people import export_event
-    from facelatch.app import build
 
-    build.build_audit().write(export_event(count, _ourselves()))
+    with _store(config), audited(config) as audit:
+        audit.write(export_event(count, _ourselves()))
 
 
 def import_all(
@@ -151,7 +192,7 @@ def import_all(
         reply = client.ask(first[0], pack(first[1]))
     except NobodyThereError:
         importing = Importing()
-        with _store(config) as store:
+        with _store(config) as store, audited(config) as audit:
             admission, answer = _admission(config, store), None
             for request, part in itertools.chain([first], parts):
                 parsed = parsing.parse(request)
@@ -159,7 +200,7 @@ def import_all(
                 answer = importing.at_once(admission, parsed, tuple(part))
                 progress(len(part))
             assert answer is not None
-            return _finished(answer, store)
+            return _finished(answer, store, audit)
     progress(len(first[1]))
     for request, part in parts:
         reply = client.ask(request, pack(part))

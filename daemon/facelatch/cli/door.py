@@ -107,7 +107,8 @@ def _status_text(answer: dict[str, Any]) -> str:
         under_way += f", {enrolment['kept']} of {enrolment['wanted']} images kept"
     if enrolment["reason"]:
         under_way += f": {enrolment['reason']} ({enrolment['hint']})"
-    rows = {**answer, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
+    ledger = {"ledger": _ledger_text(answer["ledger"])} if answer.get("ledger") else {}
+    rows = {**answer, **ledger, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
     if "health" in answer:
         rows["health"] = _health_text(answer["health"])
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
@@ -118,6 +119,13 @@ def _health_text(health: dict[str, Any]) -> str:
     units = {"temperature_celsius": "{:.0f} degrees", "free_mb": "{} MB free", "swap_mb": "{} MB in swap"}
     measured = [text.format(health[key]) for key, text in units.items() if health.get(key) is not None]
     return ": ".join(filter(None, [", ".join(health["troubles"]) or "well", ", ".join(measured)]))
+
+
+def _ledger_text(ledger: dict[str, Any]) -> str:
+    """In a form that `facelatch ledger verify --anchor` reads."""
+    text = f"seq {ledger['seq']} hash {ledger['hash']}" if "seq" in ledger else "not open yet"
+    text += "" if ledger.get("written", True) else "; cannot be written, the journal says why"
+    return text + ("" if ledger.get("key_noted", True) else "; note its start key: `sudo facelatch ledger init`")
 
 
 @click.command()

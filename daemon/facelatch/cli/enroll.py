@@ -36,11 +36,15 @@ class _Wanted:
     admin: bool
     add: bool
     replace: bool
+    consent: str | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
         """Of the request."""
-        return asdict(self)
+        fields = asdict(self)
+        if self.consent is None:
+            del fields["consent"]  # a daemon from before does not know it
+        return fields
 
     @property
     def done(self) -> str:
@@ -60,6 +64,11 @@ class _Wanted:
     is_flag=True,
     help="Even if the face is enrolled under another name (twins: a tie opens for neither), or replaced by another.",
 )
+@click.option(
+    "--consent",
+    type=click.Choice(["paper", "spoken", "screen"]),
+    help="How the person agreed; needed where enrolment.consent is recorded.",
+)
 @click.option("--abort", is_flag=True, help="End the enrolment that the daemon is at, whoever began it.")
 @as_json
 @click.pass_obj
@@ -72,6 +81,7 @@ def enroll(
     replace: bool,
     as_admin: bool,
     force: bool,
+    consent: str | None,
     abort: bool,
 ) -> None:
     """Enrol NAME from pictures or from the camera.
@@ -92,7 +102,7 @@ def enroll(
         raise click.UsageError("give either --add or --replace")
     if as_admin and (add or replace):
         raise click.UsageError("--admin is for somebody new: `facelatch people admin NAME`")
-    wanted = _Wanted(clean_name(name), as_admin, add, replace)
+    wanted = _Wanted(clean_name(name), as_admin, add, replace, consent)
     if images is None:
         _enroll_by_camera(settings, wanted)
     else:

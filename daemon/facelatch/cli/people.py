@@ -84,6 +84,60 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
 
 @people.command()
 @click.argument("name", type=person_name)
+@click.option("--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Write what was removed there (0600).")
+@click.option("--sign", type=click.Path(exists=True, dir_okay=False), help="Sign it with this SSH key, in FILE.sig.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@click.pass_obj
+def forget(settings: Settings, name: str, receipt: Path | None, sign: str | None, yes: bool) -> None:
+    """Forget a person as `remove` does, with a receipt.
+
+    The receipt says what was removed and what is kept without a name; its sha256 stands in the ledger
+    (gallery.person_receipt). Events that are kept have a number of the person only.
+    """
+    from facelatch.cli.receipts import refuse_existing, signed
+    from facelatch.private_files import write_private_file
+
+    if sign is not None and receipt is None:
+        raise click.UsageError("--sign goes with --receipt")
+    refuse_existing(receipt)
+    if not yes:
+        click.confirm(f"Forget {name} and every image of this person?", abort=True, err=True)
+    answer = ask(settings.config(), {"action": "forget", "name": name})
+    if receipt is not None:
+        from facelatch.api.records import receipt_text
+
+        write_private_file(receipt, receipt_text(answer["receipt"]).encode("ascii"))
+        if sign is not None:
+            signed(receipt, sign)
+    traces = "" if answer["receipt"]["overwritten"] else "; traces may still be there: the log says why"
+    settings.show(answer, f"{answer['receipt']['person']['name']} forgotten{traces}; receipt {answer['sha256']}")
+
+
+@people.command()
+@click.argument("name", type=person_name)
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it there (0600).")
+@click.pass_obj
+def report(settings: Settings, name: str, output: Path | None) -> None:
+    """Everything that is stored about a person, as JSON, for whoever asks what is known of them.
+
+    Images, embeddings, consent and events. It holds a face: hand it to that person only.
+    """
+    from facelatch.cli.asking import report as asked
+    from facelatch.cli.receipts import refuse_existing
+    from facelatch.private_files import write_private_file
+
+    refuse_existing(output)
+    found = asked(settings.config(), name)
+    if output is None:
+        echo(found.decode("ascii"))
+    else:
+        write_private_file(output, found + b"\n")
+        echo(f"written to {output}")
+
+
+@people.command()
+@click.argument("name", type=person_name)
 @click.option("--off", is_flag=True, help="Take the right away.")
 @as_json
 @click.pass_obj
@@ -120,7 +174,7 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
     with standard_output() if piped else private_file(file) as stream:
         count = write_export(stream, exported(config, without_daemon))
     if alone:
-        tell_of_export(count)
+        tell_of_export(config, count)
     if piped:
         echo(f"{_people(count)} written to standard output", err=True)
     else:

@@ -26,7 +26,8 @@ Exit codes:
   3  configuration   4  model     5  camera    6  pins
   7  gallery         8  already running        9  unusable input
   10 daemon not reachable         11 model failed while running
-  12 not allowed (control.rights)  70 internal error
+  12 not allowed (control.rights)  13 ledger
+  70 internal error
 """
 
 
@@ -47,6 +48,8 @@ class _Lazy(click.Group):
         "verify": "facelatch.cli.diagnosis",
         "check": "facelatch.cli.diagnosis",
         "bench": "facelatch.cli.diagnosis",
+        "history": "facelatch.cli.history",
+        "ledger": "facelatch.cli.ledger",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from facelatch.config.console import ConsoleConfig
 from facelatch.config.fleet import FleetConfig
 from facelatch.config.health import HealthConfig
+from facelatch.config.keeping import AuditConfig, RetentionConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
@@ -36,6 +37,8 @@ class Config(Section):
     console: ConsoleConfig = ConsoleConfig()
     fleet: FleetConfig = FleetConfig()
     health: HealthConfig = HealthConfig()
+    audit: AuditConfig = AuditConfig()
+    retention: RetentionConfig = RetentionConfig()
 
 
 def in_force(config: Config) -> list[dict[str, Any]]:

@@ -78,6 +78,11 @@ class EnrolmentConfig(Section):
     """From this share of another person's references a warning names the look-alike."""
     stuck_after_seconds: Annotated[float, Field(ge=10, le=600)] = 20.0
     """A button held longer is reported as stuck and ignored until released."""
+    consent: Literal["none", "recorded"] = "none"
+    """recorded: the ledger keeps when and how each new person agreed, and to which text, until the person is forgotten.
+    `facelatch enroll --consent` then says how; by the button, standing before it counts."""
+    consent_text: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}$")] = "1"
+    """Which text people agree to: its version as you call it."""
 
     @model_validator(mode="after")
     def _hold_comes_before_stuck(self) -> Self:

@@ -13,7 +13,7 @@ from facelatch.adapters.pins import lock
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass, ownership, surroundings
+from facelatch.diagnosis import bypass, ledger, ownership, surroundings
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
@@ -53,6 +53,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("finder", lambda: _finder(config)),
         ("gallery", lambda: _gallery(config)),
         ("storage", lambda: surroundings.storage(config)),
+        ("ledger", lambda: _ledger(config)),
         ("permissions", lambda: _permissions(config)),
         ("clock", surroundings.clock),
         ("journal", _journal),
@@ -237,6 +238,11 @@ def _view(config: Config) -> str | Finding:
         return "no picture of somebody hangs in view, says the running daemon"
     detail = f"{still} still {'face is' if still == 1 else 'faces are'} in view for a minute or longer, and ignored"
     return Finding(item="view", ok=True, detail=detail, hint=STILL_FACE_HINT, warning=True)
+
+
+def _ledger(config: Config) -> Finding:
+    detail, hint = ledger.standing(config)
+    return Finding(item="ledger", ok=True, detail=detail, hint=hint, warning=bool(hint))
 
 
 def _rights(config: Config) -> str:

@@ -166,6 +166,16 @@ def stored_references(connection: sqlite3.Connection, person: Person) -> tuple[S
     return tuple(StoredReference(crop_png, Pose(yaw, pitch, roll)) for crop_png, yaw, pitch, roll in rows)
 
 
+def vectors(connection: sqlite3.Connection, person: Person) -> list[bytes]:
+    """The embedding of each reference image of `person` as it was kept; empty where there is none."""
+    found = connection.execute(
+        "SELECT vector FROM reference_images LEFT JOIN embeddings ON reference_id = reference_images.id"
+        " WHERE person_id = ? ORDER BY reference_images.id",
+        (person.id,),
+    )
+    return [bytes(vector or b"") for (vector,) in found]
+
+
 def delete_references(connection: sqlite3.Connection, person: Person) -> None:
     """Deletes images and embeddings of a person who stays, and notes that the file has to be wiped."""
     connection.execute("DELETE FROM reference_images WHERE person_id = ?", (person.id,))

@@ -77,6 +77,8 @@ class StartEnrolment:
     """Whether they come in place of the references `person` has."""
     lease: str | None = None
     """The secret of the client to whom the enrolment belongs; None: it belongs to nobody who could go away."""
+    consent: str = ""
+    """How the person agreed, as the client says; empty: by coming to the button."""
     lease_until: float = inf
     """When the client counts as gone, unless it renews; set when the enrolment begins."""
 

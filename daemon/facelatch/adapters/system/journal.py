@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from facelatch.audit.chain import FREE_REASONS
 from facelatch.audit.events import Event
 from facelatch.ports import AuditSink
 
@@ -21,8 +23,34 @@ _WAIT_SECONDS = 0.1
 """How long one event may wait for room in the journal's queue. Less than any unlocking, and the loop waits with it."""
 
 
-def open_audit() -> AuditSink:
-    """The journal when systemd-python is installed and a journal listens, otherwise stderr."""
+def open_audit(*, names: bool = True) -> AuditSink:
+    """The journal when systemd-python is installed and a journal listens, otherwise stderr.
+
+    Without `names` people are numbers in it.
+    """
+    sink = _journal_or_stderr()
+    return sink if names else WithoutNames(sink)
+
+
+class WithoutNames:
+    """Passes events on with `person 3` for a name, and without sentences in which one may stand."""
+
+    def __init__(self, sink: AuditSink) -> None:
+        self._sink = sink
+
+    def write(self, event: Event) -> None:
+        """Never raises."""
+        number = event.fields.get("PERSON_ID")
+        instead = {
+            "PERSON": f"person {number}" if number is not None else "somebody",
+            "NEAREST": "somebody",
+            **({"REASON": "not saved"} if event.kind in FREE_REASONS else {}),
+        }
+        fields = {name: instead.get(name, value) for name, value in event.fields.items()}
+        self._sink.write(replace(event, fields=fields))
+
+
+def _journal_or_stderr() -> AuditSink:
     # Without a listening journal systemd-python drops what it is given and says nothing.
     if _somebody_listens(_JOURNAL_SOCKET):
         with suppress(ImportError):

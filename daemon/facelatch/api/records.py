@@ -1,0 +1,211 @@
+"""What the ledger tells: the history, everything about one person, and the receipt of whoever is forgotten."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from facelatch.api import requests
+from facelatch.api.admission import traces
+from facelatch.api.answer import Answer, Work
+from facelatch.api.people import about
+from facelatch.api.record_requests import PERSON_NUMBER, Forget, History, Report
+from facelatch.api.rights import Asker
+from facelatch.audit.chain import Row
+from facelatch.audit.events import Event, EventKind
+from facelatch.errors import InputError, LedgerError
+from facelatch.gallery import rows as gallery
+from facelatch.gallery.store import GalleryStore
+from facelatch.ledger import tables
+from facelatch.ledger.store import LedgerStore, fields_of
+from facelatch.ledger.tables import Query
+from facelatch.ledger.writer import Ledger
+from facelatch.values.observations import Reason
+
+T = TypeVar("T")
+
+WAIT_SECONDS = 0.01
+"""How long a turn of the loop waits for the ledger's thread at a time."""
+
+MOST_REPORTED = 10_000
+"""Events in the report of one person, the newest; what keeps it below the limit of a memory file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is asked: the gallery for names, the ledger for what happened."""
+
+    store: GalleryStore
+    ledger: Ledger | None
+
+
+def execute(records: Records, request: requests.RecordRequest, asker: Asker, trace: Event | None = None) -> Work:
+    """Does what `request` asks. Raises InputError, GalleryError, LedgerError; then nothing has changed."""
+    match request:
+        case History():
+            reply = yield from _history(records, request, discreet="admin" in asker.rights)
+            return Answer(reply, trace=trace)
+        case Report(name=name):
+            report = yield from _report(records, name, discreet="admin" in asker.rights)
+            return Answer({"name": report["person"]["name"]}, trace=trace, bulk=json.dumps(report).encode("ascii"))
+        case Forget(name=name):
+            return (yield from _forget(records, name))
+
+
+def _asked(records: Records, job: Callable[[LedgerStore], T]) -> Generator[None, None, T]:
+    if records.ledger is None:
+        raise InputError("no ledger is kept here", hint="[audit] chain = true in facelatch.toml")
+    answer: Future[T] = records.ledger.ask(job)
+    while not wait([answer], WAIT_SECONDS).done:
+        yield
+    return answer.result()
+
+
+def _history(
+    records: Records, request: History, *, discreet: bool
+) -> Generator[None, None, dict[str, Any]]:
+    query = Query(
+        since_ms=_milliseconds(request.since),
+        until_ms=_milliseconds(request.until),
+        person_id=_number(records.store, request.person) if request.person is not None else None,
+        refused=request.refused,
+        discreet=discreet,
+        before=request.before,
+        most=request.most + 1,
+    )
+    found = yield from _asked(records, lambda ledger: tables.selected(ledger.connection, query))
+    page, more = found[: request.most], len(found) > request.most
+    names = _names(records.store)
+    return {"events": [told(row, names) for row in page], "next": page[-1].seq if more else None}
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
+
+
+def _number(store: GalleryStore, name: str) -> int:
+    number = name.removeprefix(PERSON_NUMBER)
+    if name != number and number.isascii() and number.isdigit() and len(number) < 19:
+        return int(number)
+    return store.find(name).id
+
+
+def _names(store: GalleryStore) -> dict[int, str]:
+    return {record.person.id: record.person.name for record in store.people()}
+
+
+def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
+    """A row for people: with the catalogue's words, and the names of those who are still enrolled."""
+    fields = fields_of(row)
+    number = fields.get("PERSON_ID")
+    person = names.get(number) if isinstance(number, int) else None
+    return {
+        "seq": row.seq,
+        "time": _time(row.wall_ms),
+        "clock_set": row.trusted,
+        "event": row.kind,
+        "text": sentence(row.kind, fields, person),
+        "person": person,
+        "fields": fields,
+    }
+
+
+def _time(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def sentence(kind: str, fields: Mapping[str, str | int | float], person: str | None) -> str:
+    """The event's sentence, as far as the ledger keeps what it needs."""
+    if kind not in set(EventKind):
+        return kind  # written by a newer Facelatch
+    number = fields.get("PERSON_ID")
+    who = person or (f"person {number} (forgotten)" if number is not None else "somebody")
+    reason = str(fields.get("REASON", ""))
+    hint = Reason(reason).hint if reason in set(Reason) else ""
+    known = {"PERSON": who, "NEAREST": "somebody", "HINT": hint, "FILE": "its file", "REASON": "the journal says why"}
+    template = EventKind(kind).spec.template
+    return template.format_map({**dict.fromkeys(EventKind(kind).spec.required, "?"), **known, **fields}).rstrip(": ")
+
+
+def _report(records: Records, name: str, *, discreet: bool) -> Generator[None, None, dict[str, Any]]:
+    record, _ = records.store.show(name)
+    person = record.person
+    ((_, stored),) = list(records.store.stored([person.name]))
+    with records.store.transaction() as connection:
+        vectors = gallery.vectors(connection, person)
+    query = Query(person_id=person.id, discreet=discreet, most=MOST_REPORTED)
+    rows, consent = yield from _asked(
+        records, lambda ledger: (tables.selected(ledger.connection, query), _consent(ledger, person.id))
+    )
+    images = [
+        {
+            "yaw": one.pose.yaw,
+            "pitch": one.pose.pitch,
+            "roll": one.pose.roll,
+            "crop_png": base64.b64encode(one.crop_png).decode("ascii"),
+            "embedding_float32": base64.b64encode(vector).decode("ascii"),
+        }
+        for one, vector in zip(stored.references, vectors, strict=True)
+    ]
+    return {
+        "person": {"id": person.id, "name": person.name, "admin": person.admin, "created": record.created},
+        "consent": consent,
+        "images": images,
+        "events": [told(row, {person.id: person.name}) for row in rows],
+        "journal": f"journalctl -t facelatch PERSON_ID={person.id} -o json",
+    }
+
+
+def _consent(ledger: LedgerStore, person_id: int) -> dict[str, Any] | None:
+    found = ledger.connection.execute(
+        "SELECT wall_ms, how, version, uid FROM consents WHERE person_id = ?", (person_id,)
+    ).fetchone()
+    if not found:
+        return None
+    wall_ms, how, version, uid = found
+    return {"time": _time(wall_ms), "how": how, "text": version, "uid": uid}
+
+
+def _forget(records: Records, name: str) -> Work:
+    record, poses = records.store.show(name)
+    person = record.person
+    try:
+        consent, events, last = yield from _asked(records, lambda ledger: _left_behind(ledger, person.id))
+    except (InputError, LedgerError):
+        consent, events, last = None, None, None  # nobody stays because a ledger fails
+    gone = records.store.remove(person.name)
+    receipt = {
+        "person": {"id": gone.id, "name": gone.name, "enrolled": record.created},
+        "removed": {"images": len(poses), "embeddings": len(poses), "name": True, "consent": consent is not None},
+        "overwritten": not records.store.traces and not records.store.wipe_due,
+        "kept": {"events_without_name": events},
+        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "ledger": last,
+    }
+    digest = hashlib.sha256(receipt_text(receipt).encode("ascii")).hexdigest()
+    told_of = Event(EventKind.PERSON_RECEIPT, {"PERSON_ID": gone.id, "HASH": digest})
+    return Answer(
+        {"receipt": receipt, "sha256": digest},
+        gallery_changed=True,
+        events=(about(gone, EventKind.PERSON_REMOVED), *traces(records.store), told_of),
+    )
+
+
+def _left_behind(
+    ledger: LedgerStore, person_id: int
+) -> tuple[dict[str, Any] | None, int | None, dict[str, Any] | None]:
+    (events,) = ledger.connection.execute(
+        "SELECT count(*) FROM rows WHERE json_extract(fields, '$.PERSON_ID') = ?", (person_id,)
+    ).fetchone()
+    return _consent(ledger, person_id), events, {"seq": ledger.seq, "hash": ledger.hash.hex()}
+
+
+def receipt_text(receipt: Mapping[str, Any]) -> str:
+    """The receipt as it stands in its file, byte for byte: the ledger has the sha256 of it."""
+    return json.dumps(receipt, sort_keys=True, indent=1) + "\n"
