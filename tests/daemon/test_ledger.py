@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import itertools
 import json
 import shutil
@@ -151,23 +153,42 @@ def test_without_key_and_anchor_nobody_can_tell_that_all_was_made_anew(
     assert proven(forged, None, [rows[5]]).findings[0].seq == 6
 
 
-@given(st.integers(1, 11))
-def test_whoever_finds_the_key_of_a_row_can_make_no_row_before_it(
-    written: tuple[list[Row], bytes], broken_in: int
-) -> None:
-    """With the key of row `broken_in` + 1 all rows from there can be forged, and none before."""
-    rows, start = written
-    key = chain.evolved(start, broken_in)
-    digest, tag = rows[broken_in - 1].hash, rows[broken_in - 1].tag
-    forged = list(rows[:broken_in])
-    for row in rows[broken_in:]:
+def made_anew(rows: list[Row], key: bytes, first: int) -> list[Row]:
+    """The rows from number `first` on with other content, their links made with `key` and what follows from it."""
+    forged = list(rows[: first - 1])
+    digest, tag = (forged[-1].hash, forged[-1].tag) if forged else (chain.NOTHING, bytes(chain.TAG_BYTES))
+    for row in rows[first - 1 :]:
         new = replace(row, fields="{}")
         digest, tag = chain.link(digest, new.record), chain.seal(key, tag, new.record)
         key = chain.evolved(key)
         forged.append(replace(new, hash=digest, tag=tag))
-    assert proven(forged, start, []).findings == ()
-    forged[broken_in - 1] = replace(forged[broken_in - 1], fields="{}")
-    assert proven(forged, start, []).findings[0].seq == broken_in
+    return forged
+
+
+@given(st.integers(2, 12), st.integers(1, 11))
+def test_whoever_finds_the_key_of_a_row_can_make_that_row_and_none_before_it(
+    written: tuple[list[Row], bytes], stolen: int, before: int
+) -> None:
+    rows, start = written
+    key = chain.evolved(start, stolen - 1)
+    assert proven(made_anew(rows, key, stolen), start, []).findings == ()
+    first = max(1, stolen - before)
+    report = proven(made_anew(rows, key, first), start, [])
+    assert report.findings
+    assert report.findings[0].seq == first
+
+
+def test_the_links_are_what_anybody_can_compute_with_sha256_and_hmac(written: tuple[list[Row], bytes]) -> None:
+    """Spelled out, so that a ledger of today is proven by the program of tomorrow."""
+    rows, key = written
+    digest, tag = bytes(32), bytes(16)
+    for row in rows:
+        columns = [row.seq, row.wall_ms, int(row.trusted), row.mono_ms, row.boot, row.kind, row.fields]
+        record = json.dumps(columns).encode()
+        digest = hashlib.sha256(digest + record).digest()
+        tag = hmac.new(key, tag + record, hashlib.sha256).digest()[:16]
+        assert (row.hash, row.tag) == (digest, tag)
+        key = hashlib.sha256(b"facelatch ledger next" + key).digest()
 
 
 def test_the_wrong_start_key_is_not_taken_for_a_changed_ledger(tmp_path: Path) -> None:
