@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from facelatch.audit.events import FIELDS, SPECS, Event, EventKind, table
+from facelatch.audit.events import SPECS, Event, EventKind, table
+from facelatch.audit.fields import FIELDS
 
 
 def test_every_kind_is_documented_and_every_field_is_explained() -> None:

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from facelatch.adapters import fakes
 from facelatch.audit import chain, proof
 from facelatch.audit.chain import Moment, Row
-from facelatch.audit.events import FIELDS, Event, EventKind
+from facelatch.audit.events import Event, EventKind
+from facelatch.audit.fields import FIELDS
 from facelatch.errors import LedgerError
 from facelatch.ledger import keyfile, tables, writer
 from facelatch.ledger.store import DAY_MS, LedgerStore
@@ -240,7 +241,8 @@ def test_no_field_that_may_hold_a_name_is_kept(kind: EventKind) -> None:
 
 
 KEPT = """PERSON_ID ORIGIN PURPOSE REASON SIMILARITY_SHARE DETECTIONS REFERENCES MODEL FRAME_AGE_MS SECONDS COUNT KEY
-VALUE DETECTION_THRESHOLD VERIFICATION_THRESHOLD ADMIN RIGHT ACTION PID UID FILE_SYSTEM SEQ HASH DAYS TEXT_VERSION"""
+VALUE DETECTION_THRESHOLD VERIFICATION_THRESHOLD ADMIN RIGHT ACTION PID UID FILE_SYSTEM SEQ HASH DAYS TEXT_VERSION
+MEASURED"""
 
 
 def test_of_each_field_somebody_has_decided_whether_a_name_may_stand_in_it() -> None:

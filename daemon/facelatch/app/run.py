@@ -41,7 +41,6 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
     every way out of this function leaves it locked.
     """
     from facelatch.adapters.system.clock import MonotonicClock
-    from facelatch.adapters.system.health import MachineHealth
     from facelatch.adapters.system.systemd import SystemdService
 
     stop = _stop_on_signals()
@@ -75,13 +74,18 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
                 ledger.start_if_possible()  # so that it has this fault, too
             raise
         opened.pop_all()  # from here the loop closes everything
-        machine = MachineHealth(Path(config.storage.state_directory))
         world = loop.World(
             clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
             audit=audit, service=service, control=control, ledger=ledger,
-            health=HealthWatch(machine.read, config.health, audit, clock),
+            health=_health(config, audit, clock),
         )  # fmt: skip
         loop.run(world, config, stop=stop)
+
+
+def _health(config: Config, audit: AuditSink, clock: Clock) -> HealthWatch:
+    from facelatch.adapters.system.health import MachineHealth
+
+    return HealthWatch(MachineHealth(Path(config.storage.state_directory)).read, config.health, audit, clock)
 
 
 def _real_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
