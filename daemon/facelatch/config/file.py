@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
+from facelatch.config.access import FactorsConfig, ScheduleConfig
 from facelatch.config.console import ConsoleConfig
 from facelatch.config.fleet import FleetConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
@@ -30,10 +31,18 @@ class Config(Section):
     door: DoorConfig = DoorConfig()
     enrolment: EnrolmentConfig = EnrolmentConfig()
     gpio: GpioConfig = GpioConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    factors: FactorsConfig = FactorsConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
     console: ConsoleConfig = ConsoleConfig()
     fleet: FleetConfig = FleetConfig()
+
+    @model_validator(mode="after")
+    def _readers_have_pins_of_their_own(self) -> Self:
+        if both := sorted(self.gpio.used_pins & set(self.factors.wiegand_pins)):
+            raise ValueError(f"factors.wiegand_pins and [gpio] both name {both}: every device needs a pin of its own")
+        return self
 
 
 def in_force(config: Config) -> list[dict[str, Any]]:
