@@ -18,7 +18,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "errors values audit",
         "config ports private_files control decoder",
         "vision machines keeper console fleet",
-        "line controller gallery adapters.cameras adapters.models adapters.pins adapters.system adapters.fakes",
+        "line controller gallery adapters.cameras adapters.models adapters.pins adapters.readers adapters.system"
+        " adapters.fakes",
         "api",
         "app",
         "diagnosis",
@@ -56,6 +57,9 @@ VENDORS = {
     "picamera2 libcamera": "adapters.cameras.picamera2",
     "gpiozero lgpio": "adapters.pins",
     "systemd": "adapters.system",
+    "gpiod": "adapters.readers.wiegand",
+    "evdev": "adapters.readers.hid",
+    "argon2": "gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
     "ncnn": "diagnosis.bench",
 }

@@ -11,6 +11,7 @@ import pytest
 
 from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.api.hours import house
 from facelatch.api.intake import intake
 from facelatch.app.desk import Desk
 from facelatch.config.file import Config, in_force, parse
@@ -87,7 +88,7 @@ class Served:
                 references=8,
                 settings={"settings": in_force(self.config)},
             )
-            server = ControlServer(self.socket, "", intake(self.config.control))
+            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config)))
             self._ready.set()
             try:
                 while not self._over.wait(0.001):

@@ -60,7 +60,9 @@ def config(**factors: Any) -> Config:
 class Door:
     """Turns of 0.1 s, with a clock on the wall, two people and readers."""
 
-    def __init__(self, settings: Config | None = None, *, hour: int = 12, trusted: bool = True, **access: Access) -> None:
+    def __init__(
+        self, settings: Config | None = None, *, hour: int = 12, trusted: bool = True, **access: Access
+    ) -> None:
         self.config = settings or config()
         self.state: State = initial(Throttle())
         self.now, self.picture, self.pulse = 1000.0, 0, 0
@@ -211,7 +213,7 @@ def test_under_duress_all_is_as_ever_at_the_door_and_one_event_more_is_written()
 
 
 def test_a_face_does_not_clear_the_way_for_guessing_pins() -> None:
-    """A photograph of ada and all night long: the throttle shuts after five wrong ones, and stays shut longer each time."""
+    """A photograph of ada, all night: the throttle shuts after five wrong ones, and stays shut longer each time."""
     door = Door(config(rule="face+pin", tries=1), ada=Access(has_pin=True))
     guesses = 0
     for _ in range(12_000):  # twenty minutes

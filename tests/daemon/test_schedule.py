@@ -145,9 +145,12 @@ def test_without_a_trusted_clock_nobody_is_let_in_whom_it_takes_a_clock_to_let_i
     assert isinstance(answer, Denied) == (access.suspended or access.needs_clock)
 
 
-@given(several=st.lists(windows, min_size=1, max_size=3), moment=st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1)))
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1))
+
+
+@given(several=st.lists(windows, min_size=1, max_size=3), moment=moments)
 def test_only_what_the_clock_on_the_wall_shows_decides(several: list[Window], moment: datetime) -> None:
-    """Whatever daylight saving does: the same day and minute give the same answer, in summer time and in winter time."""
+    """Whatever daylight saving does: the same day and minute give the same answer, in summer and in winter time."""
     schedules = Schedules(windows={"s": tuple(several)})
     utc = moment.replace(tzinfo=UTC)
     shown = wall.local_time(utc, BERLIN, trusted=True)

@@ -133,7 +133,10 @@ def test_a_thousand_frames_with_a_reader_that_stalls_give_no_wrong_number(buffer
         assert len(read_cards) == 1000
 
 
-@given(st.lists(st.builds(Pulse, st.integers(0, 1), st.floats(0, 1e6), st.integers(0, 2**32)), max_size=80), st.floats(0, 1e6))
+any_pulse = st.builds(Pulse, st.integers(0, 1), st.floats(0, 1e6), st.integers(0, 2**32))
+
+
+@given(st.lists(any_pulse, max_size=80), st.floats(0, 1e6))
 def test_the_machine_takes_any_edges(pulses: list[Pulse], now: float) -> None:
     """Times that go back, numbers that jump, thousands of bits."""
     state = wiegand.advance(Wiegand(), pulses, now)

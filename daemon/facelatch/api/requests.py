@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from facelatch.api.hours_requests import Card as Card
+from facelatch.api.hours_requests import Pin as Pin
+from facelatch.api.hours_requests import Set as Set
+from facelatch.api.request import BaseRequest, Name
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
@@ -38,12 +42,6 @@ def _decoded(text: object) -> bytes:
 Base64 = Annotated[bytes, BeforeValidator(_decoded)]
 """Bytes that travel as text."""
 
-Name = Annotated[str, Field(max_length=1024)]
-"""What may be or become a person's name; the gallery says which is one."""
-
-Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
-"""On whose behalf somebody with the right `acts_for` asks."""
-
 Token = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$")]
 """Joins the requests of one import; random, chosen by the client."""
 
@@ -51,22 +49,7 @@ Lease = Annotated[str, Field(max_length=64)]
 """What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    right: ClassVar[Right]
-    """What whoever asks must be allowed."""
-    most_bulk: ClassVar[int] = 0
-    """How many bytes may come along by a descriptor; 0: none may."""
-    action: str
-    actor: Actor | None = None
-
-    def needs(self) -> set[Right]:
-        """All rights that this very request takes."""
-        return {self.right} | ({"acts_for"} if self.actor is not None else set())
-
-
-class Status(_Request):
+class Status(BaseRequest):
     """What the door is doing."""
 
     right = "status"
@@ -75,7 +58,7 @@ class Status(_Request):
     """Of the enrolment that shall go on."""
 
 
-class _Enrolment(_Request):
+class _Enrolment(BaseRequest):
     right = "enrol"
     name: Name
     admin: bool = False
@@ -109,7 +92,7 @@ class Enroll(_Enrolment):
     action: Literal["enroll"]
 
 
-class Abort(_Request):
+class Abort(BaseRequest):
     """End the enrolment under way."""
 
     right = "enrol"
@@ -118,14 +101,14 @@ class Abort(_Request):
     """Only if it is that one."""
 
 
-class Settings(_Request):
+class Settings(BaseRequest):
     """The configuration in force."""
 
     right = "config"
     action: Literal["config"]
 
 
-class Lockout(_Request):
+class Lockout(BaseRequest):
     """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
 
     right = "status"
@@ -138,7 +121,7 @@ class Lockout(_Request):
         return super().needs() | more
 
 
-class List(_Request):
+class List(BaseRequest):
     """Everybody enrolled, a page at a time."""
 
     right = "people.read"
@@ -147,7 +130,7 @@ class List(_Request):
     """`next` of the page before; 0: the first page."""
 
 
-class Show(_Request):
+class Show(BaseRequest):
     """One person and the poses of the references."""
 
     right = "people.read"
@@ -155,7 +138,7 @@ class Show(_Request):
     name: Name
 
 
-class Judge(_Request):
+class Judge(BaseRequest):
     """What the door would say to a face."""
 
     right = "people.read"
@@ -165,7 +148,7 @@ class Judge(_Request):
     """Compare with this person only."""
 
 
-class Rename(_Request):
+class Rename(BaseRequest):
     """Another name for a person."""
 
     right = "people.write"
@@ -174,7 +157,7 @@ class Rename(_Request):
     new_name: Name
 
 
-class Remove(_Request):
+class Remove(BaseRequest):
     """Forget a person."""
 
     right = "people.write"
@@ -182,7 +165,7 @@ class Remove(_Request):
     name: Name
 
 
-class Admin(_Request):
+class Admin(BaseRequest):
     """Whether a person's face may authorise enrolments."""
 
     right = "admin"
@@ -219,7 +202,7 @@ class EnrollPictures(_Enrolment):
         return super().needs() | ({"people.write"} if self.force else set())
 
 
-class Export(_Request):
+class Export(BaseRequest):
     """The named people as an export file, some at a time."""
 
     right = "export"
@@ -234,7 +217,7 @@ class Export(_Request):
     """Of clients of version 0.1; without a meaning."""
 
 
-class Import(_Request):
+class Import(BaseRequest):
     """The people of an export file; all of them or none."""
 
     right = "import"
@@ -283,7 +266,7 @@ class Import(_Request):
 QuickRequest = List | Show | Rename | Remove | Admin | Export
 """What the gallery answers at once."""
 
-PeopleRequest = QuickRequest | EnrollPictures | Import
+PeopleRequest = QuickRequest | Set | Pin | Card | EnrollPictures | Import
 """What needs the gallery only."""
 
 DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
@@ -291,7 +274,7 @@ DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
 
 AnyRequest = DoorRequest | PeopleRequest
 
-CLASSES: Mapping[str, type[_Request]] = {
+CLASSES: Mapping[str, type[BaseRequest]] = {
     one.model_fields["action"].annotation.__args__[0]: one for one in AnyRequest.__args__
 }
 """The schema of each value of `action`."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from facelatch.api.admission import Wanted
 from facelatch.app.desk import Desk
+from facelatch.app.entrance import EntranceDesk
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config, in_force
 from facelatch.controller import state, step
 from facelatch.controller.situation import lockout_view
-from facelatch.controller.state import Command, Inputs, Outputs
+from facelatch.controller.state import Command, Entrance, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.line import memory, pipeline
@@ -57,6 +58,7 @@ class World:
     audit: AuditSink
     service: ServiceManager
     control: Control | None = None
+    entrance: EntranceDesk | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +108,7 @@ def run(
 def _shut(world: World) -> None:
     """Locks first, then closes the rest; one failure does not spare the others."""
     with ExitStack() as left:  # the last one goes first
-        for part in (world.store, world.control, world.frames, world.buttons, world.indicator):
+        for part in (world.store, world.control, world.entrance, world.frames, world.buttons, world.indicator):
             if part is not None:
                 left.callback(part.close)
         left.callback(world.service.stopping)
@@ -156,6 +158,8 @@ class _Loop:
         while not stop():
             # Before the frame: it is judged by the gallery as it is now, and not old by the time a request took.
             commands = self._answer_requests()
+            if self.world.entrance is not None and self.world.entrance.changed(self.gallery):
+                self.desk.reload()
             try:
                 frame = self.world.frames.next(TURN_SECONDS)
             except EndOfFrames:
@@ -190,6 +194,7 @@ class _Loop:
             stopping=stopping,
             people_enrolled=len(self.gallery.people),
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
+            entrance=self._entrance(),
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
         if outputs.enrolling:
@@ -219,6 +224,8 @@ class _Loop:
         for event in outputs.events:
             world.audit.write(event)
         self._report_relocking()
+        if outputs.checks and world.entrance is not None:
+            world.entrance.check(outputs.checks)
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
@@ -227,6 +234,11 @@ class _Loop:
             # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
             self._save_throttle(self.throttle)
             self.throttle = None
+
+    def _entrance(self) -> Entrance:
+        if self.world.entrance is not None:
+            return self.world.entrance.inputs(self.gallery)
+        return Entrance(people=self.gallery.people, access=self.gallery.access)
 
     def _report_relocking(self) -> None:
         """Says, once for each unlocking, that the lock ended it and not the loop."""

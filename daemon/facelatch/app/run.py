@@ -10,7 +10,15 @@ from pathlib import Path
 from types import FrameType
 
 from facelatch.app import loop
-from facelatch.app.build import build_audit, build_camera, build_control, build_line, build_pins, fake_pins
+from facelatch.app.build import (
+    build_audit,
+    build_camera,
+    build_control,
+    build_entrance,
+    build_line,
+    build_pins,
+    fake_pins,
+)
 from facelatch.app.capture import NewestFrame
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
@@ -48,7 +56,9 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             store = GalleryStore.open(Path(config.storage.state_directory))
             opened.callback(store.close)
             _tell_of_the_place(audit, store)
-            control = build_control(config.control)
+            entrance = build_entrance(config, store, clock, audit, readers=not dry_run)
+            opened.callback(entrance.close)
+            control = build_control(config)
             opened.callback(control.close)
             frames = NewestFrame(camera(config.camera, clock), clock)
         except FacelatchError as error:
@@ -57,7 +67,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
         opened.pop_all()  # from here the loop closes everything
     world = loop.World(
         clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
-        audit=audit, service=service, control=control,
+        audit=audit, service=service, control=control, entrance=entrance,
     )  # fmt: skip
     loop.run(world, config, stop=stop)
 

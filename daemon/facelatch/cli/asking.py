@@ -31,14 +31,15 @@ Judge = Callable[["Image"], dict[str, Any]]
 def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
     from facelatch.api import intake, parsing, people
+    from facelatch.api.hours import house
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
         return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
         parsed = parsing.people_request(request)
-        content = intake.content(parsed, bulk)
         with _store(config) as store:
+            content = intake.content(parsed, bulk, house(config))
             return _finished(people.execute(_admission(config, store), parsed, content), store)
 
 

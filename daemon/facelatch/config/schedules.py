@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from facelatch.config.access import FactorsConfig
 from facelatch.config.section import Section
 from facelatch.errors import ConfigError
-from facelatch.values.hours import DAY_MINUTES, HOLIDAY, Rule, Schedules, Window
+from facelatch.values.hours import DAY_MINUTES, HOLIDAY, SCHEDULE_PATTERN, Rule, Schedules, Window
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun", "weekdays", "weekend", "daily", "holiday"]
 _NAMES: tuple[str, ...] = get_args(Day)[:7]
@@ -25,7 +25,7 @@ _DAYS: dict[str, frozenset[int]] = {
     "daily": frozenset(range(7)),
     "holiday": frozenset({HOLIDAY}),
 }
-ScheduleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+ScheduleName = Annotated[str, Field(pattern=SCHEDULE_PATTERN)]
 
 
 def _minute(text: object) -> int:

@@ -10,6 +10,8 @@ from enum import StrEnum
 HOLIDAY = 7
 """The day of the week that a holiday counts as; Monday is 0."""
 DAY_MINUTES = 24 * 60
+SCHEDULE_PATTERN = r"^[A-Za-z0-9_-]{1,32}$"
+"""What the name of a schedule looks like."""
 
 
 class Rule(StrEnum):
