@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facelatch.adapters.pins import lock
+from facelatch.api.hours import shown
 from facelatch.api.rights import unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass
+from facelatch.diagnosis import bypass, hours
 from facelatch.errors import (
     CameraError,
     ConfigError,
@@ -71,6 +72,8 @@ def check(config: Config, *, with_hardware: bool = True) -> Iterator[Finding]:
         ("journal", _journal),
         ("rights", lambda: _rights(config)),
         ("bypass", _bypass),
+        ("hours", lambda: hours.schedules(config, _enrolled(config)[0])),
+        ("readers", lambda: hours.readers(config, open_them=with_hardware)),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
@@ -200,7 +203,8 @@ def _bypass() -> str:
 
 
 def _gallery(config: Config) -> str | Finding:
-    names, served = _enrolled(config)
+    enrolled, served = _enrolled(config)
+    names = [person["name"] for person in enrolled]
     people = f"{len(names)} people{', says the running daemon' if served else ''}"
     pairs = alike(names)
     if not pairs:
@@ -210,15 +214,15 @@ def _gallery(config: Config) -> str | Finding:
     return Finding(item="gallery", ok=True, detail=f"{people}; {detail}", hint=hint, warning=True)
 
 
-def _enrolled(config: Config) -> tuple[list[str], bool]:
-    """The names of everybody enrolled, and whether the running daemon said so."""
+def _enrolled(config: Config) -> tuple[list[dict[str, Any]], bool]:
+    """Everybody enrolled, as `list` tells it, and whether the running daemon said so."""
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
-        return [person["name"] for person in _pages(ControlClient(Path(config.control.socket)))], True
+        return [*_pages(ControlClient(Path(config.control.socket)))], True
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            return [record.person.name for record in store.people()], False
+            return [{"name": one.person.name, "access": shown(one.access)} for one in store.people()], False
 
 
 def _pages(client: ControlClient) -> Iterator[dict[str, Any]]:

@@ -72,9 +72,9 @@ class Hasher:
         argon2 = _argon2()
         try:
             return bool(argon2.PasswordHasher().verify(stored, self._keyed("pin", code)))
-        except argon2.exceptions.VerificationError:
+        except argon2.exceptions.VerifyMismatchError:
             return False
-        except argon2.exceptions.InvalidHashError as error:
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError) as error:
             raise InputError("a stored PIN is damaged", hint="set it again: `facelatch people pin NAME`") from error
 
     def _keyed(self, purpose: str, text: str) -> bytes:

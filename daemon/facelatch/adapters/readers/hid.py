@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -46,10 +47,10 @@ class HidReader:
 
     def signals(self) -> Sequence[Stroke]:
         """The strokes since the last call, in order; never blocks. Raises OSError when the device is gone."""
-        found: list[Stroke] = []
+        # The kernel stamps them by a clock that may be set back.
+        found, at = list[Stroke](), time.monotonic()
         codes = self._codes
         while (event := self._input.read_one()) is not None:
-            at = event.timestamp()
             if event.type == codes.EV_SYN and event.code == codes.SYN_DROPPED:
                 found.append(Stroke(device=self._device, symbol="", at=at))
             elif event.type == codes.EV_KEY and event.value == 1:
