@@ -70,7 +70,7 @@ $scratch/generated/facelatch.1 $prefix/share/man/man1/facelatch.1
 $scratch/generated/completion $prefix/share/bash-completion/completions/facelatch
 FILES
     for document in README.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
-        drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf wiring/active-low-relay.svg wiring/led-and-button.svg \
+        drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf drop-in/usb-reader.conf wiring/active-low-relay.svg wiring/led-and-button.svg \
         wiring/maglock.svg wiring/monostable.svg wiring/pins.svg wiring/strike.svg; do
         echo "$source/deploy/$document $prefix/share/doc/facelatch/$document"
     done

@@ -61,14 +61,14 @@ def test_a_face_is_asked_for_its_card_and_only_its_own_passes() -> None:
     asked = after(face(Rule.FACE_CARD), CardRead("4711"))
     (check,) = asked.checks
     assert (check.person, check.code) == (None, "4711")
-    assert after(CardOf(check.serial, ADA), factors=asked).passed == Passed(ADA, Rule.FACE_CARD)
-    assert after(CardOf(check.serial, BEN), factors=asked).outcomes == (Refused(Refusal.WRONG_CARD, ADA),)
-    assert after(CardOf(check.serial, None), factors=asked).passed is None
+    assert after(CardOf(serial=check.serial, person=ADA), factors=asked).passed == Passed(ADA, Rule.FACE_CARD)
+    assert after(CardOf(serial=check.serial, person=BEN), factors=asked).outcomes == (Refused(Refusal.WRONG_CARD, ADA),)
+    assert after(CardOf(serial=check.serial, person=None), factors=asked).passed is None
 
 
 def test_card_and_pin_need_no_face() -> None:
     looked_up = after(CardRead("4711"))
-    asked = after(CardOf(1, ADA, has_pin=True, opens=True), *PIN, factors=looked_up)
+    asked = after(CardOf(serial=1, person=ADA, has_pin=True, opens=True), *PIN, factors=looked_up)
     done = after(Checked(2, Result.RIGHT), factors=asked)
     assert done.passed == Passed(ADA, Rule.CARD_PIN)
 
@@ -79,9 +79,9 @@ def test_card_and_pin_need_no_face() -> None:
         ([face(Rule.FACE_PIN, has_pin=False)], Refusal.NO_PIN, ADA),
         ([face(Rule.FACE_CARD, has_card=False)], Refusal.NO_CARD, ADA),
         ([face(Rule.CARD_PIN)], Refusal.NEEDS_CARD, ADA),
-        ([CardRead("1"), CardOf(1, None)], Refusal.WRONG_CARD, None),
-        ([CardRead("1"), CardOf(1, ADA, has_pin=True, opens=False)], Refusal.NEEDS_FACE, ADA),
-        ([CardRead("1"), CardOf(1, ADA, has_pin=False, opens=True)], Refusal.NO_PIN, ADA),
+        ([CardRead("1"), CardOf(serial=1, person=None)], Refusal.WRONG_CARD, None),
+        ([CardRead("1"), CardOf(serial=1, person=ADA, has_pin=True, opens=False)], Refusal.NEEDS_FACE, ADA),
+        ([CardRead("1"), CardOf(serial=1, person=ADA, has_pin=False, opens=True)], Refusal.NO_PIN, ADA),
         ([face(Rule.FACE_PIN), *PIN, Checked(1, Result.FAILED)], Refusal.NOT_CHECKED, ADA),
     ],
 )

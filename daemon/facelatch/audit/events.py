@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from string import Formatter
 
+from facelatch.audit import hours_events
+
 Value = str | int | float
 
 
@@ -244,31 +246,8 @@ SPECS: Mapping[EventKind, Spec] = {
         "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
     EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
-    EventKind.SCHEDULE_DENIED: Spec("04c0d1c4b3c844b99cfecea22786a51c", Priority.NOTICE,
-        "{PERSON} recognised, but not let in ({REASON}): {HINT}", _VERDICT | {"COUNT", "PERSON_ID"}),
-    EventKind.FACTOR_AWAITED: Spec("72c4117e41ab425da0ee0dfb56f5ba04", Priority.INFO,
-        "{PERSON} recognised; {RULE} is asked for", frozenset({"PERSON_ID"})),
-    EventKind.FACTOR_ACCEPTED: Spec("7641fd5244cc4f9ea56ae8d5893e4efd", Priority.NOTICE,
-        "{PERSON} let in by {RULE}", frozenset({"PERSON_ID"})),
-    EventKind.FACTOR_REFUSED: Spec("31308bb3c16b42138c0f45b17222b038", Priority.NOTICE,
-        "Second factor refused ({REASON}): {HINT}", frozenset({"PERSON", "PERSON_ID"})),
-    EventKind.DURESS: Spec("0d500b5ac25844c095a92ae2df34121b", Priority.ALERT,
-        "{PERSON} entered the duress PIN", frozenset({"PERSON_ID"})),
-    EventKind.READER_LOST: Spec("69a3f0ef5b88459791dc7b5c9b962db0", Priority.WARNING,
-        "The {DEVICE} cannot be read: {REASON}", frozenset({"HINT"})),
-    EventKind.READER_BACK: Spec("6ce188bdf1344820ab448660d8a441a7", Priority.NOTICE,
-        "The {DEVICE} can be read again", frozenset()),
-    EventKind.READER_UNREADABLE: Spec("16397c1f96454e8785c0299dad56bc42", Priority.INFO,
-        "{COUNT} things read at the door were thrown away: not whole", frozenset()),
-    EventKind.ACCESS_CHANGED: Spec("2f65d080ede940e5857f40bc40f78053", Priority.NOTICE,
-        "Hours of {PERSON} changed: {VALUE}", frozenset({"PERSON_ID"}) | ASKER),
-    EventKind.CREDENTIAL_CHANGED: Spec("8eca407379c943248a9cc560a214e9ce", Priority.NOTICE,
-        "{KEY} of {PERSON} {REASON}", frozenset({"PERSON_ID"}) | ASKER),
-    EventKind.ACCESS_EXPIRING: Spec("6d938fb6426d46cc896af23b60b45095", Priority.NOTICE,
-        "{PERSON} may come until {VALID_UNTIL}: {DAYS} days left", frozenset({"PERSON_ID"})),
-    EventKind.ACCESS_EXPIRED: Spec("b5b9506303984681945c2179ce9023b4", Priority.NOTICE,
-        "{PERSON} was forgotten: the last day was {VALID_UNTIL}", frozenset({"PERSON_ID"})),
-}
+} | {EventKind(kind): Spec(message_id, Priority[priority], template, optional)
+     for kind, (message_id, priority, template, optional) in hours_events.ROWS.items()}
 # fmt: on
 """The vocabulary."""
 

@@ -66,7 +66,8 @@ def enter(
     for outcome in second.outcomes:
         if isinstance(outcome, factors.Refused) and outcome.reason.counts:
             visit = session.count_attempt(visit, now, settings.session)
-    return _let_in(Entered(visit, second, read, typed, granted_person(visit)), place, settings)
+    came = Entered(visit=visit, factors=second, wiegand=read, strokes=typed, person=granted_person(visit))
+    return _let_in(came, place, settings)
 
 
 def decide(person: int, place: Entrance, settings: Config) -> schedule.Allowed | schedule.Denied:
