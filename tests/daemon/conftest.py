@@ -97,6 +97,7 @@ class Served:
                     lockout = {"refusals": 0, "seconds": 0.0}
                     people = len(desk.gallery.people)
                     status = {"door": "locked", "people": people, "model": "a" * 12, "lockout": lockout}
+                    status["hours"] = {"clock": "not needed", "readers_lost": []}
                     self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)
             finally:

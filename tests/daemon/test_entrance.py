@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facelatch.audit.events import EventKind, Priority
 from facelatch.config.file import Config, parse
@@ -313,3 +315,70 @@ def test_the_clock_may_jump_while_the_door_is_open_and_locks_or_opens_nothing() 
 def test_rules_have_words_for_what_they_ask() -> None:
     assert [rule.keypad for rule in Rule] == [False, True, False, True]
     assert [rule.card for rule in Rule] == [False, False, True, True]
+
+
+accesses = st.builds(
+    Access,
+    valid_until=st.sampled_from([None, date(2026, 11, 29), TODAY]),
+    schedule=st.sampled_from([None, "office", "gone"]),
+    suspended=st.booleans(),
+    has_pin=st.booleans(),
+    has_card=st.booleans(),
+)
+turns = st.one_of(
+    st.tuples(st.just("face"), st.sampled_from([ADA, BEN])),
+    st.tuples(st.just("types"), st.sampled_from(["135790#", "1", "*", "#"])),
+    st.tuples(st.just("card"), st.integers(1, 3)),
+    st.tuples(st.just("answer"), st.tuples(st.sampled_from(Result), st.sampled_from([None, 1, 2]), st.booleans())),
+    st.tuples(st.just("time"), st.tuples(st.integers(0, 23), st.booleans())),
+    st.tuples(st.just("camera"), st.booleans()),
+    st.tuples(st.just("wait"), st.integers(1, 40)),
+)
+
+
+def may_come(access: Access, time: LocalTime) -> bool:
+    """The oracle: the table of schedule.py, said otherwise."""
+    if access.suspended or (access.needs_clock and not time.trusted):
+        return False
+    in_time = access.valid_until is None or access.valid_until >= TODAY
+    return in_time and (access.schedule is None or (access.schedule == "office" and 480 <= time.minute < 1080))
+
+
+@given(
+    rule=st.sampled_from(Rule), without=st.sampled_from(["none", "card+pin"]), ada=accesses, ben=accesses,
+    script=st.lists(turns, max_size=30),
+)  # fmt: skip
+def test_whatever_happens_nobody_is_let_in_but_by_the_rule_and_in_time(
+    rule: Rule, without: str, ada: Access, ben: Access, script: list[tuple[str, Any]]
+) -> None:
+    """Every unlocking is a face where the rule is face, or a second factor right on that very turn; and in time."""
+    door = Door(config(rule=rule.value, without_camera=without, hid_card_reader="/dev/card"), ada=ada, ben=ben)
+    for what, value in script:
+        seen, level = len(door.events), door.state.door.level
+        match what:
+            case "face":
+                outputs = door.shows(value)
+            case "types":
+                outputs = door.types(value)
+            case "card":
+                outputs = door.holds_up(value)
+            case "answer" if door.checks:
+                outputs = door.answer(value[0], holder=value[1], card=value[2])
+            case "time":
+                door.time = LocalTime(day=TODAY, minute=value[0] * 60, trusted=value[1])
+                continue
+            case "camera":
+                door.camera_works = value
+                continue
+            case _:
+                outputs = [door.turn(NoFace()) for _ in range(value if what == "wait" else 1)][-1]
+        told = [event for event in door.events[seen:] if event.kind is EventKind.DOOR_UNLOCKED]
+        assert told or level is LockLevel.UNLOCKED or outputs.lock is LockLevel.LOCKED
+        for event in told:
+            person = {"ada": ada, "ben": ben}[str(event.fields["PERSON"])]
+            assert may_come(person, door.time)
+            causes = {one.kind for one in door.events[seen:]}
+            by_face = EventKind.VISIT_GRANTED in causes
+            assert by_face or EventKind.FACTOR_ACCEPTED in causes
+            assert what == ("face" if by_face else "answer")
+            assert not by_face or rule is Rule.FACE

@@ -17,7 +17,9 @@ import pytest
 from facelatch.adapters import fakes
 from facelatch.adapters.readers.hid import HidReader
 from facelatch.adapters.readers.wiegand import BUFFER, WiegandReader
+from facelatch.app import loop
 from facelatch.app.build import build_entrance, reader_openers
+from facelatch.app.capture import EachFrame
 from facelatch.app.entrance import AGAIN_SECONDS, EntranceDesk
 from facelatch.app.guests import LOOK_SECONDS, SETTLED_SECONDS, Guests
 from facelatch.audit.events import EventKind
@@ -25,12 +27,17 @@ from facelatch.config.file import Config, parse
 from facelatch.diagnosis import hours
 from facelatch.errors import ConfigError, FacelatchError, GpioError
 from facelatch.gallery import credentials
-from facelatch.gallery.credentials import Hashed, Hasher, Pins
+from facelatch.gallery.credentials import Hashed, Hasher, Pins, device_hasher
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.pipeline import Line
+from facelatch.line.search import Pace
 from facelatch.values.hours import Access, LocalTime, Schedules
-from facelatch.values.pictures import Pose
+from facelatch.values.observations import Thresholds
+from facelatch.values.pictures import Box, Face, Frame, Pose
 from facelatch.values.readers import Check, Checked, Pulse, Result, Signal, Stroke
 from facelatch.values.records import NewPerson, Reference
+from facelatch.values.wires import LockLevel
+from facelatch.vision.align import TEMPLATE
 
 REPO = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 30)
@@ -178,6 +185,57 @@ def test_the_clock_is_looked_at_only_for_people_with_hours(world: Any) -> None:
     assert world.desk().inputs(loaded(world)).time is None
     credentials.set_access(world.store, "ada", {"schedule": "office"})
     assert world.desk().inputs(loaded(world)).time == world.wall.time
+
+
+def test_a_face_and_a_pin_open_a_whole_door(tmp_path: Path, world: Any) -> None:
+    """The real loop, machines, gallery and hashes; the frames go on while the PIN is compared."""
+    config = parse(
+        {
+            "session": {"required_matches": 3},
+            "storage": {"state_directory": str(tmp_path)},
+            "factors": {"rule": "face+pin", "hid_keypad": "/dev/keypad"},
+        },
+        origin="test",
+    )
+    verifier, clock, audit = fakes.FakeVerifier(), fakes.FakeClock(), fakes.FakeAudit()
+    store = GalleryStore.open(tmp_path)
+    crop = np.full((112, 112, 3), (200, 90, 60), np.uint8)
+    reference = Reference(crop, verifier.embed(crop), Pose(0, 0, 0))
+    store.add(NewPerson("ada", False, (reference,) * 4), verifier.model_sha256)
+    hasher = device_hasher(tmp_path, create=True)
+    credentials.set_credentials(store, "ada", Hashed(pins=Pins(pin=hasher.pin("493817"))))
+    keys = [Stroke(device="keypad", symbol=symbol, at=0.0) for symbol in "493817#"]
+    reader, lock = FakeReader([()] * 10 + [keys]), fakes.FakeLock(clock)
+    desk = EntranceDesk(
+        store=store, audit=audit, clock=clock, wall=world.wall, schedules=Schedules(),
+        openers={"hid_keypad": lambda: reader}, hasher=lambda: hasher, guests=Guests(0),
+    )  # fmt: skip
+
+    def watch(turn: loop.Turn) -> None:
+        for _, future in desk._answers:
+            future.result(timeout=10)  # so that the answer is there on the next turn
+
+    landmarks = (TEMPLATE + np.array([100, 60])).astype(np.float32)
+    faces = [(Face(Box(100 + n % 3, 60, 112, 112), landmarks + np.float32([n % 3 * 9, 0]), 0.9),) for n in range(60)]
+    line = Line(
+        finder=fakes.FakeFinder(*faces), verifier=verifier, quality=config.quality, similar_size_ratio=0.6, pace=Pace(),
+        thresholds=Thresholds(detection=0.5, verification=0.6, ambiguity_margin=0.2),
+    )  # fmt: skip
+    noise = np.random.default_rng(1).integers(-50, 51, (60, 240, 320, 1), dtype=np.int16)
+    pictures = [np.clip(np.array((200, 90, 60), np.int16) + one, 0, 255).astype(np.uint8) for one in noise]
+    frames = [Frame(image, image, n / 10, n) for n, image in enumerate(pictures)]
+    made = loop.World(
+        clock=clock, frames=EachFrame(fakes.FakeCamera([*frames, None]), clock), line=line, store=store, lock=lock,
+        indicator=fakes.FakeIndicator(), buttons=fakes.FakeButtons(clock), audit=audit,
+        service=fakes.FakeServiceManager(), entrance=desk,
+    )  # fmt: skip
+    loop.run(made, config, watch=watch)
+    assert [level for _, level in lock.changes][:2] == [LockLevel.UNLOCKED, LockLevel.LOCKED]
+    assert lock.changes[0][0] >= 1.0, "not by the face"
+    told = [event.kind for event in audit.events]
+    steps = [EventKind.FACTOR_AWAITED, EventKind.FACTOR_ACCEPTED, EventKind.DOOR_UNLOCKED]
+    assert [kind for kind in told if kind in steps] == steps
+    assert reader.closed
 
 
 # ---- Guests

@@ -137,7 +137,9 @@ def test_whoever_may_not_make_admins_may_not_give_them_a_pin_or_a_card(store: Ga
     def answered(name: str, **request: Any) -> dict[str, Any]:
         asked = admitted({"name": name, **request}, warden, None, house)
         assert isinstance(asked, Asked)
-        place = api_door.Door(admission=admission, importing=None, enrolment=None, status={}, now=0.0)  # type: ignore[arg-type]
+        place = api_door.Door(
+            admission=admission, importing=None, enrolment=None, status={}, settings={}, now=0.0  # type: ignore[arg-type]
+        )
         answer = api_door.answer(asked, place)
         return answer.reply  # type: ignore[union-attr]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from facelatch.app.guests import Guests
 from facelatch.audit.events import Event, EventKind, fault
@@ -74,6 +75,13 @@ class EntranceDesk:
         if not any(access.valid_until for access in gallery.access.values()):
             return False
         return self._guests.look(self._store, self._audit, self._wall.local_time(), self._clock.now())
+
+    def view(self, gallery: Gallery) -> dict[str, Any]:
+        """For the status: whether the clock that people with hours need can be trusted, and which readers are gone."""
+        needed = any(access.needs_clock for access in gallery.access.values())
+        trusted = self._wall.local_time().trusted
+        clock = "not needed" if not needed else "trusted" if trusted else "not trusted"
+        return {"clock": clock, "readers_lost": sorted(self._lost)}
 
     def close(self) -> None:
         """Gives the readers back; never raises."""

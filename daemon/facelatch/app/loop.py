@@ -280,5 +280,6 @@ class _Loop:
             "people": len(self.gallery.people),
             "model": self.model,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
+            "hours": self.world.entrance.view(self.gallery) if self.world.entrance is not None else {},
         }
         return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)

@@ -108,6 +108,9 @@ def _status_text(answer: dict[str, Any]) -> str:
     if enrolment["reason"]:
         under_way += f": {enrolment['reason']} ({enrolment['hint']})"
     rows = {**answer, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
+    if answer.get("hours"):
+        lost = ", ".join(answer["hours"]["readers_lost"])
+        rows["hours"] = f"clock {answer['hours']['clock']}" + (f"; cannot be read: {lost}" if lost else "")
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
 
 
