@@ -210,8 +210,8 @@ def test_under_duress_all_is_as_ever_at_the_door_and_one_event_more_is_written()
     for part in ("lock", "pattern", "status"):
         assert getattr(as_ever, part) == getattr(quiet, part)
     assert [kind for kind in forced.kinds() if kind is not EventKind.DURESS] == calm.kinds()
-    assert EventKind.DURESS.spec.silent
-    assert [kind for kind in EventKind if kind.spec.priority is Priority.ALERT] == [EventKind.DURESS]
+    assert [kind for kind in EventKind if kind.spec.discreet] == [EventKind.DURESS]
+    assert EventKind.DURESS.spec.priority is Priority.ALERT
 
 
 def test_a_face_does_not_clear_the_way_for_guessing_pins() -> None:

@@ -246,7 +246,7 @@ def days_of(world: Any, guests: Guests, *steps: tuple[float, LocalTime]) -> list
     for seconds, time in steps:
         world.clock.advance(seconds)
         guests.look(world.store, world.audit, time, world.clock.now())
-    return [f"{event.kind} {event.fields.get('DAYS', '')}".strip() for event in world.audit.events]
+    return [f"{event.kind} {event.fields.get('DAYS_LEFT', '')}".strip() for event in world.audit.events]
 
 
 def on(day: int, *, trusted: bool = True) -> LocalTime:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import people, requests
+from facelatch.api import hours_requests, people, requests
 from facelatch.api.admission import Admission
 from facelatch.api.answer import Answer, Work
 from facelatch.api.importing import Importing
@@ -72,7 +72,7 @@ def _admins_left_alone(asked: Asked, admission: Admission) -> Asked | Refused:
     match request:
         case requests.Enroll() | requests.EnrollPictures() if request.of_somebody:
             pass
-        case requests.Pin() | requests.Card():
+        case hours_requests.Pin() | hours_requests.Card():
             pass
         case _:
             return asked

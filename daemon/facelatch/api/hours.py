@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from facelatch.api import requests
+from facelatch.api import hours_requests
 from facelatch.api.answer import Answer
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.config.file import Config
@@ -20,7 +20,7 @@ from facelatch.values.hours import Access
 from facelatch.values.readers import card_number
 from facelatch.values.records import Person
 
-HoursRequest = requests.Set | requests.Pin | requests.Card
+HoursRequest = hours_requests.Set | hours_requests.Pin | hours_requests.Card
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class House:
     def prepared(self, request: HoursRequest) -> Hashed | None:
         """What comes of the PIN or card in `request`. Raises InputError for what is none, GalleryError."""
         match request:
-            case requests.Set(schedule=str(name)) if name not in self.schedules:
+            case hours_requests.Set(schedule=str(name)) if name not in self.schedules:
                 known = ", ".join(sorted(self.schedules)) or "none yet"
                 raise InputError(f"there is no schedule {name!r}", hint=f"in schedules.toml there is: {known}")
-            case requests.Pin(pin=pin, duress=duress):
+            case hours_requests.Pin(pin=pin, duress=duress):
                 return Hashed(pins=Pins(pin=self._pin(pin, ""), duress=self._pin(duress, pin or "")))
-            case requests.Card(number=None):
+            case hours_requests.Card(number=None):
                 return Hashed(card="")
-            case requests.Card(number=str(text)):
+            case hours_requests.Card(number=str(text)):
                 number = card_number(text)
                 if number is None:
                     raise InputError(
@@ -88,15 +88,15 @@ def likeness(code: str, other: str) -> str:
 
 def execute(store: GalleryStore, request: HoursRequest, hashed: Hashed | None) -> Answer:
     """Does what `request` asks. Raises InputError, GalleryError; then nothing has changed."""
-    if isinstance(request, requests.Set):
+    if isinstance(request, hours_requests.Set):
         person, access = set_access(store, request.name, request.changes)
         event = _about(person, EventKind.ACCESS_CHANGED, VALUE=in_words(access))
         return Answer({"name": person.name, "access": shown(access)}, True, (event,))
     if hashed is None:
         raise InputError("a PIN or card has to be prepared first", hint="this is a fault of the program: report it")
     person = set_credentials(store, request.name, hashed)
-    has = (request.pin if isinstance(request, requests.Pin) else request.number) is not None
-    what = "PIN" if isinstance(request, requests.Pin) else "card"
+    has = (request.pin if isinstance(request, hours_requests.Pin) else request.number) is not None
+    what = "PIN" if isinstance(request, hours_requests.Pin) else "card"
     event = _about(person, EventKind.CREDENTIAL_CHANGED, KEY=what, REASON="set" if has else "taken away")
     return Answer({"name": person.name, what.lower(): has}, True, (event,))
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from facelatch.api.request import BaseRequest, Name
+from facelatch.api.request import Name, Request
 from facelatch.values.hours import SCHEDULE_PATTERN
 from facelatch.values.readers import MOST_PIN_DIGITS
 
@@ -24,7 +24,7 @@ Code = Annotated[str, Field(pattern=rf"^[0-9]{{4,{MOST_PIN_DIGITS}}}$")]
 """A PIN; how many digits it takes at least, the configuration says."""
 
 
-class Set(BaseRequest):
+class Set(Request):
     """When a person may come; what is not named stays as it is."""
 
     right = "people.write"
@@ -46,7 +46,7 @@ class Set(BaseRequest):
         return {key: getattr(self, key) for key in self.model_fields_set - {"action", "actor", "name"}}
 
 
-class Pin(BaseRequest):
+class Pin(Request):
     """A PIN for a person, in place of the one before."""
 
     right = "people.write"
@@ -64,7 +64,7 @@ class Pin(BaseRequest):
         return self
 
 
-class Card(BaseRequest):
+class Card(Request):
     """A card for a person, in place of the one before."""
 
     right = "people.write"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facelatch.api import parsing, requests
+from facelatch.api import hours_requests, parsing, requests
 from facelatch.api.hours import House
 from facelatch.api.requests import AnyRequest
 from facelatch.api.rights import Asker, policy
@@ -99,7 +99,7 @@ def content(request: AnyRequest, bulk: bytes | None, house: House | None = None)
             return _pictures(request, bulk)
         case requests.Judge():
             return None if bulk is None else decode_png(bulk)
-        case requests.Set() | requests.Pin() | requests.Card() if house is not None:
+        case hours_requests.Set() | hours_requests.Pin() | hours_requests.Card() if house is not None:
             return house.prepared(request)
         case _:
             return None

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from facelatch.api import hours, requests
+from facelatch.api import hours, hours_requests, requests
 from facelatch.api.admission import Admission, Wanted, traces
 from facelatch.api.answer import Answer, Work, done
 from facelatch.api.importing import Importing
@@ -40,7 +40,7 @@ def execute(admission: Admission, request: requests.PeopleRequest, content: Cont
             return done(enroll_pictures(admission, request, references(content)))
         case requests.Import():
             return Importing().at_once(admission, request, newcomers(content))
-        case requests.Set() | requests.Pin() | requests.Card():
+        case hours_requests.Set() | hours_requests.Pin() | hours_requests.Card():
             return hours.execute(admission.store, request, content if isinstance(content, Hashed) else None)
         case request:
             return _at_once(admission.store, request)

@@ -15,8 +15,8 @@ Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 """On whose behalf somebody with the right `acts_for` asks."""
 
 
-class BaseRequest(BaseModel):
-    """A message with an action, that nothing may be added to."""
+class Request(BaseModel):
+    """The base of all; what it does not know is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

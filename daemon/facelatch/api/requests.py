@@ -18,10 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from facelatch.api.hours_requests import Card as Card
-from facelatch.api.hours_requests import Pin as Pin
-from facelatch.api.hours_requests import Set as Set
-from facelatch.api.request import BaseRequest, Name
+from facelatch.api.hours_requests import Card, Pin, Set
+from facelatch.api.request import Name, Request
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
@@ -49,7 +47,7 @@ Lease = Annotated[str, Field(max_length=64)]
 """What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
 
 
-class Status(BaseRequest):
+class Status(Request):
     """What the door is doing."""
 
     right = "status"
@@ -58,7 +56,7 @@ class Status(BaseRequest):
     """Of the enrolment that shall go on."""
 
 
-class _Enrolment(BaseRequest):
+class _Enrolment(Request):
     right = "enrol"
     name: Name
     admin: bool = False
@@ -92,7 +90,7 @@ class Enroll(_Enrolment):
     action: Literal["enroll"]
 
 
-class Abort(BaseRequest):
+class Abort(Request):
     """End the enrolment under way."""
 
     right = "enrol"
@@ -101,14 +99,14 @@ class Abort(BaseRequest):
     """Only if it is that one."""
 
 
-class Settings(BaseRequest):
+class Settings(Request):
     """The configuration in force."""
 
     right = "config"
     action: Literal["config"]
 
 
-class Lockout(BaseRequest):
+class Lockout(Request):
     """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
 
     right = "status"
@@ -121,7 +119,7 @@ class Lockout(BaseRequest):
         return super().needs() | more
 
 
-class List(BaseRequest):
+class List(Request):
     """Everybody enrolled, a page at a time."""
 
     right = "people.read"
@@ -130,7 +128,7 @@ class List(BaseRequest):
     """`next` of the page before; 0: the first page."""
 
 
-class Show(BaseRequest):
+class Show(Request):
     """One person and the poses of the references."""
 
     right = "people.read"
@@ -138,7 +136,7 @@ class Show(BaseRequest):
     name: Name
 
 
-class Judge(BaseRequest):
+class Judge(Request):
     """What the door would say to a face."""
 
     right = "people.read"
@@ -148,7 +146,7 @@ class Judge(BaseRequest):
     """Compare with this person only."""
 
 
-class Rename(BaseRequest):
+class Rename(Request):
     """Another name for a person."""
 
     right = "people.write"
@@ -157,7 +155,7 @@ class Rename(BaseRequest):
     new_name: Name
 
 
-class Remove(BaseRequest):
+class Remove(Request):
     """Forget a person."""
 
     right = "people.write"
@@ -165,7 +163,7 @@ class Remove(BaseRequest):
     name: Name
 
 
-class Admin(BaseRequest):
+class Admin(Request):
     """Whether a person's face may authorise enrolments."""
 
     right = "admin"
@@ -202,7 +200,7 @@ class EnrollPictures(_Enrolment):
         return super().needs() | ({"people.write"} if self.force else set())
 
 
-class Export(BaseRequest):
+class Export(Request):
     """The named people as an export file, some at a time."""
 
     right = "export"
@@ -217,7 +215,7 @@ class Export(BaseRequest):
     """Of clients of version 0.1; without a meaning."""
 
 
-class Import(BaseRequest):
+class Import(Request):
     """The people of an export file; all of them or none."""
 
     right = "import"
@@ -274,7 +272,7 @@ DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
 
 AnyRequest = DoorRequest | PeopleRequest
 
-CLASSES: Mapping[str, type[BaseRequest]] = {
+CLASSES: Mapping[str, type[Request]] = {
     one.model_fields["action"].annotation.__args__[0]: one for one in AnyRequest.__args__
 }
 """The schema of each value of `action`."""

@@ -53,7 +53,7 @@ class Guests:
             left, told = (last - today.day).days, self._told.get(record.person.id)
             if 0 <= left < self._warn_days and (told is None or told.day != today.day):
                 self._told[record.person.id] = today
-                audit.write(Event(EventKind.ACCESS_EXPIRING, {**_about(record), "DAYS": left}))
+                audit.write(Event(EventKind.ACCESS_EXPIRING, {**_about(record), "DAYS_LEFT": left}))
             if left < 0 and record.access.forget and settled:
                 store.remove(record.person.name)
                 for event in (Event(EventKind.ACCESS_EXPIRED, _about(record)), *traces(store)):

@@ -55,7 +55,7 @@ FIELDS: Mapping[str, str] = {
     "RULE": "what it takes to come in: face, face+pin, face+card or card+pin",
     "DEVICE": "a reader at the door: wiegand, hid_keypad or hid_card_reader",
     "VALID_UNTIL": "a person's last day",
-    "DAYS": "how many days are left until then",
+    "DAYS_LEFT": "how many days are left until then",
     "FILE_SYSTEM": "type of the file system a file lies on",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""
@@ -136,16 +136,13 @@ class Spec:
     """The sentence; the fields named in it are required."""
     optional: frozenset[str] = frozenset()
     """Fields it may carry besides."""
+    discreet: bool = False
+    """Whether the history shows it to admins only: what somebody may have been forced to do at the door."""
 
     @property
     def required(self) -> frozenset[str]:
         """The fields the sentence needs."""
         return frozenset(name for _, name, _, _ in Formatter().parse(self.template) if name)
-
-    @property
-    def silent(self) -> bool:
-        """Whether nobody but admins may see it, least of all at the door or in a history that others read."""
-        return self.priority is Priority.ALERT
 
     @property
     def tells_the_asker(self) -> bool:
@@ -246,7 +243,7 @@ SPECS: Mapping[EventKind, Spec] = {
         "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
     EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
-} | {EventKind(kind): Spec(message_id, Priority[priority], template, optional)
+} | {EventKind(kind): Spec(message_id, Priority[priority], template, optional, kind in hours_events.DISCREET)
      for kind, (message_id, priority, template, optional) in hours_events.ROWS.items()}
 # fmt: on
 """The vocabulary."""

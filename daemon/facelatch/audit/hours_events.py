@@ -8,6 +8,9 @@ from collections.abc import Mapping
 _VERDICT = frozenset({"SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS"})
 _ASKER = frozenset({"UID", "PID", "ACTOR"})
 
+DISCREET = frozenset({"duress"})
+"""Shown to admins only."""
+
 # fmt: off
 ROWS: Mapping[str, tuple[str, str, str, frozenset[str]]] = {
     "schedule.denied": ("04c0d1c4b3c844b99cfecea22786a51c", "NOTICE",
@@ -31,7 +34,7 @@ ROWS: Mapping[str, tuple[str, str, str, frozenset[str]]] = {
     "gallery.credential_changed": ("8eca407379c943248a9cc560a214e9ce", "NOTICE",
         "{KEY} of {PERSON} {REASON}", frozenset({"PERSON_ID"}) | _ASKER),
     "access.expiring": ("6d938fb6426d46cc896af23b60b45095", "NOTICE",
-        "{PERSON} may come until {VALID_UNTIL}: {DAYS} days left", frozenset({"PERSON_ID"})),
+        "{PERSON} may come until {VALID_UNTIL}: {DAYS_LEFT} days left", frozenset({"PERSON_ID"})),
     "access.expired": ("b5b9506303984681945c2179ce9023b4", "NOTICE",
         "{PERSON} was forgotten: the last day was {VALID_UNTIL}", frozenset({"PERSON_ID"})),
 }
