@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.audit.events import Event
+from facelatch.values.hours import LocalTime
 from facelatch.values.pictures import Box, Face, Frame, Image
+from facelatch.values.readers import Signal
 from facelatch.values.wires import Edge, Lamp, LockLevel
 
 
@@ -135,6 +137,26 @@ class Buttons(Protocol):
 
     def close(self) -> None:
         """Releases the line; never raises."""
+        ...
+
+
+class Reader(Protocol):
+    """A keypad or a card reader. Opened by its constructor, which raises GpioError or OSError."""
+
+    def signals(self) -> Sequence[Signal]:
+        """What came since the last call, in order; never blocks. Raises OSError when the device is gone."""
+        ...
+
+    def close(self) -> None:
+        """Releases it; never raises."""
+        ...
+
+
+class Wall(Protocol):
+    """A clock on the wall."""
+
+    def local_time(self) -> LocalTime:
+        """The day and the minute, and whether they can be believed."""
         ...
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.api.hours import house
 from facelatch.api.intake import intake
 from facelatch.app import build
 from facelatch.app.desk import Desk
@@ -91,7 +92,7 @@ class Served:
                 self.ledger.start()
             audit = self.ledger or self.audit
             desk = Desk(store=store, judge=judge, audit=audit, clock=clock, config=self.config, ledger=self.ledger)
-            server = ControlServer(self.socket, "", intake(self.config.control))
+            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config)))
             health = HealthWatch(Reading, self.config.health, self.audit, clock)
             self._ready.set()
             try:
@@ -102,6 +103,7 @@ class Served:
                     status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
                     status |= {"lockout": lockout, "still_faces": 0}
                     status |= {"health": health.view()}
+                    status["hours"] = {"clock": "not needed", "readers_lost": []}
                     self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)
             finally:

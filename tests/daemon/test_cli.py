@@ -429,3 +429,46 @@ def test_peer_without_its_library_or_its_files_says_what_to_install(run: Run, tm
         code, _, err = run("bench", "--peer", str(tmp_path))
     assert code == 9
     assert "-m pip install ncnn`" in err
+@pytest.mark.usefixtures("alice")
+def test_hours_are_said_shown_and_taken_away(run: Run) -> None:
+    """What is not named stays as it is."""
+    code, out, _ = run("people", "set", "alice", "--from", "2026-12-01", "--until", "2026-12-31", "--suspend")
+    assert (code, out.strip()) == (0, "alice: from 2026-12-01, until 2026-12-31, suspended")
+    code, out, _ = run("people", "set", "alice", "--resume", "--no-from", "--forget")
+    assert (code, out.strip()) == (0, "alice: until 2026-12-31, then forgotten")
+    assert "until 2026-12-31, then forgotten" in run("people", "list")[1]
+    code, out, _ = run("people", "set", "alice", "--no-until", "--no-forget")
+    assert (code, out.strip()) == (0, "alice: may come at any time")
+
+
+@pytest.mark.usefixtures("alice")
+def test_hours_that_cannot_be_are_told_with_what_to_do(run: Run) -> None:
+    """Nothing to change, both ways at once, no such schedule, no day."""
+    assert run("people", "set", "alice")[0] == 2
+    assert run("people", "set", "alice", "--until", "2026-12-31", "--no-until")[0] == 2
+    code, _, err = run("people", "set", "alice", "--schedule", "office")
+    assert code == 9
+    assert "there is no schedule 'office'" in err
+    assert "hint: in schedules.toml there is: none yet" in err
+    assert "valid_until" in run("people", "set", "alice", "--until", "tomorrow")[2]
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_pin_and_a_card_are_asked_for_and_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a pipe one line each, as a script gives them; there is no option for them."""
+    monkeypatch.setattr("facelatch.gallery.credentials.MEMORY_KIB", 8)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("493817\n820561\n"))
+    code, out, err = run("people", "pin", "alice", "--duress")
+    assert (code, out.strip()) == (0, "alice has a PIN now")
+    assert "493817" not in out + err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("12,34567\n"))
+    assert run("people", "card", "alice")[1].strip() == "alice has a card now"
+    assert run("people", "list")[1].split()[-2:] == ["PIN,", "card"]
+    assert run("people", "pin", "alice", "--remove")[1].strip() == "alice has no PIN now"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1234\n"))
+    code, _, err = run("people", "pin", "alice")
+    assert code == 9
+    assert "at least 6 are needed" in err
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert run("people", "card", "alice")[0] == 9
+    assert run("people", "pin", "alice", "493817")[0] == 2

@@ -121,7 +121,7 @@ def test_list_shows_everybody_and_changes_nothing(store: GalleryStore) -> None:
 def test_show_tells_the_pose_of_each_reference_but_no_picture(store: GalleryStore) -> None:
     person = ask(store, "show", name="anna").reply["person"]
     assert person["poses"] == [{"yaw": 0.125, "pitch": -0.25, "roll": roll} for roll in (1.0, 2.0)]
-    assert set(person) == {"id", "name", "admin", "references", "created", "poses"}
+    assert set(person) == {"id", "name", "admin", "references", "created", "access", "poses"}
 
 
 @pytest.mark.parametrize(

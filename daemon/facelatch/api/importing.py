@@ -128,7 +128,8 @@ class Importing:
             except AdmissionError as error:
                 batch.refused.append((person.name, str(error)))
                 continue
-            newcomer = NewPerson(person.name, person.admin and request.keep_admins, admitted.references)
+            admin = person.admin and request.keep_admins
+            newcomer = NewPerson(person.name, admin, admitted.references, person.access)
             staging.stage(admission.store, batch.token, newcomer, terms)
             # The arrays that the gallery remembers as well, and no crops: thousands of people may wait.
             waiting = (Person(-batch.people, person.name), [one.embedding for one in admitted.references])

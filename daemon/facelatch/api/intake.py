@@ -10,19 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facelatch.api import parsing, requests
+from facelatch.api import hours_requests, parsing, requests
+from facelatch.api.hours import House
 from facelatch.api.requests import AnyRequest
 from facelatch.api.rights import Asker, policy
 from facelatch.config.service import ControlConfig
 from facelatch.control.peer import Peer
 from facelatch.control.sealed import read_sealed
 from facelatch.errors import InputError, NotAllowedError
+from facelatch.gallery.credentials import Hashed
 from facelatch.gallery.export import SMALL, StoredPerson, StoredReference, unpack
 from facelatch.values.pictures import Image, Pose
 from facelatch.vision.png import decode_png
 
-Content = tuple[StoredPerson, ...] | tuple[StoredReference, ...] | Image | None
-"""What a request brings along: the people of an import, the references of an enrolment, the crop to judge."""
+Content = tuple[StoredPerson, ...] | tuple[StoredReference, ...] | Image | Hashed | None
+"""What a request brings along: the people of an import, the references of an enrolment, the crop to judge, a PIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,21 @@ class Refused:
         )
 
 
-def intake(config: ControlConfig) -> Callable[[Mapping[str, Any], Peer, int | None], Asked | Refused]:
+def intake(
+    config: ControlConfig, house: House | None = None
+) -> Callable[[Mapping[str, Any], Peer, int | None], Asked | Refused]:
     """What the control socket does with each message."""
 
     def take_in(message: Mapping[str, Any], peer: Peer, descriptor: int | None) -> Asked | Refused:
         asker = Asker(peer.uid, peer.pid, policy(config, os.geteuid()).rights_of(peer.uid, peer.groups))
-        return admitted(message, asker, descriptor)
+        return admitted(message, asker, descriptor, house)
 
     return take_in
 
 
-def admitted(message: Mapping[str, Any], asker: Asker, descriptor: int | None = None) -> Asked | Refused:
+def admitted(
+    message: Mapping[str, Any], asker: Asker, descriptor: int | None = None, house: House | None = None
+) -> Asked | Refused:
     """The request in `message`, or that `asker` may not make it: then nothing that came along is read.
 
     Raises InputError for what is no request, and for what came along and does not fit it.
@@ -73,13 +79,13 @@ def admitted(message: Mapping[str, Any], asker: Asker, descriptor: int | None = 
     if request.actor is not None:
         asker = Asker(asker.uid, asker.pid, asker.rights, request.actor)
     if descriptor is None:
-        return Asked(asker, request, content(request, None))
+        return Asked(asker, request, content(request, None, house))
     if not request.most_bulk:
         raise InputError(f"{request.action} takes no descriptor", hint="send the request alone")
     return Asked(asker, request, content(request, read_sealed(descriptor, request.most_bulk)))
 
 
-def content(request: AnyRequest, bulk: bytes | None) -> Content:
+def content(request: AnyRequest, bulk: bytes | None, house: House | None = None) -> Content:
     """What came along with `request`, checked whole. Raises InputError, also when nothing came and something must."""
     match request:
         case requests.Import():
@@ -93,6 +99,8 @@ def content(request: AnyRequest, bulk: bytes | None) -> Content:
             return _pictures(request, bulk)
         case requests.Judge():
             return None if bulk is None else decode_png(bulk)
+        case hours_requests.Set() | hours_requests.Pin() | hours_requests.Card() if house is not None:
+            return house.prepared(request)
         case _:
             return None
 
@@ -109,7 +117,7 @@ def references(content: Content) -> tuple[StoredReference, ...]:
 
 def crop(content: Content) -> Image:
     """The crop (112, 112, 3) a judgement brought along. Raises InputError when it brought none."""
-    if content is None or isinstance(content, tuple):
+    if content is None or isinstance(content, tuple | Hashed):
         raise InputError("judge takes a picture", hint="by a descriptor")
     return content
 

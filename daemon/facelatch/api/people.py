@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from facelatch.api import requests
+from facelatch.api import hours, hours_requests, requests
 from facelatch.api.admission import Admission, Wanted, consent_events, require_consent, traces
 from facelatch.api.answer import Answer, Work, done
 from facelatch.api.importing import Importing
@@ -15,6 +15,7 @@ from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import MAX_REPLY_BYTES
 from facelatch.errors import InputError
+from facelatch.gallery.credentials import Hashed
 from facelatch.gallery.export import StoredPerson, StoredReference, pack
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import Person, PersonRecord
@@ -39,6 +40,8 @@ def execute(admission: Admission, request: requests.PeopleRequest, content: Cont
             return done(enroll_pictures(admission, request, references(content)))
         case requests.Import():
             return Importing().at_once(admission, request, newcomers(content))
+        case hours_requests.Set() | hours_requests.Pin() | hours_requests.Card():
+            return hours.execute(admission.store, request, content if isinstance(content, Hashed) else None)
         case request:
             return _at_once(admission.store, request)
 
@@ -85,6 +88,7 @@ def _row(record: PersonRecord) -> dict[str, Any]:
         "admin": person.admin,
         "references": record.references,
         "created": record.created,
+        "access": hours.shown(record.access),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,13 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
-from facelatch.config.service import ControlConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
 from facelatch.line.distinct import distinct_test
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
+from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock, Reader
 from facelatch.values.observations import Thresholds
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.cohort import load_cohort
@@ -25,7 +25,9 @@ from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+    from facelatch.app.entrance import EntranceDesk, Openers
     from facelatch.control.server import ControlServer
+    from facelatch.gallery.store import GalleryStore
     from facelatch.ledger.writer import Ledger
 
 
@@ -151,12 +153,14 @@ def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
     return Ledger(journal, Path(config.storage.state_directory), terms, moments())
 
 
-def build_control(config: ControlConfig) -> ControlServer:
-    """Opens the control socket. Raises AlreadyRunningError, ControlError."""
+def build_control(config: Config) -> ControlServer:
+    """Opens the control socket. Raises AlreadyRunningError, ControlError, ConfigError for the schedules."""
+    from facelatch.api.hours import house
     from facelatch.api.intake import intake
     from facelatch.control.server import ControlServer
 
-    return ControlServer(Path(config.socket), config.group, intake(config))
+    control = config.control
+    return ControlServer(Path(control.socket), control.group, intake(control, house(config)))
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
@@ -182,6 +186,52 @@ def build_other_pins(config: Config) -> tuple[Indicator, Buttons]:
     except BaseException:
         indicator.close()
         raise
+
+
+def build_entrance(
+    config: Config, store: GalleryStore, clock: Clock, audit: AuditSink, *, readers: bool = True
+) -> EntranceDesk:
+    """The hours, and the readers that the configuration names unless it is a rehearsal. Raises ConfigError."""
+    from facelatch.adapters.system.wall import WallClock
+    from facelatch.app.entrance import EntranceDesk
+    from facelatch.app.guests import Guests
+    from facelatch.config.schedules import load_schedules
+    from facelatch.gallery.credentials import device_hasher
+
+    schedules = load_schedules(Path(config.schedule.file), config.factors)
+    return EntranceDesk(
+        store=store,
+        audit=audit,
+        clock=clock,
+        wall=WallClock(schedules.timezone, assumed=config.schedule.clock == "assumed"),
+        schedules=schedules,
+        openers=reader_openers(config) if readers else {},
+        hasher=cache(lambda: device_hasher(Path(config.storage.state_directory), create=True)),
+        guests=Guests(config.schedule.warn_days),
+    )
+
+
+def reader_openers(config: Config) -> Openers:
+    """How each reader that the configuration names is opened; their libraries are imported when they are."""
+    factors, openers = config.factors, dict[str, Callable[[], Reader]]()
+
+    def wiegand() -> Reader:
+        from facelatch.adapters.readers.wiegand import WiegandReader
+
+        return WiegandReader(factors)
+
+    def hid(path: str, device: str) -> Reader:
+        from facelatch.adapters.readers.hid import HidReader
+
+        return HidReader(path, device)
+
+    if factors.wiegand_pins:
+        openers["wiegand"] = wiegand
+    if factors.hid_keypad:
+        openers["hid_keypad"] = partial(hid, factors.hid_keypad, "keypad")
+    if factors.hid_card_reader:
+        openers["hid_card_reader"] = partial(hid, factors.hid_card_reader, "card")
+    return openers
 
 
 def fake_pins(clock: Clock) -> tuple[Lock, Indicator, Buttons]:

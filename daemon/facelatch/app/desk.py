@@ -80,7 +80,8 @@ class Desk:
         size = self._judge.line.verifier.embedding_size
         loaded = self._store.load(self._judge.model_sha256, self._judge.embed, size)
         if self._loaded is not None and self._loaded.embeddings is loaded.embeddings:
-            self.gallery = replace(self.gallery, people=loaded.people)  # another name or right: nothing to compare anew
+            # Another name, right or hour: nothing to compare anew.
+            self.gallery = replace(self.gallery, people=loaded.people, access=loaded.access)
         else:
             self.gallery = household.prepared(self._judge.line, loaded)
         self._loaded = loaded

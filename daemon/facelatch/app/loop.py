@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from facelatch.api.admission import Wanted, consent_events
 from facelatch.app.desk import Desk
+from facelatch.app.entrance import EntranceDesk
 from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
 from facelatch.controller import state, step
 from facelatch.controller.situation import lockout_view
-from facelatch.controller.state import Command, Inputs, Outputs
+from facelatch.controller.state import Command, Entrance, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
 from facelatch.gallery.store import GalleryStore
 from facelatch.ledger.writer import Ledger
@@ -63,6 +64,7 @@ class World:
     health: HealthWatch | None = None
     ledger: Ledger | None = None
     """Where it is kept `audit` leads to it, too. Whoever opened it closes it, after the last event."""
+    entrance: EntranceDesk | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +114,8 @@ def run(
 def _shut(world: World) -> None:
     """Locks first, then closes the rest; one failure does not spare the others."""
     with ExitStack() as left:  # the last one goes first
-        for part in (world.health, world.store, world.control, world.frames, world.buttons, world.indicator):
+        parts = (world.health, world.store, world.control, world.entrance, world.frames, world.buttons, world.indicator)
+        for part in parts:
             if part is not None:
                 left.callback(part.close)
         left.callback(world.service.stopping)
@@ -162,6 +165,8 @@ class _Loop:
         while not stop():
             # Before the frame: it is judged by the gallery as it is now, and not old by the time a request took.
             commands = self._answer_requests()
+            if self.world.entrance is not None and self.world.entrance.changed(self.gallery):
+                self.desk.reload()
             try:
                 frame = self.world.frames.next(TURN_SECONDS)
             except EndOfFrames:
@@ -196,6 +201,7 @@ class _Loop:
             stopping=stopping,
             people_enrolled=len(self.gallery.people),
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
+            entrance=self._entrance(),
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
         if outputs.enrolling:
@@ -226,6 +232,8 @@ class _Loop:
         self._report_relocking()
         if world.health is not None:
             world.health.turn()
+        if outputs.checks and world.entrance is not None:
+            world.entrance.check(outputs.checks)
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
@@ -234,6 +242,11 @@ class _Loop:
             # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
             self._save_throttle(self.throttle)
             self.throttle = None
+
+    def _entrance(self) -> Entrance:
+        if self.world.entrance is not None:
+            return self.world.entrance.inputs(self.gallery)
+        return Entrance(people=self.gallery.people, access=self.gallery.access)
 
     def _report_relocking(self) -> None:
         """Says, once for each unlocking, that the lock ended it and not the loop."""
@@ -278,6 +291,7 @@ class _Loop:
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,
+            "hours": self.world.entrance.view(self.gallery) if self.world.entrance is not None else {},
         }
         if self.world.ledger is not None:
             status["ledger"] = self.world.ledger.view()

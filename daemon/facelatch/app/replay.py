@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facelatch.app import loop
-from facelatch.app.build import build_line, fake_pins
+from facelatch.app.build import build_entrance, build_line, fake_pins
 from facelatch.app.capture import EachFrame
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
@@ -41,6 +41,7 @@ def replay(
     lock, indicator, buttons = fake_pins(clock)
     store = GalleryStore.in_memory()
     store.restore(people)
+    rehearsed = config.model_copy(update={"schedule": config.schedule.model_copy(update={"clock": "assumed"})})
     world = loop.World(
         clock=clock,
         frames=EachFrame(camera, clock, pace=pace),
@@ -51,6 +52,7 @@ def replay(
         buttons=buttons,
         audit=audit,
         service=SystemdService(None),
+        entrance=build_entrance(rehearsed, store, clock, audit, readers=False),
     )
     loop.run(world, config, watch=watch)
     return audit.events

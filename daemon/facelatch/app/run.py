@@ -15,6 +15,7 @@ from facelatch.app.build import (
     build_audit,
     build_camera,
     build_control,
+    build_entrance,
     build_ledger,
     build_line,
     build_pins,
@@ -64,7 +65,9 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             if ledger is not None:
                 ledger.start()  # not before the gallery is this process's: it says who may write here
             _tell_of_the_place(audit, store)
-            control = build_control(config.control)
+            entrance = build_entrance(config, store, clock, audit, readers=not dry_run)
+            opened.callback(entrance.close)
+            control = build_control(config)
             opened.callback(control.close)
             _tell_of_the_socket(audit, config.control.group, control.shared_with)
             frames = NewestFrame(camera(config.camera, clock), clock)
@@ -76,7 +79,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
         opened.pop_all()  # from here the loop closes everything
         world = loop.World(
             clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
-            audit=audit, service=service, control=control, ledger=ledger,
+            audit=audit, service=service, control=control, ledger=ledger, entrance=entrance,
             health=_health(config, audit, clock),
         )  # fmt: skip
         loop.run(world, config, stop=stop)

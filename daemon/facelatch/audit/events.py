@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from string import Formatter
 
+from facelatch.audit import hours_events
+
 Value = str | int | float
 
 
 class Priority(IntEnum):
     """Syslog priorities, as journald and the `<N>` prefix on stderr know them."""
 
+    ALERT = 1
     ERROR = 3
     WARNING = 4
     NOTICE = 5
@@ -80,6 +83,18 @@ class EventKind(StrEnum):
     PERSON_UNUSED = "gallery.person_unused"
     PERSON_RECEIPT = "gallery.person_receipt"
     CONSENT_RECORDED = "enrolment.consent_recorded"
+    SCHEDULE_DENIED = "schedule.denied"
+    FACTOR_AWAITED = "factor.awaited"
+    FACTOR_ACCEPTED = "factor.accepted"
+    FACTOR_REFUSED = "factor.refused"
+    DURESS = "duress"
+    READER_LOST = "reader.lost"
+    READER_BACK = "reader.back"
+    READER_UNREADABLE = "reader.unreadable"
+    ACCESS_CHANGED = "gallery.access_changed"
+    CREDENTIAL_CHANGED = "gallery.credential_changed"
+    ACCESS_EXPIRING = "access.expiring"
+    ACCESS_EXPIRED = "access.expired"
 
     @property
     def spec(self) -> Spec:
@@ -229,7 +244,8 @@ SPECS: Mapping[EventKind, Spec] = {
         "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
-}
+} | {EventKind(kind): Spec(message_id, Priority[priority], template, optional, kind in hours_events.DISCREET)
+     for kind, (message_id, priority, template, optional) in hours_events.ROWS.items()}
 # fmt: on
 """The vocabulary."""
 

@@ -33,6 +33,7 @@ Judge = Callable[["Image"], dict[str, Any]]
 def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
     from facelatch.api import answer, intake, parsing, people, records, requests
+    from facelatch.api.hours import house
     from facelatch.control.client import ControlClient, NobodyThereError
     from facelatch.ledger.writer import Ledger
 
@@ -40,7 +41,7 @@ def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> d
         return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
         parsed = parsing.people_request(request)
-        content = intake.content(parsed, bulk)
+        content = intake.content(parsed, bulk, house(config))
         with _store(config) as store, audited(config) as audit:
             if isinstance(parsed, requests.RecordRequest):
                 kept = records.Records(store, audit if isinstance(audit, Ledger) else None)

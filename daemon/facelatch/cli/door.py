@@ -111,6 +111,9 @@ def _status_text(answer: dict[str, Any]) -> str:
     rows = {**answer, **ledger, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
     if "health" in answer:
         rows["health"] = _health_text(answer["health"])
+    if answer.get("hours"):
+        lost = ", ".join(answer["hours"]["readers_lost"])
+        rows["hours"] = f"clock {answer['hours']['clock']}" + (f"; cannot be read: {lost}" if lost else "")
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from facelatch.cli.asking import ask, exported, import_all, listed, tell_of_export
+from facelatch.cli.hours import access_text, card, pin, set_
 from facelatch.cli.output import echo, for_progress, standard_output
 from facelatch.cli.settings import Settings, as_json, person_name
 from facelatch.errors import FacelatchError, InputError
@@ -30,7 +31,8 @@ def list_(settings: Settings) -> None:
     """Everybody enrolled."""
     found = listed(settings.config())
     rows = [
-        f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else ''}".rstrip()
+        f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else '':<6}"
+        f" {access_text(p.get('access', {}))}".rstrip()
         for p in found
     ]
     settings.show(found, "\n".join(rows) or "nobody is enrolled")
@@ -49,6 +51,7 @@ def show(settings: Settings, name: str) -> None:
     person = ask(settings.config(), {"action": "show", "name": name})["person"]
     rows = [f"{key:<12} {person[key]}" for key in ("name", "id", "created")]
     rows.append(f"{'admin':<12} {'yes' if person['admin'] else 'no'}")
+    rows.append(f"{'access':<12} {access_text(person.get('access', {})) or 'at any time'}")
     rows += [
         f"{f'image {number}':<12} "
         f"yaw {pose['yaw']:+.2f}, pitch {pose['pitch']:+.2f}, roll {pose['roll']:+.0f}\N{DEGREE SIGN}"
@@ -231,3 +234,8 @@ def import_(
 
 def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count} people"
+
+
+people.add_command(set_)
+people.add_command(pin)
+people.add_command(card)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
+from facelatch.config.access import FactorsConfig, ScheduleConfig
 from facelatch.config.console import ConsoleConfig
 from facelatch.config.fleet import FleetConfig
 from facelatch.config.health import HealthConfig
@@ -32,6 +33,8 @@ class Config(Section):
     door: DoorConfig = DoorConfig()
     enrolment: EnrolmentConfig = EnrolmentConfig()
     gpio: GpioConfig = GpioConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    factors: FactorsConfig = FactorsConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
     console: ConsoleConfig = ConsoleConfig()
@@ -39,6 +42,12 @@ class Config(Section):
     health: HealthConfig = HealthConfig()
     audit: AuditConfig = AuditConfig()
     retention: RetentionConfig = RetentionConfig()
+
+    @model_validator(mode="after")
+    def _readers_have_pins_of_their_own(self) -> Self:
+        if both := sorted(self.gpio.used_pins & set(self.factors.wiegand_pins)):
+            raise ValueError(f"factors.wiegand_pins and [gpio] both name {both}: every device needs a pin of its own")
+        return self
 
 
 def in_force(config: Config) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ _ENDINGS = {
     session_states.Ending.REFUSED: EventKind.VISIT_REFUSED,
     session_states.Ending.ABANDONED: EventKind.VISIT_ABANDONED,
     session_states.Ending.TURNED_AWAY: EventKind.VISIT_TURNED_AWAY,
+    session_states.Ending.DENIED: EventKind.SCHEDULE_DENIED,
 }
 
 _WITH_IMAGES = enrolment_states.Capturing | enrolment_states.Confirming | enrolment_states.Saving
@@ -61,14 +62,15 @@ def of_session(
     if locked_out == (True, False):
         yield Event(EventKind.LOCKOUT_ENDED, {"COUNT": after.throttle.refusals})
     for outcome in after.outcomes:
-        yield _visit(outcome, purpose, context)
+        if outcome.ending is not session_states.Ending.RECOGNISED:  # told by the second factor
+            yield _visit(outcome, purpose, context)
     if isinstance(now_is, session_states.LockedOut) and not locked_out[0]:
         seconds = round(now_is.until - now, 1)
         yield Event(EventKind.LOCKOUT_STARTED, {"SECONDS": seconds, "COUNT": after.throttle.refusals})
     known = {one.person.id for one in before.present if one.said}
     for one in after.present:
         if one.said and one.person.id not in known:
-            yield Event(EventKind.VISIT_STAYS, {**_names(one.person), "SECONDS": context.rearm_seconds})
+            yield Event(EventKind.VISIT_STAYS, {**names(one.person), "SECONDS": context.rearm_seconds})
 
 
 def _visit(outcome: session_states.Outcome, purpose: str, context: Context) -> Event:
@@ -77,10 +79,12 @@ def _visit(outcome: session_states.Outcome, purpose: str, context: Context) -> E
         fields |= _shares(verdict)
     if outcome.ending is session_states.Ending.GRANTED:
         person = verdict.person if verdict is not None else None
-        fields |= {"PURPOSE": purpose, **_names(person)}
+        fields |= {"PURPOSE": purpose, **names(person)}
     else:
         fields |= {"REASON": str(outcome.reason), "HINT": outcome.hint}
-        if verdict is not None and verdict.person is not None:
+        if outcome.ending is session_states.Ending.DENIED and verdict is not None:
+            fields |= names(verdict.person)
+        elif verdict is not None and verdict.person is not None:
             fields["NEAREST"] = verdict.person.name
     return Event(_ENDINGS[outcome.ending], fields)
 
@@ -93,7 +97,7 @@ def of_door(
         return
     if isinstance(after, door.Unlocked):
         seconds = round(after.until - now, 3)
-        yield Event(EventKind.DOOR_UNLOCKED, {**_names(person), "SECONDS": seconds})
+        yield Event(EventKind.DOOR_UNLOCKED, {**names(person), "SECONDS": seconds})
     elif isinstance(before, door.Unlocked):
         seconds = round(now - before.first, 3)
         yield Event(EventKind.DOOR_LOCKED, {"REASON": reason, "SECONDS": seconds})
@@ -109,15 +113,15 @@ def of_enrolment(
         case enrolment_states.Idle() | enrolment_states.Failed() | enrolment_states.Done(), _:
             yield from _begun(after, now)
         case enrolment_states.Authorising(), enrolment_states.Armed(authoriser=admin):
-            yield Event(EventKind.ENROLMENT_AUTHORISED, _names(admin))
+            yield Event(EventKind.ENROLMENT_AUTHORISED, names(admin))
             yield from _begun(after, now)
         case enrolment_states.Saving(request=request), enrolment_states.Done(person=person, references=count):
             fields: dict[str, Value] = {"COUNT": count, "ORIGIN": request.origin.value}
             if request.person is None:
-                yield Event(EventKind.ENROLMENT_SAVED, _names(person) | fields)
+                yield Event(EventKind.ENROLMENT_SAVED, names(person) | fields)
             else:
                 how = "replaced" if request.replace else "added"
-                yield Event(EventKind.REFERENCES_CHANGED, _names(person) | fields | {"REASON": how})
+                yield Event(EventKind.REFERENCES_CHANGED, names(person) | fields | {"REASON": how})
         case (
             enrolment_states.Saving(),
             enrolment_states.Failed(failure=enrolment_states.Failure.SAVE_FAILED as failure, detail=detail),
@@ -172,7 +176,8 @@ def _progress(
         yield Event(EventKind.ENROLMENT_LOOKALIKE, {"NEAREST": close.person.name, **_shares(close)})
 
 
-def _names(person: Person | None) -> dict[str, Value]:
+def names(person: Person | None) -> dict[str, Value]:
+    """The fields of an event that say whom it is about."""
     return {"PERSON": person.name, "PERSON_ID": person.id} if person is not None else {"PERSON": "?"}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import changes
-from facelatch.controller.state import Inputs, State, granted_person
-from facelatch.machines import button, enrolment, session_states
+from facelatch.controller.state import Inputs, State
+from facelatch.machines import button, enrolment
 from facelatch.machines.button import Gesture
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
@@ -25,6 +25,7 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.session_states import ForgetRefusals
 from facelatch.values.observations import Observation
+from facelatch.values.records import Person
 
 
 def requests(inputs: Inputs, pressed: button.Button, halt: Failure | None) -> Iterator[Input | None]:
@@ -47,10 +48,12 @@ def requests(inputs: Inputs, pressed: button.Button, halt: Failure | None) -> It
 
 
 def sights(
-    pressed: button.Button, visit: session_states.Session, observation: Observation | None
+    pressed: button.Button, person: Person | None, observation: Observation | None
 ) -> Iterator[Input | None]:
-    """What was seen on this turn that concerns the enrolment; nothing is looked at while the button is down."""
-    person = granted_person(visit)
+    """What was seen on this turn that concerns the enrolment: `person` was let in by the face.
+
+    Nothing is looked at while the button is down.
+    """
     if person is not None:
         yield Granted(person)
     yield None if pressed.is_down else observation

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facelatch.machines import enrolment_states as enrolment
-from facelatch.machines import session_states
+from facelatch.machines import factors, session_states
 from facelatch.machines.button import Position
 from facelatch.machines.door import Door, Unlocked
 from facelatch.machines.enrolment_states import Enrolment, Failure
@@ -54,6 +54,13 @@ class Situation:
     people_enrolled: int
     wanted: int
     """Images of a complete enrolment."""
+    factors: factors.Factors = factors.Factors()  # noqa: RUF009  (frozen)
+    not_now_until: float = 0.0
+
+    @property
+    def asks_factor(self) -> bool:
+        """Whether somebody is to enter a PIN or hold up a card."""
+        return isinstance(self.factors.phase, factors.Awaiting | factors.Checking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,10 @@ def patterns(of: Situation) -> Iterator[Pattern]:
         yield Pattern.BUTTON_STUCK
     if isinstance(of.door, Unlocked):
         yield Pattern.UNLOCKED
+    if of.asks_factor:
+        yield Pattern.ASKS_FACTOR
+    if of.now < of.not_now_until:
+        yield Pattern.NOT_NOW
     if of.now < of.refused_until:
         yield Pattern.REFUSED
     match of.session.phase:
@@ -127,6 +138,8 @@ def status(of: Situation) -> str:
     match of.session.phase:
         case _ if isinstance(of.door, Unlocked):
             return "unlocked"
+        case _ if of.asks_factor:
+            return "locked: waiting for a PIN or a card"
         case session_states.LockedOut(until=until):
             return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"
         case session_states.Gathering(advice=advice):

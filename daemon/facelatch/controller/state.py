@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import situation
 from facelatch.controller.situation import EnrolmentView
-from facelatch.machines import button, door, freshness, session_states
+from facelatch.machines import button, door, factors, freshness, session_states, strokes, wiegand
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Capturing,
@@ -23,12 +24,31 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.indicator import Pattern
 from facelatch.machines.session_states import ForgetRefusals
+from facelatch.values.hours import Access, LocalTime, Schedules
 from facelatch.values.observations import Observation
+from facelatch.values.readers import Check, Checked, Signal
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, LockLevel
 
 Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals
 """What the control socket may ask of the machines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entrance:
+    """What decides, besides a face, who may come in on this turn."""
+
+    people: Mapping[int, Person] = field(default_factory=dict)
+    """Everybody enrolled, by id."""
+    access: Mapping[int, Access] = field(default_factory=dict)
+    """Of those for whom anything was said; by id."""
+    time: LocalTime | None = None
+    schedules: Schedules = Schedules()  # noqa: RUF009  (frozen)
+    signals: tuple[Signal, ...] = ()
+    """From keypads and card readers."""
+    checked: tuple[Checked, ...] = ()
+    """Answers to `Outputs.checks` of turns before."""
+    camera_works: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +75,7 @@ class Inputs:
     people_enrolled: int = 0
     admins: frozenset[int] = frozenset()
     """Ids of the enrolled people who may authorise an enrolment."""
+    entrance: Entrance = Entrance()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +101,8 @@ class Outputs:
     """Fatal: the door is locked and the event written; the process should end and be restarted."""
     status: str
     """One line on what the door is doing."""
+    checks: tuple[Check, ...] = ()
+    """PINs and cards to be compared; the answers go into `Inputs.entrance.checked` of a later turn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,11 +116,16 @@ class State:
     enrolment: Enrolment = Idle()  # noqa: RUF009
     button: button.Button = button.Button()  # noqa: RUF009
     freshness: freshness.Freshness = freshness.Freshness()  # noqa: RUF009
+    factors: factors.Factors = factors.Factors()  # noqa: RUF009
+    wiegand: wiegand.Wiegand = wiegand.Wiegand()  # noqa: RUF009
+    strokes: strokes.Typing = strokes.Typing()  # noqa: RUF009
     fault: str | None = None
     """Once set it stays."""
     stopping: bool = False
     refused_until: float = 0.0
     """Until when the indicator shows the last refusal."""
+    not_now_until: float = 0.0
+    """Until when it shows that somebody was recognised who may not come now."""
     pattern: Pattern = Pattern.NOBODY_ENROLLED
     pattern_since: float = 0.0
 

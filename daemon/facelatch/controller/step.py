@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import changes, enrolling, situation
-from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
-from facelatch.machines import button, door, freshness, indicator, session, session_states
+from facelatch.controller import changes, enrolling, entrance, situation
+from facelatch.controller.state import Inputs, Outputs, State, kept_frames
+from facelatch.machines import button, door, factors, freshness, indicator, session, session_states
 from facelatch.machines.button import Gesture
 from facelatch.machines.door import Order
 from facelatch.machines.enrolment_states import (
@@ -19,8 +19,7 @@ from facelatch.machines.enrolment_states import (
     Saving,
 )
 from facelatch.machines.enrolment_states import Input as EnrolmentInput
-from facelatch.machines.session_states import Ending, ForgetRefusals
-from facelatch.values.observations import Observation
+from facelatch.machines.session_states import ForgetRefusals
 
 
 def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs]:
@@ -35,16 +34,21 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
 
     asked = tuple(enrolling.requests(inputs, pressed, halt))
     withheld = _is_withheld(state, inputs, settings, asked)
-    visit = _visit(state, inputs, None if withheld else observation, settings)
+    before = _before(state, inputs, settings)
+    visit = session.advance(
+        before, None if withheld else observation, now, settings.session, inputs.background
+    )
     if withheld and observation is not None:
         visit = session.withhold(visit)
-    seen = enrolling.sights(pressed, visit, observation)
+    came = entrance.enter(state, before, visit, inputs, settings, halted=halt is not None)
+    visit = came.visit
+    seen = enrolling.sights(pressed, came.face, observation)
     enrolled, steps = enrolling.advance_enrolment(state, inputs, settings, (*asked, *seen))
     if halt is not None or enrolling.takes_over(state.enrolment, enrolled):
         reason = halt.value if halt is not None else "enrolment"
         visit = session.interrupt(visit, reason, "the visit was cut short", now, settings.session)
     at_rest = halt is None and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
-    order = Order.LOCK if not at_rest else Order.GRANT if visit.granted else Order.WAIT
+    order = Order.LOCK if not at_rest else Order.GRANT if came.person else Order.WAIT
     after = replace(
         state,
         session=visit,
@@ -52,11 +56,15 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
         enrolment=enrolled,
         button=pressed,
         freshness=fresh,
+        factors=came.factors if at_rest or isinstance(enrolled, Authorising) else factors.dropped(came.factors),
+        wiegand=came.wiegand,
+        strokes=came.strokes,
         fault=fault,
         stopping=stopping,
-        refused_until=_refused_until(state, visit, now),
+        refused_until=now + situation.REFUSED_SECONDS if entrance.is_refused(came) else state.refused_until,
+        not_now_until=now + situation.REFUSED_SECONDS if entrance.is_put_off(came) else state.not_now_until,
     )
-    return _outputs(state, after, inputs, settings, steps)
+    return _outputs(state, after, inputs, settings, (steps, came))
 
 
 def _fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str | None:
@@ -82,22 +90,15 @@ def _is_withheld(
     return enrolling.takes_over(state.enrolment, enrolled)
 
 
-def _visit(
-    state: State, inputs: Inputs, observation: Observation | None, settings: Config
-) -> session_states.Session:
-    before = state.session
-    if any(isinstance(command, ForgetRefusals) for command in inputs.commands):
-        before = session.forgive(before)
-    return session.advance(before, observation, inputs.now, settings.session, inputs.background)
-
-
-def _refused_until(state: State, visit: session_states.Session, now: float) -> float:
-    refused = any(outcome.ending is Ending.REFUSED for outcome in visit.outcomes)
-    return now + situation.REFUSED_SECONDS if refused else state.refused_until
+def _before(state: State, inputs: Inputs, settings: Config) -> session_states.Session:
+    """The session before this turn, its refusals forgotten where somebody asked for that."""
+    forgotten = any(isinstance(command, ForgetRefusals) for command in inputs.commands)
+    begun = session.begun(state.session, inputs.now, settings.session)
+    return session.forgive(begun) if forgotten else begun
 
 
 def _outputs(
-    before: State, after: State, inputs: Inputs, settings: Config, steps: list[Event]
+    before: State, after: State, inputs: Inputs, settings: Config, course: tuple[list[Event], entrance.Entered]
 ) -> tuple[State, Outputs]:
     """The new state with what the world is told of it."""
     seen = situation.Situation(
@@ -111,6 +112,8 @@ def _outputs(
         refused_until=after.refused_until,
         people_enrolled=inputs.people_enrolled,
         wanted=settings.enrolment.references,
+        factors=after.factors,
+        not_now_until=after.not_now_until,
     )
     pattern = indicator.choose(frozenset(situation.patterns(seen)))
     if pattern is not after.pattern:
@@ -121,7 +124,7 @@ def _outputs(
         lock=after.door.level,
         pattern=pattern,
         pattern_since=after.pattern_since,
-        events=tuple(_events(before, after, inputs, steps, settings.session.rearm_seconds)),
+        events=tuple(_events(before, after, inputs, course, settings.session.rearm_seconds)),
         save=after.enrolment.request if isinstance(after.enrolment, Saving) and saving else None,
         kept=kept_frames(after),
         throttle=throttle if throttle != before.session.throttle else None,
@@ -129,13 +132,19 @@ def _outputs(
         enrolling=not isinstance(after.enrolment, Idle),
         fault=after.fault,
         status=situation.status(seen),
+        checks=after.factors.checks,
     )
 
 
 def _events(
-    before: State, after: State, inputs: Inputs, steps: list[Event], rearm_seconds: float
+    before: State,
+    after: State,
+    inputs: Inputs,
+    course: tuple[list[Event], entrance.Entered],
+    rearm_seconds: float,
 ) -> Iterator[Event]:
     """Everything that happened on this turn, causes before effects."""
+    steps, came = course
     now, context = inputs.now, changes.Context(after.model, inputs.frame_age_seconds, rearm_seconds)
     if after.fault is not None and before.fault is None:
         yield changes.of_fault(after.fault, context)
@@ -147,9 +156,10 @@ def _events(
         yield Event(EventKind.BUTTON_STUCK, {"SECONDS": round(now - after.button.since, 1)})
     purpose = "enrolment" if isinstance(before.enrolment, Authorising) else "door"
     yield from changes.of_session(before.session, after.session, now, purpose, context)
+    yield from entrance.events(came)
     yield from steps
     if after.fault is not None or after.stopping:
         reason = "fault" if after.fault is not None else "stopping"
     else:
         reason = "time" if isinstance(after.enrolment, Idle) else "enrolment"
-    yield from changes.of_door(before.door, after.door, now, granted_person(after.session), reason)
+    yield from changes.of_door(before.door, after.door, now, came.person, reason)

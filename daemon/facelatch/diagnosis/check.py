@@ -10,10 +10,11 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from facelatch.adapters.pins import lock
+from facelatch.api.hours import shown
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass, ledger, ownership, surroundings
+from facelatch.diagnosis import bypass, hours, ledger, ownership, surroundings
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
@@ -62,6 +63,8 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("bypass", _bypass),
         ("owners", lambda: ownership.owned(config, file)),
         ("health", lambda: surroundings.health(config)),
+        ("hours", lambda: hours.schedules(config, _with_hours(config))),
+        ("readers", lambda: hours.readers(config, open_them=with_hardware)),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
@@ -196,7 +199,8 @@ def _bypass() -> str:
 
 
 def _gallery(config: Config) -> str | Finding:
-    names, served = _enrolled(config)
+    enrolled, served = _enrolled(config)
+    names = [person["name"] for person in enrolled]
     people = f"{len(names)} people{', says the running daemon' if served else ''}"
     pairs = alike(names)
     if not pairs:
@@ -206,15 +210,23 @@ def _gallery(config: Config) -> str | Finding:
     return Finding(item="gallery", ok=True, detail=f"{people}; {detail}", hint=hint, warning=True)
 
 
-def _enrolled(config: Config) -> tuple[list[str], bool]:
-    """The names of everybody enrolled, and whether the running daemon said so."""
+def _enrolled(config: Config) -> tuple[list[dict[str, Any]], bool]:
+    """Everybody enrolled, as `list` tells it, and whether the running daemon said so."""
     from facelatch.control.client import ControlClient, NobodyThereError
 
     try:
-        return [person["name"] for person in _pages(ControlClient(Path(config.control.socket)))], True
+        return [*_pages(ControlClient(Path(config.control.socket)))], True
     except NobodyThereError:
         with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            return [record.person.name for record in store.people()], False
+            return [{"name": one.person.name, "access": shown(one.access)} for one in store.people()], False
+
+
+def _with_hours(config: Config) -> list[dict[str, Any]]:
+    """Everybody enrolled; nobody where the gallery cannot be read, which has an item of its own."""
+    try:
+        return _enrolled(config)[0]
+    except FacelatchError:
+        return []
 
 
 def _pages(client: ControlClient) -> Iterator[dict[str, Any]]:

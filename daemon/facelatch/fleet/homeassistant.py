@@ -13,6 +13,9 @@ from facelatch.fleet.settings import Settings
 VISITS = {
     "visit.granted": "granted",
     "visit.refused": "refused",
+    "factor.accepted": "granted",
+    "factor.refused": "refused",
+    "schedule.denied": "refused",
     "visit.lockout_started": "lockout",
     "passage.forced": "forced",
     "passage.held": "held_open",

@@ -9,12 +9,14 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Annotated, Literal
+from datetime import date
+from typing import IO, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name, name_key
+from facelatch.values.hours import SCHEDULE_PATTERN, Access
 from facelatch.values.pictures import Pose
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.png import MAX_BYTES, decode_png
@@ -70,6 +72,8 @@ class StoredPerson:
     name: str
     admin: bool
     references: tuple[StoredReference, ...]
+    access: Access = Access()  # noqa: RUF009  (frozen)
+    """PIN and card stay behind: their hashes need the key of the device."""
 
 
 class _Strict(BaseModel):
@@ -84,9 +88,43 @@ class _Reference(_Strict):
 
 
 class _Person(_Strict):
+    """What is not None besides is told since version 0.3: an older Facelatch refuses the file, instead of letting
+    somebody in at any hour."""
+
     name: str
     admin: bool
     references: Annotated[list[_Reference], Field(min_length=1, max_length=MAX_REFERENCES)]
+    valid_from: date | None = None
+    valid_until: date | None = None
+    schedule: Annotated[str, Field(pattern=SCHEDULE_PATTERN)] | None = None
+    suspended: Literal[True] | None = None
+    forget: Literal[True] | None = None
+
+    @classmethod
+    def of(cls, person: StoredPerson, references: list[_Reference]) -> Self:
+        """The entry of `person`."""
+        access = person.access
+        return cls(
+            name=person.name,
+            admin=person.admin,
+            references=references,
+            valid_from=access.valid_from,
+            valid_until=access.valid_until,
+            schedule=access.schedule,
+            suspended=access.suspended or None,
+            forget=access.forget or None,
+        )
+
+    @property
+    def access(self) -> Access:
+        """When this person may come."""
+        return Access(
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            schedule=self.schedule,
+            suspended=bool(self.suspended),
+            forget=bool(self.forget),
+        )
 
 
 class _Manifest(_Strict):
@@ -114,10 +152,10 @@ def write_export(stream: IO[bytes], people: Iterable[StoredPerson]) -> int:
                 archive.writestr(_entry(name), reference.crop_png)
                 pose = reference.pose
                 references.append(_Reference(file=name, yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll))
-            listed.append(_Person(name=person.name, admin=person.admin, references=references))
+            listed.append(_Person.of(person, references))
         manifest = _Manifest(
             format="facelatch-people", version=1, align_version=ALIGN_VERSION, people=listed
-        ).model_dump_json(indent=1)
+        ).model_dump_json(indent=1, exclude_none=True)
         archive.writestr(_entry(MANIFEST), manifest)
     return len(listed)
 
@@ -147,7 +185,7 @@ def read_export(stream: IO[bytes], limits: Limits = LARGE) -> Iterator[StoredPer
         names = [clean_name(person.name) for person in manifest.people]
         _refuse_double(names, manifest.people, limits)
         for name, person in zip(names, manifest.people, strict=True):
-            yield StoredPerson(name, person.admin, _references(archive, person))
+            yield StoredPerson(name, person.admin, _references(archive, person), person.access)
 
 
 def count_people(stream: IO[bytes]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import date
 from difflib import get_close_matches
 
 import numpy as np
@@ -11,12 +12,17 @@ from numpy.typing import NDArray
 from facelatch.errors import InputError
 from facelatch.gallery.export import MAX_ALL_REFERENCES, MAX_PEOPLE, StoredReference
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key, skeletons
+from facelatch.values.hours import Access
 from facelatch.values.pictures import Pose
-from facelatch.values.records import Person
+from facelatch.values.records import Person, PersonRecord
 from facelatch.vision.align import ALIGN_VERSION
 
 VECTOR = np.dtype("<f4")
 """How an embedding is stored."""
+
+ACCESS_COLUMNS = "valid_from, valid_until, schedule, suspended, forget"
+EVERYBODY = Access()
+"""Of whoever may always come."""
 
 
 def holder(connection: sqlite3.Connection, name: str) -> Person | None:
@@ -115,13 +121,53 @@ def refuse_overfull(connection: sqlite3.Connection, people: int, references: int
             )
 
 
-def insert_person(connection: sqlite3.Connection, name: str, admin: bool) -> Person:
+def records(connection: sqlite3.Connection, after: int, most: int) -> list[PersonRecord]:
+    """Everybody enrolled whose id is over `after`, by id; at most `most`, where that is not negative."""
+    found = connection.execute(
+        "SELECT id, name, admin, created, (SELECT count(*) FROM reference_images WHERE person_id = people.id),"
+        f" {ACCESS_COLUMNS}, pin_hash IS NOT NULL, card_hash IS NOT NULL"
+        " FROM people LEFT JOIN credentials ON person_id = id WHERE staged IS NULL AND id > ? ORDER BY id LIMIT ?",
+        (after, most),
+    )
+    return [
+        PersonRecord(Person(id_, name, bool(admin)), count, created, access_of(*access))
+        for id_, name, admin, created, count, *access in found
+    ]
+
+
+def access_of(
+    valid_from: str | None, valid_until: str | None, schedule: str | None, suspended: int, forget: int, *has: int
+) -> Access:
+    """A row of ACCESS_COLUMNS, and whether there are a PIN and a card."""
+    return Access(
+        valid_from=date.fromisoformat(valid_from) if valid_from else None,
+        valid_until=date.fromisoformat(valid_until) if valid_until else None,
+        schedule=schedule,
+        suspended=bool(suspended),
+        forget=bool(forget),
+        has_pin=bool(has[0]) if has else False,
+        has_card=bool(has[1]) if has else False,
+    )
+
+
+def set_access(connection: sqlite3.Connection, person_id: int, access: Access) -> None:
+    """Says when somebody may come, in place of what was said before."""
+    values = ACCESS_COLUMNS.replace(",", " = ?,") + " = ?"
+    days = [day.isoformat() if day is not None else None for day in (access.valid_from, access.valid_until)]
+    connection.execute(
+        f"UPDATE people SET {values} WHERE id = ?",
+        (*days, access.schedule, access.suspended, access.forget, person_id),
+    )
+
+
+def insert_person(connection: sqlite3.Connection, name: str, admin: bool, access: Access = EVERYBODY) -> Person:
     """A new person under a name known to be free."""
     cursor = connection.execute(
         "INSERT INTO people (name, name_key, admin) VALUES (?, ?, ?)", (name, name_key(name), admin)
     )
     assert cursor.lastrowid is not None
     note_skeletons(connection, cursor.lastrowid, name)
+    set_access(connection, cursor.lastrowid, access)
     return Person(cursor.lastrowid, name, admin)
 
 

@@ -76,7 +76,7 @@ def insert(connection: sqlite3.Connection, newcomer: NewPerson, terms: Terms) ->
     else:
         name = rows.free_name(connection, newcomer.name, knowingly=terms.knowingly)
     rows.refuse_overfull(connection, 1, 0)
-    saved = rows.insert_person(connection, name, newcomer.admin)
+    saved = rows.insert_person(connection, name, newcomer.admin, newcomer.access)
     insert_references(connection, saved, newcomer.references, terms.made_by)
     return saved
 

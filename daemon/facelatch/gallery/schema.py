@@ -100,6 +100,21 @@ MIGRATIONS: Sequence[Migration] = (
         # Not NULL: a newcomer of an import that is not finished, by the token of that import (staging.py).
         "ALTER TABLE people ADD COLUMN staged TEXT",
     ),
+    (
+        # When somebody may come: days as YYYY-MM-DD, both included; a name in schedules.toml; all NULL: always.
+        "ALTER TABLE people ADD COLUMN valid_from TEXT",
+        "ALTER TABLE people ADD COLUMN valid_until TEXT",
+        "ALTER TABLE people ADD COLUMN schedule TEXT",
+        "ALTER TABLE people ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1))",
+        "ALTER TABLE people ADD COLUMN forget INTEGER NOT NULL DEFAULT 0 CHECK (forget IN (0, 1))",
+        # Hashes that need the key of this device (credentials.py): in an export they would be worth nothing.
+        """CREATE TABLE credentials (
+            person_id INTEGER PRIMARY KEY REFERENCES people ON DELETE CASCADE,
+            pin_hash TEXT,
+            duress_hash TEXT,
+            card_hash TEXT UNIQUE
+        ) STRICT""",
+    ),
 )
 """One entry a schema version, the first makes version 1. Entries are history: add, never change."""
 

@@ -36,6 +36,7 @@ def stage(store: GalleryStore, token: str, newcomer: NewPerson, terms: Terms) ->
             raise rows.taken(name, name)
         assert cursor.lastrowid is not None
         person = Person(cursor.lastrowid, name, newcomer.admin)
+        rows.set_access(connection, person.id, newcomer.access)
         made = insert_references(connection, person, newcomer.references, terms.made_by)
     store.remember(made)
 

@@ -104,16 +104,7 @@ class GalleryStore:
         Raises GalleryError.
         """
         with explained(self._path):
-            found = self._connection.execute(
-                "SELECT id, name, admin, created,"
-                " (SELECT count(*) FROM reference_images WHERE person_id = people.id)"
-                " FROM people WHERE staged IS NULL AND id > ? ORDER BY id LIMIT ?",
-                (after, most),
-            )
-            return [
-                PersonRecord(Person(id_, name, bool(admin)), n, created)
-                for id_, name, admin, created, n in found
-            ]
+            return rows.records(self._connection, after, most)
 
     def show(self, name: str) -> tuple[PersonRecord, list[Pose]]:
         """One person and the pose of each reference image. Raises InputError when unknown, GalleryError."""
@@ -160,8 +151,10 @@ class GalleryStore:
         with explained(self._path):
             owners, stacked = self._stack.arranged(model_sha256)
             embeddings.refuse_other_length(self._path, stacked, size)
-            people = {record.person.id: record.person for record in self.people()}
-        return Gallery(people=people, owners=owners, embeddings=stacked)
+            records = self.people()
+        people = {record.person.id: record.person for record in records}
+        access = {record.person.id: record.access for record in records if record.access != rows.EVERYBODY}
+        return Gallery(people=people, owners=owners, embeddings=stacked, access=access)
 
     def throttle(self) -> Throttle:
         """The memory of refused attempts as last saved. Raises GalleryError."""
@@ -185,11 +178,11 @@ class GalleryStore:
             embeddings.refuse_other_alignment(self._connection, self._path)
             wanted = None if names is None else {rows.find(self._connection, name).id for name in names}
             while chosen := self.people(after=after, most=1):
-                person = chosen[0].person
+                person, access = chosen[0].person, chosen[0].access
                 after = person.id
                 if wanted is None or after in wanted:
                     references = rows.stored_references(self._connection, person)
-                    yield person.id, StoredPerson(person.name, person.admin, references)
+                    yield person.id, StoredPerson(person.name, person.admin, references, access)
 
     # Changing
 
@@ -248,7 +241,7 @@ class GalleryStore:
         """
         with self.transaction() as connection:
             for person in people:
-                saved = rows.insert_person(connection, person.name, person.admin)
+                saved = rows.insert_person(connection, person.name, person.admin, person.access)
                 for reference in person.references:
                     rows.insert_reference(connection, saved, reference)
 

@@ -36,6 +36,8 @@ class Pattern(StrEnum):
     AUTHORISING = "authorising"
     BUTTON_STUCK = "button_stuck"
     UNLOCKED = "unlocked"
+    ASKS_FACTOR = "asks_factor"
+    NOT_NOW = "not_now"
     REFUSED = "refused"
     LOCKED_OUT_LONGER = "locked_out_longer"
     LOCKED_OUT_LONG = "locked_out_long"
@@ -126,6 +128,20 @@ ROWS: Mapping[Pattern, Row] = {
         "the button is stuck", "short, short, long", (0.2, 0.3, 0.2, 0.3, 0.8, 0.8), Colour.YELLOW
     ),
     Pattern.UNLOCKED: Row("unlocked", "steady", (1.0,), Colour.GREEN, (0.3,)),
+    Pattern.ASKS_FACTOR: Row(
+        "enter your PIN, or hold up your card",
+        "short, short, long, even",
+        (0.2, 0.2, 0.2, 0.2, 0.8, 0.2),
+        Colour.BLUE,
+        (0.15, 0.15, 0.15),
+    ),
+    Pattern.NOT_NOW: Row(
+        "recognised, but not at this time, or without PIN or card",
+        "lit, blinks off three times",
+        (0.7, 0.15, 0.15, 0.15, 0.15, 0.15),
+        Colour.RED,
+        (0.3, 0.15, 0.3),
+    ),
     Pattern.REFUSED: Row(
         "not recognised", "lit, blinks off twice", (0.7, 0.15, 0.15, 0.15), Colour.RED, (0.15, 0.15, 0.15)
     ),

@@ -1,4 +1,4 @@
-"""Machine: what is seen over time -> granted, refused, locked out. The only place that can say GRANT.
+"""Machine: what is seen over time -> granted, refused, locked out. Only it and factors.py can say GRANT.
 
 A visit begins when a face is seen and has exactly one outcome.
 
@@ -128,9 +128,32 @@ def forgive(session: Session) -> Session:
     return replace(session, phase=phase, bucket=Bucket(), throttle=Throttle(), pausing=None)
 
 
+def begun(session: Session, now: float, settings: SessionConfig) -> Session:
+    """The session with what it remembers from before a restart; the same from the second turn on."""
+    if not isinstance(session.phase, Starting):
+        return session
+    return replace(session, phase=Idle(), bucket=throttle.restored(session.throttle, now, settings))
+
+
+def put_off(session: Session, before: Session, ending: Ending, reason: str, hint: str) -> Session:
+    """The session when whoever it granted on this turn is not let in, or not yet: what was counted against visitors
+    stays as it was `before`. A face alone must not clear the way for guessing at PINs."""
+    outcomes = tuple(
+        replace(one, ending=ending, reason=reason, hint=hint) if one.ending is Ending.GRANTED else one
+        for one in session.outcomes
+    )
+    return replace(
+        session, outcomes=outcomes, bucket=before.bucket, throttle=before.throttle, pausing=before.pausing
+    )
+
+
+def count_attempt(session: Session, now: float, settings: SessionConfig) -> Session:
+    """The session after one refused attempt that was no frame: a wrong PIN or card. It may be locked out then."""
+    return _with_bucket(session, throttle.add(session.bucket, settings.refusal_frames, now, settings), settings)
+
+
 def _pass_time(session: Session, now: float, settings: SessionConfig) -> Session:
-    if isinstance(session.phase, Starting):
-        session = replace(session, phase=Idle(), bucket=throttle.restored(session.throttle, now, settings))
+    session = begun(session, now, settings)
     session = _with_bucket(session, throttle.pass_time(session.bucket, now, settings), settings)
     match session.phase:
         case Gathering(seen=seen, began=began) as visit if (

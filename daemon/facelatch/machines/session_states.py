@@ -93,6 +93,10 @@ class Ending(StrEnum):
     ABANDONED = "abandoned"
     TURNED_AWAY = "turned_away"
     """It fell into a lock-out and was not judged."""
+    DENIED = "denied"
+    """Somebody was recognised who may not come now."""
+    RECOGNISED = "recognised"
+    """Somebody was recognised, and something else is asked for besides."""
 
 
 @dataclass(frozen=True, slots=True)

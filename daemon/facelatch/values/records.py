@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from facelatch.values.hours import Access
 from facelatch.values.pictures import Image, Pose
 
 
@@ -30,6 +31,7 @@ class PersonRecord:
     references: int
     created: str
     """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
+    access: Access = Access()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,8 @@ class Gallery:
     """(N, D), one row a reference, in the order of `owners`."""
     lookalikes: frozenset[int] = frozenset()
     """Ids of the people whom the model takes for somebody else in this gallery more easily than others."""
+    access: Mapping[int, Access] = field(default_factory=dict)
+    """When those may come of whom it was said, by id; others may always."""
     ids: tuple[int, ...] = field(init=False)
     """The person ids that own a reference, ascending."""
     codes: NDArray[np.intp] = field(init=False, repr=False)
@@ -62,6 +66,7 @@ class Gallery:
             owners=tuple(self.owners[row] for row in rows),
             embeddings=self.embeddings[rows],
             lookalikes=self.lookalikes & chosen,
+            access={id_: access for id_, access in self.access.items() if id_ in chosen},
         )
 
 
@@ -82,6 +87,7 @@ class NewPerson:
     """None: the gallery gives the next free `person-NNN`."""
     admin: bool
     references: tuple[Reference, ...]
+    access: Access = Access()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True, slots=True)
