@@ -27,7 +27,7 @@ from facelatch.api.answer import done
 from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.records import sentence
 from facelatch.api.rights import Asker
-from facelatch.audit import events
+from facelatch.audit import events, fields
 from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind, Spec
 from facelatch.cli import history as cli_history
@@ -143,7 +143,7 @@ def test_the_kinds_that_are_discreet_are_those_that_say_so() -> None:
     assert Spec("0" * 32, events.Priority.NOTICE, "x").discreet is False
 
 
-@given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted(events.FIELDS)), st.integers(0, 9)))
+@given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted(fields.FIELDS)), st.integers(0, 9)))
 def test_every_row_has_a_sentence(kind: EventKind, fields: dict[str, int | str | float]) -> None:
     """Whatever fields it kept."""
     assert sentence(kind.value, fields, None)
