@@ -22,7 +22,7 @@ from facelatch.config.console import ConsoleConfig
 from facelatch.console import app, live, passwords, words
 from facelatch.console.accounts import Accounts, Role
 from facelatch.console.door import Door
-from facelatch.console.pages import door, enrolment, people, settings, signing, upload
+from facelatch.console.pages import door, enrolment, history, people, settings, signing, upload
 from facelatch.console.pages.page import Console, inside
 from facelatch.errors import InputError
 from facelatch.machines.enrolment_states import RenewEnrolment, StartEnrolment
@@ -91,6 +91,7 @@ ROUTES: list[Route] = [
     *signing.routes(),
     *door.routes(),
     *enrolment.routes(),
+    *history.routes(),
     *upload.routes(),
     *people.routes(),
     *settings.routes(),

@@ -18,7 +18,7 @@ from facelatch.console import live
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
 from facelatch.console.guard import App, Guard
-from facelatch.console.pages import door, enrolment, people, settings, signing, upload
+from facelatch.console.pages import door, enrolment, history, people, settings, signing, upload
 from facelatch.console.pages.page import Console, Visit
 from facelatch.errors import ConfigError
 
@@ -44,6 +44,7 @@ def application(console: Console, config: ConsoleConfig) -> App:
             *signing.routes(),
             *door.routes(),
             *enrolment.routes(),
+            *history.routes(),
             *upload.routes(),
             *people.routes(),
             *settings.routes(),

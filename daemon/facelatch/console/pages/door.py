@@ -8,7 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facelatch.console.pages.page import Visit, go, route
-from facelatch.errors import ControlError
+from facelatch.errors import ControlError, InputError, NotAllowedError
+
+
+LAST_EVENTS = 8
 
 
 def routes() -> list[Route]:
@@ -24,9 +27,18 @@ def door(visit: Visit) -> Response:
 def now(visit: Visit) -> dict[str, Any]:
     """What `door_now.html` is drawn from; a door that does not answer is shown as that."""
     try:
-        return {"status": visit.ask("status")}
+        return {"status": visit.ask("status"), "events": _last(visit)}
     except ControlError:
-        return {"status": None}
+        return {"status": None, "events": []}
+
+
+def _last(visit: Visit) -> list[dict[str, Any]]:
+    """What happened last; nothing where no ledger is kept or the console may not read it."""
+    try:
+        found: list[dict[str, Any]] = visit.ask("history", most=LAST_EVENTS)["events"]
+    except (InputError, NotAllowedError):
+        return []
+    return found
 
 
 def clear(visit: Visit) -> Response:

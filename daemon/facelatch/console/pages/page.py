@@ -29,7 +29,7 @@ MOST_FORM_BYTES = 16 * 1024
 MOST_PICTURES, MOST_PICTURE_BYTES = 16, 16 * 1024 * 1024
 """Of one form, and of each."""
 
-PAGES = (("/", "door"), ("/people", "people"), ("/settings", "settings"))
+PAGES = (("/", "door"), ("/people", "people"), ("/history", "history"), ("/settings", "settings"))
 """The menu."""
 
 _HOME = Path(__file__).resolve().parents[1]
