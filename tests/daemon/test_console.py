@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def house(served: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.Monkey
         time_cost=1, memory_cost=8, parallelism=1
     )  # what it costs is no matter here
     monkeypatch.setattr(passwords, "_HASHER", quick)
-    running, clock = served(), Clock()
+    running, clock = served(sections={}), Clock()
     accounts = Accounts(tmp_path / "console", clock)
     yield House(running, accounts, clock, Console(accounts=accounts, door=Door(running.socket)))
     accounts.close()
@@ -309,6 +310,43 @@ def test_the_live_part_of_a_page_is_what_the_page_shows(house: House) -> None:
         lines = [line for line in answer.iter_lines() if line]
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "data-over" in json.loads(lines[-1].removeprefix("data: "))
+
+
+def test_the_history_shows_who_changed_what_and_can_be_narrowed(house: House) -> None:
+    browser = house.signed_in("admin", "alice")
+    send(browser, "/people/Ben/rename", new_name="Benno")
+    send(browser, "/people/Benno/rename", new_name="=1+1")
+    page = html.unescape(browser.get("/history").text)
+    assert "Benno" in page or "=1+1" in page
+    assert "Nothing that fits" in browser.get("/history?day=2001-01-01").text
+    assert browser.get("/history?day=never").status_code == 400
+    assert browser.get("/history?person=Nobody").status_code == 400
+
+
+def test_no_cell_of_the_table_is_a_formula(house: House) -> None:
+    """Names are what people have typed."""
+    assert [history._harmless(text) for text in ("=1", "+1", "-1", "@x", "Anna")] == [
+        "'=1",
+        "'+1",
+        "'-1",
+        "'@x",
+        "Anna",
+    ]
+    answer = house.signed_in("viewer").get("/history.csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text.splitlines()[0] == "time,event,person,text"
+
+
+def test_the_charts_count_visits_by_day_and_reasons_by_frequency() -> None:
+    today = datetime.now(UTC).date().isoformat()
+    rows = [{"time": f"{today}T08:00:00Z", "event": history.GRANTED, "fields": {}}] * 3
+    rows += [{"time": f"{today}T09:00:00Z", "event": history.REFUSED, "fields": {"REASON": "no_match"}}] * 2
+    rows += [{"time": f"{today}T09:00:00Z", "event": history.REFUSED, "fields": {"REASON": "blurred"}}]
+    found = history.charts(rows)
+    assert found["days"]["rows"][-1] == {"day": today, "granted": 3, "refused": 3}
+    assert found["days"]["most"] == 6
+    assert found["reasons"] == [("no_match", 2), ("blurred", 1)]
+    assert history.charts([])["days"] is None
 
 
 def test_the_settings_say_which_are_set(house: House) -> None:

@@ -196,7 +196,9 @@ def test_pictures_from_a_phone_enrol_and_a_hostile_one_is_named(signed_in: Any, 
     form.find_element("css selector", "[name=name]").send_keys("wren")
     form.find_element("css selector", "[type=file]").send_keys("\n".join([*pictures, str(bad)]))
     form.find_element("css selector", "button").click()
-    text = until(lambda: find(signed_in, "h1").text == "Pictures" and find(signed_in, "main").text, "looked at", 60)
+    text = until(
+        lambda: find(signed_in, "h1").text == "Pictures" and find(signed_in, "main").text, "looked at", 60
+    )
     assert "wren is enrolled" in text
     assert "bad.png" in text
     house.facelatch("people", "rename", "wren", "robin b")
@@ -207,7 +209,7 @@ def paths(house: House) -> list[str]:
         "/",
         "/people",
         "/people/robin%20b",
-        "/people/robin%20b/forget",
+        "/people/robin%20b/forget","/history",
         "/settings",
         "/prove",
         "/nowhere",

@@ -10,7 +10,6 @@ from starlette.routing import Route
 from facelatch.console.pages.page import Visit, go, route
 from facelatch.errors import ControlError, InputError, NotAllowedError
 
-
 LAST_EVENTS = 8
 
 
