@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facelatch.audit.events import Event
 from facelatch.values.pictures import Box, Face, Frame, Image
-from facelatch.values.wires import Edge, Lamp, LockLevel
+from facelatch.values.wires import Edge, Lamp, LockLevel, Signal
 
 
 class Clock(Protocol):
@@ -138,6 +138,34 @@ class Buttons(Protocol):
         ...
 
 
+class SiteWires(Protocol):
+    """The door contact, the other inputs of the site, and the siren: whatever of them there is."""
+
+    def signals(self) -> Sequence[Signal]:
+        """What the inputs did since the last call, in order, and at first how each was found; never blocks."""
+        ...
+
+    def sound(self, on: bool) -> None:
+        """Drives the siren. Raises GpioError."""
+        ...
+
+    def close(self) -> None:
+        """Silences the siren, releases the lines; never raises."""
+        ...
+
+
+class ModeMemory(Protocol):
+    """What of the mode has to survive a restart: whether it is a lockdown."""
+
+    def load(self) -> bool:
+        """Whether a lockdown was in force; true also when that cannot be read."""
+        ...
+
+    def save(self, lockdown: bool) -> None:
+        """Writes it down before it returns. Raises GalleryError."""
+        ...
+
+
 class AuditSink(Protocol):
     """Where audit events are written: the journal, or standard error."""
 
@@ -158,7 +186,7 @@ class ServiceManager(Protocol):
         ...
 
     def watchdog(self) -> None:
-        """Still alive, and has just seen a fresh frame."""
+        """Still alive, and has just seen a fresh frame, or knows that there is no camera and is opening it again."""
         ...
 
     def busy(self) -> None:

@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from facelatch.api.record_requests import Forget, History, Report
-from facelatch.api.request import Name
-from facelatch.api.request import Request as _Request
+from facelatch.api.request import Name, Request
+from facelatch.api.site_requests import Alarm, Mode
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
@@ -48,7 +48,7 @@ Lease = Annotated[str, Field(max_length=64)]
 """What the reply to `enroll` holds: the enrolment goes on while its client asks for the status with it."""
 
 
-class Status(_Request):
+class Status(Request):
     """What the door is doing."""
 
     right = "status"
@@ -61,7 +61,7 @@ Consent = Literal["paper", "spoken", "screen"]
 """How somebody agreed to be enrolled."""
 
 
-class _Enrolment(_Request):
+class _Enrolment(Request):
     right = "enrol"
     name: Name
     consent: Consent | None = None
@@ -97,7 +97,7 @@ class Enroll(_Enrolment):
     action: Literal["enroll"]
 
 
-class Abort(_Request):
+class Abort(Request):
     """End the enrolment under way."""
 
     right = "enrol"
@@ -106,14 +106,14 @@ class Abort(_Request):
     """Only if it is that one."""
 
 
-class Settings(_Request):
+class Settings(Request):
     """The configuration in force."""
 
     right = "config"
     action: Literal["config"]
 
 
-class Lockout(_Request):
+class Lockout(Request):
     """How the refusals stand; with `clear` they are forgotten and a lock-out ends."""
 
     right = "status"
@@ -126,7 +126,7 @@ class Lockout(_Request):
         return super().needs() | more
 
 
-class List(_Request):
+class List(Request):
     """Everybody enrolled, a page at a time."""
 
     right = "people.read"
@@ -135,7 +135,7 @@ class List(_Request):
     """`next` of the page before; 0: the first page."""
 
 
-class Show(_Request):
+class Show(Request):
     """One person and the poses of the references."""
 
     right = "people.read"
@@ -143,7 +143,7 @@ class Show(_Request):
     name: Name
 
 
-class Judge(_Request):
+class Judge(Request):
     """What the door would say to a face."""
 
     right = "people.read"
@@ -153,7 +153,7 @@ class Judge(_Request):
     """Compare with this person only."""
 
 
-class Rename(_Request):
+class Rename(Request):
     """Another name for a person."""
 
     right = "people.write"
@@ -162,7 +162,7 @@ class Rename(_Request):
     new_name: Name
 
 
-class Remove(_Request):
+class Remove(Request):
     """Forget a person."""
 
     right = "people.write"
@@ -170,7 +170,7 @@ class Remove(_Request):
     name: Name
 
 
-class Admin(_Request):
+class Admin(Request):
     """Whether a person's face may authorise enrolments."""
 
     right = "admin"
@@ -207,7 +207,7 @@ class EnrollPictures(_Enrolment):
         return super().needs() | ({"people.write"} if self.force else set())
 
 
-class Export(_Request):
+class Export(Request):
     """The named people as an export file, some at a time."""
 
     right = "export"
@@ -222,7 +222,7 @@ class Export(_Request):
     """Of clients of version 0.1; without a meaning."""
 
 
-class Import(_Request):
+class Import(Request):
     """The people of an export file; all of them or none."""
 
     right = "import"
@@ -277,12 +277,12 @@ PeopleRequest = QuickRequest | EnrollPictures | Import
 RecordRequest = History | Report | Forget
 """What needs the gallery and the ledger."""
 
-DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
+DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest | RecordRequest
 
-CLASSES: Mapping[str, type[_Request]] = {
+CLASSES: Mapping[str, type[Request]] = {
     one.model_fields["action"].annotation.__args__[0]: one for one in AnyRequest.__args__
 }
 """The schema of each value of `action`."""

@@ -17,7 +17,7 @@ from facelatch.errors import ModelError
 from facelatch.line.distinct import distinct_test
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock
+from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock, SiteWires
 from facelatch.values.observations import Thresholds
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.cohort import load_cohort
@@ -182,6 +182,13 @@ def build_other_pins(config: Config) -> tuple[Indicator, Buttons]:
     except BaseException:
         indicator.close()
         raise
+
+
+def build_site(config: Config) -> SiteWires:
+    """Claims the wires of the site that are configured; without any nothing is touched. Raises GpioError."""
+    from facelatch.adapters.pins.site import GpioSite
+
+    return GpioSite(config)
 
 
 def fake_pins(clock: Clock) -> tuple[Lock, Indicator, Buttons]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facelatch.api.admission import Wanted, consent_events
 from facelatch.app.desk import Desk
+from facelatch.app.driving import Driver
 from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
-from facelatch.controller import state, step
+from facelatch.controller import site, state, step
 from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
@@ -32,7 +33,9 @@ from facelatch.ports import (
     FrameSource,
     Indicator,
     Lock,
+    ModeMemory,
     ServiceManager,
+    SiteWires,
 )
 from facelatch.values.observations import Observation
 from facelatch.values.pictures import Frame
@@ -63,6 +66,10 @@ class World:
     health: HealthWatch | None = None
     ledger: Ledger | None = None
     """Where it is kept `audit` leads to it, too. Whoever opened it closes it, after the last event."""
+    site: SiteWires | None = None
+    modes: ModeMemory | None = None
+    reopen: Callable[[], None] | None = None
+    """Opens the camera of `frames` again; returns at once. Without it every fault of the camera ends the loop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +119,8 @@ def run(
 def _shut(world: World) -> None:
     """Locks first, then closes the rest; one failure does not spare the others."""
     with ExitStack() as left:  # the last one goes first
-        for part in (world.health, world.store, world.control, world.frames, world.buttons, world.indicator):
+        inner = (world.store, world.control, world.frames, world.site, world.buttons, world.indicator)
+        for part in (world.health, *inner):
             if part is not None:
                 left.callback(part.close)
         left.callback(world.service.stopping)
@@ -140,16 +148,19 @@ class _Loop:
             clock=world.clock,
             config=config,
             ledger=world.ledger,
+            modes=world.modes,
         )
+        self.driver = Driver(world.lock, world.audit, config.door.max_unlock_seconds)
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
-        self.state = state.initial(world.store.throttle(), self.model)
+        lockdown = world.modes is not None and world.modes.load()
+        self.state = state.initial(world.store.throttle(), self.model, lockdown=lockdown)
+        self.camera_error = CameraError("camera fault", hint="`facelatch check` tries the camera")
         self.memory = Memory()
         self.saved: Saved | SaveFailed | None = None
         self.throttle: Throttle | None = None
-        self.relocking_reported = False
         self.status = "starting"
 
     @property
@@ -167,9 +178,10 @@ class _Loop:
             except EndOfFrames:
                 break
             except CameraError as error:
-                self.turn(None, fault="camera_failed")
-                raise CameraError(str(error), hint=error.hint) from error
-            self.turn(frame, commands)
+                self.camera_error = error
+                self.turn(None, commands, fault="camera_failed")
+            else:
+                self.turn(frame, commands)
         self.turn(None, stopping=True)
 
     def turn(
@@ -189,6 +201,8 @@ class _Loop:
             fingerprint=pipeline.fingerprint(frame) if frame is not None else None,
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
+            signals=tuple(self.world.site.signals()) if self.world.site is not None else (),
+            reopenable=self.world.reopen is not None,
             commands=commands,
             background=self.memory.background.tracks,
             saved=self.saved,
@@ -204,9 +218,13 @@ class _Loop:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
-        if outputs.fault is not None and fault is None:
-            raise CameraError(f"camera fault: {outputs.fault}", hint="`facelatch check` tries the camera")
-        if frame is not None:
+        if outputs.fault is not None:
+            words = str(self.camera_error) if fault else f"camera fault: {outputs.fault}"
+            raise CameraError(words, hint=self.camera_error.hint) from self.camera_error
+        if outputs.reopen and self.world.reopen is not None:
+            self.seen_at = now
+            self.world.reopen()
+        if frame is not None or outputs.blind:
             self.world.service.watchdog()
 
     def _observe(self, frame: Frame) -> Observation:
@@ -219,30 +237,24 @@ class _Loop:
 
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world
-        world.lock.set(outputs.lock)
-        world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since))
+        self.driver.drive(outputs.lock)
+        shown = lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since)
+        world.indicator.show(replace(shown, buzzer=shown.buzzer or outputs.buzzer))
+        if world.site is not None:
+            world.site.sound(outputs.siren)
         for event in outputs.events:
             world.audit.write(event)
-        self._report_relocking()
+        self.driver.report()
         if world.health is not None:
             world.health.turn()
         self.status = outputs.status
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
         self.throttle = outputs.throttle or self.throttle
-        if self.throttle is not None and outputs.lock is LockLevel.LOCKED:
-            # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
+        if self.throttle is not None and outputs.lock is not LockLevel.UNLOCKED:
+            # Not while unlocked for somebody: a grant forgives refusals, and a slow disk would cost it its lease.
             self._save_throttle(self.throttle)
             self.throttle = None
-
-    def _report_relocking(self) -> None:
-        """Says, once for each unlocking, that the lock ended it and not the loop."""
-        lock, audit = self.world.lock, self.world.audit
-        if not self.relocking_reported and lock.ceiling_fired:
-            audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
-        elif not self.relocking_reported and lock.lapsed:
-            audit.write(Event(EventKind.DOOR_LAPSED))
-        self.relocking_reported = lock.ceiling_fired or lock.lapsed
 
     def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
         wanted = Wanted(
@@ -278,6 +290,7 @@ class _Loop:
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,
+            "site": site.view(self.state.site, self.world.clock.now()) | {"camera": self.state.camera.sight.value},
         }
         if self.world.ledger is not None:
             status["ledger"] = self.world.ledger.view()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from string import Formatter
 
+from facelatch.audit import site_events
+
 Value = str | int | float
 
 
@@ -80,6 +82,26 @@ class EventKind(StrEnum):
     PERSON_UNUSED = "gallery.person_unused"
     PERSON_RECEIPT = "gallery.person_receipt"
     CONSENT_RECORDED = "enrolment.consent_recorded"
+    DOOR_OPENED = "door.opened"
+    DOOR_CLOSED = "door.closed"
+    DOOR_NOT_TAKEN = "door.not_taken"
+    DOOR_FORCED = "door.forced"
+    DOOR_HELD_WARNING = "door.held_warning"
+    DOOR_HELD_OPEN = "door.held_open"
+    DOOR_SECURED = "door.secured"
+    DOOR_PROPPED = "door.propped"
+    DOOR_FOUND_OPEN = "door.found_open"
+    EXIT_REQUESTED = "exit.requested"
+    TAMPER_OPENED = "tamper.opened"
+    TAMPER_CLOSED = "tamper.closed"
+    FIRE_RELEASED = "fire.released"
+    FIRE_ENDED = "fire.ended"
+    MODE_CHANGED = "mode.changed"
+    MODE_NOT_SAVED = "mode.not_saved"
+    INPUT_UNSTABLE = "input.unstable"
+    SIREN_ON = "siren.on"
+    SIREN_OFF = "siren.off"
+    CAMERA_RECOVERED = "camera.recovered"
 
     @property
     def spec(self) -> Spec:
@@ -202,7 +224,7 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
         "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
     EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
-        "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
+        "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID", "VALUE"})),
     EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
     EventKind.CONTROL_NOT_SHARED: Spec("643c9e92a1af419ea67ec2e4e7ec6217", Priority.WARNING,
@@ -229,9 +251,11 @@ SPECS: Mapping[EventKind, Spec] = {
         "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
-}
+} | {EventKind(kind): Spec(message_id, Priority[priority], template)
+     for kind, (message_id, priority, template) in site_events.ROWS.items()}
 # fmt: on
 """The vocabulary."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

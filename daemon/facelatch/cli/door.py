@@ -10,6 +10,7 @@ import click
 
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
+from facelatch.cli.site import site_text
 
 if TYPE_CHECKING:
     from facelatch.decoder.files import LeftOut
@@ -111,6 +112,8 @@ def _status_text(answer: dict[str, Any]) -> str:
     rows = {**answer, **ledger, "enrolment": under_way, "lockout": _lockout_text(answer["lockout"])}
     if "health" in answer:
         rows["health"] = _health_text(answer["health"])
+    if "site" in answer:  # not of a daemon before an upgrade
+        rows["site"] = site_text(answer["site"])
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
 
 

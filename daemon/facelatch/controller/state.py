@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import situation
+from facelatch.controller.site import Site, SiteCommand
 from facelatch.controller.situation import EnrolmentView
-from facelatch.machines import button, door, freshness, session_states
+from facelatch.machines import button, camera_watch, door, freshness, session_states
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Capturing,
@@ -23,11 +24,13 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.indicator import Pattern
 from facelatch.machines.session_states import ForgetRefusals
+from facelatch.site import mode
+from facelatch.site.mode import Window
 from facelatch.values.observations import Observation
 from facelatch.values.records import Person, Throttle
-from facelatch.values.wires import Edge, LockLevel
+from facelatch.values.wires import Edge, LockLevel, Signal
 
-Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals
+Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals | SiteCommand
 """What the control socket may ask of the machines."""
 
 
@@ -55,6 +58,12 @@ class Inputs:
     people_enrolled: int = 0
     admins: frozenset[int] = frozenset()
     """Ids of the enrolled people who may authorise an enrolment."""
+    signals: tuple[Signal, ...] = ()
+    """What the inputs of the site did."""
+    window: Window | None = None
+    """The time of free passage that the schedule names, if now is one."""
+    reopenable: bool = False
+    """Whether a camera that failed can be opened again; without it every fault of the camera is fatal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +89,13 @@ class Outputs:
     """Fatal: the door is locked and the event written; the process should end and be restarted."""
     status: str
     """One line on what the door is doing."""
+    siren: bool = False
+    buzzer: bool = False
+    """For the site, besides what the pattern sounds."""
+    reopen: bool = False
+    """The camera is to be opened again."""
+    blind: bool = False
+    """There is no camera to wait for: a turn without a frame is a healthy one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +110,9 @@ class State:
     button: button.Button = button.Button()  # noqa: RUF009
     freshness: freshness.Freshness = freshness.Freshness()  # noqa: RUF009
     fault: str | None = None
-    """Once set it stays."""
+    """Fatal; once set it stays."""
+    camera: camera_watch.CameraWatch = camera_watch.CameraWatch()  # noqa: RUF009
+    site: Site = Site()  # noqa: RUF009
     stopping: bool = False
     refused_until: float = 0.0
     """Until when the indicator shows the last refusal."""
@@ -102,9 +120,10 @@ class State:
     pattern_since: float = 0.0
 
 
-def initial(throttle: Throttle, model: str = "") -> State:
-    """The state before the first turn, with the refusals remembered from before the restart."""
-    return State(session=session_states.Session(throttle=throttle), model=model)
+def initial(throttle: Throttle, model: str = "", *, lockdown: bool = False) -> State:
+    """The state before the first turn, with the refusals and the lockdown remembered from before the restart."""
+    site = Site(mode=mode.at_start(lockdown))
+    return State(session=session_states.Session(throttle=throttle), model=model, site=site)
 
 
 def kept_frames(state: State) -> tuple[int, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import changes, enrolling, situation
+from facelatch.controller import changes, enrolling, site, site_changes, situation
 from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
-from facelatch.machines import button, door, freshness, indicator, session, session_states
+from facelatch.machines import button, camera_watch, door, freshness, indicator, session, session_states
 from facelatch.machines.button import Gesture
+from facelatch.machines.camera_watch import Sight
 from facelatch.machines.door import Order
 from facelatch.machines.enrolment_states import (
     Authorising,
@@ -20,21 +22,25 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.enrolment_states import Input as EnrolmentInput
 from facelatch.machines.session_states import Ending, ForgetRefusals
+from facelatch.site.exit_button import Leaving
 from facelatch.values.observations import Observation
+from facelatch.values.records import Person
 
 
 def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs]:
     """One turn. Total: whatever comes in, an answer comes out, and in doubt it is a locked door."""
     now = inputs.now
-    fresh = freshness.advance(state.freshness, inputs.fingerprint, now, settings.camera)
-    pressed = button.advance(state.button, inputs.edges, now, settings.enrolment)
-    fault = state.fault or _fault(inputs, fresh, settings)
+    looked = _looked(state, inputs, settings)
+    trouble = looked.fault is not None or not looked.camera.seeing
     stopping = state.stopping or inputs.stopping
-    halt = Failure.FAULT if fault is not None else Failure.STOPPING if stopping else None
-    observation = inputs.observation if fresh.fresh and halt is None else None
+    halt = Failure.FAULT if trouble else Failure.STOPPING if stopping else None
+    heard = _heard(state, inputs, trouble=trouble)
+    around = site.hear(state.site, heard, settings)
+    observation = inputs.observation if looked.freshness.fresh and halt is None else None
 
+    pressed = looked.button
     asked = tuple(enrolling.requests(inputs, pressed, halt))
-    withheld = _is_withheld(state, inputs, settings, asked)
+    withheld = _is_withheld(state, inputs, settings, asked) or not site.admitted(around, observation, settings)
     visit = _visit(state, inputs, None if withheld else observation, settings)
     if withheld and observation is not None:
         visit = session.withhold(visit)
@@ -43,29 +49,83 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     if halt is not None or enrolling.takes_over(state.enrolment, enrolled):
         reason = halt.value if halt is not None else "enrolment"
         visit = session.interrupt(visit, reason, "the visit was cut short", now, settings.session)
-    at_rest = halt is None and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
-    order = Order.LOCK if not at_rest else Order.GRANT if visit.granted else Order.WAIT
+    lost = state.camera.seeing and not looked.camera.seeing
+    at_rest = not lost and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
+    base = Order.LOCK if not at_rest else Order.GRANT if visit.granted else Order.WAIT
     after = replace(
-        state,
+        looked,
         session=visit,
-        door=door.advance(state.door, order, now, settings.door),
         enrolment=enrolled,
-        button=pressed,
-        freshness=fresh,
-        fault=fault,
         stopping=stopping,
         refused_until=_refused_until(state, visit, now),
+        **_door(state, around, heard, base, settings, person=granted_person(visit), ending=_ends(looked, stopping)),
     )
     return _outputs(state, after, inputs, settings, steps)
 
 
-def _fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str | None:
-    if inputs.fault is not None:
+def _looked(state: State, inputs: Inputs, settings: Config) -> State:
+    """The state with what this turn says of the camera's pictures and the button."""
+    now = inputs.now
+    fresh = freshness.advance(state.freshness, inputs.fingerprint, now, settings.camera)
+    seen = fresh.fresh and inputs.fingerprint is not None
+    wrong = _camera_fault(inputs, fresh, settings)
+    camera = camera_watch.advance(
+        state.camera, wrong, seen, now, settings.camera, reopenable=inputs.reopenable
+    )
+    if camera.sight is Sight.OPENING and state.camera.sight is not Sight.OPENING:
+        fresh = freshness.Freshness(since=now)  # of the camera that is opened now nothing has been seen
+    given_up = camera.code if camera.sight is Sight.GIVEN_UP else None
+    return replace(
+        state,
+        freshness=fresh,
+        camera=camera,
+        button=button.advance(state.button, inputs.edges, now, settings.enrolment),
+        fault=state.fault or (inputs.fault if inputs.fault != "camera_failed" else None) or given_up,
+    )
+
+
+def _camera_fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str | None:
+    if inputs.fault == "camera_failed":
         return inputs.fault
     # Written so that an age that is not a number counts as stale.
     if not inputs.frame_age_seconds <= settings.camera.stale_after_seconds:
         return "camera_stale"
     return "picture_frozen" if fresh.frozen else None
+
+
+def _heard(state: State, inputs: Inputs, *, trouble: bool) -> site.Heard:
+    return site.Heard(
+        now=inputs.now,
+        signals=inputs.signals,
+        commands=inputs.commands,
+        window=inputs.window,
+        trouble=trouble,
+        granted=granted_person(state.session) is not None and isinstance(state.enrolment, Idle),
+    )
+
+
+def _ends(state: State, stopping: bool) -> bool:
+    """Whether the process ends with this turn."""
+    return state.fault is not None or stopping
+
+
+def _door(
+    state: State,
+    around: site.Site,
+    heard: site.Heard,
+    base: Order,
+    settings: Config,
+    *,
+    person: Person | None,
+    ending: bool,
+) -> dict[str, Any]:
+    """The door and the site after this turn, as fields of the state."""
+    base = site.permitted(around, base, settings, admin=person is not None and person.admin)
+    let_in = person.name if person is not None and base is Order.GRANT else None
+    passed = site.pass_through(around, heard, state.door, let_in, settings)
+    before = site.thawed(state.site, passed, state.door, heard.now, settings)
+    asked = site.order(passed, base, ending=ending, now=heard.now, settings=settings)
+    return {"site": passed, "door": door.advance(before, asked, heard.now, settings.door)}
 
 
 def _is_withheld(
@@ -111,6 +171,8 @@ def _outputs(
         refused_until=after.refused_until,
         people_enrolled=inputs.people_enrolled,
         wanted=settings.enrolment.references,
+        site=after.site,
+        camera=after.camera,
     )
     pattern = indicator.choose(frozenset(situation.patterns(seen)))
     if pattern is not after.pattern:
@@ -118,10 +180,10 @@ def _outputs(
     saving = isinstance(after.enrolment, Saving) and after.enrolment is not before.enrolment
     throttle = after.session.throttle
     return after, Outputs(
-        lock=after.door.level,
+        lock=site.level(after.site, after.door, ending=_ends(after, after.stopping)),
         pattern=pattern,
         pattern_since=after.pattern_since,
-        events=tuple(_events(before, after, inputs, steps, settings.session.rearm_seconds)),
+        events=tuple(_events(before, after, inputs, steps, settings)),
         save=after.enrolment.request if isinstance(after.enrolment, Saving) and saving else None,
         kept=kept_frames(after),
         throttle=throttle if throttle != before.session.throttle else None,
@@ -129,16 +191,24 @@ def _outputs(
         enrolling=not isinstance(after.enrolment, Idle),
         fault=after.fault,
         status=situation.status(seen),
+        siren=after.site.alarm.sounding,
+        buzzer=site.buzzes(after.site, inputs.now, settings),
+        reopen=after.camera.sight is Sight.OPENING and before.camera.sight is not Sight.OPENING,
+        blind=not after.camera.seeing,
     )
 
 
 def _events(
-    before: State, after: State, inputs: Inputs, steps: list[Event], rearm_seconds: float
+    before: State, after: State, inputs: Inputs, steps: list[Event], settings: Config
 ) -> Iterator[Event]:
     """Everything that happened on this turn, causes before effects."""
-    now, context = inputs.now, changes.Context(after.model, inputs.frame_age_seconds, rearm_seconds)
+    now = inputs.now
+    context = changes.Context(after.model, inputs.frame_age_seconds, settings.session.rearm_seconds)
     if after.fault is not None and before.fault is None:
         yield changes.of_fault(after.fault, context)
+    elif before.camera.seeing and not after.camera.seeing:
+        yield changes.of_fault(after.camera.code, context)
+    yield from site_changes.of_camera(before.camera, after.camera, now)
     if after.stopping and not before.stopping:
         yield Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"})
     if any(isinstance(command, ForgetRefusals) for command in inputs.commands):
@@ -148,8 +218,18 @@ def _events(
     purpose = "enrolment" if isinstance(before.enrolment, Authorising) else "door"
     yield from changes.of_session(before.session, after.session, now, purpose, context)
     yield from steps
+    yield from site_changes.of_site(before.site, after.site)
+    if before.site.free or after.site.free:
+        return  # what the door was beside free passage is not what the lock held
+    person: Person | str | None = granted_person(after.session)
+    if person is None and Leaving.UNLOCK in after.site.exit.asked:
+        person = site.EXIT
+    yield from changes.of_door(before.door, after.door, now, person, _relock_reason(after, settings))
+
+
+def _relock_reason(after: State, settings: Config) -> str:
     if after.fault is not None or after.stopping:
-        reason = "fault" if after.fault is not None else "stopping"
-    else:
-        reason = "time" if isinstance(after.enrolment, Idle) else "enrolment"
-    yield from changes.of_door(before.door, after.door, now, granted_person(after.session), reason)
+        return "fault" if after.fault is not None else "stopping"
+    if not after.camera.seeing:
+        return "fault"
+    return site.relock_reason(after.site, settings) if isinstance(after.enrolment, Idle) else "enrolment"
