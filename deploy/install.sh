@@ -93,7 +93,7 @@ FILES
     for document in README.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
         drop-in/journal-of-its-own.conf drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf drop-in/usb-reader.conf \
         wiring/active-low-relay.svg wiring/led-and-button.svg \
-        wiring/maglock.svg wiring/monostable.svg wiring/pins.svg wiring/strike.svg; do
+        wiring/maglock.svg wiring/monostable.svg wiring/pins.svg wiring/site.svg wiring/strike.svg; do
         echo "deploy/$document share/doc/facelatch/$document"
     done
 }

@@ -17,7 +17,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "facelatch": (
         "errors values audit",
         "config ports private_files control decoder",
-        "vision machines keeper console fleet",
+        "vision machines site keeper console fleet",
         "line controller gallery ledger adapters.cameras adapters.models adapters.pins adapters.readers adapters.system"
         " adapters.fakes",
         "api",
@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 }
 """Rooms from the ground up. A room may import what lies on lower floors, never a room on its own floor."""
 
-NEVER = {"adapters.*": "machines"}
+NEVER = {"adapters.*": "machines site"}
 """What a room may not import although it lies lower: an adapter makes no decisions."""
 
 TRAINING_KNOWS = """errors values audit config ports private_files control decoder vision gallery.names
@@ -66,7 +66,7 @@ VENDORS = {
 }
 """Third-party libraries of the daemon and where they may be imported, also by name through importlib."""
 
-PURE = "values audit vision machines line controller"
+PURE = "values audit vision machines site line controller"
 IMPURE_LIBRARIES = {
     "asyncio",
     "os",
@@ -81,7 +81,7 @@ IMPURE_LIBRARIES = {
 """What the line and the machines have no business with: they are given time and frames, and keep nothing."""
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_POSITIONAL, MOST_UNNAMED = 300, 45, 6, 3
-STATES = "machines controller app line.search line.pipeline values.observations diagnosis"
+STATES = "machines site controller app line.search line.pipeline values.observations diagnosis"
 TABLE_ROWS = {"machines.indicator.Row"}
 """Dataclasses whose instances are the rows of a table, read across: they may be made by position."""
 

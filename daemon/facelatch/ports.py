@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from facelatch.audit.events import Event
 from facelatch.values.hours import LocalTime
 from facelatch.values.pictures import Box, Face, Frame, Image
-from facelatch.values.readers import Signal
-from facelatch.values.wires import Edge, Lamp, LockLevel
+from facelatch.values.readers import Signal as ReaderSignal
+from facelatch.values.wires import Edge, Lamp, LockLevel, Signal
 
 
 class Clock(Protocol):
@@ -143,7 +143,7 @@ class Buttons(Protocol):
 class Reader(Protocol):
     """A keypad or a card reader. Opened by its constructor, which raises GpioError or OSError."""
 
-    def signals(self) -> Sequence[Signal]:
+    def signals(self) -> Sequence[ReaderSignal]:
         """What came since the last call, in order; never blocks. Raises OSError when the device is gone."""
         ...
 
@@ -157,6 +157,34 @@ class Wall(Protocol):
 
     def local_time(self) -> LocalTime:
         """The day and the minute, and whether they can be believed."""
+        ...
+
+
+class SiteWires(Protocol):
+    """The door contact, the other inputs of the site, and the siren: whatever of them there is."""
+
+    def signals(self) -> Sequence[Signal]:
+        """What the inputs did since the last call, in order, and at first how each was found; never blocks."""
+        ...
+
+    def sound(self, on: bool) -> None:
+        """Drives the siren. Raises GpioError."""
+        ...
+
+    def close(self) -> None:
+        """Silences the siren, releases the lines; never raises."""
+        ...
+
+
+class ModeMemory(Protocol):
+    """What of the mode has to survive a restart: whether it is a lockdown."""
+
+    def load(self) -> bool:
+        """Whether a lockdown was in force; true also when that cannot be read."""
+        ...
+
+    def save(self, lockdown: bool) -> None:
+        """Writes it down before it returns. Raises GalleryError."""
         ...
 
 
@@ -180,7 +208,7 @@ class ServiceManager(Protocol):
         ...
 
     def watchdog(self) -> None:
-        """Still alive, and has just seen a fresh frame."""
+        """Still alive, and has just seen a fresh frame, or knows that there is no camera and is opening it again."""
         ...
 
     def busy(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ from facelatch.values.health import Reading
 from facelatch.values.observations import Thresholds
 from facelatch.values.pictures import Image, Pose
 from facelatch.values.records import NewPerson, Reference
+
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: site_tables
 
 ANNA, BEN, STRANGER = (200, 90, 60), (60, 200, 90), (60, 110, 190)
 
@@ -100,8 +103,10 @@ class Served:
                     began = clock.now()
                     view = EnrolmentView(state="idle", kept=0, wanted=8)
                     lockout = {"refusals": 0, "seconds": 0.0}
+                    site = {"mode": "normal", "mode_seconds": None, "door": "shut", "alarm": False, "fire": False}
+                    site |= {"unstable": [], "camera": "seeing"}
                     status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
-                    status |= {"lockout": lockout, "still_faces": 0}
+                    status |= {"lockout": lockout, "still_faces": 0, "site": site}
                     status |= {"health": health.view()}
                     status["hours"] = {"clock": "not needed", "readers_lost": []}
                     self.commands += desk.serve(server, view, status)

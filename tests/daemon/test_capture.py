@@ -11,7 +11,7 @@ import pytest
 from facelatch.adapters.fakes import FakeCamera, FakeClock
 from facelatch.adapters.system.clock import MonotonicClock
 from facelatch.app import capture
-from facelatch.app.capture import EachFrame, NewestFrame
+from facelatch.app.capture import EachFrame, NewestFrame, ReopenedFrames
 from facelatch.errors import CameraError
 from facelatch.ports import EndOfFrames
 from facelatch.values.pictures import Frame
@@ -175,3 +175,43 @@ def test_a_replay_sleeps_only_when_given_a_pace() -> None:
         for _ in script:
             frames.next(0)
     assert slept == [0.25, 0.5]
+
+
+def until(frames: ReopenedFrames, number: int) -> Frame:
+    """Waits for a frame of that number, or for the error that comes first."""
+    for _ in range(1000):
+        got = frames.next(0.01)
+        if got is not None and got.number == number:
+            return got
+    raise AssertionError(f"no frame {number}")
+
+
+def test_a_camera_that_failed_is_told_once_and_can_be_opened_again() -> None:
+    """Also where it cannot be opened at first: the opening happens in the capture's thread."""
+    cameras = iter([CameraError("not there"), BlockingCamera(frame(7))])
+
+    def opener() -> BlockingCamera:
+        camera = next(cameras)
+        if isinstance(camera, CameraError):
+            raise camera
+        return camera
+
+    first = FakeCamera([CameraError("unplugged")])
+    frames = ReopenedFrames(opener, FakeClock(), first)
+    for words in ("unplugged", "not there"):
+        with pytest.raises(CameraError, match=words):
+            until(frames, 7)
+        assert frames.next(0.001) is None
+        frames.reopen()
+    assert until(frames, 7).number == 7
+    assert first.closed
+    frames.close()
+
+
+def test_a_camera_that_hangs_does_not_keep_the_next_from_being_opened(stuck: BlockingCamera) -> None:
+    frames = ReopenedFrames(lambda: BlockingCamera(frame(9)), FakeClock(), stuck)
+    assert stuck.blocked.wait(PATIENCE_SECONDS)
+    frames.reopen()
+    assert until(frames, 9).number == 9
+    assert not stuck.closed.is_set()
+    frames.close()

@@ -25,7 +25,7 @@ from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
 ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "ledger", "permissions"]
-ITEMS += ["clock", "journal", "rights", "view", "bypass", "owners", "health", "hours", "readers"]
+ITEMS += ["clock", "journal", "rights", "view", "bypass", "owners", "health", "hours", "readers", "wiring"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}

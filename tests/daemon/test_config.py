@@ -123,7 +123,7 @@ def test_a_rule_between_two_keys_is_told_along_with_faults_elsewhere(tmp_path: P
     ("text", "expected"),
     [
         ("[dor]\n", "dor: unknown key (did you mean 'door'?)"),
-        ("[door]\nzzz = 1\n", "door.zzz: unknown key (known here: unlock_seconds, max_unlock_seconds)"),
+        ("[storage]\nzzz = 1\n", "storage.zzz: unknown key (known here: state_directory)"),
         ("door = 3\n", "door = 3: must be a section, [door]"),
         ("[session]\nrequired_matches = 3.0\n", "session.required_matches = 3.0: must be a whole number, without"),
         ("[gpio]\nlock_pin = true\n", "gpio.lock_pin = True: must be a whole number"),

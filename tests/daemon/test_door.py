@@ -31,6 +31,12 @@ ROWS: dict[tuple[str, str], Case] = {
         (OPEN, Order.WAIT, 99.0, Locked()),
     ],
     ("unlocked", "LOCK"): [(OPEN, Order.LOCK, 101.0, Locked())],
+    ("locked", "HOLD"): [(Locked(), Order.HOLD, 101.0, Locked())],
+    ("unlocked", "HOLD"): [
+        (OPEN, Order.HOLD, 101.0, Unlocked(100.0, 108.0)),
+        (OPEN, Order.HOLD, 106.0, Unlocked(100.0, 108.0)),
+        (Unlocked(100.0, 108.0), Order.HOLD, 108.0, Locked()),
+    ],
 }
 
 

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.audit.events import EventKind, Priority
+from facelatch.audit.events import EventKind
+from facelatch.audit.spec import Priority
 from facelatch.config.file import Config, parse
 from facelatch.controller.state import Entrance, Inputs, Outputs, State, initial
 from facelatch.controller.step import step
 from facelatch.machines.enrolment_states import Authorising, Origin, StartEnrolment
 from facelatch.machines.indicator import Pattern
 from facelatch.machines.wiegand import encoded
+from facelatch.site.mode import Mode, SetMode
 from facelatch.values.hours import Access, LocalTime, Rule, Schedules, Window
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, Verdict
 from facelatch.values.pictures import Box, Face, Pose
@@ -71,7 +73,7 @@ class Door:
         self.access = {{"ada": 1, "ben": 2}[name]: one for name, one in access.items()}
         self.people = {person.id: person for person in (ADA, BEN)}
         self.time = LocalTime(day=TODAY, minute=hour * 60, trusted=trusted)
-        self.camera_works = True
+        self.camera_works, self.blind = True, False
         self.events: list[Any] = []
         self.checks: list[Check] = []
         self.signals: list[Pulse | Stroke] = []
@@ -87,8 +89,10 @@ class Door:
         )  # fmt: skip
         self.signals, self.checked = [], ()
         seen = {"observation": observation, "fingerprint": self.picture if observation is not None else None}
+        if self.blind:
+            seen, others = {"observation": None, "fingerprint": None}, {"fault": "camera_failed", **others}
         inputs = Inputs(
-            now=self.now, frame_age_seconds=0.04, people_enrolled=2, admins=frozenset({ADA.id}),
+            reopenable=self.blind, now=self.now, frame_age_seconds=0.04, people_enrolled=2, admins=frozenset({ADA.id}),
             entrance=entrance, **{**seen, **others},
         )  # fmt: skip
         self.state, outputs = step(self.state, inputs, self.config)
@@ -293,6 +297,30 @@ def test_a_fault_ends_the_wait_for_a_pin() -> None:
     door.types("135790#")
     door.turn(None, fault="camera_failed")
     assert door.answer(Result.RIGHT).lock is LockLevel.LOCKED
+
+
+def test_card_and_pin_open_while_a_camera_that_failed_is_opened_again() -> None:
+    """No frame comes; the door goes on by the other way, and only where that is configured."""
+    for without, level in (("card+pin", LockLevel.UNLOCKED), ("none", LockLevel.LOCKED)):
+        door = Door(config(without_camera=without), ada=Access(has_pin=True, has_card=True))
+        door.blind = True
+        door.turn(None, fault="camera_failed")
+        door.holds_up(4711)
+        door.answer(holder=ADA.id, card=True)
+        door.types("135790#")
+        assert door.answer(Result.RIGHT).lock is level
+        assert door.state.fault is None
+
+
+def test_while_locked_by_request_and_in_a_lockdown_no_second_factor_is_asked_for() -> None:
+    for mode in (Mode.LOCKED, Mode.LOCKDOWN):
+        door = Door(config(rule="card+pin"), ada=Access(has_pin=True, has_card=True))
+        door.turn(NoFace(), commands=(SetMode(mode),))
+        door.holds_up(4711)
+        assert door.checks == []
+        door.turn(NoFace(), commands=(SetMode(Mode.NORMAL),))
+        door.holds_up(4711)
+        assert len(door.checks) == 1
 
 
 def test_a_frame_that_is_not_whole_is_told() -> None:

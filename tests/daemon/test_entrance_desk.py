@@ -22,6 +22,7 @@ from facelatch.app.build import build_entrance, reader_openers
 from facelatch.app.capture import EachFrame
 from facelatch.app.entrance import AGAIN_SECONDS, EntranceDesk
 from facelatch.app.guests import LOOK_SECONDS, SETTLED_SECONDS, Guests
+from facelatch.app.world import World
 from facelatch.audit.events import EventKind
 from facelatch.config.file import Config, parse
 from facelatch.diagnosis import hours
@@ -224,7 +225,7 @@ def test_a_face_and_a_pin_open_a_whole_door(tmp_path: Path, world: Any) -> None:
     noise = np.random.default_rng(1).integers(-50, 51, (60, 240, 320, 1), dtype=np.int16)
     pictures = [np.clip(np.array((200, 90, 60), np.int16) + one, 0, 255).astype(np.uint8) for one in noise]
     frames = [Frame(image, image, n / 10, n) for n, image in enumerate(pictures)]
-    made = loop.World(
+    made = World(
         clock=clock, frames=EachFrame(fakes.FakeCamera([*frames, None]), clock), line=line, store=store, lock=lock,
         indicator=fakes.FakeIndicator(), buttons=fakes.FakeButtons(clock), audit=audit,
         service=fakes.FakeServiceManager(), entrance=desk,

@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from facelatch.adapters import fakes
 from facelatch.adapters.pins import lock as lock_module
 from facelatch.adapters.pins.lock import LOCKED_IS_HIGH, KeeperLock, keeper_settings, keepers_lock, relock
 from facelatch.app import keeper
+from facelatch.app.driving import Driver
+from facelatch.audit.events import EventKind
 from facelatch.cli.root import facelatch
 from facelatch.config.file import Config, parse
 from facelatch.config.wires import GpioConfig
@@ -91,6 +94,18 @@ def test_every_turn_asks_for_its_level_and_learns_how_an_unlocking_ended() -> No
     assert learnt == [no, no, ceiling, ceiling, no, late, late]
     said = [its.recv(100).decode() for _ in range(8)]
     assert said == ["hello settings", "lock", "grant", "grant", "lock", "grant", "grant", "lock"]
+
+
+def test_free_passage_that_lapsed_is_ended_once_before_it_is_asked_for_again() -> None:
+    """By the driver that the loop uses; the keeper gives no other lease before it has heard `lock`."""
+    lock, its = scripted("unlocked", "locked late", "locked late", "unlocked", "unlocked")
+    audit = fakes.FakeAudit()
+    driver = Driver(lock, audit, 10.0)
+    for _ in range(5):
+        driver.drive(LockLevel.FREE)
+        driver.report()
+    assert [its.recv(100).decode() for _ in range(6)][1:] == ["free", "free", "lock", "free", "free"]
+    assert [event.kind for event in audit.events] == [EventKind.DOOR_LAPSED]
 
 
 @pytest.mark.parametrize(("answer", "words"), [("fault", "cannot drive"), ("busy", "another process")])

@@ -19,6 +19,7 @@ from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.rights import ALL, Asker
 from facelatch.app import loop
 from facelatch.app.capture import EachFrame, NewestFrame
+from facelatch.app.world import World
 from facelatch.audit.events import EventKind
 from facelatch.config.file import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError
@@ -26,10 +27,11 @@ from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.machines.indicator import Pattern
+from facelatch.ports import EndOfFrames
 from facelatch.values.observations import Reason, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
-from facelatch.values.wires import LockLevel
+from facelatch.values.wires import LockLevel, Wire
 from facelatch.vision.align import TEMPLATE
 
 RATE = 10.0
@@ -88,7 +90,7 @@ class Door:
             similar_size_ratio=0.6,
             pace=Pace(busy_seconds=0.2, idle_seconds=1.0),
         )
-        self.world = loop.World(
+        self.world = World(
             clock=self.clock,
             frames=EachFrame(fakes.FakeCamera([*frames, None]), self.clock),
             line=line,
@@ -211,8 +213,8 @@ def test_no_frame_for_long_is_a_stale_camera(tmp_path: Path) -> None:
         def close(self) -> None:
             source.close()
 
-    door.world = loop.World(
-        **{name: getattr(door.world, name) for name in loop.World.__dataclass_fields__} | {"frames": Drying()}
+    door.world = World(
+        **{name: getattr(door.world, name) for name in World.__dataclass_fields__} | {"frames": Drying()}
     )
     with pytest.raises(CameraError, match="camera_stale"):
         door.run()
@@ -473,8 +475,8 @@ class Clients:
 
 
 def with_parts(door: Door, **parts: object) -> None:
-    door.world = loop.World(
-        **{name: getattr(door.world, name) for name in loop.World.__dataclass_fields__} | parts
+    door.world = World(
+        **{name: getattr(door.world, name) for name in World.__dataclass_fields__} | parts
     )
 
 
@@ -698,3 +700,130 @@ def test_a_picture_that_hangs_in_view_is_one_event_and_stands_in_the_status(tmp_
     assert door.kinds().count(EventKind.STILL_FACE) == 1
     assert door.kinds().count(EventKind.VISIT_REFUSED) == 1
     assert [reply["still_faces"] for reply in clients.heard] == [0, 1]
+
+
+class Replugged:
+    """A camera that fails after its frames, and delivers others once it is opened again."""
+
+    def __init__(self, clock: fakes.FakeClock, *scripts: list[Frame | Exception]) -> None:
+        self.clock, self.scripts, self.opened = clock, list(scripts), 0
+        self.script = iter(self.scripts.pop(0))
+
+    def reopen(self) -> None:
+        self.opened += 1
+        self.script = iter(self.scripts.pop(0))
+
+    def next(self, timeout_seconds: float) -> Frame | None:
+        item = next(self.script, None)
+        if isinstance(item, Exception):
+            raise item
+        if item is None and not self.scripts:
+            raise EndOfFrames
+        if item is None:
+            self.clock.advance(timeout_seconds)
+        else:
+            self.clock.advance_to(item.captured)
+        return item
+
+    def close(self) -> None: ...
+
+
+def test_a_camera_that_is_opened_again_lets_in_and_the_process_goes_on(tmp_path: Path) -> None:
+    """Meanwhile the watchdog is fed, the siren sounds for a forced door, and whoever leaves is let out."""
+    config = parse(
+        {
+            "session": {"required_matches": 3},
+            "inputs": {"contact_pin": 5, "exit_pin": 6},
+            "exit": {"action": "unlock"},
+        },
+        origin="test",
+    )
+    door = Door(tmp_path, [], config)
+    door.enrol("alice", ALICE)
+    later = [frame(number, ALICE, at=3 + number / RATE) for number in range(10, 40)]
+    camera = Replugged(door.clock, [frame(0, STRANGER), CameraError("unplugged")], later)
+    wires = fakes.FakeSite(door.clock)
+    with_parts(door, frames=camera, reopen=camera.reopen, site=wires)
+    wires.put(Wire.CONTACT, False)
+    wires.put(Wire.EXIT, False)
+    levels, sirens = [], []
+
+    def watch(turn: loop.Turn) -> None:
+        levels.append(door.lock.level)
+        sirens.append(wires.sounding)
+        if len(levels) == 4:
+            wires.put(Wire.EXIT, True)
+        if len(levels) == 6:
+            wires.put(Wire.CONTACT, True)
+
+    door.run(watch=watch)
+    kinds = door.kinds()
+    assert camera.opened == 1
+    assert levels[4] is LockLevel.UNLOCKED
+    order = [EventKind.FAULT, EventKind.EXIT_REQUESTED, EventKind.DOOR_OPENED, EventKind.CAMERA_RECOVERED]
+    assert [kind for kind in kinds if kind in order] == order
+    assert EventKind.VISIT_GRANTED in kinds[kinds.index(EventKind.CAMERA_RECOVERED) :]
+    assert door.service.messages.count("WATCHDOG=1") == len(levels) - 1
+    assert not any(sirens)
+    assert wires.closed
+
+
+def test_a_camera_given_up_ends_the_process_with_its_own_words(tmp_path: Path) -> None:
+    config = parse({"camera": {"reopen_attempts": 1, "reopen_pause_seconds": 0.1}}, origin="test")
+    door = Door(tmp_path, [], config)
+    gone: list[Frame | Exception] = [CameraError("unplugged")]
+    camera = Replugged(door.clock, [frame(0, STRANGER), *gone], gone, [])
+    with_parts(door, frames=camera, reopen=camera.reopen)
+    with pytest.raises(CameraError, match="unplugged"):
+        door.run()
+    assert door.lock.closed
+
+
+def test_a_lapse_of_free_passage_is_told_and_it_begins_anew(tmp_path: Path) -> None:
+    """The keeper wants to hear LOCKED before it grants another lease."""
+    door = Door(tmp_path, visit([STRANGER] * 12))
+    with_parts(door, control=Clients((2, {"action": "mode", "mode": "free", "seconds": 60})))
+
+    def watch(turn: loop.Turn) -> None:
+        if turn.frame is not None and turn.frame.number in (5, 6):
+            door.lock.lapsed = turn.frame.number == 5
+
+    door.run(watch=watch)
+    free, locked = LockLevel.FREE, LockLevel.LOCKED
+    assert [level for _, level in door.lock.changes] == [free, locked, free, locked]
+    assert door.kinds().count(EventKind.DOOR_LAPSED) == 1
+
+
+class Disk:
+    """Where a lockdown is written down, or cannot be."""
+
+    def __init__(self, lock: fakes.FakeLock, *, full: bool = False) -> None:
+        self.lock, self.full = lock, full
+        self.saved: list[tuple[bool, LockLevel]] = []
+
+    def load(self) -> bool:
+        return bool(self.saved and self.saved[-1][0])
+
+    def save(self, lockdown: bool) -> None:
+        self.saved.append((lockdown, self.lock.level))
+        if self.full:
+            raise GalleryError("lockdown: no space", hint="df")
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_lockdown_is_written_before_it_is_obeyed_and_obeyed_even_if_it_cannot_be(tmp_path: Path, full: bool) -> None:
+    door = Door(tmp_path, visit([ALICE] * 60))
+    door.enrol("alice", ALICE)
+    modes = Disk(door.lock, full=full)
+    clients = Clients((5, {"action": "mode", "mode": "lockdown"}))
+    with_parts(door, control=clients, modes=modes)
+    door.run()
+    assert modes.saved == [(True, LockLevel.UNLOCKED)]
+    assert door.lock.changes[-1][0] < 1.0
+    assert ("error" in clients.heard[0]) == full
+    assert (EventKind.MODE_NOT_SAVED in door.kinds()) == full
+    assert [e.fields["VALUE"] for e in door.audit.events if e.kind is EventKind.CONTROL_REQUEST] == ["lockdown"]
+    again = Door(tmp_path, visit([ALICE] * 20))
+    with_parts(again, modes=modes)
+    again.run()
+    assert again.lock.changes == []

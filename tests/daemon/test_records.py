@@ -29,7 +29,8 @@ from facelatch.api.records import sentence
 from facelatch.api.rights import Asker
 from facelatch.audit import events, fields
 from facelatch.audit.chain import Moment
-from facelatch.audit.events import Event, EventKind, Spec
+from facelatch.audit.events import Event, EventKind
+from facelatch.audit.spec import Spec
 from facelatch.cli import history as cli_history
 from facelatch.cli.receipts import signed
 from facelatch.cli.root import facelatch
@@ -140,7 +141,7 @@ def test_what_is_discreet_only_admins_see(door: Any, monkeypatch: pytest.MonkeyP
 
 def test_the_kinds_that_are_discreet_are_those_that_say_so() -> None:
     assert set(tables.DISCREET) == {kind.value for kind in EventKind if kind.spec.discreet}
-    assert Spec("0" * 32, events.Priority.NOTICE, "x").discreet is False
+    assert Spec("0" * 32, spec.Priority.NOTICE, "x").discreet is False
 
 
 @given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted(fields.FIELDS)), st.integers(0, 9)))
@@ -264,6 +265,7 @@ def test_an_enrolment_by_camera_needs_consent_too_and_hands_it_to_the_machines(s
     with pytest.raises(InputError, match="nobody says"):
         door.client.ask({"action": "enroll", "name": "Carla"})
     door.client.ask({"action": "enroll", "name": "Carla", "consent": "spoken"})
+    door.close()  # its turn is over: what it handed to the machines is there
     assert door.commands[-1].consent == "spoken"
 
 

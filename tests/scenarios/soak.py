@@ -33,6 +33,7 @@ from facelatch.adapters.pins.inputs import GpioButtons
 from facelatch.adapters.system.systemd import SystemdService
 from facelatch.app import build, loop
 from facelatch.app.capture import EachFrame
+from facelatch.app.world import World
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config, parse
 from facelatch.control.client import ControlClient
@@ -211,9 +212,9 @@ class Soak:
             person = event.fields.get("PERSON_ID")
             self.record.outcomes.append(Outcome(self.clock.now(), event.kind, person and int(person)))
 
-    def _world(self) -> loop.World:
+    def _world(self) -> World:
         gpio, line = self.config.gpio, build.build_line(self.config)
-        return loop.World(
+        return World(
             clock=self.clock,
             frames=EachFrame(FakeCamera(self._frames()), self.clock),
             line=line,

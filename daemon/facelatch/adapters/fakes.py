@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from facelatch.audit.events import Event
 from facelatch.ports import Clock
 from facelatch.values.pictures import Box, Face, Frame, Image
-from facelatch.values.wires import Edge, EdgeKind, Lamp, LockLevel
+from facelatch.values.wires import Edge, EdgeKind, Lamp, LockLevel, Signal, Wire
 
 
 class FakeClock:
@@ -158,6 +158,33 @@ class FakeButtons:
     def close(self) -> None:
         """Takes note."""
         self.closed = True
+
+
+class FakeSite:
+    """Inputs for a test to move, and a siren of memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._signals: list[Signal] = []
+        self.sounding = False
+        self.closed = False
+
+    def put(self, wire: Wire, active: bool) -> None:
+        """The input is found at this level, or comes to it, now."""
+        self._signals.append(Signal(wire, active, self._clock.now()))
+
+    def signals(self) -> Sequence[Signal]:
+        """What happened since the last call."""
+        signals, self._signals = self._signals, []
+        return signals
+
+    def sound(self, on: bool) -> None:
+        """Takes the level."""
+        self.sounding = on
+
+    def close(self) -> None:
+        """Falls silent and takes note."""
+        self.sounding, self.closed = False, True
 
 
 class FakeAudit:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import hours_requests, people, records, requests
+from facelatch.api import hours_requests, people, records, requests, site, site_requests
 from facelatch.api.admission import Admission, require_consent
 from facelatch.api.answer import Answer, Work
 from facelatch.api.importing import Importing
@@ -22,6 +22,7 @@ from facelatch.errors import FacelatchError, InputError
 from facelatch.ledger.writer import Ledger
 from facelatch.machines.enrolment_states import AbortEnrolment, RenewEnrolment, StartEnrolment
 from facelatch.machines.session_states import ForgetRefusals
+from facelatch.ports import ModeMemory
 
 _AT_REST = frozenset({"idle", "done", "failed"})
 
@@ -39,6 +40,8 @@ class Door:
     now: float
     """Monotonic seconds."""
     ledger: Ledger | None = None
+    modes: ModeMemory | None = None
+    """Where a lockdown is written down."""
 
 
 def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
@@ -109,6 +112,12 @@ def _at_once(asked: Asked, door: Door) -> Answer:
         case requests.Lockout(clear=clear):
             events = (_request(asked),) if clear else ()
             return Answer(dict(door.status["lockout"]), events=events, command=ForgetRefusals() if clear else None)
+        case site_requests.Mode(mode=mode) as request:
+            told = (_request(asked, VALUE=mode),) if mode is not None else ()
+            return site.change_mode(request, door.status["site"], told, door.modes)
+        case site_requests.Alarm() as request:
+            told = (_request(asked),) if request.acknowledge or request.prop else ()
+            return site.alarm(request, door.status["site"], told)
         case requests.Enroll() as request:
             start = _start(request, door)
             event = _request(asked, PERSON=start.name or "", ADMIN=people.yes_or_no(request.admin))

@@ -21,6 +21,7 @@ from pydantic import (
 from facelatch.api.hours_requests import Card, Pin, Set
 from facelatch.api.record_requests import Forget, History, Report
 from facelatch.api.request import Name, Request
+from facelatch.api.site_requests import Alarm, Mode
 from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
@@ -277,7 +278,7 @@ PeopleRequest = QuickRequest | Set | Pin | Card | EnrollPictures | Import
 RecordRequest = History | Report | Forget
 """What needs the gallery and the ledger."""
 
-DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge
+DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest | RecordRequest

@@ -17,7 +17,17 @@ from facelatch.errors import ModelError
 from facelatch.line.distinct import distinct_test
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock, Reader
+from facelatch.ports import (
+    AuditSink,
+    Buttons,
+    Camera,
+    Clock,
+    FaceFinder,
+    Indicator,
+    Lock,
+    Reader,
+    SiteWires,
+)
 from facelatch.values.observations import Thresholds
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.cohort import load_cohort
@@ -232,6 +242,13 @@ def reader_openers(config: Config) -> Openers:
     if factors.hid_card_reader:
         openers["hid_card_reader"] = partial(hid, factors.hid_card_reader, "card")
     return openers
+
+
+def build_site(config: Config) -> SiteWires:
+    """Claims the wires of the site that are configured; without any nothing is touched. Raises GpioError."""
+    from facelatch.adapters.pins.site import GpioSite
+
+    return GpioSite(config)
 
 
 def fake_pins(clock: Clock) -> tuple[Lock, Indicator, Buttons]:

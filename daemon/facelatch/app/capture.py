@@ -81,6 +81,60 @@ class NewestFrame:
             self._camera.close()
 
 
+class ReopenedFrames:
+    """The newest frame of a camera that can be opened again, in the capture's own thread: opening may block, too."""
+
+    def __init__(self, opener: Callable[[], Camera], clock: Clock, first: Camera | None = None) -> None:
+        """Reads `first`, an open camera; without one it is opened in the thread, and a failure is one of the camera."""
+        self._opener, self._clock = opener, clock
+        self._told = False  # of the capture's fault: once is enough
+        self._frames = NewestFrame(first or _OpenedLater(opener), clock)
+
+    def next(self, timeout_seconds: float) -> Frame | None:
+        """The newest frame, or None after the timeout. Raises CameraError once for each opening, and EndOfFrames."""
+        if self._told:
+            time.sleep(timeout_seconds)
+            return None
+        try:
+            return self._frames.next(timeout_seconds)
+        except CameraError:
+            self._told = True
+            raise
+
+    def reopen(self) -> None:
+        """Closes the camera and opens it again; returns at once. What the old one still delivers is lost."""
+        old, self._told = self._frames, False
+
+        def opened() -> Camera:
+            old.close()
+            return self._opener()
+
+        self._frames = NewestFrame(_OpenedLater(opened), self._clock)
+
+    def close(self) -> None:
+        """Ends the capture; never raises."""
+        self._frames.close()
+
+
+class _OpenedLater:
+    """A camera that is opened by its first read."""
+
+    def __init__(self, opener: Callable[[], Camera]) -> None:
+        self._opener = opener
+        self._camera: Camera | None = None
+
+    def read(self) -> Frame | None:
+        """The next frame. Raises CameraError, also when it cannot be opened."""
+        if self._camera is None:
+            self._camera = self._opener()
+        return self._camera.read()
+
+    def close(self) -> None:
+        """Releases what was opened; never raises."""
+        if self._camera is not None:
+            self._camera.close()
+
+
 class SettableClock(Protocol):
     """A virtual clock that follows the recording."""
 

@@ -24,7 +24,7 @@ from facelatch.ledger.writer import Ledger
 from facelatch.line import household
 from facelatch.line.admission import Judge
 from facelatch.machines.enrolment_states import StartEnrolment
-from facelatch.ports import AuditSink, Clock, Control, Request
+from facelatch.ports import AuditSink, Clock, Control, ModeMemory, Request
 from facelatch.values.records import Gallery
 
 WORK_SECONDS = 0.1
@@ -52,10 +52,12 @@ class Desk:
         clock: Clock,
         config: Config,
         ledger: Ledger | None = None,
+        modes: ModeMemory | None = None,
     ) -> None:
         """Loads the gallery, which may take long where the model is new. Raises GalleryError."""
         self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
         self._settings = {"settings": in_force(config)}
+        self._modes = modes
         self._importing, self._traces, self._exports = Importing(), Traces(), Exports()
         self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
@@ -105,6 +107,7 @@ class Desk:
                 settings=self._settings,
                 now=self._clock.now(),
                 ledger=self._ledger,
+                modes=self._modes,
             )
             answer = door.answer(request.asked, place)
             if isinstance(answer, Answer):

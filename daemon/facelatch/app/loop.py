@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facelatch.api.admission import Wanted, consent_events
 from facelatch.app.desk import Desk
-from facelatch.app.entrance import EntranceDesk
-from facelatch.app.health import HealthWatch
+from facelatch.app.driving import Driver
+from facelatch.app.world import World
 from facelatch.audit.events import Event, EventKind, Value, fault
 from facelatch.config.file import Config
-from facelatch.controller import state, step
+from facelatch.controller import site, state, step
 from facelatch.controller.situation import lockout_view
 from facelatch.controller.state import Command, Entrance, Inputs, Outputs
 from facelatch.errors import AdmissionError, CameraError, FacelatchError, GalleryError, InputError
-from facelatch.gallery.store import GalleryStore
-from facelatch.ledger.writer import Ledger
 from facelatch.line import memory, pipeline
 from facelatch.line.admission import Judge
 from facelatch.line.background import STILL_FACE_HINT
@@ -25,15 +23,7 @@ from facelatch.line.memory import Memory
 from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
 from facelatch.ports import (
-    AuditSink,
-    Buttons,
-    Clock,
-    Control,
     EndOfFrames,
-    FrameSource,
-    Indicator,
-    Lock,
-    ServiceManager,
 )
 from facelatch.values.observations import Observation
 from facelatch.values.pictures import Frame
@@ -45,26 +35,6 @@ MODEL_DIGITS = 12
 
 TURN_SECONDS = 0.1
 """The longest wait for a frame: blinking, deadlines and signals are served this often without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything the loop touches, made by the room app and closed by the loop."""
-
-    clock: Clock
-    frames: FrameSource
-    line: pipeline.Line
-    store: GalleryStore
-    lock: Lock
-    indicator: Indicator
-    buttons: Buttons
-    audit: AuditSink
-    service: ServiceManager
-    control: Control | None = None
-    health: HealthWatch | None = None
-    ledger: Ledger | None = None
-    """Where it is kept `audit` leads to it, too. Whoever opened it closes it, after the last event."""
-    entrance: EntranceDesk | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,8 +84,8 @@ def run(
 def _shut(world: World) -> None:
     """Locks first, then closes the rest; one failure does not spare the others."""
     with ExitStack() as left:  # the last one goes first
-        parts = (world.health, world.store, world.control, world.entrance, world.frames, world.buttons, world.indicator)
-        for part in parts:
+        inner = (world.store, world.control, world.entrance, world.frames, world.site, world.buttons, world.indicator)
+        for part in (world.health, *inner):
             if part is not None:
                 left.callback(part.close)
         left.callback(world.service.stopping)
@@ -143,16 +113,19 @@ class _Loop:
             clock=world.clock,
             config=config,
             ledger=world.ledger,
+            modes=world.modes,
         )
+        self.driver = Driver(world.lock, world.audit, config.door.max_unlock_seconds)
         if world.store.reembedded:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
-        self.state = state.initial(world.store.throttle(), self.model)
+        lockdown = world.modes is not None and world.modes.load()
+        self.state = state.initial(world.store.throttle(), self.model, lockdown=lockdown)
+        self.camera_error = CameraError("camera fault", hint="`facelatch check` tries the camera")
         self.memory = Memory()
         self.saved: Saved | SaveFailed | None = None
         self.throttle: Throttle | None = None
-        self.relocking_reported = False
         self.status = "starting"
 
     @property
@@ -172,9 +145,10 @@ class _Loop:
             except EndOfFrames:
                 break
             except CameraError as error:
-                self.turn(None, fault="camera_failed")
-                raise CameraError(str(error), hint=error.hint) from error
-            self.turn(frame, commands)
+                self.camera_error = error
+                self.turn(None, commands, fault="camera_failed")
+            else:
+                self.turn(frame, commands)
         self.turn(None, stopping=True)
 
     def turn(
@@ -194,6 +168,8 @@ class _Loop:
             fingerprint=pipeline.fingerprint(frame) if frame is not None else None,
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
+            signals=tuple(self.world.site.signals()) if self.world.site is not None else (),
+            reopenable=self.world.reopen is not None,
             commands=commands,
             background=self.memory.background.tracks,
             saved=self.saved,
@@ -210,9 +186,13 @@ class _Loop:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
-        if outputs.fault is not None and fault is None:
-            raise CameraError(f"camera fault: {outputs.fault}", hint="`facelatch check` tries the camera")
-        if frame is not None:
+        if outputs.fault is not None:
+            words = str(self.camera_error) if fault else f"camera fault: {outputs.fault}"
+            raise CameraError(words, hint=self.camera_error.hint) from self.camera_error
+        if outputs.reopen and self.world.reopen is not None:
+            self.seen_at = now
+            self.world.reopen()
+        if frame is not None or outputs.blind:
             self.world.service.watchdog()
 
     def _observe(self, frame: Frame) -> Observation:
@@ -225,11 +205,14 @@ class _Loop:
 
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world
-        world.lock.set(outputs.lock)
-        world.indicator.show(lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since))
+        self.driver.drive(outputs.lock)
+        shown = lamp(outputs.pattern, now, self.config.gpio.led, outputs.pattern_since)
+        world.indicator.show(replace(shown, buzzer=shown.buzzer or outputs.buzzer))
+        if world.site is not None:
+            world.site.sound(outputs.siren)
         for event in outputs.events:
             world.audit.write(event)
-        self._report_relocking()
+        self.driver.report()
         if world.health is not None:
             world.health.turn()
         if outputs.checks and world.entrance is not None:
@@ -238,8 +221,8 @@ class _Loop:
         world.service.status(outputs.status)
         self.saved = self._save(outputs.save) if outputs.save is not None else None
         self.throttle = outputs.throttle or self.throttle
-        if self.throttle is not None and outputs.lock is LockLevel.LOCKED:
-            # Not while unlocked: a grant forgives refusals, and a slow disk would cost it the lock's lease.
+        if self.throttle is not None and outputs.lock is not LockLevel.UNLOCKED:
+            # Not while unlocked for somebody: a grant forgives refusals, and a slow disk would cost it its lease.
             self._save_throttle(self.throttle)
             self.throttle = None
 
@@ -247,15 +230,6 @@ class _Loop:
         if self.world.entrance is not None:
             return self.world.entrance.inputs(self.gallery)
         return Entrance(people=self.gallery.people, access=self.gallery.access)
-
-    def _report_relocking(self) -> None:
-        """Says, once for each unlocking, that the lock ended it and not the loop."""
-        lock, audit = self.world.lock, self.world.audit
-        if not self.relocking_reported and lock.ceiling_fired:
-            audit.write(Event(EventKind.DOOR_CEILING, {"SECONDS": self.config.door.max_unlock_seconds}))
-        elif not self.relocking_reported and lock.lapsed:
-            audit.write(Event(EventKind.DOOR_LAPSED))
-        self.relocking_reported = lock.ceiling_fired or lock.lapsed
 
     def _save(self, request: StartEnrolment) -> Saved | SaveFailed:
         wanted = Wanted(
@@ -292,6 +266,7 @@ class _Loop:
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,
             "hours": self.world.entrance.view(self.gallery) if self.world.entrance is not None else {},
+            "site": site.view(self.state.site, self.world.clock.now()) | {"camera": self.state.camera.sight.value},
         }
         if self.world.ledger is not None:
             status["ledger"] = self.world.ledger.view()

@@ -8,6 +8,7 @@ from pathlib import Path
 from facelatch.app import loop
 from facelatch.app.build import build_entrance, build_line, fake_pins
 from facelatch.app.capture import EachFrame
+from facelatch.app.world import World
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.decoder.files import LeftOut
@@ -42,7 +43,7 @@ def replay(
     store = GalleryStore.in_memory()
     store.restore(people)
     rehearsed = config.model_copy(update={"schedule": config.schedule.model_copy(update={"clock": "assumed"})})
-    world = loop.World(
+    world = World(
         clock=clock,
         frames=EachFrame(camera, clock, pace=pace),
         line=line,

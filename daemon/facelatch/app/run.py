@@ -19,18 +19,21 @@ from facelatch.app.build import (
     build_ledger,
     build_line,
     build_pins,
+    build_site,
     fake_pins,
 )
-from facelatch.app.capture import NewestFrame
+from facelatch.app.capture import ReopenedFrames
 from facelatch.app.health import HealthWatch
+from facelatch.app.world import World
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig
 from facelatch.errors import AlreadyRunningError, FacelatchError
+from facelatch.gallery.mode import ModeFile
 from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
-from facelatch.ports import AuditSink, Buttons, Camera, Clock, Indicator, Lock
+from facelatch.ports import AuditSink, Buttons, Camera, Clock, Indicator, Lock, SiteWires
 
 Opener = Callable[[CameraConfig, Clock], Camera]
 
@@ -54,9 +57,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             whole.callback(ledger.close)  # after the last event
         opened = whole.enter_context(ExitStack())
         try:
-            lock, indicator, buttons = fake_pins(clock) if dry_run else _real_pins(config)
-            for part in (buttons, indicator, lock):
-                opened.callback(part.close)
+            lock, indicator, buttons, site = _wires(config, clock, opened, dry_run=dry_run)
             audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
             line = build_line(config)
             _announce(audit, config, line)
@@ -70,17 +71,18 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             control = build_control(config)
             opened.callback(control.close)
             _tell_of_the_socket(audit, config.control.group, control.shared_with)
-            frames = NewestFrame(camera(config.camera, clock), clock)
+            frames = _frames(config, clock, camera)
         except FacelatchError as error:
             audit.write(loop.fault_event("start_", error))
             if ledger is not None and not isinstance(error, AlreadyRunningError):
                 ledger.start_if_possible()  # so that it has this fault, too
             raise
         opened.pop_all()  # from here the loop closes everything
-        world = loop.World(
+        world = World(
             clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
             audit=audit, service=service, control=control, ledger=ledger, entrance=entrance,
-            health=_health(config, audit, clock),
+            health=_health(config, audit, clock), site=site, reopen=frames.reopen,
+            modes=ModeFile(Path(config.storage.state_directory)),
         )  # fmt: skip
         loop.run(world, config, stop=stop)
 
@@ -89,6 +91,32 @@ def _health(config: Config, audit: AuditSink, clock: Clock) -> HealthWatch:
     from facelatch.adapters.system.health import MachineHealth
 
     return HealthWatch(MachineHealth(Path(config.storage.state_directory)).read, config.health, audit, clock)
+
+
+def _frames(config: Config, clock: Clock, camera: Opener) -> ReopenedFrames:
+    """The frames of the camera. Raises CameraError when it is missing at the start.
+
+    Where there are wires of the site the start does not wait for it: whoever leaves needs no camera.
+    """
+
+    def opener() -> Camera:
+        return camera(config.camera, clock)
+
+    return ReopenedFrames(opener, clock, None if config.inputs.used else opener())
+
+
+def _wires(
+    config: Config, clock: Clock, opened: ExitStack, *, dry_run: bool
+) -> tuple[Lock, Indicator, Buttons, SiteWires]:
+    """Everything with pins, the lock first; `opened` closes it. Raises GpioError."""
+    from facelatch.adapters.fakes import FakeSite
+
+    lock, indicator, buttons = fake_pins(clock) if dry_run else _real_pins(config)
+    for part in (buttons, indicator, lock):
+        opened.callback(part.close)
+    site: SiteWires = FakeSite(clock) if dry_run else build_site(config)
+    opened.callback(site.close)
+    return lock, indicator, buttons, site
 
 
 def _real_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:

@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
-from string import Formatter
+from enum import StrEnum
 
-from facelatch.audit import hours_events
+from facelatch.audit import hours_events, site_events
+from facelatch.audit.spec import ASKER, Priority, Spec
 
 Value = str | int | float
-
-
-class Priority(IntEnum):
-    """Syslog priorities, as journald and the `<N>` prefix on stderr know them."""
-
-    ALERT = 1
-    ERROR = 3
-    WARNING = 4
-    NOTICE = 5
-    INFO = 6
 
 
 class EventKind(StrEnum):
@@ -95,40 +85,32 @@ class EventKind(StrEnum):
     CREDENTIAL_CHANGED = "gallery.credential_changed"
     ACCESS_EXPIRING = "access.expiring"
     ACCESS_EXPIRED = "access.expired"
+    DOOR_OPENED = "door.opened"
+    DOOR_CLOSED = "door.closed"
+    DOOR_NOT_TAKEN = "door.not_taken"
+    DOOR_FORCED = "door.forced"
+    DOOR_HELD_WARNING = "door.held_warning"
+    DOOR_HELD_OPEN = "door.held_open"
+    DOOR_SECURED = "door.secured"
+    DOOR_PROPPED = "door.propped"
+    DOOR_FOUND_OPEN = "door.found_open"
+    EXIT_REQUESTED = "exit.requested"
+    TAMPER_OPENED = "tamper.opened"
+    TAMPER_CLOSED = "tamper.closed"
+    FIRE_RELEASED = "fire.released"
+    FIRE_ENDED = "fire.ended"
+    MODE_CHANGED = "mode.changed"
+    MODE_NOT_SAVED = "mode.not_saved"
+    INPUT_UNSTABLE = "input.unstable"
+    SIREN_ON = "siren.on"
+    SIREN_OFF = "siren.off"
+    CAMERA_RECOVERED = "camera.recovered"
 
     @property
     def spec(self) -> Spec:
         """How this kind of event is written."""
         return SPECS[self]
 
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """How one kind of event is written."""
-
-    message_id: str
-    """32 hex digits; constant for ever, so that `journalctl MESSAGE_ID=` and the catalogue find it."""
-    priority: Priority
-    template: str
-    """The sentence; the fields named in it are required."""
-    optional: frozenset[str] = frozenset()
-    """Fields it may carry besides."""
-    discreet: bool = False
-    """Whether the history shows it to admins only: what somebody may have been forced to do at the door."""
-
-    @property
-    def required(self) -> frozenset[str]:
-        """The fields the sentence needs."""
-        return frozenset(name for _, name, _, _ in Formatter().parse(self.template) if name)
-
-    @property
-    def tells_the_asker(self) -> bool:
-        """Whether it may say which local user asked."""
-        return self.required | self.optional >= ASKER
-
-
-ASKER = frozenset({"UID", "PID", "ACTOR"})
-"""Fields of whoever asked for what the event tells; missing where no local user did."""
 
 _VERDICT = frozenset({"SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS"})
 
@@ -217,7 +199,7 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.GALLERY_REEMBEDDED: Spec("f8c6aa1123994a409af2415d322a6735", Priority.NOTICE,
         "{COUNT} images embedded anew for model {MODEL}", frozenset({"SECONDS"})),
     EventKind.CONTROL_REQUEST: Spec("7f43092d09844088a7503623993aa920", Priority.INFO,
-        "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID"})),
+        "User {UID} asked for {ACTION}", frozenset({"ACTOR", "ADMIN", "COUNT", "PERSON", "PID", "VALUE"})),
     EventKind.CONTROL_REFUSED: Spec("d64b02ca411541c9a5eb8a59316cd309", Priority.WARNING,
         "User {UID} may not ask for {ACTION}: {RIGHT} is missing", frozenset({"COUNT", "PID"})),
     EventKind.CONTROL_NOT_SHARED: Spec("643c9e92a1af419ea67ec2e4e7ec6217", Priority.WARNING,
@@ -245,9 +227,12 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
 } | {EventKind(kind): Spec(message_id, Priority[priority], template, optional, kind in hours_events.DISCREET)
-     for kind, (message_id, priority, template, optional) in hours_events.ROWS.items()}
+     for kind, (message_id, priority, template, optional) in hours_events.ROWS.items()} | {
+     EventKind(kind): Spec(message_id, Priority[priority], template)
+     for kind, (message_id, priority, template) in site_events.ROWS.items()}
 # fmt: on
 """The vocabulary."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

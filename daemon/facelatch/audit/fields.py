@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FIELDS: Mapping[str, str] = {
-    "PERSON": "name of the person the event is about",
+    "PERSON": "name of the person the event is about; of a door ? or exit button where nobody was recognised",
     "PERSON_ID": "number of that person in the gallery; never reused",
     "NEAREST": "name of the enrolled person who came closest without matching",
     "ORIGIN": "where the images of an enrolment came from: button, command (by the camera) or images",
@@ -20,7 +20,7 @@ FIELDS: Mapping[str, str] = {
     "SECONDS": "a duration",
     "COUNT": "a number of frames, attempts, images or people",
     "KEY": "a key of the configuration",
-    "VALUE": "its value",
+    "VALUE": "its value, or a mode",
     "DETECTION_THRESHOLD": "the detection threshold in force",
     "VERIFICATION_THRESHOLD": "the verification threshold in force",
     "FILE": "path of a file",

@@ -76,7 +76,7 @@ def check(settings: Settings, no_hardware: bool) -> None:
     """Try everything the door needs; each is ok or gets a hint.
 
     Model, finder, camera, pins, gallery, storage, permissions, clock, journal, who could change configuration or
-    model, and the health of the machine. Exit code 1 when one is at fault; a warning is none.
+    model, the health of the machine, and the wiring. Exit code 1 when one is at fault; a warning is none.
     """
     from facelatch.diagnosis import check as checks
 
@@ -88,7 +88,8 @@ def check(settings: Settings, no_hardware: bool) -> None:
     for finding in checks.check(config, with_hardware=not no_hardware, file=settings.file()):
         failed |= not finding.ok
         mark = "FAULT" if not finding.ok else "WARN " if finding.warning else "ok   "
-        text = f"{mark} {finding.item:<12} {finding.detail}"
+        further = "\n" + " " * len(f"{mark} {'':<12} ")  # of a drawing
+        text = f"{mark} {finding.item:<12} {finding.detail.replace(chr(10), further)}"
         settings.show(asdict(finding), text + (f"\n      hint: {finding.hint}" if finding.hint else ""))
     sys.exit(1 if failed else 0)
 

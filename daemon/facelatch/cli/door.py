@@ -10,6 +10,7 @@ import click
 
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
+from facelatch.cli.site import site_text
 
 if TYPE_CHECKING:
     from facelatch.decoder.files import LeftOut
@@ -114,6 +115,8 @@ def _status_text(answer: dict[str, Any]) -> str:
     if answer.get("hours"):
         lost = ", ".join(answer["hours"]["readers_lost"])
         rows["hours"] = f"clock {answer['hours']['clock']}" + (f"; cannot be read: {lost}" if lost else "")
+    if "site" in answer:  # not of a daemon before an upgrade
+        rows["site"] = site_text(answer["site"])
     return "\n".join(f"{key:<12} {value}" for key, value in rows.items())
 
 

@@ -39,6 +39,8 @@ class _Lazy(click.Group):
         "replay": "facelatch.cli.door",
         "status": "facelatch.cli.door",
         "lockout": "facelatch.cli.door",
+        "mode": "facelatch.cli.site",
+        "alarm": "facelatch.cli.site",
         "relock": "facelatch.cli.door",
         "lock-arguments": "facelatch.cli.door",
         "people": "facelatch.cli.people",

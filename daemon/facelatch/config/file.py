@@ -18,6 +18,7 @@ from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, Quali
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
 from facelatch.config.service import ControlConfig, StorageConfig
+from facelatch.config.site import ExitConfig, InputsConfig, ModeConfig, OutputsConfig
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import ConfigError
 
@@ -42,6 +43,34 @@ class Config(Section):
     health: HealthConfig = HealthConfig()
     audit: AuditConfig = AuditConfig()
     retention: RetentionConfig = RetentionConfig()
+    inputs: InputsConfig = InputsConfig()
+    exit: ExitConfig = ExitConfig()
+    outputs: OutputsConfig = OutputsConfig()
+    mode: ModeConfig = ModeConfig()
+
+    @model_validator(mode="after")
+    def _wires_fit(self) -> Self:
+        """Every pin belongs to one device, whatever section names it."""
+        users: dict[int, list[str]] = {}
+        for name, pin in self.pins():
+            users.setdefault(pin, []).append(name)
+        if clashes := [f"GPIO {pin} is {' and '.join(names)}" for pin, names in users.items() if len(names) > 1]:
+            raise ValueError(f"every device needs a pin of its own: {'; '.join(clashes)}")
+        if self.door.relock != "time" and self.inputs.contact_pin == "none":
+            raise ValueError(f"door.relock = {self.door.relock!r} needs a door contact: inputs.contact_pin")
+        return self
+
+    def pins(self) -> list[tuple[str, int]]:
+        """Every pin in use with its key, from all sections: keys that end in _pin or _pins."""
+        found: list[tuple[str, int]] = []
+        for section in type(self).model_fields:
+            values: Section = getattr(self, section)
+            for key in type(values).model_fields:
+                if key.endswith(("_pin", "_pins")) and not (key == "led_pins" and self.gpio.led == "none"):
+                    value = getattr(values, key)
+                    pins = value if isinstance(value, list | tuple) else [value]
+                    found += [(f"{section}.{key}", pin) for pin in pins if pin != "none"]
+        return found
 
     @model_validator(mode="after")
     def _readers_have_pins_of_their_own(self) -> Self:

@@ -33,9 +33,14 @@ class CameraConfig(Section):
     270 for one on its side, whose picture then is as wide as height_px and as high as width_px. `facelatch check` looks
     through the camera and says what to set."""
     stale_after_seconds: Annotated[float, Field(ge=0.2, le=60)] = 2.0
-    """No frame for this long is a fault: the door locks and the daemon restarts."""
+    """No frame for this long is a fault: the door locks, and the camera is opened again."""
     frozen_after_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10.0
     """The very same picture for this long is a fault too. A repeated picture is never evidence."""
+    reopen_attempts: Annotated[int, Field(ge=0, le=1000)] = 10
+    """How often a camera that failed is opened again, before the daemon ends and systemd starts it anew. Until then
+    the exit button, the door contact and the alarms go on. 0: it ends at once."""
+    reopen_pause_seconds: Annotated[float, Field(ge=0.1, le=30)] = 1.0
+    """Before the first try; before each further one it is twice as long, up to 30 s."""
 
 
 class FinderConfig(Section):

@@ -46,6 +46,18 @@ class DoorConfig(Section):
     """How long a grant unlocks it."""
     max_unlock_seconds: Annotated[float, Field(ge=0.5, le=300)] = 10.0
     """Hard ceiling of one unlocking, kept by a process of its own."""
+    relock: Literal["time", "opened", "closed"] = "time"
+    """When it locks before its time. opened: as soon as the door opens, for a strike with a latch. closed: as soon as
+    it is shut again, and not while it is open, for a bolt; at max_unlock_seconds it locks all the same. Both need
+    inputs.contact_pin."""
+    open_within_seconds: Annotated[float, Field(ge=0.5, le=120)] = 5.0
+    """A door not opened so long after a grant, and locked by then, was not taken; opened later it is forced."""
+    held_warning_seconds: Annotated[float, Field(ge=1, le=3600)] = 20.0
+    """A door open for so long warns by the buzzer."""
+    held_seconds: Annotated[float, Field(ge=1, le=3600)] = 40.0
+    """A door open for so long is an alarm."""
+    prop_seconds: Annotated[float, Field(ge=10, le=86_400)] = 300.0
+    """How long `facelatch alarm --prop` lets it stand open."""
 
     @model_validator(mode="after")
     def _ceiling_above(self) -> Self:
@@ -53,6 +65,11 @@ class DoorConfig(Section):
             raise ValueError(
                 f"max_unlock_seconds = {self.max_unlock_seconds} must be at least "
                 f"unlock_seconds = {self.unlock_seconds}"
+            )
+        if self.held_seconds < self.held_warning_seconds:
+            raise ValueError(
+                f"held_seconds = {self.held_seconds} must be at least "
+                f"held_warning_seconds = {self.held_warning_seconds}"
             )
         return self
 

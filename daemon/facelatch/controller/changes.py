@@ -90,10 +90,11 @@ def _visit(outcome: session_states.Outcome, purpose: str, context: Context) -> E
 
 
 def of_door(
-    before: door.Door, after: door.Door, now: float, person: Person | None, reason: str
+    before: door.Door, after: door.Door, now: float, person: Person | str | None, reason: str
 ) -> Iterator[Event]:
-    """Unlocked (for `person`), unlocked for longer, or locked (because of `reason`)."""
-    if before == after:
+    """Unlocked (for `person`, or whoever is named), unlocked for them for longer, or locked (because of `reason`)."""
+    held_open = isinstance(before, door.Unlocked) and isinstance(after, door.Unlocked) and person is None
+    if before == after or held_open:
         return
     if isinstance(after, door.Unlocked):
         seconds = round(after.until - now, 3)
@@ -176,8 +177,10 @@ def _progress(
         yield Event(EventKind.ENROLMENT_LOOKALIKE, {"NEAREST": close.person.name, **_shares(close)})
 
 
-def names(person: Person | None) -> dict[str, Value]:
+def names(person: Person | str | None) -> dict[str, Value]:
     """The fields of an event that say whom it is about."""
+    if isinstance(person, str):
+        return {"PERSON": person}
     return {"PERSON": person.name, "PERSON_ID": person.id} if person is not None else {"PERSON": "?"}
 
 

@@ -23,7 +23,6 @@ from facelatch.machines.enrolment_states import (
     RenewEnrolment,
     StartEnrolment,
 )
-from facelatch.machines.session_states import ForgetRefusals
 from facelatch.values.observations import Observation
 from facelatch.values.records import Person
 
@@ -33,7 +32,8 @@ def requests(inputs: Inputs, pressed: button.Button, halt: Failure | None) -> It
 
     That its client is there comes first: on a turn that took long the time to renew is over as well.
     """
-    commands = [command for command in inputs.commands if not isinstance(command, ForgetRefusals)]
+    ours = StartEnrolment | AbortEnrolment | RenewEnrolment
+    commands = [command for command in inputs.commands if isinstance(command, ours)]
     yield from (command for command in commands if isinstance(command, RenewEnrolment))
     yield inputs.saved
     if halt is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.config.file import Config
-from facelatch.controller import changes
+from facelatch.controller import changes, situation
 from facelatch.controller.state import Entrance, Inputs, State, granted_person
 from facelatch.machines import factors, schedule, session, session_states, strokes, wiegand
 from facelatch.machines.factors import CardOf, FaceSeen, Factors, Halt
@@ -41,10 +42,10 @@ class Entered:
 
 def enter(
     state: State, before: session_states.Session, visit: session_states.Session, inputs: Inputs, settings: Config,
-    *, halted: bool,
+    *, halted: bool, sees: bool,
 ) -> Entered:  # fmt: skip
     """What comes of the visit of this turn and of what readers and keypads say; `before` is the session before it."""
-    place, now = inputs.entrance, inputs.now
+    place, now = replace(inputs.entrance, camera_works=inputs.entrance.camera_works and sees), inputs.now
     read, typed, entries = _heard(state, place, now)
     second = factors.begin_turn(state.factors, now)
     told: list[factors.Input] = []
@@ -125,6 +126,18 @@ def _holder(serial: int, id_: int | None, place: Entrance, settings: Config) -> 
     opens = isinstance(decision, schedule.Allowed) and (decision.rule is Rule.CARD_PIN or alone)
     has_pin = place.access.get(person.id, _EVERYBODY).has_pin
     return CardOf(serial=serial, person=person, has_pin=has_pin, opens=opens)
+
+
+def kept(came: Entered, state: State, now: float, *, at_rest: bool) -> dict[str, Any]:
+    """What of it is remembered, as fields of the state; what was asked for is dropped unless the door is `at_rest`."""
+    shown = now + situation.REFUSED_SECONDS
+    return {
+        "factors": came.factors if at_rest else factors.dropped(came.factors),
+        "wiegand": came.wiegand,
+        "strokes": came.strokes,
+        "refused_until": shown if is_refused(came) else state.refused_until,
+        "not_now_until": shown if is_put_off(came) else state.not_now_until,
+    }
 
 
 def is_refused(came: Entered) -> bool:

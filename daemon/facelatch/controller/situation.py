@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from facelatch.controller.site import Site
 from facelatch.machines import enrolment_states as enrolment
 from facelatch.machines import factors, session_states
 from facelatch.machines.button import Position
+from facelatch.machines.camera_watch import CameraWatch
 from facelatch.machines.door import Door, Unlocked
 from facelatch.machines.enrolment_states import Enrolment, Failure
 from facelatch.machines.indicator import Pattern
+from facelatch.site.mode import Mode
+from facelatch.site.passage import Stage
 from facelatch.values.observations import Reason
 
 KEPT_SECONDS = 0.25
@@ -56,6 +60,8 @@ class Situation:
     """Images of a complete enrolment."""
     factors: factors.Factors = factors.Factors()  # noqa: RUF009  (frozen)
     not_now_until: float = 0.0
+    site: Site = Site()  # noqa: RUF009  (frozen, as the next)
+    camera: CameraWatch = CameraWatch()  # noqa: RUF009
 
     @property
     def asks_factor(self) -> bool:
@@ -81,6 +87,7 @@ def patterns(of: Situation) -> Iterator[Pattern]:
     """Every pattern that applies; indicator.choose knows which comes first."""
     if of.fault is not None:
         yield Pattern.FAULT
+    yield from _site_patterns(of)
     yield from _enrolment_patterns(of.enrolment, of.now)
     if of.button is Position.IGNORED:
         yield Pattern.BUTTON_STUCK
@@ -105,6 +112,28 @@ def patterns(of: Situation) -> Iterator[Pattern]:
             )
             yield Pattern.LOOKING if judged else Pattern.UNCLEAR
     yield Pattern.READY if of.people_enrolled else Pattern.NOBODY_ENROLLED
+
+
+_MODES = {
+    Mode.FREE: (Pattern.FREE, "unlocked: free passage"),
+    Mode.ARMED: (None, "locked: free passage begins with the first who comes in"),
+    Mode.LOCKED: (Pattern.NOBODY_LET_IN, "locked: nobody is let in, by request"),
+    Mode.LOCKDOWN: (Pattern.LOCKDOWN, "locked: lockdown"),
+}
+
+
+def _site_patterns(of: Situation) -> Iterator[Pattern]:
+    if of.site.alarm.sounding:
+        yield Pattern.ALARM
+    if of.site.fire:
+        yield Pattern.FIRE
+    if not of.camera.seeing:
+        yield Pattern.CAMERA_LOST
+    if of.site.passage.stage in (Stage.WARNED, Stage.HELD):
+        yield Pattern.CLOSE_THE_DOOR
+    pattern, _ = _MODES.get(of.site.mode.mode, (None, ""))
+    if pattern is not None:
+        yield pattern
 
 
 def _enrolment_patterns(state: Enrolment, now: float) -> Iterator[Pattern]:
@@ -135,6 +164,10 @@ def status(of: Situation) -> str:
     if view.state != "idle":
         hint = of.enrolment.failure.hint if isinstance(of.enrolment, enrolment.Failed) else view.hint
         return f"locked: enrolment {view.state}, {view.kept} of {view.wanted} images kept. {hint}".rstrip()
+    if of.fault is None and not of.stopping and of.site.mode.mode in _MODES and not isinstance(of.door, Unlocked):
+        return _MODES[of.site.mode.mode][1]
+    if not of.camera.seeing and not isinstance(of.door, Unlocked):
+        return f"locked: {of.camera.code}, the camera is opened again (try {of.camera.tries})"
     match of.session.phase:
         case _ if isinstance(of.door, Unlocked):
             return "unlocked"

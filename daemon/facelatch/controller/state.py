@@ -8,8 +8,18 @@ from dataclasses import dataclass, field
 from facelatch.audit.events import Event
 from facelatch.config.file import Config
 from facelatch.controller import situation
+from facelatch.controller.site import Site, SiteCommand
 from facelatch.controller.situation import EnrolmentView
-from facelatch.machines import button, door, factors, freshness, session_states, strokes, wiegand
+from facelatch.machines import (
+    button,
+    camera_watch,
+    door,
+    factors,
+    freshness,
+    session_states,
+    strokes,
+    wiegand,
+)
 from facelatch.machines.enrolment_states import (
     AbortEnrolment,
     Capturing,
@@ -24,13 +34,16 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.indicator import Pattern
 from facelatch.machines.session_states import ForgetRefusals
+from facelatch.site import mode
+from facelatch.site.mode import Window
+from facelatch.values import readers
 from facelatch.values.hours import Access, LocalTime, Schedules
 from facelatch.values.observations import Observation
-from facelatch.values.readers import Check, Checked, Signal
+from facelatch.values.readers import Check, Checked
 from facelatch.values.records import Person, Throttle
-from facelatch.values.wires import Edge, LockLevel
+from facelatch.values.wires import Edge, LockLevel, Signal
 
-Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals
+Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals | SiteCommand
 """What the control socket may ask of the machines."""
 
 
@@ -44,7 +57,7 @@ class Entrance:
     """Of those for whom anything was said; by id."""
     time: LocalTime | None = None
     schedules: Schedules = Schedules()  # noqa: RUF009  (frozen)
-    signals: tuple[Signal, ...] = ()
+    signals: tuple[readers.Signal, ...] = ()
     """From keypads and card readers."""
     checked: tuple[Checked, ...] = ()
     """Answers to `Outputs.checks` of turns before."""
@@ -76,6 +89,12 @@ class Inputs:
     admins: frozenset[int] = frozenset()
     """Ids of the enrolled people who may authorise an enrolment."""
     entrance: Entrance = Entrance()
+    signals: tuple[Signal, ...] = ()
+    """What the inputs of the site did."""
+    window: Window | None = None
+    """The time of free passage that the schedule names, if now is one."""
+    reopenable: bool = False
+    """Whether a camera that failed can be opened again; without it every fault of the camera is fatal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +122,13 @@ class Outputs:
     """One line on what the door is doing."""
     checks: tuple[Check, ...] = ()
     """PINs and cards to be compared; the answers go into `Inputs.entrance.checked` of a later turn."""
+    siren: bool = False
+    buzzer: bool = False
+    """For the site, besides what the pattern sounds."""
+    reopen: bool = False
+    """The camera is to be opened again."""
+    blind: bool = False
+    """There is no camera to wait for: a turn without a frame is a healthy one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +146,9 @@ class State:
     wiegand: wiegand.Wiegand = wiegand.Wiegand()  # noqa: RUF009
     strokes: strokes.Typing = strokes.Typing()  # noqa: RUF009
     fault: str | None = None
-    """Once set it stays."""
+    """Fatal; once set it stays."""
+    camera: camera_watch.CameraWatch = camera_watch.CameraWatch()  # noqa: RUF009
+    site: Site = Site()  # noqa: RUF009
     stopping: bool = False
     refused_until: float = 0.0
     """Until when the indicator shows the last refusal."""
@@ -130,9 +158,10 @@ class State:
     pattern_since: float = 0.0
 
 
-def initial(throttle: Throttle, model: str = "") -> State:
-    """The state before the first turn, with the refusals remembered from before the restart."""
-    return State(session=session_states.Session(throttle=throttle), model=model)
+def initial(throttle: Throttle, model: str = "", *, lockdown: bool = False) -> State:
+    """The state before the first turn, with the refusals and the lockdown remembered from before the restart."""
+    site = Site(mode=mode.at_start(lockdown))
+    return State(session=session_states.Session(throttle=throttle), model=model, site=site)
 
 
 def kept_frames(state: State) -> tuple[int, ...]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import changes, enrolling, entrance, situation
-from facelatch.controller.state import Inputs, Outputs, State, kept_frames
-from facelatch.machines import button, door, factors, freshness, indicator, session, session_states
+from facelatch.controller import changes, enrolling, entrance, site, site_changes, situation
+from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
+from facelatch.machines import (
+    button,
+    camera_watch,
+    door,
+    freshness,
+    indicator,
+    session,
+    session_states,
+)
 from facelatch.machines.button import Gesture
+from facelatch.machines.camera_watch import Sight
 from facelatch.machines.door import Order
 from facelatch.machines.enrolment_states import (
     Authorising,
@@ -20,60 +30,120 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.machines.enrolment_states import Input as EnrolmentInput
 from facelatch.machines.session_states import ForgetRefusals
+from facelatch.site.exit_button import Leaving
+from facelatch.values.records import Person
 
 
 def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs]:
     """One turn. Total: whatever comes in, an answer comes out, and in doubt it is a locked door."""
     now = inputs.now
-    fresh = freshness.advance(state.freshness, inputs.fingerprint, now, settings.camera)
-    pressed = button.advance(state.button, inputs.edges, now, settings.enrolment)
-    fault = state.fault or _fault(inputs, fresh, settings)
+    looked = _looked(state, inputs, settings)
+    trouble = looked.fault is not None or not looked.camera.seeing
     stopping = state.stopping or inputs.stopping
-    halt = Failure.FAULT if fault is not None else Failure.STOPPING if stopping else None
-    observation = inputs.observation if fresh.fresh and halt is None else None
+    halt = Failure.FAULT if trouble else Failure.STOPPING if stopping else None
+    heard = _heard(state, inputs, trouble=trouble)
+    around = site.hear(state.site, heard, settings)
+    observation = inputs.observation if looked.freshness.fresh and halt is None else None
 
+    pressed = looked.button
     asked = tuple(enrolling.requests(inputs, pressed, halt))
-    withheld = _is_withheld(state, inputs, settings, asked)
+    withheld = _is_withheld(state, inputs, settings, asked) or not site.admitted(around, observation, settings)
     before = _before(state, inputs, settings)
     visit = session.advance(
         before, None if withheld else observation, now, settings.session, inputs.background
     )
     if withheld and observation is not None:
         visit = session.withhold(visit)
-    came = entrance.enter(state, before, visit, inputs, settings, halted=halt is not None)
+    barred = _ends(looked, stopping) or not around.mode.grants
+    came = entrance.enter(state, before, visit, inputs, settings, halted=barred, sees=looked.camera.seeing)
     visit = came.visit
     seen = enrolling.sights(pressed, came.face, observation)
     enrolled, steps = enrolling.advance_enrolment(state, inputs, settings, (*asked, *seen))
     if halt is not None or enrolling.takes_over(state.enrolment, enrolled):
         reason = halt.value if halt is not None else "enrolment"
         visit = session.interrupt(visit, reason, "the visit was cut short", now, settings.session)
-    at_rest = halt is None and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
-    order = Order.LOCK if not at_rest else Order.GRANT if came.person else Order.WAIT
+    lost = state.camera.seeing and not looked.camera.seeing
+    at_rest = not lost and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
+    base = Order.LOCK if not at_rest else Order.GRANT if came.person else Order.WAIT
     after = replace(
-        state,
+        looked,
         session=visit,
-        door=door.advance(state.door, order, now, settings.door),
         enrolment=enrolled,
-        button=pressed,
-        freshness=fresh,
-        factors=came.factors if at_rest or isinstance(enrolled, Authorising) else factors.dropped(came.factors),
-        wiegand=came.wiegand,
-        strokes=came.strokes,
-        fault=fault,
+        **entrance.kept(came, state, now, at_rest=at_rest or isinstance(enrolled, Authorising)),
         stopping=stopping,
-        refused_until=now + situation.REFUSED_SECONDS if entrance.is_refused(came) else state.refused_until,
-        not_now_until=now + situation.REFUSED_SECONDS if entrance.is_put_off(came) else state.not_now_until,
+        **_door(state, around, heard, base, settings, person=came.person, ending=_ends(looked, stopping)),
     )
     return _outputs(state, after, inputs, settings, (steps, came))
 
 
-def _fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str | None:
-    if inputs.fault is not None:
+def _looked(state: State, inputs: Inputs, settings: Config) -> State:
+    """The state with what this turn says of the camera's pictures and the button."""
+    now = inputs.now
+    fresh = freshness.advance(state.freshness, inputs.fingerprint, now, settings.camera)
+    seen = fresh.fresh and inputs.fingerprint is not None
+    wrong = _camera_fault(inputs, fresh, settings)
+    camera = camera_watch.advance(
+        state.camera, wrong, seen, now, settings.camera, reopenable=inputs.reopenable
+    )
+    if camera.sight is Sight.OPENING and state.camera.sight is not Sight.OPENING:
+        fresh = freshness.Freshness(since=now)  # of the camera that is opened now nothing has been seen
+    given_up = camera.code if camera.sight is Sight.GIVEN_UP else None
+    return replace(
+        state,
+        freshness=fresh,
+        camera=camera,
+        button=button.advance(state.button, inputs.edges, now, settings.enrolment),
+        fault=state.fault or (inputs.fault if inputs.fault != "camera_failed" else None) or given_up,
+    )
+
+
+def _camera_fault(inputs: Inputs, fresh: freshness.Freshness, settings: Config) -> str | None:
+    if inputs.fault == "camera_failed":
         return inputs.fault
     # Written so that an age that is not a number counts as stale.
     if not inputs.frame_age_seconds <= settings.camera.stale_after_seconds:
         return "camera_stale"
     return "picture_frozen" if fresh.frozen else None
+
+
+def _heard(state: State, inputs: Inputs, *, trouble: bool) -> site.Heard:
+    return site.Heard(
+        now=inputs.now,
+        signals=inputs.signals,
+        commands=inputs.commands,
+        window=inputs.window,
+        trouble=trouble,
+        granted=isinstance(state.enrolment, Idle) and _let_in(state),
+    )
+
+
+def _let_in(state: State) -> bool:
+    """Whether somebody was let in on the turn before."""
+    return granted_person(state.session) is not None or state.factors.passed is not None
+
+
+def _ends(state: State, stopping: bool) -> bool:
+    """Whether the process ends with this turn."""
+    return state.fault is not None or stopping
+
+
+def _door(
+    state: State,
+    around: site.Site,
+    heard: site.Heard,
+    base: Order,
+    settings: Config,
+    *,
+    person: Person | None,
+    ending: bool,
+) -> dict[str, Any]:
+    """The door and the site after this turn, as fields of the state."""
+    base = site.permitted(around, base, settings, admin=person is not None and person.admin)
+    let_in = person.name if person is not None and base is Order.GRANT else None
+    passed = site.pass_through(around, heard, state.door, let_in, settings)
+    before = site.thawed(state.site, passed, state.door, heard.now, settings)
+    asked = site.order(passed, base, ending=ending, now=heard.now, settings=settings)
+    return {"site": passed, "door": door.advance(before, asked, heard.now, settings.door)}
 
 
 def _is_withheld(
@@ -114,6 +184,8 @@ def _outputs(
         wanted=settings.enrolment.references,
         factors=after.factors,
         not_now_until=after.not_now_until,
+        site=after.site,
+        camera=after.camera,
     )
     pattern = indicator.choose(frozenset(situation.patterns(seen)))
     if pattern is not after.pattern:
@@ -121,10 +193,10 @@ def _outputs(
     saving = isinstance(after.enrolment, Saving) and after.enrolment is not before.enrolment
     throttle = after.session.throttle
     return after, Outputs(
-        lock=after.door.level,
+        lock=site.level(after.site, after.door, ending=_ends(after, after.stopping)),
         pattern=pattern,
         pattern_since=after.pattern_since,
-        events=tuple(_events(before, after, inputs, course, settings.session.rearm_seconds)),
+        events=tuple(_events(before, after, inputs, course, settings)),
         save=after.enrolment.request if isinstance(after.enrolment, Saving) and saving else None,
         kept=kept_frames(after),
         throttle=throttle if throttle != before.session.throttle else None,
@@ -133,21 +205,24 @@ def _outputs(
         fault=after.fault,
         status=situation.status(seen),
         checks=after.factors.checks,
+        siren=after.site.alarm.sounding,
+        buzzer=site.buzzes(after.site, inputs.now, settings),
+        reopen=after.camera.sight is Sight.OPENING and before.camera.sight is not Sight.OPENING,
+        blind=not after.camera.seeing,
     )
 
 
 def _events(
-    before: State,
-    after: State,
-    inputs: Inputs,
-    course: tuple[list[Event], entrance.Entered],
-    rearm_seconds: float,
+    before: State, after: State, inputs: Inputs, course: tuple[list[Event], entrance.Entered], settings: Config
 ) -> Iterator[Event]:
     """Everything that happened on this turn, causes before effects."""
-    steps, came = course
-    now, context = inputs.now, changes.Context(after.model, inputs.frame_age_seconds, rearm_seconds)
+    (steps, came), now = course, inputs.now
+    context = changes.Context(after.model, inputs.frame_age_seconds, settings.session.rearm_seconds)
     if after.fault is not None and before.fault is None:
         yield changes.of_fault(after.fault, context)
+    elif before.camera.seeing and not after.camera.seeing:
+        yield changes.of_fault(after.camera.code, context)
+    yield from site_changes.of_camera(before.camera, after.camera, now)
     if after.stopping and not before.stopping:
         yield Event(EventKind.DAEMON_STOPPING, {"REASON": "asked"})
     if any(isinstance(command, ForgetRefusals) for command in inputs.commands):
@@ -158,8 +233,18 @@ def _events(
     yield from changes.of_session(before.session, after.session, now, purpose, context)
     yield from entrance.events(came)
     yield from steps
+    yield from site_changes.of_site(before.site, after.site)
+    if before.site.free or after.site.free:
+        return  # what the door was beside free passage is not what the lock held
+    person: Person | str | None = came.person
+    if person is None and Leaving.UNLOCK in after.site.exit.asked:
+        person = site.EXIT
+    yield from changes.of_door(before.door, after.door, now, person, _relock_reason(after, settings))
+
+
+def _relock_reason(after: State, settings: Config) -> str:
     if after.fault is not None or after.stopping:
-        reason = "fault" if after.fault is not None else "stopping"
-    else:
-        reason = "time" if isinstance(after.enrolment, Idle) else "enrolment"
-    yield from changes.of_door(before.door, after.door, now, came.person, reason)
+        return "fault" if after.fault is not None else "stopping"
+    if not after.camera.seeing:
+        return "fault"
+    return site.relock_reason(after.site, settings) if isinstance(after.enrolment, Idle) else "enrolment"

@@ -14,7 +14,7 @@ from facelatch.api.hours import shown
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass, hours, ledger, ownership, surroundings
+from facelatch.diagnosis import bypass, hours, ledger, ownership, surroundings, wiring
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
@@ -65,6 +65,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("health", lambda: surroundings.health(config)),
         ("hours", lambda: hours.schedules(config, _with_hours(config))),
         ("readers", lambda: hours.readers(config, open_them=with_hardware)),
+        ("wiring", lambda: "\n".join(wiring.drawing(config))),
     ]
     if with_hardware:
         steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
@@ -178,13 +179,13 @@ def _upright(config: Config, turn: int | None) -> str:
 def _pins(config: Config) -> str:
     path = keeper.served_at() or lock.SOCKET
     if not path.exists():
-        for claimed in build.build_pins(config):
+        for claimed in (*build.build_pins(config), build.build_site(config)):
             claimed.close()
         return f"lock on GPIO {config.gpio.lock_pin}, claimed at its safe level"
     answer = lock.ask_keeper(path, "state")
     if answer == "fault":
         raise GpioError("facelatch-lock cannot drive the lock", hint="`journalctl -u facelatch-lock`")
-    for part in build.build_other_pins(config):
+    for part in (*build.build_other_pins(config), build.build_site(config)):
         part.close()
     return f"lock on GPIO {config.gpio.lock_pin}, its keeper says {answer}"
 

@@ -17,6 +17,7 @@ from facelatch.api.rights import ALL, Asker
 from facelatch.app import loop
 from facelatch.app.build import fake_pins
 from facelatch.app.capture import EachFrame
+from facelatch.app.world import World
 from facelatch.config.file import Config
 from facelatch.gallery.export import StoredPerson, StoredReference
 from facelatch.gallery.store import GalleryStore
@@ -88,7 +89,7 @@ def measured(config: Config, line: Line, people: int) -> Turns:
     with tempfile.TemporaryDirectory(prefix="facelatch-bench-") as folder:
         store = GalleryStore.open(Path(folder) / "state")
         _fill(store, line, people, config.enrolment.references)
-        world = loop.World(
+        world = World(
             clock=clock,
             frames=EachFrame(fakes.FakeCamera([*frames, None]), clock),
             line=replace(line, finder=_FaceAlways(line.finder, face)),

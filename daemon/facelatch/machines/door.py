@@ -9,8 +9,11 @@
 |          |                           | `max_unlock_seconds` from when it was first unlocked                |
 | unlocked | WAIT or GRANT, at its end | locked: it is locked for at least one turn between two unlockings   |
 | unlocked | LOCK                      | locked                                                              |
+| locked   | HOLD                      | locked                                                              |
+| unlocked | HOLD                      | unlocked until `max_unlock_seconds` from when it was first unlocked |
 
-LOCK is a fault, a shutdown or an enrolment.
+GRANT comes from the session, or from an exit button whose `action` is "unlock". LOCK is a fault, a shutdown, an
+enrolment, a mode, or a door that has just been shut or opened (`relock`). HOLD is for a bolt while the door is open.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ class Order(StrEnum):
     WAIT = "wait"
     GRANT = "grant"
     LOCK = "lock"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,12 @@ def is_over(door: Door, now: float) -> bool:
 
 def advance(door: Door, order: Order, now: float, settings: DoorConfig) -> Door:
     """The door's state after this turn's order and the time that has passed."""
+    if order is Order.HOLD and isinstance(door, Unlocked):
+        longest = Unlocked(door.first, door.first + settings.max_unlock_seconds)
+        return Locked() if is_over(longest, now) else longest
     if order is Order.LOCK or is_over(door, now):
         return Locked()
-    if order is Order.WAIT:
+    if order is not Order.GRANT:
         return door
     first = door.first if isinstance(door, Unlocked) else now
     return Unlocked(first, min(now + settings.unlock_seconds, first + settings.max_unlock_seconds))

@@ -20,6 +20,9 @@ class Pattern(StrEnum):
     """Everything the indicator can say, most urgent first."""
 
     FAULT = "fault"
+    ALARM = "alarm"
+    FIRE = "fire"
+    CAMERA_LOST = "camera_lost"
     NOT_ENROLLED = "not_enrolled"
     ALREADY_ENROLLED = "already_enrolled"
     MOVE_MORE = "move_more"
@@ -35,10 +38,14 @@ class Pattern(StrEnum):
     ARMED = "armed"
     AUTHORISING = "authorising"
     BUTTON_STUCK = "button_stuck"
+    CLOSE_THE_DOOR = "close_the_door"
+    FREE = "free"
     UNLOCKED = "unlocked"
     ASKS_FACTOR = "asks_factor"
     NOT_NOW = "not_now"
     REFUSED = "refused"
+    LOCKDOWN = "lockdown"
+    NOBODY_LET_IN = "nobody_let_in"
     LOCKED_OUT_LONGER = "locked_out_longer"
     LOCKED_OUT_LONG = "locked_out_long"
     LOCKED_OUT = "locked_out"
@@ -88,6 +95,11 @@ _SHORT = (0.15,)
 
 ROWS: Mapping[Pattern, Row] = {
     Pattern.FAULT: Row("fault, the door stays locked", "flickers", (0.15, 0.15), Colour.RED),
+    Pattern.ALARM: Row("alarm: door or case", "quick, more lit than dark", (0.3, 0.15), Colour.RED),
+    Pattern.FIRE: Row("the fire panel releases the doors", "even, more lit than dark", (0.6, 0.3), Colour.YELLOW),
+    Pattern.CAMERA_LOST: Row(
+        "camera failed: nobody is recognised", "two flickers, long", (0.15, 0.15, 0.15, 0.15, 0.9, 0.3), Colour.RED
+    ),
     Pattern.NOT_ENROLLED: Row(
         "not enrolled: aborted or too late", "1 blink, pause", _blinks(1), Colour.RED, _LOW
     ),
@@ -127,6 +139,8 @@ ROWS: Mapping[Pattern, Row] = {
     Pattern.BUTTON_STUCK: Row(
         "the button is stuck", "short, short, long", (0.2, 0.3, 0.2, 0.3, 0.8, 0.8), Colour.YELLOW
     ),
+    Pattern.CLOSE_THE_DOOR: Row("close the door", "flicker, long", (0.15, 0.15, 0.6, 0.3), Colour.YELLOW),
+    Pattern.FREE: Row("free passage", "lit, a wink every 3 s", (2.85, 0.15), Colour.GREEN),
     Pattern.UNLOCKED: Row("unlocked", "steady", (1.0,), Colour.GREEN, (0.3,)),
     Pattern.ASKS_FACTOR: Row(
         "enter your PIN, or hold up your card",
@@ -145,6 +159,8 @@ ROWS: Mapping[Pattern, Row] = {
     Pattern.REFUSED: Row(
         "not recognised", "lit, blinks off twice", (0.7, 0.15, 0.15, 0.15), Colour.RED, (0.15, 0.15, 0.15)
     ),
+    Pattern.LOCKDOWN: Row("lockdown", "very long, short", (2.0, 0.3, 0.2, 0.3), Colour.RED),
+    Pattern.NOBODY_LET_IN: Row("locked by request", "very slow, even", (1.5, 1.5), Colour.RED),
     Pattern.LOCKED_OUT_LONGER: Row(
         "no attempts for over 5 minutes", "3 short, every 3 s", (0.3, 0.2, 0.3, 0.2, 0.3, 1.7), Colour.RED
     ),

@@ -1,4 +1,4 @@
-"""What goes over the wires: the lock's level, the lamp, the button's edges."""
+"""What goes over the wires: the lock's level, the lamp, the button's edges, the inputs of the site."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ class LockLevel(StrEnum):
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"
+    FREE = "free"
+    """Unlocked for free passage: without the ceiling of one unlocking, but for as long only as it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +44,25 @@ class Edge:
     """A change of the button, debounced by the adapter."""
 
     kind: EdgeKind
+    at: float
+    """Monotonic seconds."""
+
+
+class Wire(StrEnum):
+    """The inputs of the site; the value is the beginning of its keys in `[inputs]`."""
+
+    CONTACT = "contact"
+    EXIT = "exit"
+    TAMPER = "tamper"
+    FIRE = "fire"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """An input of the site was found at a level as its line was claimed, or came to it; debounced by the adapter."""
+
+    wire: Wire
+    active: bool
+    """The door is open, the exit button is pressed, the case is open, the fire panel releases the doors."""
     at: float
     """Monotonic seconds."""

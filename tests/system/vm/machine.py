@@ -158,6 +158,11 @@ class Machine(Patient):
                     assert more, "QEMU's monitor is gone"
                     answer += more
 
+    def reset(self) -> None:
+        """The power goes and comes back: what it had not written to its disk is lost. Returns when it has booted."""
+        self._monitor("system_reset")
+        self.await_boot()
+
     def cut_power(self) -> None:
         """QEMU is killed: whatever the machine had not yet written is lost."""
         self._qemu.kill()

@@ -32,6 +32,8 @@ LOCKED_IS_HIGH = {
 }
 """(lock_energise, lock_active) -> whether the line is high while the door is locked: the safe level."""
 
+_WORDS = {LockLevel.LOCKED: "lock", LockLevel.UNLOCKED: "grant", LockLevel.FREE: "free"}
+
 _LOST_HINT = "`systemctl status facelatch-lock`, `journalctl -u facelatch-lock`"
 
 
@@ -94,7 +96,7 @@ class KeeperLock:
         After an unlocking has ended by the ceiling or for want of renewal, UNLOCKED keeps the line locked until LOCKED
         was asked for once.
         """
-        answer = self._ask("grant" if level is LockLevel.UNLOCKED else "lock")
+        answer = self._ask(_WORDS[level])
         if answer in ("fault", "busy"):
             raise GpioError(
                 {
