@@ -137,13 +137,15 @@ def test_a_start_that_fails_has_its_fault_in_the_ledger(tmp_path: Path, audit: f
     assert audit.events[-1].kind is EventKind.LEDGER_ANCHOR
 
 
-def test_a_second_daemon_leaves_the_first_ones_ledger_alone(tmp_path: Path, audit: fakes.FakeAudit) -> None:
+def test_a_second_daemon_leaves_the_first_ones_ledger_alone(
+    tmp_path: Path, audit: fakes.FakeAudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def taken(*_: object) -> None:
         raise AlreadyRunningError("somebody has it")
 
     (tmp_path / "state").mkdir(mode=0o700)
-    with pytest.raises(AlreadyRunningError), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "build_line", taken)
+    monkeypatch.setattr(run, "build_line", taken)
+    with pytest.raises(AlreadyRunningError):
         run.run(without_model(tmp_path), dry_run=True)
     assert list((tmp_path / "state").iterdir()) == []
     assert {event.kind for event in audit.events} == {EventKind.CONFIG_LOADED, EventKind.FAULT}
