@@ -33,7 +33,7 @@ def history(visit: Visit) -> Response:
     """A page of events, newest first, and two charts of the last days."""
     wanted = _wanted(visit)
     before = visit.request.query_params.get("before", "")
-    paging = {"before": int(before)} if before.isdigit() else {}
+    paging: dict[str, Any] = {"before": int(before)} if before.isdigit() else {}
     reply = visit.ask("history", **wanted, **paging, most=PAGE_ROWS)
     asked = {key: visit.request.query_params.get(key, "") for key in ("person", "day", "refused")}
     older = {**{key: value for key, value in asked.items() if value}, "before": reply["next"]}
@@ -85,7 +85,8 @@ def _rows(visit: Visit, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
     before: int | None = None
     told = 0
     while told < MOST_ROWS:
-        reply = visit.ask("history", **wanted, **({"before": before} if before is not None else {}))
+        paging: dict[str, Any] = {"before": before} if before is not None else {}
+        reply = visit.ask("history", **wanted, **paging)
         yield from reply["events"]
         told += len(reply["events"])
         before = reply["next"]
