@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from facelatch.audit.events import EventKind
 from facelatch.cli.root import main
 from facelatch.config.file import Config, parse
 from facelatch.config.wires import GpioConfig
-from facelatch.errors import GpioError, ModelError
+from facelatch.errors import AlreadyRunningError, GpioError, ModelError
+from facelatch.ledger import tables
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -123,3 +125,27 @@ def test_a_damaged_record_of_the_pins_leaves_the_configuration(
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / "pins.json").write_text('{"lock_pin": ')
     assert factory.remembered() is None
+
+
+def test_a_start_that_fails_has_its_fault_in_the_ledger(tmp_path: Path, audit: fakes.FakeAudit) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    with pytest.raises(ModelError):
+        run.run(without_model(tmp_path), dry_run=True)
+    with closing(tables.open_to_read(tmp_path / "state" / tables.NAME)) as connection:
+        kinds = [row.kind for row in tables.all_rows(connection)]
+    assert "fault" in kinds
+    assert audit.events[-1].kind is EventKind.LEDGER_ANCHOR
+
+
+def test_a_second_daemon_leaves_the_first_ones_ledger_alone(
+    tmp_path: Path, audit: fakes.FakeAudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(*_: object) -> None:
+        raise AlreadyRunningError("somebody has it")
+
+    (tmp_path / "state").mkdir(mode=0o700)
+    monkeypatch.setattr(run, "build_line", taken)
+    with pytest.raises(AlreadyRunningError):
+        run.run(without_model(tmp_path), dry_run=True)
+    assert list((tmp_path / "state").iterdir()) == []
+    assert {event.kind for event in audit.events} == {EventKind.CONFIG_LOADED, EventKind.FAULT}

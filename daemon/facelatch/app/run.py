@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -32,6 +32,7 @@ from facelatch.errors import AlreadyRunningError, FacelatchError
 from facelatch.gallery.mode import ModeFile
 from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
+from facelatch.ledger.writer import Ledger
 from facelatch.line.pipeline import Line
 from facelatch.ports import AuditSink, Buttons, Camera, Clock, Indicator, Lock, SiteWires
 
@@ -49,13 +50,8 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
 
     stop = _stop_on_signals()
     _keep_faces_out_of_core_dumps()
-    clock, service, journal = MonotonicClock(), SystemdService(), build_audit(names=config.audit.names)
-    ledger = build_ledger(config, journal)
-    audit = ledger or journal
-    with ExitStack() as whole:
-        if ledger is not None:
-            whole.callback(ledger.close)  # after the last event
-        opened = whole.enter_context(ExitStack())
+    clock, service = MonotonicClock(), SystemdService()
+    with _audited(config) as (audit, ledger), ExitStack() as opened:
         try:
             lock, indicator, buttons, site = _wires(config, clock, opened, dry_run=dry_run)
             audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
@@ -74,8 +70,6 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             frames = _frames(config, clock, camera)
         except FacelatchError as error:
             audit.write(loop.fault_event("start_", error))
-            if ledger is not None and not isinstance(error, AlreadyRunningError):
-                ledger.start_if_possible()  # so that it has this fault, too
             raise
         opened.pop_all()  # from here the loop closes everything
         world = World(
@@ -85,6 +79,24 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             modes=ModeFile(Path(config.storage.state_directory)),
         )  # fmt: skip
         loop.run(world, config, stop=stop)
+
+
+@contextmanager
+def _audited(config: Config) -> Iterator[tuple[AuditSink, Ledger | None]]:
+    """Where events go: the journal and, where one is kept, the ledger, which is closed after the last of them."""
+    journal = build_audit(names=config.audit.names)
+    ledger = build_ledger(config, journal)
+    if ledger is None:
+        yield journal, None
+        return
+    try:
+        yield ledger, ledger
+    except FacelatchError as error:
+        if not isinstance(error, AlreadyRunningError):
+            ledger.start_if_possible()  # a start that failed has its fault in the ledger, too
+        raise
+    finally:
+        ledger.close()
 
 
 def _health(config: Config, audit: AuditSink, clock: Clock) -> HealthWatch:
