@@ -21,6 +21,7 @@ from facelatch.app import loop
 from facelatch.app.build import build_entrance, reader_openers
 from facelatch.app.capture import EachFrame
 from facelatch.app.entrance import AGAIN_SECONDS, EntranceDesk
+from facelatch.app.free_hours import FreeHours
 from facelatch.app.guests import LOOK_SECONDS, SETTLED_SECONDS, Guests
 from facelatch.app.world import World
 from facelatch.audit.events import EventKind
@@ -32,7 +33,8 @@ from facelatch.gallery.credentials import Hashed, Hasher, Pins, device_hasher
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.values.hours import Access, LocalTime, Schedules
+from facelatch.site import mode
+from facelatch.values.hours import Access, LocalTime, Schedules, Window
 from facelatch.values.observations import Thresholds
 from facelatch.values.pictures import Box, Face, Frame, Pose
 from facelatch.values.readers import Check, Checked, Pulse, Result, Signal, Stroke
@@ -237,6 +239,40 @@ def test_a_face_and_a_pin_open_a_whole_door(tmp_path: Path, world: Any) -> None:
     steps = [EventKind.FACTOR_AWAITED, EventKind.FACTOR_ACCEPTED, EventKind.DOOR_UNLOCKED]
     assert [kind for kind in told if kind in steps] == steps
     assert reader.closed
+
+
+# ---- Free passage
+
+
+def test_free_passage_by_schedule_has_one_end_whatever_the_clock_does(world: Any) -> None:
+    """It ends when the clock on the wall said so at its beginning, and does not begin without a trusted clock."""
+    shop = Schedules(windows={"shop": (Window(frozenset(range(7)), 540, 600), Window(frozenset(range(7)), 1380, 60))})
+    free = FreeHours("shop", after_first=True)
+
+    def at(minute: int, now: float, *, trusted: bool = True, second: float = 0.0) -> mode.Window | None:
+        return free.window(shop, LocalTime(day=TODAY, minute=minute, trusted=trusted, second=second), now)
+
+    assert at(539, 0.0) is None
+    assert at(545, 0.0, trusted=False) is None
+    begun = at(540, 100.0, second=30.0)
+    assert begun == mode.Window(until=100.0 + 59.5 * 60, after_first=True)
+    assert at(550, 700.0) is begun
+    assert at(541, 900.0) is begun, "a clock that is set back makes it no longer"
+    assert at(600, 3800.0) is None
+    night = at(1439, 10_000.0)
+    assert night is not None
+    assert night.until == 10_000.0 + 61 * 60
+    assert at(30, 12_000.0) is night
+    assert FreeHours("", after_first=False).window(shop, LocalTime(TODAY, 545, trusted=True), 0.0) is None
+
+
+def test_a_schedule_of_free_passage_that_is_not_there_is_told(tmp_path: Path, world: Any) -> None:
+    config = configured(tmp_path)
+    config = config.model_copy(update={"mode": config.mode.model_copy(update={"free_schedule": "gone"})})
+    with pytest.raises(ConfigError, match=r"mode\.free_schedule = 'gone': not in"):
+        build_entrance(config, world.store, world.clock, world.audit)
+    with pytest.raises(ConfigError, match=r"mode\.free_schedule = 'gone': not in"):
+        hours.schedules(config, [])
 
 
 # ---- Guests

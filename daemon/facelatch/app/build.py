@@ -13,7 +13,7 @@ from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
-from facelatch.errors import ModelError
+from facelatch.errors import ConfigError, ModelError
 from facelatch.line.distinct import distinct_test
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
@@ -204,11 +204,14 @@ def build_entrance(
     """The hours, and the readers that the configuration names unless it is a rehearsal. Raises ConfigError."""
     from facelatch.adapters.system.wall import WallClock
     from facelatch.app.entrance import EntranceDesk
+    from facelatch.app.free_hours import FreeHours
     from facelatch.app.guests import Guests
     from facelatch.config.schedules import load_schedules
     from facelatch.gallery.credentials import device_hasher
 
-    schedules = load_schedules(Path(config.schedule.file), config.factors)
+    schedules, name = load_schedules(Path(config.schedule.file), config.factors), config.mode.free_schedule
+    if name and name not in schedules.windows:
+        raise ConfigError(f"mode.free_schedule = {name!r}: not in {config.schedule.file}", hint="add it there")
     return EntranceDesk(
         store=store,
         audit=audit,
@@ -218,6 +221,7 @@ def build_entrance(
         openers=reader_openers(config) if readers else {},
         hasher=cache(lambda: device_hasher(Path(config.storage.state_directory), create=True)),
         guests=Guests(config.schedule.warn_days),
+        free=FreeHours(name, after_first=config.mode.free_after_first) if name else None,
     )
 
 

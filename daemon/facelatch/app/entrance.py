@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from facelatch.app.free_hours import FreeHours
 from facelatch.app.guests import Guests
 from facelatch.audit.events import Event, EventKind, fault
 from facelatch.controller.state import Entrance
@@ -14,6 +15,7 @@ from facelatch.gallery import credentials
 from facelatch.gallery.credentials import Hasher
 from facelatch.gallery.store import GalleryStore
 from facelatch.ports import AuditSink, Clock, Reader, Wall
+from facelatch.site.mode import Window
 from facelatch.values.hours import Schedules
 from facelatch.values.readers import Check, Checked, Result, Signal
 from facelatch.values.records import Gallery
@@ -39,11 +41,12 @@ class EntranceDesk:
         openers: Openers,
         hasher: Callable[[], Hasher],
         guests: Guests,
+        free: FreeHours | None = None,
     ) -> None:
         """`hasher` is made with the first PIN or card that is read. Readers are opened with the first turn."""
         self._store, self._audit, self._clock, self._wall = store, audit, clock, wall
         self._openers, self._hasher, self._guests = openers, hasher, guests
-        self.schedules = schedules
+        self.schedules, self._free = schedules, free
         self._readers: dict[str, Reader] = {}
         self._lost: dict[str, float] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -60,6 +63,12 @@ class EntranceDesk:
             signals=tuple(self._signals()),
             checked=tuple(self._checked()),
         )
+
+    def window(self) -> Window | None:
+        """The time of free passage that the schedule names, if now is one."""
+        if self._free is None:
+            return None
+        return self._free.window(self.schedules, self._wall.local_time(), self._clock.now())
 
     def check(self, checks: Sequence[Check]) -> None:
         """Begins to compare what was entered; the answers come with later turns."""

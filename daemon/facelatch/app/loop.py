@@ -178,6 +178,7 @@ class _Loop:
             people_enrolled=len(self.gallery.people),
             admins=frozenset(person.id for person in self.gallery.people.values() if person.admin),
             entrance=self._entrance(),
+            window=self.world.entrance.window() if self.world.entrance is not None else None,
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
         if outputs.enrolling:

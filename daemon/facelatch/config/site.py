@@ -68,3 +68,8 @@ class ModeConfig(Section):
     free_seconds: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
     """How long free passage by command lasts where the command does not say. A strike must be made for continuous
     duty: not every one is."""
+    free_schedule: str = ""
+    """A schedule of schedules.toml in whose windows there is free passage, if the clock is trusted; empty: none."""
+    free_after_first: bool = False
+    """Whether free passage by schedule waits until somebody was let in: a door that opens itself on a day when nobody
+    comes stands open for anybody."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from facelatch.values.hours import HOLIDAY, Access, LocalTime, Rule, Schedules, Window
+from facelatch.values.hours import DAY_MINUTES, HOLIDAY, Access, LocalTime, Rule, Schedules, Window
 
 
 class Denial(StrEnum):
@@ -102,6 +102,12 @@ def current(schedules: Schedules, name: str, time: LocalTime) -> Window | None:
         if overnight and yesterday in window.days and time.minute < window.end:
             return window
     return None
+
+
+def seconds_left(window: Window, time: LocalTime) -> float:
+    """How long a window that `time` lies in still lasts, by the clock on the wall."""
+    end = window.end if time.minute < window.end else window.end + DAY_MINUTES
+    return (end - time.minute) * 60 - time.second
 
 
 def weekday(day: date, schedules: Schedules) -> int:

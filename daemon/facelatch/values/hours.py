@@ -42,6 +42,8 @@ class LocalTime:
     """Of the day, 0 to 1439, as the clock shows it: an hour that daylight saving repeats has the same minutes twice."""
     trusted: bool
     """Whether somebody has set that clock since the machine started."""
+    second: float = 0.0
+    """Of the minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ class WallClock:
 def local_time(now: datetime, zone: tzinfo | None, *, trusted: bool) -> LocalTime:
     """What a clock on the wall in `zone` (None: the system's) shows at `now`, which knows its own zone."""
     wall = now.astimezone(zone)
-    return LocalTime(day=wall.date(), minute=wall.hour * 60 + wall.minute, trusted=trusted)
+    second = wall.second + wall.microsecond / 1e6
+    return LocalTime(day=wall.date(), minute=wall.hour * 60 + wall.minute, trusted=trusted, second=second)
 
 
 def was_set() -> bool:
