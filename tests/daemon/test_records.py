@@ -27,10 +27,10 @@ from facelatch.api.answer import done
 from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.records import sentence
 from facelatch.api.rights import Asker
-from facelatch.audit import events, fields
+from facelatch.audit import fields
 from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
-from facelatch.audit.spec import Spec
+from facelatch.audit.spec import Priority, Spec
 from facelatch.cli import history as cli_history
 from facelatch.cli.receipts import signed
 from facelatch.cli.root import facelatch
@@ -141,7 +141,7 @@ def test_what_is_discreet_only_admins_see(door: Any, monkeypatch: pytest.MonkeyP
 
 def test_the_kinds_that_are_discreet_are_those_that_say_so() -> None:
     assert set(tables.DISCREET) == {kind.value for kind in EventKind if kind.spec.discreet}
-    assert Spec("0" * 32, spec.Priority.NOTICE, "x").discreet is False
+    assert Spec("0" * 32, Priority.NOTICE, "x").discreet is False
 
 
 @given(st.sampled_from(EventKind), st.dictionaries(st.sampled_from(sorted(fields.FIELDS)), st.integers(0, 9)))
