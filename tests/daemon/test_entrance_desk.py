@@ -27,6 +27,7 @@ from facelatch.app.world import World
 from facelatch.audit.events import EventKind
 from facelatch.config.file import Config, parse
 from facelatch.diagnosis import hours
+from facelatch.diagnosis.wiring import drawing
 from facelatch.errors import ConfigError, FacelatchError, GpioError
 from facelatch.gallery import credentials
 from facelatch.gallery.credentials import Hashed, Hasher, Pins, device_hasher
@@ -451,6 +452,7 @@ def test_check_says_how_readers_are_wired_and_opens_them(tmp_path: Path) -> None
     assert hours.readers(Config(), open_them=True) == "no keypad and no card reader"
     config = configured(tmp_path, wiegand_pins=[5, 6], rule="face+pin")
     expected = "wiegand: DATA0 on GPIO 5, DATA1 on GPIO 6; asks for face+pin"
+    assert "pin 29  GPIO  5 <- wiegand: DATA0 is the first of factors.wiegand_pins; 3.3 V at most" in drawing(config)
     assert hours.readers(config, open_them=False) == expected
     with pytest.raises(GpioError, match=r"factors\.hid_keypad: "):
         hours.readers(configured(tmp_path, hid_keypad=str(tmp_path / "none")), open_them=True)

@@ -40,6 +40,7 @@ def _meanings(config: Config) -> dict[str, tuple[str, str]]:
         "inputs.exit_pin": ("<-", f"pressed = {inputs.exit_active}; {_exit(config)}"),
         "inputs.tamper_pin": ("<-", f"case open = {inputs.tamper_active}"),
         "inputs.fire_pin": ("<-", f"panel releases = {inputs.fire_active}; its own relay cuts the lock's supply"),
+        "factors.wiegand_pins": ("<-", "DATA0 is the first of factors.wiegand_pins; 3.3 V at most"),
         "outputs.siren_pin": ("->", f"{outputs.siren_active} sounds it, for {outputs.siren_seconds:g} s"),
     }
 
