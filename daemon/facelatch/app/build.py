@@ -11,16 +11,20 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
+from facelatch.config.liveness import LivenessConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
 from facelatch.line.distinct import distinct_test
+from facelatch.line.liveness import Check
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
-from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Lock, Reader
+from facelatch.ports import AuditSink, Buttons, Camera, Clock, FaceFinder, Indicator, Liveness, Lock, Reader
 from facelatch.values.observations import Thresholds
+from facelatch.values.pictures import Box
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.cohort import load_cohort
+from facelatch.vision.liveness_manifest import Level, LivenessManifest
 from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -85,6 +89,42 @@ def build_verifier(config: ModelConfig) -> TfliteVerifier:
     return verifier
 
 
+def liveness_path(config: LivenessConfig) -> Path:
+    """The liveness network the configuration names."""
+    return Path(config.model) if config.model else shipped_file("models", "liveness.tflite")
+
+
+def build_liveness(config: LivenessConfig) -> Check | None:
+    """How the door asks whether somebody is alive; None where it does not. Raises ModelError."""
+    if config.level == "off":
+        return None
+    from facelatch.adapters.models.liveness_tflite import ExtraLiveness, TfliteLiveness, Together
+
+    own = TfliteLiveness(liveness_path(config))
+    network: Liveness = own
+    if config.extra_model:
+        network = Together(own, ExtraLiveness(Path(config.extra_model)))
+    network.look(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8), Box(20, 20, 60, 60))
+    return Check(
+        network=network,
+        threshold=liveness_level(config, own.manifest, config.level).threshold,
+        enrolment_threshold=liveness_level(config, own.manifest, "strict").threshold,
+        seconds=own.manifest.seconds,
+        pictures=own.manifest.pictures,
+    )
+
+
+def liveness_level(config: LivenessConfig, manifest: LivenessManifest, name: str) -> Level:
+    """The calibrated level. Raises ModelError where the model was never calibrated with an extra one."""
+    level = manifest.level(name, extra=bool(config.extra_model))
+    if level is None:
+        raise ModelError(
+            f"{liveness_path(config)}: never calibrated with an extra model",
+            hint="leave liveness.extra_model empty, or export with `facelatch-train liveness export --teacher`",
+        )
+    return level
+
+
 def build_line(config: Config) -> Line:
     """Loads both models, tries each once, and joins the line. Raises ModelError."""
     verifier = build_verifier(config.model)
@@ -107,6 +147,7 @@ def build_line(config: Config) -> Line:
         ),
         cohort=cohort,
         set_tests=(distinct_test(verifier, cohort, limits),),
+        liveness=build_liveness(config.liveness),
     )
 
 

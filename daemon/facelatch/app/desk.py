@@ -72,6 +72,7 @@ class Desk:
             gallery=lambda: self.gallery,
             references=config.enrolment.references,
             consent=consent,
+            pictures=config.enrolment.pictures,
         )
         self.reload()
 

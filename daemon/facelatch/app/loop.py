@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from facelatch.api.admission import Wanted, consent_events
+from facelatch.app.camera_identity import Trust
 from facelatch.app.desk import Desk
 from facelatch.app.entrance import EntranceDesk
 from facelatch.app.health import HealthWatch
@@ -65,6 +66,7 @@ class World:
     ledger: Ledger | None = None
     """Where it is kept `audit` leads to it, too. Whoever opened it closes it, after the last event."""
     entrance: EntranceDesk | None = None
+    trust: Trust = field(default_factory=Trust)  # of the camera
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,9 +93,7 @@ def run(
     try:
         loop = _Loop(world, config, watch)
         world.service.ready()
-        world.audit.write(
-            Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)})
-        )
+        world.audit.write(Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)}))
         try:
             loop.serve(stop)
         finally:
@@ -148,7 +148,7 @@ class _Loop:
             fields: dict[str, Value] = {"COUNT": world.store.reembedded, "MODEL": self.model}
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
-        self.state = state.initial(world.store.throttle(), self.model)
+        self.state = state.initial(world.store.throttle(), self.model, world.trust.begin(self.seen_at))
         self.memory = Memory()
         self.saved: Saved | SaveFailed | None = None
         self.throttle: Throttle | None = None
@@ -209,6 +209,7 @@ class _Loop:
         else:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
+        self.world.trust.pass_time(now)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None and fault is None:
             raise CameraError(f"camera fault: {outputs.fault}", hint="`facelatch check` tries the camera")
@@ -288,6 +289,7 @@ class _Loop:
             "door": self.status,
             "people": len(self.gallery.people),
             "model": self.model,
+            "liveness": self.config.liveness.level,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,

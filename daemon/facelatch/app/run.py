@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
+from facelatch.adapters.cameras.identity import identity as camera_identity
 from facelatch.api.rights import group_exists
 from facelatch.app import loop
 from facelatch.app.build import (
@@ -21,6 +22,7 @@ from facelatch.app.build import (
     build_pins,
     fake_pins,
 )
+from facelatch.app.camera_identity import HELD_SECONDS, Trust, is_another, remember
 from facelatch.app.capture import NewestFrame
 from facelatch.app.health import HealthWatch
 from facelatch.audit.events import Event, EventKind
@@ -80,7 +82,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
         world = loop.World(
             clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
             audit=audit, service=service, control=control, ledger=ledger, entrance=entrance,
-            health=_health(config, audit, clock),
+            health=_health(config, audit, clock), trust=_trusted(audit, config),
         )  # fmt: skip
         loop.run(world, config, stop=stop)
 
@@ -125,6 +127,16 @@ def _tell_of_the_place(audit: AuditSink, store: GalleryStore) -> None:
         audit.write(
             Event(EventKind.GALLERY_VOLATILE, {"FILE_SYSTEM": store.volatile, "HINT": VOLATILE_HINT})
         )
+
+
+def _trusted(audit: AuditSink, config: Config) -> Trust:
+    """The camera, which is told of and waits when it is another one than at the start before."""
+    folder, identity = Path(config.storage.state_directory), camera_identity(config.camera)
+    if not is_another(folder, identity):
+        return Trust(0.0, lambda: remember(folder, identity))
+    hint = "if you have changed it, wait; if not, look at the door"
+    audit.write(Event(EventKind.CAMERA_CHANGED, {"SECONDS": HELD_SECONDS, "HINT": hint}))
+    return Trust(HELD_SECONDS, lambda: remember(folder, identity))
 
 
 def _tell_of_the_socket(audit: AuditSink, group: str, shared_with: str | None) -> None:

@@ -122,6 +122,8 @@ class State:
     fault: str | None = None
     """Once set it stays."""
     stopping: bool = False
+    held_until: float = 0.0
+    """Until when nobody is judged, because the camera is another one."""
     refused_until: float = 0.0
     """Until when the indicator shows the last refusal."""
     not_now_until: float = 0.0
@@ -130,9 +132,9 @@ class State:
     pattern_since: float = 0.0
 
 
-def initial(throttle: Throttle, model: str = "") -> State:
+def initial(throttle: Throttle, model: str = "", held_until: float = 0.0) -> State:
     """The state before the first turn, with the refusals remembered from before the restart."""
-    return State(session=session_states.Session(throttle=throttle), model=model)
+    return State(session=session_states.Session(throttle=throttle), model=model, held_until=held_until)
 
 
 def kept_frames(state: State) -> tuple[int, ...]:

@@ -30,7 +30,8 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     fault = state.fault or _fault(inputs, fresh, settings)
     stopping = state.stopping or inputs.stopping
     halt = Failure.FAULT if fault is not None else Failure.STOPPING if stopping else None
-    observation = inputs.observation if fresh.fresh and halt is None else None
+    trusted = fresh.fresh and halt is None and now >= state.held_until
+    observation = inputs.observation if trusted else None
 
     asked = tuple(enrolling.requests(inputs, pressed, halt))
     withheld = _is_withheld(state, inputs, settings, asked)

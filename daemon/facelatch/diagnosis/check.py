@@ -14,7 +14,7 @@ from facelatch.api.hours import shown
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass, hours, ledger, ownership, surroundings
+from facelatch.diagnosis import bypass, check_liveness, hours, ledger, ownership, surroundings
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
@@ -52,6 +52,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
     steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
+        ("liveness", lambda: _liveness(config)),
         ("gallery", lambda: _gallery(config)),
         ("storage", lambda: surroundings.storage(config)),
         ("ledger", lambda: _ledger(config)),
@@ -67,7 +68,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("readers", lambda: hours.readers(config, open_them=with_hardware)),
     ]
     if with_hardware:
-        steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
+        steps[3:3] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
     for item, step in steps:
         try:
             found = step()
@@ -122,6 +123,13 @@ def _overrides(config: Config, manifest: Manifest) -> str:
 def _finder(config: Config) -> str:
     build.build_finder(config.finder)
     return config.finder.kind
+
+
+def _liveness(config: Config) -> str | Finding:
+    detail = check_liveness.detail(config.liveness)
+    if detail is not None:
+        return detail
+    return Finding(item="liveness", ok=True, detail=check_liveness.OFF, hint=check_liveness.OFF_HINT, warning=True)
 
 
 def _camera(config: Config) -> str:
