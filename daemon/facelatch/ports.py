@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facelatch.audit.events import Event
 from facelatch.values.hours import LocalTime
+from facelatch.values.liveness import Aliveness
 from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.readers import Signal as ReaderSignal
 from facelatch.values.wires import Edge, Lamp, LockLevel, Signal
@@ -88,6 +89,14 @@ class Verifier(Protocol):
 
     def compare(self, probe: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
         """Similarities (N,) in 0..1 of one embedding (D,) to N embeddings (N, D); (0,) for an empty gallery."""
+        ...
+
+
+class Liveness(Protocol):
+    """Tells a living face from a picture of one."""
+
+    def look(self, image: Image, box: Box) -> Aliveness:
+        """How alive the face with this box in `image` (H, W, 3) looks. Raises InferenceError: no answer."""
         ...
 
 

@@ -24,7 +24,7 @@ from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
-ITEMS = ["model", "finder", "camera", "pins", "gallery", "storage", "ledger", "permissions"]
+ITEMS = ["model", "finder", "liveness", "camera", "pins", "gallery", "storage", "ledger", "permissions"]
 ITEMS += ["clock", "journal", "rights", "view", "bypass", "owners", "health", "hours", "readers", "wiring"]
 
 

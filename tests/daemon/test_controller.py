@@ -274,6 +274,7 @@ def test_enrolment_by_button_from_hold_to_saved() -> None:
         "PERSON_ID": 3,
         "COUNT": 8,
         "ORIGIN": "button",
+        "LIVENESS": "unproven",
     }
     assert state.enrolment_view(door.state, door.config).state == "done"
     assert door.wait(3.1).pattern is Pattern.READY

@@ -33,6 +33,7 @@ from facelatch.machines.enrolment_states import (
     Saving,
     StartEnrolment,
 )
+from facelatch.values.liveness import Proof
 from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person
@@ -318,6 +319,20 @@ def _broken() -> None:
             assert run(over, AbortEnrolment(reason)) is over
 
 
+def _not_proven() -> None:
+    for proof in (Proof.GATHERING, Proof.FLAT, Proof.SCREEN, Proof.NOT_LIVE):
+        for state in (armed(), capturing()):
+            after = run(state, replace(seen(yaw=0.5, share=1.0), proof=proof))
+            assert isinstance(after, Armed | Capturing)
+            assert getattr(after, "kept", ()) == getattr(state, "kept", ())
+
+
+def _not_alive() -> None:
+    for state in (armed(), capturing()):
+        denied = run(state, replace(seen(share=1.0), proof=Proof.FLAT))
+        assert failure(run(denied, None, now=160.0)) is Failure.NOT_LIVE
+
+
 def _still() -> None:
     still = run(capturing(), seen(yaw=0.05, share=1.0))
     assert failure(run(still, None, now=160.0)) is Failure.TOO_LITTLE_MOVEMENT
@@ -362,6 +377,8 @@ ROWS = {
     ("confirming", "its time is over"): _not_confirmed,
     ("armed, capturing", "its time is over, the last face not upright"): _not_upright,
     ("armed, capturing", "its time is over, the last face unfamiliar"): _unfamiliar,
+    ("armed, capturing", "a face not proven alive"): _not_proven,
+    ("armed, capturing", "its time is over, the last face not alive"): _not_alive,
     ("all but idle/saving", "its time is over, pose never varied"): _still,
     ("all but idle/saving", "its time is over otherwise"): _late,
     ("done, failed", "its time is over, or a press"): _result_shown,

@@ -18,7 +18,7 @@ from facelatch.adapters import fakes
 from facelatch.adapters.readers.hid import HidReader
 from facelatch.adapters.readers.wiegand import BUFFER, WiegandReader
 from facelatch.app import loop
-from facelatch.app.build import build_entrance, reader_openers
+from facelatch.app.build_entrance import build_entrance, reader_openers
 from facelatch.app.capture import EachFrame
 from facelatch.app.entrance import AGAIN_SECONDS, EntranceDesk
 from facelatch.app.free_hours import FreeHours
@@ -410,9 +410,9 @@ def test_readers_that_cannot_be_are_told(section: dict[str, Any], fault: str) ->
 def test_a_door_without_these_keys_opens_no_reader_and_imports_no_library(tmp_path: Path) -> None:
     assert reader_openers(Config()) == {}
     program = (
-        "import sys; from facelatch.app import build, loop, run; from facelatch.config.file import Config\n"
+        "import sys; from facelatch.app import build_entrance, loop, run; from facelatch.config.file import Config\n"
         "from facelatch.adapters import fakes; from facelatch.gallery.store import GalleryStore\n"
-        "desk = build.build_entrance(Config(), GalleryStore.in_memory(), fakes.FakeClock(), fakes.FakeAudit())\n"
+        "desk = build_entrance.build_entrance(Config(), GalleryStore.in_memory(), fakes.FakeClock(), fakes.FakeAudit())\n"
         "print(*[name for name in ('gpiod', 'evdev', 'argon2') if name in sys.modules])"
     )
     environment = {"PYTHONPATH": str(REPO / "daemon")}

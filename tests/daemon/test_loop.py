@@ -18,18 +18,21 @@ from facelatch.adapters import fakes
 from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.rights import ALL, Asker
 from facelatch.app import loop
+from facelatch.app.camera_identity import Trust
 from facelatch.app.capture import EachFrame, NewestFrame
 from facelatch.app.world import World
 from facelatch.audit.events import EventKind
 from facelatch.config.file import Config, parse
 from facelatch.errors import CameraError, GalleryError, GpioError
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.liveness import Check
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.machines.indicator import Pattern
 from facelatch.ports import EndOfFrames
+from facelatch.values.liveness import Aliveness
 from facelatch.values.observations import Reason, Thresholds, Unusable
-from facelatch.values.pictures import Box, Face, Frame, Pose
+from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
 from facelatch.values.wires import LockLevel, Wire
 from facelatch.vision.align import TEMPLATE
@@ -687,6 +690,68 @@ def test_forgiven_refusals_are_written_when_the_door_is_locked_again(
     assert saved[0] == (LockLevel.LOCKED, 1)
     assert (LockLevel.LOCKED, 0) in saved
     assert {level for level, _ in saved} == {LockLevel.LOCKED}
+
+
+class Says:
+    """A liveness network that always says the same of everybody."""
+
+    def __init__(self, alive: float) -> None:
+        self.alive = alive
+
+    def look(self, image: Image, box: Box) -> Aliveness:
+        return Aliveness(alive=self.alive, screen=-1.0)
+
+
+def asking(door: Door, alive: float) -> Door:
+    """The door asks whether visitors are alive, and its network says so."""
+    check = Check(network=Says(alive), threshold=0.0, enrolment_threshold=1.0, seconds=1.0, pictures=5)
+    door.world = replace(door.world, line=replace(door.world.line, liveness=check))
+    return door
+
+
+def test_a_living_face_is_granted_once_a_second_has_proven_it(tmp_path: Path) -> None:
+    """Three matches are not enough by themselves any more."""
+    door = asking(Door(tmp_path, visit([ALICE] * 30)), alive=3.0)
+    door.enrol("alice", ALICE)
+    unlocked: list[float] = []
+    door.run(watch=lambda turn: unlocked.append(turn.now) if turn.outputs.lock is LockLevel.UNLOCKED else None)
+    assert 1.0 <= unlocked[0] <= 1.5
+
+
+def test_a_picture_of_somebody_enrolled_is_refused_and_unlocks_nothing(tmp_path: Path) -> None:
+    """However often it matches; the refusal says why, and counts like a stranger's."""
+    door = asking(Door(tmp_path, visit([ALICE] * 60), IMPATIENT), alive=-3.0)
+    door.enrol("alice", ALICE)
+    door.run()
+    refused = [event for event in door.audit.events if event.kind is EventKind.VISIT_REFUSED]
+    assert {event.fields["REASON"] for event in refused} == {"flat"}
+    assert EventKind.DOOR_UNLOCKED not in door.kinds()
+
+
+def test_a_picture_is_not_enrolled_and_a_living_face_is(tmp_path: Path) -> None:
+    """By the button: nothing is kept of what is not proven alive, and the audit says what was proven."""
+    config = parse({"liveness": {"level": "basic"}, "enrolment": {"hold_seconds": 1.0, "references": 3}}, origin="test")
+    kinds = {}
+    for alive in (0.5, 3.0):  # the first would do for the door, not for an enrolment
+        door = asking(Door(tmp_path / str(alive), visit([ALICE] * 120), config), alive)
+        door.world = replace(door.world, line=replace(door.world.line, finder=turning(120)))
+        door.run(watch=holding(door))
+        kinds[alive] = door.kinds()
+        saved = [event for event in door.audit.events if event.kind is EventKind.ENROLMENT_SAVED]
+        assert [event.fields["LIVENESS"] for event in saved] == ["proven"] * (alive > 1)
+    assert EventKind.ENROLMENT_PROGRESS not in kinds[0.5]
+
+
+def test_nobody_is_judged_before_another_camera_is_trusted(tmp_path: Path) -> None:
+    """And that it is trusted is remembered once, when the time is over."""
+    door = Door(tmp_path, visit([ALICE] * 60))
+    door.enrol("alice", ALICE)
+    trusted: list[float] = []
+    door.world = replace(door.world, trust=Trust(3.0, lambda: trusted.append(door.clock.now())))
+    unlocked: list[float] = []
+    door.run(watch=lambda turn: unlocked.append(turn.now) if turn.outputs.lock is LockLevel.UNLOCKED else None)
+    assert unlocked[0] >= 3.0
+    assert trusted == [3.0]
 
 
 def test_a_picture_that_hangs_in_view_is_one_event_and_stands_in_the_status(tmp_path: Path) -> None:

@@ -543,3 +543,21 @@ def test_a_png_with_any_byte_changed_is_the_same_crop_or_refused(data: st.DataOb
     png[data.draw(st.integers(0, len(png) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(InputError):
         decode_png(bytes(png))
+
+
+def test_pictures_and_imports_prove_no_living_face(store: GalleryStore, other: GalleryStore) -> None:
+    """The audit says so, and a door may refuse both."""
+    saved = ask(store, "enroll_pictures", name="Dora", pictures=sent(many(4, 3))).events[0]
+    assert saved.fields["LIVENESS"] == "unproven"
+    payload = ask(store, "export", names=["Dora"]).reply["payload"]
+    added = [one for one in ask(other, "import", payload=payload).events if one.kind is EventKind.PERSON_ADDED]
+    assert [one.fields["LIVENESS"] for one in added] == ["unproven"]
+    strict = replace(admission(other), pictures=False)
+    for message in (
+        {"action": "import", "payload": payload, "rename": True},
+        {"action": "enroll_pictures", "name": "Eve", "pictures": sent(many(5, 3))},
+    ):
+        request = people_request(message)
+        with pytest.raises(InputError, match="takes no pictures"):
+            people.execute(strict, request, content(request, None))
+    assert names(other) == ["Dora"]

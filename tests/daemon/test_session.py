@@ -27,6 +27,7 @@ from facelatch.machines.session_states import (
     Starting,
 )
 from facelatch.machines.throttle import Bucket
+from facelatch.values.liveness import Proof
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
@@ -73,6 +74,11 @@ def stranger(track: int = 1) -> Judged:
     return judged(Verdict(reason=Reason.NOT_RECOGNISED), track)
 
 
+def shown(proof: Proof) -> Judged:
+    """A match of Ada, of whose being alive this is known."""
+    return replace(match(ADA), proof=proof)
+
+
 NO_MATCH = stranger()
 ALIKE = judged(Verdict(reason=Reason.TOO_FEW_DETECTIONS, person=BEN, share=0.25, detections=2, references=8))
 NOBODY = judged(Verdict(reason=Reason.NOBODY_ENROLLED))
@@ -103,6 +109,19 @@ def counts(state: Session) -> tuple[str | None, int, int]:
 
 def endings(state: Session) -> list[tuple[Ending, str]]:
     return [(outcome.ending, outcome.reason) for outcome in state.outcomes]
+
+
+def _not_alive() -> None:
+    for proof in (Proof.FLAT, Proof.SCREEN, Proof.NOT_LIVE):
+        assert counts(after(TWO, shown(proof))) == (None, 0, 1)
+        state = after(gathering(person=ADA, count=2, unmatched=3), shown(proof))
+        assert endings(state) == [(Ending.REFUSED, proof.value)]
+
+
+def _too_early() -> None:
+    waiting = after(gathering(person=ADA, count=7), shown(Proof.GATHERING))
+    assert counts(waiting) == ("ada", 8, 0)
+    assert endings(advance(waiting, shown(Proof.LIVE), 100.2, SETTINGS)) == [(Ending.GRANTED, "matched")]
 
 
 def _starting_locked_out() -> None:
@@ -294,11 +313,13 @@ ROWS = {
     ("gathering", "match of the same person on another track"): _another_track,
     ("gathering", "match of another person"): _another_person,
     ("gathering", "judged, no match"): _no_match,
+    ("gathering", "match, but no living face"): _not_alive,
     ("gathering", "judged, but nobody is enrolled"): _nobody_enrolled,
     ("gathering", "unusable or no face for `bridge_seconds`"): _bridged,
     ("gathering", "the same for longer"): _bridge_too_long,
     ("gathering", "several faces, or a frame was withheld"): _doubtful_frame,
-    ("gathering", "count reaches `required_matches`"): _grant,
+    ("gathering", "count reaches `required_matches`, alive"): _grant,
+    ("gathering", "the same, too early to say whether alive"): _too_early,
     ("gathering", "unmatched reaches `refusal_frames`"): _refusal,
     ("gathering", "the same, and the throttle shuts"): _lockout,
     ("gathering", "no face for `silence_seconds`"): _silence,

@@ -55,6 +55,15 @@ class Admission:
     """How many are kept of a new person."""
     consent: str = ""
     """The text that people agree to, where it is recorded that they do; empty: it is not."""
+    pictures: bool = True
+    """Whether pictures that prove no living face may become references."""
+
+    def refuse_pictures(self) -> None:
+        """Raises InputError where people are enrolled by the camera only."""
+        if not self.pictures:
+            raise InputError(
+                "this door takes no pictures and no imports", hint="use the camera, or set enrolment.pictures = true"
+            )
 
     def enrol(self, wanted: Wanted, pictures: Sequence[Reference]) -> Enrolled:
         """Saves pictures, looked at from both sides, as somebody's references.

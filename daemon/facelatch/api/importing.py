@@ -73,6 +73,7 @@ class Importing:
         All or none or, with `skip`, all but those who are refused. Raises AdmissionError, InputError, GalleryError:
         then the whole import is forgotten; a part that belongs to no import is refused and changes nothing.
         """
+        admission.refuse_pictures()
         batch = self._expected(request, uid, now)
         self._batch, self._leftovers, batch.working = batch, True, True
         try:
@@ -195,6 +196,7 @@ def _told(batch: Batch, done: Imported, store: GalleryStore) -> Answer:
     events += traces(store) if done.replaced else ()
     for one in done.added:
         fields: dict[str, Value] = {"PERSON": one.name, "PERSON_ID": one.id, "ADMIN": "yes" if one.admin else "no"}
+        fields["LIVENESS"] = "unproven"
         events.append(Event(EventKind.PERSON_ADDED, fields))
     reply = {
         "count": len(done.added),

@@ -105,6 +105,7 @@ def enroll_pictures(
 
     Raises AdmissionError, InputError, GalleryError; then nothing has changed.
     """
+    admission.refuse_pictures()
     store, person = admission.store, None
     if request.of_somebody:
         person = store.find(request.name)
@@ -121,7 +122,7 @@ def enroll_pictures(
     looked_at = yield from admission.looking(pictures)
     enrolled = admission.enrol(wanted, looked_at)
     kind = EventKind.ENROLMENT_SAVED if person is None else EventKind.REFERENCES_CHANGED
-    fields: dict[str, Value] = {"COUNT": enrolled.references, "ORIGIN": "images"}
+    fields: dict[str, Value] = {"COUNT": enrolled.references, "ORIGIN": "images", "LIVENESS": "unproven"}
     fields["ADMIN"] = yes_or_no(enrolled.person.admin)
     if person is not None:
         fields["REASON"] = "replaced" if request.replace else "added"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,12 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
+from facelatch.config.liveness import LivenessConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
-from facelatch.errors import ConfigError, ModelError
+from facelatch.errors import ModelError
 from facelatch.line.distinct import distinct_test
+from facelatch.line.liveness import Check
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
 from facelatch.ports import (
@@ -24,20 +25,20 @@ from facelatch.ports import (
     Clock,
     FaceFinder,
     Indicator,
+    Liveness,
     Lock,
-    Reader,
     SiteWires,
 )
 from facelatch.values.observations import Thresholds
+from facelatch.values.pictures import Box
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.cohort import load_cohort
+from facelatch.vision.liveness_manifest import Level, LivenessManifest
 from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
-    from facelatch.app.entrance import EntranceDesk, Openers
     from facelatch.control.server import ControlServer
-    from facelatch.gallery.store import GalleryStore
     from facelatch.ledger.writer import Ledger
 
 
@@ -95,6 +96,42 @@ def build_verifier(config: ModelConfig) -> TfliteVerifier:
     return verifier
 
 
+def liveness_path(config: LivenessConfig) -> Path:
+    """The liveness network the configuration names."""
+    return Path(config.model) if config.model else shipped_file("models", "liveness.tflite")
+
+
+def build_liveness(config: LivenessConfig) -> Check | None:
+    """How the door asks whether somebody is alive; None where it does not. Raises ModelError."""
+    if config.level == "off":
+        return None
+    from facelatch.adapters.models.liveness_tflite import ExtraLiveness, TfliteLiveness, Together
+
+    own = TfliteLiveness(liveness_path(config))
+    network: Liveness = own
+    if config.extra_model:
+        network = Together(own, ExtraLiveness(Path(config.extra_model)))
+    network.look(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8), Box(20, 20, 60, 60))
+    return Check(
+        network=network,
+        threshold=liveness_level(config, own.manifest, config.level).threshold,
+        enrolment_threshold=liveness_level(config, own.manifest, "strict").threshold,
+        seconds=own.manifest.seconds,
+        pictures=own.manifest.pictures,
+    )
+
+
+def liveness_level(config: LivenessConfig, manifest: LivenessManifest, name: str) -> Level:
+    """The calibrated level. Raises ModelError where the model was never calibrated with an extra one."""
+    level = manifest.level(name, extra=bool(config.extra_model))
+    if level is None:
+        raise ModelError(
+            f"{liveness_path(config)}: never calibrated with an extra model",
+            hint="leave liveness.extra_model empty, or export with `facelatch-train liveness export --teacher`",
+        )
+    return level
+
+
 def build_line(config: Config) -> Line:
     """Loads both models, tries each once, and joins the line. Raises ModelError."""
     verifier = build_verifier(config.model)
@@ -117,6 +154,7 @@ def build_line(config: Config) -> Line:
         ),
         cohort=cohort,
         set_tests=(distinct_test(verifier, cohort, limits),),
+        liveness=build_liveness(config.liveness),
     )
 
 
@@ -196,56 +234,6 @@ def build_other_pins(config: Config) -> tuple[Indicator, Buttons]:
     except BaseException:
         indicator.close()
         raise
-
-
-def build_entrance(
-    config: Config, store: GalleryStore, clock: Clock, audit: AuditSink, *, readers: bool = True
-) -> EntranceDesk:
-    """The hours, and the readers that the configuration names unless it is a rehearsal. Raises ConfigError."""
-    from facelatch.adapters.system.wall import WallClock
-    from facelatch.app.entrance import EntranceDesk
-    from facelatch.app.free_hours import FreeHours
-    from facelatch.app.guests import Guests
-    from facelatch.config.schedules import load_schedules
-    from facelatch.gallery.credentials import device_hasher
-
-    schedules, name = load_schedules(Path(config.schedule.file), config.factors), config.mode.free_schedule
-    if name and name not in schedules.windows:
-        raise ConfigError(f"mode.free_schedule = {name!r}: not in {config.schedule.file}", hint="add it there")
-    return EntranceDesk(
-        store=store,
-        audit=audit,
-        clock=clock,
-        wall=WallClock(schedules.timezone, assumed=config.schedule.clock == "assumed"),
-        schedules=schedules,
-        openers=reader_openers(config) if readers else {},
-        hasher=cache(lambda: device_hasher(Path(config.storage.state_directory), create=True)),
-        guests=Guests(config.schedule.warn_days),
-        free=FreeHours(name, after_first=config.mode.free_after_first) if name else None,
-    )
-
-
-def reader_openers(config: Config) -> Openers:
-    """How each reader that the configuration names is opened; their libraries are imported when they are."""
-    factors, openers = config.factors, dict[str, Callable[[], Reader]]()
-
-    def wiegand() -> Reader:
-        from facelatch.adapters.readers.wiegand import WiegandReader
-
-        return WiegandReader(factors)
-
-    def hid(path: str, device: str) -> Reader:
-        from facelatch.adapters.readers.hid import HidReader
-
-        return HidReader(path, device)
-
-    if factors.wiegand_pins:
-        openers["wiegand"] = wiegand
-    if factors.hid_keypad:
-        openers["hid_keypad"] = partial(hid, factors.hid_keypad, "keypad")
-    if factors.hid_card_reader:
-        openers["hid_card_reader"] = partial(hid, factors.hid_card_reader, "card")
-    return openers
 
 
 def build_site(config: Config) -> SiteWires:

@@ -74,6 +74,7 @@ class Desk:
             gallery=lambda: self.gallery,
             references=config.enrolment.references,
             consent=consent,
+            pictures=config.enrolment.pictures,
         )
         self.reload()
 

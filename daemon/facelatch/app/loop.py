@@ -61,9 +61,7 @@ def run(
     try:
         loop = _Loop(world, config, watch)
         world.service.ready()
-        world.audit.write(
-            Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)})
-        )
+        world.audit.write(Event(EventKind.DAEMON_READY, {"MODEL": loop.model, "COUNT": len(loop.gallery.people)}))
         try:
             loop.serve(stop)
         finally:
@@ -121,7 +119,8 @@ class _Loop:
             world.audit.write(Event(EventKind.GALLERY_REEMBEDDED, fields))
         self.seen_at = world.clock.now()
         lockdown = world.modes is not None and world.modes.load()
-        self.state = state.initial(world.store.throttle(), self.model, lockdown=lockdown)
+        held_until = world.trust.begin(self.seen_at)
+        self.state = state.initial(world.store.throttle(), self.model, held_until, lockdown=lockdown)
         self.camera_error = CameraError("camera fault", hint="`facelatch check` tries the camera")
         self.memory = Memory()
         self.saved: Saved | SaveFailed | None = None
@@ -186,6 +185,7 @@ class _Loop:
         else:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
+        self.world.trust.pass_time(now)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None:
             words = str(self.camera_error) if fault else f"camera fault: {outputs.fault}"
@@ -263,6 +263,7 @@ class _Loop:
             "door": self.status,
             "people": len(self.gallery.people),
             "model": self.model,
+            "liveness": self.config.liveness.level,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from facelatch.app import loop
-from facelatch.app.build import build_entrance, build_line, fake_pins
+from facelatch.app.build import build_line, fake_pins
+from facelatch.app.build_entrance import build_entrance
 from facelatch.app.capture import EachFrame
 from facelatch.app.world import World
 from facelatch.audit.events import Event

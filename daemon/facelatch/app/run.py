@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -9,26 +10,28 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from facelatch.adapters.cameras.identity import identity as camera_identity
 from facelatch.api.rights import group_exists
 from facelatch.app import loop
 from facelatch.app.build import (
     build_audit,
     build_camera,
     build_control,
-    build_entrance,
     build_ledger,
     build_line,
     build_pins,
     build_site,
     fake_pins,
 )
+from facelatch.app.build_entrance import build_entrance
+from facelatch.app.camera_identity import HELD_SECONDS, Trust, is_another, remember
 from facelatch.app.capture import ReopenedFrames
 from facelatch.app.health import HealthWatch
 from facelatch.app.world import World
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig
-from facelatch.errors import AlreadyRunningError, FacelatchError
+from facelatch.errors import AlreadyRunningError, CameraError, FacelatchError
 from facelatch.gallery.mode import ModeFile
 from facelatch.gallery.place import VOLATILE_HINT
 from facelatch.gallery.store import GalleryStore
@@ -75,7 +78,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
         world = World(
             clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
             audit=audit, service=service, control=control, ledger=ledger, entrance=entrance,
-            health=_health(config, audit, clock), site=site, reopen=frames.reopen,
+            health=_health(config, audit, clock), site=site, reopen=frames.reopen, trust=_trusted(audit, config),
             modes=ModeFile(Path(config.storage.state_directory)),
         )  # fmt: skip
         loop.run(world, config, stop=stop)
@@ -108,10 +111,16 @@ def _health(config: Config, audit: AuditSink, clock: Clock) -> HealthWatch:
 def _frames(config: Config, clock: Clock, camera: Opener) -> ReopenedFrames:
     """The frames of the camera. Raises CameraError when it is missing at the start.
 
-    Where there are wires of the site the start does not wait for it: whoever leaves needs no camera.
+    Where there are wires of the site the start does not wait for it: whoever leaves needs no camera. Only the first
+    camera may be another one than before: `_trusted` holds everybody back for it. One that is swapped later ends the
+    daemon, so that the next start does so.
     """
+    openings = itertools.count()
 
     def opener() -> Camera:
+        again = next(openings) > 0
+        if again and is_another(Path(config.storage.state_directory), camera_identity(config.camera)):
+            raise CameraError("another camera has come back", hint="if you have changed it, wait for the restart")
         return camera(config.camera, clock)
 
     return ReopenedFrames(opener, clock, None if config.inputs.used else opener())
@@ -165,6 +174,16 @@ def _tell_of_the_place(audit: AuditSink, store: GalleryStore) -> None:
         audit.write(
             Event(EventKind.GALLERY_VOLATILE, {"FILE_SYSTEM": store.volatile, "HINT": VOLATILE_HINT})
         )
+
+
+def _trusted(audit: AuditSink, config: Config) -> Trust:
+    """The camera, which is told of and waits when it is another one than at the start before."""
+    folder, identity = Path(config.storage.state_directory), camera_identity(config.camera)
+    if not is_another(folder, identity):
+        return Trust(0.0, lambda: remember(folder, identity))
+    hint = "if you have changed it, wait; if not, look at the door"
+    audit.write(Event(EventKind.CAMERA_CHANGED, {"SECONDS": HELD_SECONDS, "HINT": hint}))
+    return Trust(HELD_SECONDS, lambda: remember(folder, identity))
 
 
 def _tell_of_the_socket(audit: AuditSink, group: str, shared_with: str | None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from facelatch.app.camera_identity import Trust
 from facelatch.app.entrance import EntranceDesk
 from facelatch.app.health import HealthWatch
 from facelatch.gallery.store import GalleryStore
@@ -44,5 +45,7 @@ class World:
     entrance: EntranceDesk | None = None
     site: SiteWires | None = None
     modes: ModeMemory | None = None
+    trust: Trust = field(default_factory=Trust)
+    """Whether the camera is the one of before."""
     reopen: Callable[[], None] | None = None
     """Opens the camera of `frames` again; returns at once. Without it every fault of the camera ends the loop."""

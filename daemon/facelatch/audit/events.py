@@ -34,6 +34,7 @@ class EventKind(StrEnum):
     LOCKOUT_ENDED = "visit.lockout_ended"
     LOCKOUT_CLEARED = "visit.lockout_cleared"
     STILL_FACE = "camera.still_face"
+    CAMERA_CHANGED = "camera.changed"
     DOOR_UNLOCKED = "door.unlocked"
     DOOR_LOCKED = "door.locked"
     DOOR_CEILING = "door.ceiling"
@@ -146,6 +147,8 @@ SPECS: Mapping[EventKind, Spec] = {
         "{COUNT} refusals forgotten by request; attempts are allowed"),
     EventKind.STILL_FACE: Spec("0df48b07f5e649a89d113483f351de75", Priority.WARNING,
         "A face that does not move is taken for a picture: {HINT}"),
+    EventKind.CAMERA_CHANGED: Spec("a2b3dbba82ab4b1b975e4920e1b31948", Priority.WARNING,
+        "The camera is another one than before: nobody is let in for {SECONDS} s: {HINT}"),
     EventKind.DOOR_UNLOCKED: Spec("7317f216ac524680a5aa82e9c8f4d467", Priority.NOTICE,
         "Unlocked for {PERSON} for {SECONDS} s", frozenset({"PERSON_ID"})),
     EventKind.DOOR_LOCKED: Spec("a81674a739e74250b2402f3a8f4abe52", Priority.INFO,
@@ -168,10 +171,11 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.ENROLMENT_LEFT_OUT: Spec("f8f4285b7abd43dfb5eefbeeb91deeef", Priority.WARNING,
         "{COUNT} images of {PERSON} left out: {HINT}", frozenset({"REASON"})),
     EventKind.ENROLMENT_SAVED: Spec("a01110d23eba4da1ab74eb6f5143a1dc", Priority.NOTICE,
-        "{PERSON} enrolled with {COUNT} images", frozenset({"ADMIN", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
+        "{PERSON} enrolled with {COUNT} images",
+        frozenset({"ADMIN", "LIVENESS", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
     EventKind.REFERENCES_CHANGED: Spec("e01abffb22534fa4ab74356bafe0d754", Priority.NOTICE,
         "New images of {PERSON} {REASON}: {COUNT} images now",
-        frozenset({"ADMIN", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
+        frozenset({"ADMIN", "LIVENESS", "MODEL", "ORIGIN", "PERSON_ID"}) | ASKER),
     EventKind.ENROLMENT_SAVE_FAILED: Spec("512b93f513264c029d7e021583455bec", Priority.ERROR,
         "Enrolment not saved: {REASON}", frozenset({"HINT"})),
     EventKind.ENROLMENT_ABORTED: Spec("201e7dd73e47408f969124b369dbbf87", Priority.NOTICE,
@@ -191,7 +195,7 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.ADMIN_CHANGED: Spec("6f7c371348be41589e3ea93d164db90f", Priority.NOTICE,
         "{PERSON}: admin {REASON}", frozenset({"ADMIN", "PERSON_ID"}) | ASKER),
     EventKind.PERSON_ADDED: Spec("f4da69db3ac2419699188bd9cdff4d7c", Priority.NOTICE,
-        "{PERSON} added from an export", frozenset({"ADMIN", "PERSON_ID"}) | ASKER),
+        "{PERSON} added from an export", frozenset({"ADMIN", "LIVENESS", "PERSON_ID"}) | ASKER),
     EventKind.GALLERY_IMPORTED: Spec("7bcdae4fa23344b99d42d395cdb14205", Priority.NOTICE,
         "{COUNT} people imported", ASKER),
     EventKind.GALLERY_EXPORTED: Spec("fb33232a02bb450daeda9cad08352d6c", Priority.NOTICE,

@@ -25,6 +25,7 @@ FIELDS: Mapping[str, str] = {
     "VERIFICATION_THRESHOLD": "the verification threshold in force",
     "FILE": "path of a file",
     "ADMIN": "whether the face may authorise enrolments from then on: yes or no",
+    "LIVENESS": "whether a living face was seen when somebody was enrolled: proven or unproven",
     "RIGHT": "the rights that were missing for it",
     "ACTION": "what was asked for over the control socket",
     "ACTOR": "on whose behalf that user claims to ask: an account of a console, a client of a bridge",

@@ -103,6 +103,7 @@ def _admission(config: Config, store: GalleryStore) -> Admission:
             store.load(judge().model_sha256, judge().embed, judge().line.verifier.embedding_size),
         ),
         references=config.enrolment.references,
+        pictures=config.enrolment.pictures,
         consent=config.enrolment.consent_text if config.enrolment.consent == "recorded" else "",
     )
 

@@ -65,6 +65,8 @@ def _as_text(record: dict[str, Any]) -> str:
         else f"NO: {record['reason']}"
     )
     lines.append(f"verdict      {verdict}: {record['hint']}")
+    if "liveness" in record:
+        lines.append(f"liveness     {record['liveness']}")
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ from facelatch.config.fleet import FleetConfig
 from facelatch.config.health import HealthConfig
 from facelatch.config.keeping import AuditConfig, RetentionConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
+from facelatch.config.liveness import LivenessConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
 from facelatch.config.service import ControlConfig, StorageConfig
@@ -30,6 +31,7 @@ class Config(Section):
     finder: FinderConfig = FinderConfig()
     quality: QualityConfig = QualityConfig()
     model: ModelConfig = ModelConfig()
+    liveness: LivenessConfig = LivenessConfig()
     session: SessionConfig = SessionConfig()
     door: DoorConfig = DoorConfig()
     enrolment: EnrolmentConfig = EnrolmentConfig()

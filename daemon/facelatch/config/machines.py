@@ -83,6 +83,9 @@ class EnrolmentConfig(Section):
     """What a long press began is kept only after one more press, within 10 s of the last image."""
     references: Annotated[int, Field(ge=1, le=64)] = 8
     """Images kept of a person."""
+    pictures: bool = True
+    """Whether people may be enrolled from pictures and imports, which prove no living face. Otherwise by the camera
+    only."""
     hold_seconds: Annotated[float, Field(ge=0.5, le=30)] = 3.0
     """How long the button is held to begin."""
     timeout_seconds: Annotated[float, Field(ge=5, le=600)] = 60.0

@@ -43,6 +43,15 @@ class Context:
         return fields | ({"FRAME_AGE_MS": round(age * 1000)} if 0 <= age < 1e6 else {})
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an enrolment by the camera is to bring."""
+
+    references: int
+    proven: bool
+    """Whether every picture has to show a living face."""
+
+
 def of_fault(code: str, context: Context) -> Event:
     """The fault that has just come up."""
     age = {key: value for key, value in context.fields.items() if key != "MODEL"}
@@ -105,9 +114,9 @@ def of_door(
 
 
 def of_enrolment(
-    before: enrolment_states.Enrolment, after: enrolment_states.Enrolment, wanted: int, now: float
+    before: enrolment_states.Enrolment, after: enrolment_states.Enrolment, wanted: Wanted, now: float
 ) -> Iterator[Event]:
-    """The steps of an enrolment; call it after each single input. `wanted` is the number of images."""
+    """The steps of an enrolment; call it after each single input."""
     if before is after:
         return
     match before, after:
@@ -118,6 +127,7 @@ def of_enrolment(
             yield from _begun(after, now)
         case enrolment_states.Saving(request=request), enrolment_states.Done(person=person, references=count):
             fields: dict[str, Value] = {"COUNT": count, "ORIGIN": request.origin.value}
+            fields["LIVENESS"] = "proven" if wanted.proven else "unproven"
             if request.person is None:
                 yield Event(EventKind.ENROLMENT_SAVED, names(person) | fields)
             else:
@@ -135,7 +145,7 @@ def of_enrolment(
             _,
             enrolment_states.Capturing() | enrolment_states.Confirming() | enrolment_states.Saving(),
         ):
-            yield from _progress(before, after, wanted)
+            yield from _progress(before, after, wanted.references)
 
 
 def _begun(after: enrolment_states.Enrolment, now: float) -> Iterator[Event]:

@@ -68,7 +68,8 @@ def advance_enrolment(
     events: list[Event] = []
     for one in asked:
         after = enrolment.advance(before, one, inputs.now, setting)
-        events += changes.of_enrolment(before, after, settings.enrolment.references, inputs.now)
+        wanted = changes.Wanted(settings.enrolment.references, proven=settings.liveness.level != "off")
+        events += changes.of_enrolment(before, after, wanted, inputs.now)
         before = after
     return before, events
 

@@ -31,6 +31,7 @@ _FAILURES = {
     Failure.NO_ADMIN: Pattern.NOT_AUTHORISED,
     Failure.CAMERA_TURNED: Pattern.NOT_READABLE,
     Failure.INDISTINCT: Pattern.NOT_READABLE,
+    Failure.NOT_LIVE: Pattern.NOT_READABLE,
     Failure.SAVE_FAILED: Pattern.NOT_SAVED,
 }
 

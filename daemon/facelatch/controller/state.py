@@ -150,6 +150,8 @@ class State:
     camera: camera_watch.CameraWatch = camera_watch.CameraWatch()  # noqa: RUF009
     site: Site = Site()  # noqa: RUF009
     stopping: bool = False
+    held_until: float = 0.0
+    """Until when nobody is judged, because the camera is another one."""
     refused_until: float = 0.0
     """Until when the indicator shows the last refusal."""
     not_now_until: float = 0.0
@@ -158,10 +160,11 @@ class State:
     pattern_since: float = 0.0
 
 
-def initial(throttle: Throttle, model: str = "", *, lockdown: bool = False) -> State:
+def initial(throttle: Throttle, model: str = "", held_until: float = 0.0, *, lockdown: bool = False) -> State:
     """The state before the first turn, with the refusals and the lockdown remembered from before the restart."""
     site = Site(mode=mode.at_start(lockdown))
-    return State(session=session_states.Session(throttle=throttle), model=model, site=site)
+    visit = session_states.Session(throttle=throttle)
+    return State(session=visit, model=model, site=site, held_until=held_until)
 
 
 def kept_frames(state: State) -> tuple[int, ...]:

@@ -43,7 +43,8 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     halt = Failure.FAULT if trouble else Failure.STOPPING if stopping else None
     heard = _heard(state, inputs, trouble=trouble)
     around = site.hear(state.site, heard, settings)
-    observation = inputs.observation if looked.freshness.fresh and halt is None else None
+    trusted = looked.freshness.fresh and halt is None and now >= state.held_until
+    observation = inputs.observation if trusted else None
 
     pressed = looked.button
     asked = tuple(enrolling.requests(inputs, pressed, halt))

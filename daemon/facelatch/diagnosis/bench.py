@@ -81,6 +81,9 @@ def stages(config: Config, line: Line, repeats: int) -> Iterator[Row]:
     yield timed("which way up, once a second", lambda: turn_of(line.finder, image, face), repeats)
     yield timed("align", lambda: align(image, landmarks), repeats)
     yield timed("embed", lambda: line.verifier.embed(crop), repeats)
+    if line.liveness is not None:
+        network = line.liveness.network
+        yield timed("alive?, of whoever matches", lambda: network.look(image, region), repeats)
     for size, gallery in galleries.items():
         references = gallery.astype(np.float32)
         yield timed(f"compare, {size} references", _comparison(line, probe, references), repeats)

@@ -14,7 +14,7 @@ from facelatch.api.hours import shown
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass, hours, ledger, ownership, surroundings, wiring
+from facelatch.diagnosis import bypass, check_liveness, hours, ledger, ownership, surroundings, wiring
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
@@ -52,9 +52,10 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
     steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
+        ("liveness", lambda: _liveness(config)),
         ("gallery", lambda: _gallery(config)),
         ("storage", lambda: surroundings.storage(config)),
-        ("ledger", lambda: _ledger(config)),
+        ("ledger", lambda: ledger.finding(config)),
         ("permissions", lambda: _permissions(config)),
         ("clock", surroundings.clock),
         ("journal", _journal),
@@ -68,7 +69,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("wiring", lambda: "\n".join(wiring.drawing(config))),
     ]
     if with_hardware:
-        steps[2:2] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
+        steps[3:3] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
     for item, step in steps:
         try:
             found = step()
@@ -123,6 +124,13 @@ def _overrides(config: Config, manifest: Manifest) -> str:
 def _finder(config: Config) -> str:
     build.build_finder(config.finder)
     return config.finder.kind
+
+
+def _liveness(config: Config) -> str | Finding:
+    detail = check_liveness.detail(config.liveness)
+    if detail is not None:
+        return detail
+    return Finding(item="liveness", ok=True, detail=check_liveness.OFF, hint=check_liveness.OFF_HINT, warning=True)
 
 
 def _camera(config: Config) -> str:
@@ -251,11 +259,6 @@ def _view(config: Config) -> str | Finding:
         return "no picture of somebody hangs in view, says the running daemon"
     detail = f"{still} still {'face is' if still == 1 else 'faces are'} in view for a minute or longer, and ignored"
     return Finding(item="view", ok=True, detail=detail, hint=STILL_FACE_HINT, warning=True)
-
-
-def _ledger(config: Config) -> Finding:
-    detail, hint = ledger.standing(config)
-    return Finding(item="ledger", ok=True, detail=detail, hint=hint, warning=bool(hint))
 
 
 def _rights(config: Config) -> str:

@@ -10,6 +10,9 @@ from facelatch.line.pipeline import Line
 from facelatch.values.observations import Judged, Observation, Unusable
 from facelatch.values.pictures import Image
 
+ONE_PICTURE = "one photograph cannot show life: the door judges that over a second of looking at a visitor"
+"""What is said of liveness where there is a single picture."""
+
 
 def explained(
     line: Line, observation: Observation, judge: Callable[[Image], dict[str, Any]]
@@ -18,7 +21,7 @@ def explained(
     `judge` says to its crop.
     """
     if isinstance(observation, Judged):
-        record: dict[str, Any] = {"face": _face(observation), "pose": asdict(observation.pose)}
+        record: dict[str, Any] = {"liveness": ONE_PICTURE, "face": _face(observation), "pose": asdict(observation.pose)}
         return {**record, **judge(observation.crop)}
     record = {
         "matched": False,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facelatch.adapters.system.wall import WallClock
-from facelatch.app import build
+from facelatch.app import build_entrance
 from facelatch.config.file import Config
 from facelatch.config.schedules import load_schedules
 from facelatch.errors import ConfigError, FacelatchError, GpioError
@@ -63,7 +63,7 @@ def readers(config: Config, *, open_them: bool) -> str:
     if factors.has_keypad and find_spec("argon2") is None:
         raise FacelatchError("PINs cannot be checked: argon2 is not installed", hint="pip install argon2-cffi")
     if open_them:
-        for name, opened in build.reader_openers(config).items():
+        for name, opened in build_entrance.reader_openers(config).items():
             try:
                 opened().close()
             except OSError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facelatch.adapters.system.clock import wall_clock_is_set
 from facelatch.config.file import Config
+from facelatch.diagnosis.finding import Finding
 from facelatch.ledger import tables
 from facelatch.ledger.verifying import state
 
@@ -25,3 +26,9 @@ def standing(config: Config) -> tuple[str, str]:
     if not wall_clock_is_set():
         return f"{rows}; the clock is not set yet: nothing is removed for its age", "timedatectl; is there a network?"
     return rows, ""
+
+
+def finding(config: Config) -> Finding:
+    """How it stands, for `check`."""
+    detail, hint = standing(config)
+    return Finding(item="ledger", ok=True, detail=detail, hint=hint, warning=bool(hint))

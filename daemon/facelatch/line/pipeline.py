@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.config.line import QualityConfig
-from facelatch.line import match, orientation
+from facelatch.line import liveness, match, orientation
 from facelatch.line import search as tracking
 from facelatch.line.background import Background, hide
 from facelatch.line.search import Pace, Search, Where
@@ -51,6 +51,8 @@ class Line:
     cohort: Cohort = NO_COHORT
     set_tests: tuple[SetTest, ...] = ()
     """What else the references of a new person have to pass."""
+    liveness: liveness.Check | None = None
+    """How it is asked whether somebody is alive; None: it is not."""
 
 
 def observe(

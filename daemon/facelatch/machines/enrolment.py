@@ -26,6 +26,8 @@
 | confirming          | its time is over                                    | failed (not_confirmed)        |
 | armed, capturing    | its time is over, the last face not upright         | failed (camera_turned)        |
 | armed, capturing    | its time is over, the last face unfamiliar          | failed (indistinct)           |
+| armed, capturing    | a face not proven alive                             | as before, nothing is kept    |
+| armed, capturing    | its time is over, the last face not alive           | failed (not_live)             |
 | all but idle/saving | its time is over, pose never varied                 | failed (too_little_movement)  |
 | all but idle/saving | its time is over otherwise                          | failed (timeout)              |
 | done, failed        | its time is over, or a press                        | idle                          |
@@ -157,9 +159,11 @@ def _under_way(state: UnderWay, given: Input | None, now: float, setting: Settin
                 return _failed(Failure.NOT_ADMIN, now)
             return Armed(request=request, until=now + setting.config.timeout_seconds, authoriser=person)
     if isinstance(state, Armed | Capturing) and isinstance(given, Judged | Unusable):
-        state = replace(state, unread=_UNREAD.get(given.reason) if isinstance(given, Unusable) else None)
+        state = replace(state, unread=_unread(given))
     if now >= state.until:
         return _failed(_too_late(state), now)
+    if isinstance(given, Judged) and not given.proof.passes:
+        return state
     match state, given:
         case Armed(), Judged():
             return _wait_for_face(state, given, now, setting)
@@ -169,6 +173,13 @@ def _under_way(state: UnderWay, given: Input | None, now: float, setting: Settin
             state = replace(state, several=state.several + 1)
             return _failed(Failure.SECOND_FACE, now) if state.several >= SEVERAL_FRAMES else state
     return state
+
+
+def _unread(seen: Judged | Unusable) -> Failure | None:
+    """Why nothing comes of the face in view, where waiting does not mend it."""
+    if isinstance(seen, Unusable):
+        return _UNREAD.get(seen.reason)
+    return Failure.NOT_LIVE if seen.proof.speaks_against else None
 
 
 def _too_late(state: UnderWay) -> Failure:

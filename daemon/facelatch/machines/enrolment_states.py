@@ -31,6 +31,7 @@ class Failure(StrEnum):
     NO_ADMIN = "no_admin"
     CAMERA_TURNED = "camera_turned"
     INDISTINCT = "indistinct"
+    NOT_LIVE = "not_live"
     NOT_CONFIRMED = "not_confirmed"
     CLIENT_GONE = "client_gone"
     SAVE_FAILED = "save_failed"
@@ -55,6 +56,7 @@ _HINTS = {
     Failure.NO_ADMIN: "nobody may authorise it yet: `facelatch people admin NAME` makes somebody an admin",
     Failure.CAMERA_TURNED: "the picture is not upright: set camera.rotation_degrees, `facelatch check` says to what",
     Failure.INDISTINCT: "take off what hides the face, and look straight at the camera",
+    Failure.NOT_LIVE: "stand before the camera yourself, come closer, look straight at it, in even light",
     Failure.NOT_CONFIRMED: "press the button once more when the light asks for it",
     Failure.CLIENT_GONE: "whoever asked for it has gone: ask again, and wait for the end",
     Failure.SAVE_FAILED: "look at the log and the free space, then enrol again",

@@ -15,11 +15,13 @@ A visit begins when a face is seen and has exactly one outcome.
 | gathering  | match of the same person on another track   | count 1                                            |
 | gathering  | match of another person                     | count 1 for that one; unmatched + 1 (ambiguous)    |
 | gathering  | judged, no match                            | count 0; unmatched + 1                             |
+| gathering  | match, but no living face                   | count 0; unmatched + 1                             |
 | gathering  | judged, but nobody is enrolled              | count 0                                            |
 | gathering  | unusable or no face for `bridge_seconds`    | count stays                                        |
 | gathering  | the same for longer                         | count 0                                            |
 | gathering  | several faces, or a frame was withheld      | count 0                                            |
-| gathering  | count reaches `required_matches`            | cooling; refusals forgotten (granted)              |
+| gathering  | count reaches `required_matches`, alive     | cooling; refusals forgotten (granted)              |
+| gathering  | the same, too early to say whether alive    | gathering; count + 1                               |
 | gathering  | unmatched reaches `refusal_frames`          | refused; this visitor pauses (refused)             |
 | gathering  | the same, and the throttle shuts            | locked out (refused)                               |
 | gathering  | no face for `silence_seconds`               | idle (abandoned); unmatched goes to the throttle   |
@@ -209,6 +211,8 @@ def _collect(
     if not verdict.matched or verdict.person is None:
         against = verdict.reason is not Reason.NOBODY_ENROLLED
         return _doubt(visit, verdict.reason, verdict if against else None)
+    if observation.proof.speaks_against:
+        return _doubt(visit, Reason(observation.proof.value), verdict)
     if visit.person is not None and visit.person.id != verdict.person.id:
         visit = _doubt(visit, Reason.AMBIGUOUS, verdict)
     count = visit.count + 1 if visit.person is not None and followed else 1
@@ -231,7 +235,8 @@ def _doubt(visit: Gathering, reason: Reason, against: Verdict | None = None) -> 
 def _decide(
     session: Session, visit: Gathering, observation: Observation, now: float, settings: SessionConfig
 ) -> Session:
-    if visit.person is not None and visit.track is not None and visit.count >= settings.required_matches:
+    if visit.track is not None and _may_be_granted(visit, observation, settings):
+        assert visit.person is not None
         verdict = observation.verdict if isinstance(observation, Judged) else None
         granted = Outcome(
             ending=Ending.GRANTED,
@@ -254,6 +259,12 @@ def _decide(
     return _charge(session, visit, now, settings)
 
 
+def _may_be_granted(visit: Gathering, observation: Observation, settings: SessionConfig) -> bool:
+    """Enough matches of one person, and a living face: whoever does not ask for one lets every face pass."""
+    enough = visit.person is not None and visit.count >= settings.required_matches
+    return enough and isinstance(observation, Judged) and observation.proof.passes
+
+
 def _charge(session: Session, visit: Gathering, now: float, settings: SessionConfig) -> Session:
     """The frames against a visit that has ended go to the throttle, which may shut."""
     return _with_bucket(session, throttle.add(session.bucket, visit.unmatched, now, settings), settings)
@@ -261,6 +272,7 @@ def _charge(session: Session, visit: Gathering, now: float, settings: SessionCon
 
 def _abandoned(visit: Gathering) -> Outcome:
     judged = {Reason.NOT_RECOGNISED, Reason.TOO_FEW_DETECTIONS, Reason.AMBIGUOUS}
+    judged |= {Reason.FLAT, Reason.SCREEN, Reason.NOT_LIVE}
     decisive = {reason: n for reason, n in visit.tally.items() if reason in judged} or visit.tally
     reason = max(decisive, key=lambda reason: decisive[reason], default=Reason.NO_FACE)
     return Outcome(

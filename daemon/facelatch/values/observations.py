@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from facelatch.values.liveness import Proof
 from facelatch.values.pictures import Face, Image, Pose
 from facelatch.values.records import Person
 
@@ -33,6 +34,9 @@ class Reason(StrEnum):
     TOO_FEW_DETECTIONS = "too_few_detections"
     AMBIGUOUS = "ambiguous"
     CONTRADICTED = "contradicted"
+    FLAT = "flat"
+    SCREEN = "screen"
+    NOT_LIVE = "not_live"
     MATCHED = "matched"
 
     @property
@@ -58,6 +62,9 @@ _HINTS: Mapping[Reason, str] = {
     Reason.TOO_FEW_DETECTIONS: "alike, but to too few of the enrolled images: enrol again in this light",
     Reason.AMBIGUOUS: "two enrolled people look alike here: come closer, look straight",
     Reason.CONTRADICTED: "this picture is unlike the ones just before: hold still, one person at a time",
+    Reason.FLAT: "stand before the camera yourself, in even light, with nothing held before it",
+    Reason.SCREEN: "stand before the camera yourself, in even light, with nothing held before it",
+    Reason.NOT_LIVE: "come closer, look straight at the camera, in better light",
     Reason.MATCHED: "recognised",
 }
 
@@ -151,6 +158,8 @@ class Judged:
     """During an enrolment: the share of the crops kept so far that this one is a detection of. Else None."""
     weight: float = 1.0
     """How much this picture counts among several, more than 0."""
+    proof: Proof = Proof.NOT_ASKED
+    """What the looks at this track say of its being alive."""
 
 
 Observation = NoFace | SeveralFaces | Unusable | Judged

@@ -17,6 +17,7 @@ from facelatch_training.cli.export import export
 from facelatch_training.cli.finder import finder
 from facelatch_training.cli.fit import fit
 from facelatch_training.cli.judge import calibrate, evaluate
+from facelatch_training.cli.liveness import liveness
 from facelatch_training.cli.output import say
 from facelatch_training.cli.story import all_, report
 
@@ -30,7 +31,7 @@ def commands() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, report, all_, finder):
+for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, report, all_, finder, liveness):
     commands.add_command(command)
 
 

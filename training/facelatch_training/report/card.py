@@ -14,7 +14,7 @@ from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
 
 LIMITS = (
-    "There is no liveness test: a good photograph or a screen of an enrolled person is that person to it. "
+    "It tells people apart, not a face from a picture of one: that is asked of another network, see liveness.md. "
     "Where this matters, add a second factor.",
     "Visits are simulated from still photographs of unseen people, as still and as varied visits; a camera "
     "at a real door, its light and its people have to be measured there (`facelatch-train evaluate --people`).",

@@ -6,17 +6,53 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
 from facelatch.errors import InputError
 from facelatch_training.files import file_sha256, replacing
-from facelatch_training.finder.recipe import Fit, Recipe, Refine
 
 LAST = "last.keras"
 ABOUT = "run.json"
+
+
+class Recipe(Protocol):
+    """Whatever a run depends on."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its text."""
+        ...
+
+    def model_dump(self) -> dict[str, Any]:
+        """Its keys and values."""
+        ...
+
+
+class Stage(Protocol):
+    """How a network is trained."""
+
+    @property
+    def epochs(self) -> int:
+        """How often the data are gone through."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Examples of a step."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """At its peak."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW."""
+        ...
 
 
 def train(
@@ -73,7 +109,7 @@ def about(recipe: Recipe, fingerprint: str, start: Path | None) -> dict[str, Any
     return description
 
 
-def compiled(model: Any, loss: Any, stage: Fit | Refine, examples: int, start: Path | None) -> Any:
+def compiled(model: Any, loss: Any, stage: Stage, examples: int, start: Path | None) -> Any:
     """`model` ready to train by the recipe's `stage`, with the weights of the model `start` where there is one.
 
     Raises InputError if `start` is not such a network.

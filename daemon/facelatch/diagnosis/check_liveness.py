@@ -1,0 +1,22 @@
+"""What `facelatch check` says of the door's asking for a living face."""
+
+from __future__ import annotations
+
+from facelatch.app import build
+from facelatch.config.liveness import LivenessConfig
+from facelatch.vision.liveness_manifest import load_liveness
+
+OFF = "off: a good photograph of somebody enrolled opens the door"
+OFF_HINT = 'liveness.level = "basic" asks for a living face; models/liveness.md says what that is worth'
+
+
+def detail(config: LivenessConfig) -> str | None:
+    """The level with its rates, once the network has answered; None where it is off. Raises ModelError."""
+    if build.build_liveness(config) is None:
+        return None
+    manifest = load_liveness(build.liveness_path(config))[0]
+    level = build.liveness_level(config, manifest, config.level)
+    return (
+        f"{config.level}, {manifest.model_sha256[:12]}, threshold {level.threshold:.2f}: of unknown cameras "
+        f"{level.apcer:.0%} of attacks pass a single look, {level.bpcer:.0%} of the living do not"
+    )

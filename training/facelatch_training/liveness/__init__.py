@@ -1,0 +1,1 @@
+"""Living faces: the network that tells a face from a picture of one."""

@@ -1,0 +1,1 @@
+"""What it can do: error rates as presentation attack detection is judged by."""

@@ -1,0 +1,107 @@
+"""What the commands print and write down: tables of pictures and of visits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelatch.values.pictures import Face, Image
+from facelatch.vision.liveness_manifest import LivenessManifest
+from facelatch_training.liveness.data.pictures import JUDGE, read_table
+from facelatch_training.liveness.judge import evaluate, rates
+from facelatch_training.liveness.judge.evaluate import Judge
+from facelatch_training.liveness.judge.levels import LeftOut
+from facelatch_training.liveness.judge.visits import Visit, scores_of, visits
+
+Echo = Callable[[str], object]
+
+
+def measure(
+    folder: Path, split: str, judges: dict[str, Judge], manifest: LivenessManifest, *, echo: Echo
+) -> dict[str, Any]:
+    """Prints the tables of a split, of pictures with context and of tight ones; returns their rows."""
+    figures: dict[str, Any] = {}
+    for context, title in ((True, "with context"), (False, "tight")):
+        pictures = [one for one in read_table(folder) if one.split == split and one.context == context]
+        if not pictures:
+            continue
+        echo(f"\nPictures {title}, split {split}\n\n{evaluate.HEADER}")
+        scores = evaluate.score(folder, pictures, judges)
+        rows = list(evaluate.rows(pictures, scores))
+        for row in rows:
+            echo(evaluate.line(row))
+        figures[title] = rows
+        live = np.array([one.live for one in pictures])
+        for name in ("basic", "strict"):
+            threshold = getattr(manifest, name).threshold
+            passed = rates.apcer(scores["own"][~live], threshold)
+            refused = rates.bpcer(scores["own"][live], threshold)
+            echo(f"at {name} (threshold {threshold:.2f}): APCER {passed:.1%}, BPCER {refused:.1%}")
+            figures[f"{title}, {name}"] = {"apcer": passed, "bpcer": refused}
+    return figures
+
+
+def left_out_scores(
+    folder: Path, families: tuple[str, ...], judges: dict[str, Judge], *, echo: Echo
+) -> Iterator[tuple[LeftOut, LeftOut]]:
+    """The scores of families that a network has not seen, of all splits but `judge`: alone, and with the peer.
+
+    What is printed tells pictures with context from tight ones; what is returned are those with context only, as the
+    door always sees a face's surroundings.
+    """
+    for family in families:
+        for context, title in ((False, "tight"), (True, "with context")):
+            pictures = [
+                one
+                for one in read_table(folder)
+                if one.split != JUDGE and one.family == family and one.context == context
+            ]
+            live = np.array([one.live for one in pictures], bool)
+            if min(live.sum(), (~live).sum()) < evaluate.LEAST:
+                continue
+            scores = evaluate.score(folder, pictures, judges)
+            for name in ("own", "peer", "sum"):
+                found = evaluate.figures(scores[name][live], scores[name][~live])
+                echo(
+                    f"{family} left out, {title}, {name}: {live.sum()} live, {(~live).sum()} attacks, "
+                    f"AUC {found['auc']:.3f}, APCER at BPCER 5 % {found['apcer_bpcer5']:.1%}"
+                )
+            if context:
+                own, summed = (
+                    LeftOut(family, scores[name][live], scores[name][~live]) for name in ("own", "sum")
+                )
+                yield own, summed
+
+
+def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> list[Visit]:
+    """Prints how many visits of the recorded sequences are let in at each level."""
+    made = visits(path, _finder(), judge)
+    live, attack = scores_of(made)
+    people = len({one.person for one in made})
+    echo(
+        f"{people} people, {len(live)} living visits, {len(attack)} of prints: AUC {rates.auc(live, attack):.3f}"
+    )
+    echo(f"at BPCER 5 %: APCER {rates.apcer_at_bpcer(live, attack, 0.05):.1%}")
+    for name in ("basic", "strict"):
+        threshold = getattr(manifest, name).threshold
+        echo(
+            f"at {name}: prints let in {int((attack >= threshold).sum())} of {len(attack)}, "
+            f"living {int((live >= threshold).sum())} of {len(live)}"
+        )
+    return made
+
+
+def _finder() -> Callable[[Image], Face | None]:
+    from facelatch.adapters.models.finder_tflite import TfliteFinder
+    from facelatch.config.shipped import shipped_file
+
+    finder = TfliteFinder(shipped_file("models", "finder.tflite"), 0.5)
+
+    def find(image: Image) -> Face | None:
+        faces = finder.find(image)
+        return faces[0] if faces else None
+
+    return find

@@ -1,0 +1,98 @@
+"""The trained liveness network as an int8 TFLite file, and its manifest."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelatch.vision.liveness import LOOKS, VIEW_PX
+from facelatch.vision.liveness_manifest import SIGNATURE, LivenessManifest
+from facelatch_training.files import file_sha256, replacing
+from facelatch_training.finder.model.runs import save
+from facelatch_training.liveness.data.prepare import Prepared
+from facelatch_training.liveness.judge.levels import Levels
+from facelatch_training.liveness.model.fit import FINAL
+from facelatch_training.liveness.model.network import STEM, build_network
+from facelatch_training.liveness.recipe import Recipe
+
+DATA_STATEMENT = (
+    "NUAA (published for research), CelebA-Spoof (samples; non-commercial research), an Axon sample set, small sets of "
+    "amateurs without stated terms; rendered presentations of photographs from CelebA before rooms from Open Images "
+    "and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0)."
+)
+SECONDS, PICTURES = 1.0, 5
+CALIBRATION_VIEWS = 400
+
+
+def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path, *, commit: str) -> Path:
+    """Writes liveness.tflite, its manifest without figures yet, and liveness.keras into `out`."""
+    path = out / "liveness.tflite"
+    with replacing(path) as partial:
+        partial.write_bytes(to_tflite(model, data))
+    plain = build_network()
+    plain.set_weights(model.get_weights())  # without the optimizer's state
+    save(plain, out / FINAL)
+    manifest = LivenessManifest(
+        format=1,
+        kind="liveness",
+        model_sha256=file_sha256(path),
+        view_px=VIEW_PX,
+        looks=list(LOOKS),
+        seconds=SECONDS,
+        pictures=PICTURES,
+        basic=levels.basic,
+        strict=levels.strict,
+        basic_with_extra=levels.basic_with_extra,
+        strict_with_extra=levels.strict_with_extra,
+        data=DATA_STATEMENT,
+        recipe_sha256=recipe.sha256,
+        commit=commit,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        figures={},
+    )
+    write_manifest(path, manifest)
+    return path
+
+
+def write_manifest(model: Path, manifest: LivenessManifest) -> None:
+    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
+    with replacing(model.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
+
+
+def to_tflite(model: Any, data: Prepared) -> bytes:
+    """Full int8 with uint8 views in and float logits out."""
+    import tensorflow as tf
+    from keras.export import ExportArchive
+
+    network = build_network(scaled=False)
+    weights = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    for name, values in weights.items():
+        network.get_layer(name).set_weights(values)
+    stem = network.get_layer(STEM)
+    stem.kernel.assign(stem.kernel / 255)
+    archive = ExportArchive()
+    archive.track(network)
+    spec = tf.TensorSpec((1, VIEW_PX, VIEW_PX, 3), tf.float32, name="image")
+    archive.add_endpoint(SIGNATURE, lambda image: {"logits": network(image)}, [spec])
+    chosen = np.linspace(0, len(data.images) - 1, CALIBRATION_VIEWS).astype(int)
+
+    def representative() -> Iterator[tuple[str, dict[str, Any]]]:
+        for row in chosen:
+            yield SIGNATURE, {"image": data.images[row][np.newaxis].astype(np.float32)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = representative
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.uint8
+        converter.inference_output_type = tf.float32
+        return bytes(converter.convert())

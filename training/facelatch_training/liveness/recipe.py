@@ -1,0 +1,79 @@
+"""The recipe of a liveness network: everything a run depends on, frozen, with a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facelatch.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """What `prepare` makes."""
+
+    real_views: int = Field(gt=0)
+    """Views of labelled pictures; each source gets a part that grows with the root of its size."""
+    made_attacks: int = Field(ge=0)
+    """Views of rendered presentations."""
+    made_live: int = Field(ge=0)
+    """Views of photographs of people, seen by the same camera as the rendered presentations."""
+    least_scale: float = Field(gt=0)
+    """Least context of a view, as a multiple of the face's box."""
+    largest_scale: float = Field(gt=0)
+
+
+class Fit(_Section):
+    """How the network is trained."""
+
+    epochs: int = Field(gt=0)
+    steps: int = Field(gt=0)
+    """Batches of an epoch."""
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    real_teacher: float = Field(ge=0, le=1)
+    """How much of the target is the teacher's answer where a real picture has a label."""
+    made_teacher: float = Field(ge=0, le=1)
+    """The same for what was rendered."""
+    kind_weight: float = Field(ge=0)
+    """Weight of telling screens from prints."""
+
+
+class Recipe(_Section):
+    """`config/liveness.toml`."""
+
+    seed: int
+    data: Data
+    fit: Fit
+
+    @property
+    def sha256(self) -> str:
+        """Of the canonical text of this recipe."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
+    def data_sha256(self) -> str:
+        """Of what `prepare` goes by."""
+        return hashlib.sha256(self.model_dump_json(exclude={"fit"}).encode()).hexdigest()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file. Raises ConfigError that names every fault."""
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint="give the recipe with --recipe") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}", hint="see config/liveness.toml") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
+        )
+        raise ConfigError(f"{path}: {faults}", hint="see config/liveness.toml for every key") from error
