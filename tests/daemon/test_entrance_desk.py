@@ -412,7 +412,7 @@ def test_a_door_without_these_keys_opens_no_reader_and_imports_no_library(tmp_pa
     program = (
         "import sys; from facelatch.app import build_entrance, loop, run; from facelatch.config.file import Config\n"
         "from facelatch.adapters import fakes; from facelatch.gallery.store import GalleryStore\n"
-        "desk = build_entrance.build_entrance(Config(), GalleryStore.in_memory(), fakes.FakeClock(), fakes.FakeAudit())\n"
+        "desk = build_entrance.build_entrance(Config(), GalleryStore.in_memory(), fakes.FakeClock(), None)\n"
         "print(*[name for name in ('gpiod', 'evdev', 'argon2') if name in sys.modules])"
     )
     environment = {"PYTHONPATH": str(REPO / "daemon")}
