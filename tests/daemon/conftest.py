@@ -101,7 +101,7 @@ class Served:
                     view = EnrolmentView(state="idle", kept=0, wanted=8)
                     lockout = {"refusals": 0, "seconds": 0.0}
                     status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
-                    status |= {"lockout": lockout, "still_faces": 0}
+                    status |= {"lockout": lockout, "still_faces": 0, "seal": store.seal.words}
                     status |= {"health": health.view()}
                     status["hours"] = {"clock": "not needed", "readers_lost": []}
                     self.commands += desk.serve(server, view, status)

@@ -288,6 +288,7 @@ class _Loop:
             "door": self.status,
             "people": len(self.gallery.people),
             "model": self.model,
+            "seal": self.world.store.seal.words,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,

@@ -17,7 +17,7 @@ from facelatch.config.keeping import AuditConfig, RetentionConfig
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, QualityConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
-from facelatch.config.service import ControlConfig, StorageConfig
+from facelatch.config.service import ControlConfig, SealConfig, StorageConfig
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import ConfigError
 
@@ -37,6 +37,7 @@ class Config(Section):
     factors: FactorsConfig = FactorsConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
+    seal: SealConfig = SealConfig()
     console: ConsoleConfig = ConsoleConfig()
     fleet: FleetConfig = FleetConfig()
     health: HealthConfig = HealthConfig()
