@@ -26,6 +26,7 @@ for requirements in "$source"/deploy/requirements/3.*.txt; do
     install -D -m 644 "$requirements" "$share/deploy/requirements/${requirements##*/}"
 done
 install -D -m 755 "$source/deploy/install.sh" "$share/deploy/install.sh"
+install -D -m 644 "$source/deploy/checksums.sh" "$share/deploy/checksums.sh"
 gzip -9n "$stage/usr/share/man/man1/facelatch.1"
 install -D -m 644 "$source/LICENSE" "$stage/usr/share/doc/facelatch/copyright"
 
@@ -65,7 +66,8 @@ set -e
 if [ "$1" = purge ]; then
     # As the gallery removes people: overwritten first, as far as a file system lets anyone.
     [ ! -d /var/lib/facelatch ] || find /var/lib/facelatch -type f -exec shred -f -n 0 -z {} + || true
-    rm -rf /var/lib/facelatch /etc/facelatch
+    rm -rf /var/lib/facelatch /var/lib/facelatch-backup /etc/facelatch
+    rm -f /etc/systemd/system/facelatch.service.d/seal.conf
     userdel facelatch 2>/dev/null || true
     userdel facelatch-lock 2>/dev/null || true
 fi

@@ -11,6 +11,7 @@
 #   --root DIR      only lay out the files under DIR, for packages and tests: nothing on this machine changes
 #   --prefix DIR    where the files go, /usr/local by default
 #   --packaged      the files came with the .deb: only make the virtual environment, and start
+#   --seal, --no-seal   whether a first installation encrypts the gallery by a key of this machine; on a Pi it does
 #   --help          this text
 #
 # An upgrade builds the new version beside the old one while the door goes on serving. Then it stops the daemon
@@ -40,7 +41,7 @@ of_the_system="numpy gpiozero colorzero lgpio setuptools" # see choose_requireme
 unit=facelatch.service
 keeper=facelatch-lock.service # holds the lock's line; the daemon's start wants it
 user=facelatch
-action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no
+action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no seal=auto
 
 say() { printf 'facelatch: %s\n' "$*"; }
 fail() { printf 'facelatch: %s\n' "$*" >&2; exit 1; }
@@ -52,6 +53,8 @@ while [ $# -gt 0 ]; do
         --uninstall) action=uninstall ;;
         --purge) purge=yes ;;
         --no-apt) with_apt=no ;;
+        --seal) seal=yes ;;
+        --no-seal) seal=no ;;
         --packaged) packaged=yes with_apt=no prefix=/usr ;;
         --root | --prefix | --wheel)
             [ $# -ge 2 ] || fail "$1 needs a value, see --help"
@@ -84,6 +87,8 @@ files() {
     cat <<FILES
 deploy/facelatch.service lib/systemd/system/$unit
 deploy/facelatch-lock.service lib/systemd/system/$keeper
+deploy/facelatch-backup.service lib/systemd/system/facelatch-backup.service
+deploy/facelatch-backup.timer lib/systemd/system/facelatch-backup.timer
 deploy/facelatch.sysusers lib/sysusers.d/facelatch.conf
 deploy/facelatch.tmpfiles lib/tmpfiles.d/facelatch.conf
 deploy/facelatch.catalog lib/systemd/catalog/facelatch.catalog
@@ -120,6 +125,7 @@ put_files() {
     done <"$scratch/files"
     mkdir -p "$root$prefix/bin"
     ln -sfn /opt/facelatch/bin/facelatch "$root$prefix/bin/facelatch"
+    install -D -m 755 "$source/deploy/seal.sh" "$root$prefix/sbin/facelatch-seal"
 }
 
 put_configuration() {
@@ -133,7 +139,7 @@ put_configuration() {
 
 remove_files() {
     files | while read -r _ to; do rm -f -- "$root$prefix/$to"; done
-    rm -f -- "$root$prefix/bin/facelatch"
+    rm -f -- "$root$prefix/bin/facelatch" "$root$prefix/sbin/facelatch-seal"
     for folder in doc/facelatch/boot doc/facelatch/drop-in doc/facelatch/wiring doc/facelatch; do
         rmdir -- "$root$prefix/share/$folder" 2>/dev/null || true
     done
@@ -215,6 +221,10 @@ $faults"
 make_environment() {
     say "making a virtual environment in /opt/$new_slot (this takes minutes on a Pi)"
     new=$root/opt/$new_slot
+    if [ -n "$wheel" ] && [ -f "${wheel%/*}/SHA256SUMS" ]; then
+        sh "$source/deploy/checksums.sh" --verify "${wheel%/*}" "${configuration%/*}/allowed_signers" ||
+            fail "$wheel: not the file it should be"
+    fi
     "$python" -I -m venv --clear --system-site-packages "$new"
     # For whoever adds a package by hand: pip may use apt's numpy or none.
     "$new/bin/python" -I -c 'import numpy; print("numpy==" + numpy.__version__)' >"$new/constraints.txt" 2>/dev/null ||
@@ -248,8 +258,20 @@ activate() { # users, directories, unit, catalogue
     journalctl --update-catalog 2>/dev/null || say "journalctl -x will not explain events: the catalogue was refused"
 }
 
+seal_gallery() { # a first installation on a Pi, or where it is asked for; the daemon seals it when it starts
+    case $seal in
+        no) return 0 ;;
+        auto) grep -qs 'Raspberry Pi' /proc/device-tree/model || return 0 ;;
+    esac
+    "$prefix/sbin/facelatch-seal" make || say "the gallery will not be sealed, see above"
+}
+
 check() { # as the daemon's user; the camera and the pins are left alone, for nobody has said how they are wired yet
     say "facelatch check --no-hardware says:"
+    if [ -e "$root/etc/facelatch/seal.cred" ]; then # only a unit is given the key
+        "$prefix/sbin/facelatch-seal" run check --no-hardware || say "not all is well, see the hints above"
+        return
+    fi
     runuser -u "$user" -- "$current/bin/facelatch" --config "$configuration" check --no-hardware ||
         say "not all is well, see the hints above"
 }
@@ -328,6 +350,7 @@ install_or_upgrade() {
     if [ "$serving" = yes ]; then keep_what_was; fi
     point_to "$new_slot"
     activate
+    [ -n "$old_slot" ] || seal_gallery
     check
     if [ "$serving" = yes ]; then
         say "starting the daemon"
@@ -371,7 +394,9 @@ uninstall() {
     rm -rf -- "$current" "$current-a" "$current-b"
     forget "$state_before"
     if [ "$purge" = yes ]; then
-        say "deleting configuration and gallery"
+        say "deleting configuration, gallery and backups"
+        rm -f -- "$root/etc/systemd/system/facelatch.service.d/seal.conf"
+        forget "$root/var/lib/facelatch-backup"
         rm -rf -- "$root/etc/facelatch"
         forget "$state"
     else

@@ -63,6 +63,8 @@ VENDORS = {
     "argon2": "console gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
     "ncnn": "diagnosis.bench",
+    "cryptography": "gallery.seal",
+    "pyrage": "gallery.age",
 }
 """Third-party libraries of the daemon and where they may be imported, also by name through importlib."""
 

@@ -24,6 +24,8 @@ REPO = Path(__file__).resolve().parents[1]
 DEPLOY = REPO / "deploy"
 UNIT = (DEPLOY / "facelatch.service").read_text(encoding="utf-8")
 KEEPER = (DEPLOY / "facelatch-lock.service").read_text(encoding="utf-8")
+BACKUP = (DEPLOY / "facelatch-backup.service").read_text(encoding="utf-8")
+TIMER = (DEPLOY / "facelatch-backup.timer").read_text(encoding="utf-8")
 CATALOGUE = DEPLOY / "facelatch.catalog"
 GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
 DROP_INS = sorted((DEPLOY / "drop-in").glob("*.conf"))
@@ -78,6 +80,27 @@ def test_systemd_finds_nothing_wrong_with_the_drop_ins(tmp_path: Path):
     assert verified(tmp_path, UNIT, *DROP_INS) == ""
 
 
+def test_systemd_finds_nothing_wrong_with_the_backup_and_its_timer(tmp_path: Path):
+    analyze = tool("systemd-analyze")
+    (tmp_path / "facelatch-backup.service").write_text(BACKUP.replace("/opt/facelatch/bin/facelatch", "/bin/true"))
+    (tmp_path / "facelatch-backup.timer").write_text(TIMER)
+    units = [tmp_path / name for name in ("facelatch-backup.service", "facelatch-backup.timer")]
+    done = run(analyze, "verify", "--man=no", *units)
+    assert [line for line in (done.stdout + done.stderr).splitlines() if "facelatch-backup" in line] == []
+
+
+def test_the_backup_calls_a_command_that_exists_and_runs_only_when_somebody_wants_it():
+    words = unit_value("ExecStart", BACKUP).split()
+    context = click.Context(facelatch)
+    people = facelatch.get_command(context, "people")
+    assert isinstance(people, click.Group)
+    assert words[3:5] == ["people", "backup"]
+    options = {option for parameter in people.commands["backup"].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} - {"--config"} <= options
+    assert not re.search(r"enable.*facelatch-backup", (DEPLOY / "install.sh").read_text(encoding="utf-8"))
+    assert unit_value("MemorySwapMax", BACKUP) == unit_value("MemorySwapMax") == "0"
+
+
 def test_a_mistake_in_the_unit_would_be_found(tmp_path: Path):
     assert "WatchdogSecs" in verified(tmp_path, UNIT.replace("WatchdogSec=", "WatchdogSecs="))
     assert "Nicer" in verified(tmp_path, UNIT, keeper=KEEPER.replace("Nice=", "Nicer="))
@@ -89,7 +112,7 @@ def exposure_is_within(tenths: int, unit: str = "facelatch.service") -> bool:
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("unit", ["facelatch.service", "facelatch-lock.service"])
+@pytest.mark.parametrize("unit", ["facelatch.service", "facelatch-lock.service", "facelatch-backup.service"])
 def test_the_exposure_of_a_unit_is_at_most_one_of_ten(unit: str):
     assert exposure_is_within(10, unit)
 
@@ -125,7 +148,7 @@ def directives(unit: str = UNIT) -> list[tuple[str, str, bool]]:
     return found
 
 
-@pytest.mark.parametrize("unit", [UNIT, KEEPER], ids=["daemon", "keeper"])
+@pytest.mark.parametrize("unit", [UNIT, KEEPER, BACKUP, TIMER], ids=["daemon", "keeper", "backup", "timer"])
 def test_every_line_of_a_unit_has_its_reason_in_words(unit: str):
     assert [key for key, _, explained in directives(unit) if not explained] == []
 
@@ -347,7 +370,7 @@ def test_the_installer_refuses_what_it_does_not_understand(options: list[str]):
 def test_the_installer_explains_itself():
     done = run("sh", DEPLOY / "install.sh", "--help")
     assert done.returncode == 0
-    for option in ("--upgrade", "--uninstall", "--purge", "--wheel", "--no-apt", "--root", "--prefix"):
+    for option in ("--upgrade", "--uninstall", "--purge", "--wheel", "--no-apt", "--root", "--prefix", "--no-seal"):
         assert option in done.stdout
 
 

@@ -107,6 +107,7 @@ class Served:
                     site |= {"unstable": [], "camera": "seeing"}
                     status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
                     status |= {"lockout": lockout, "still_faces": 0, "site": site, "liveness": "off"}
+                    status["seal"] = store.seal.words
                     status |= {"health": health.view()}
                     status["hours"] = {"clock": "not needed", "readers_lost": []}
                     self.commands += desk.serve(server, view, status)

@@ -24,8 +24,9 @@ from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Reference
 
 PEOPLE = Path(__file__).resolve().parents[1] / "scenarios" / "people"
-ITEMS = ["model", "finder", "liveness", "camera", "pins", "gallery", "storage", "ledger", "permissions"]
-ITEMS += ["clock", "journal", "rights", "view", "bypass", "owners", "health", "hours", "readers", "wiring"]
+ITEMS = ["model", "finder", "liveness", "signature", "camera", "pins", "gallery", "seal", "storage", "ledger"]
+ITEMS += ["permissions", "clock", "journal", "rights", "view", "bypass", "owners", "health", "hours", "readers"]
+ITEMS += ["wiring"]
 
 
 RATES = {"far_per_attempt": {"value": 0.001, "identities": 9, "comparisons": 99, "data": "made up"}}
@@ -88,7 +89,7 @@ def test_one_fault_is_told_with_a_hint_and_spares_the_rest(
     assert told in found[item].detail
     assert found[item].hint
     faults = {name for name, one in found.items() if not one.ok}
-    assert faults == ({"gallery", "permissions"} if item == "gallery" else {item})
+    assert faults == ({"gallery", "seal", "permissions"} if item == "gallery" else {item})
 
 
 def test_names_that_look_alike_are_named(settings: Callable[..., Config], tmp_path: Path) -> None:
@@ -277,3 +278,28 @@ def test_a_picture_of_somebody_that_hangs_in_view_is_said(
     assert found.ok
     assert found.warning == (still > 0)
     assert said in found.detail
+
+
+def test_it_is_said_by_what_the_gallery_is_sealed_and_what_that_protects_against(
+    settings: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key on the same card is no protection of a stolen one, and is not called one."""
+    found = findings(settings())["seal"]
+    assert found.ok
+    assert found.detail.startswith("not sealed: whoever has the card, or a copy of ")
+    (tmp_path / "facelatch-seal").write_bytes(bytes(32))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for level, meaning in (
+        ("host key", "whoever has the whole card has its key too"),
+        ("host key and TPM", "without this device's TPM"),
+        ("unknown", "cannot be seen from here"),
+    ):
+        monkeypatch.setattr("facelatch.adapters.system.credential.level", lambda level=level: level)
+        found = findings(settings())["seal"]
+        assert found.ok
+        assert found.detail.startswith("sealed, key 1")
+        assert meaning in found.detail
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    found = findings(settings())["gallery"]
+    assert not found.ok
+    assert "no key is there" in found.detail

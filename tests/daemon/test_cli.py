@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyrage
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,12 +153,40 @@ def test_people_without_a_daemon_work_on_the_gallery_itself(run: Run) -> None:
 def test_an_import_without_a_daemon_passes_the_rule_of_the_door(run: Run, tmp_path: Path) -> None:
     """Flat grey crops show nobody: exit 9, named, and nothing is added."""
     file = tmp_path / "people.facelatch"
-    run("people", "export", str(file))
+    run("people", "export", str(file), "--plain")
     run("people", "remove", "alice", "--yes")
     code, _, err = run("people", "import", str(file))
     assert code == 9
     assert "alice: 100% of the images show no face that can be read" in err
     assert "nobody" in run("people", "list")[1]
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_new_card_with_a_new_key_gets_everybody_back_from_a_backup(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way that deploy/README.md describes: the old key is lost, and with it the gallery; the backup is all."""
+    monkeypatch.setattr("facelatch.app.build.distinct_test", lambda *_: lambda _references: None)
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "key.txt").write_text(f"{identity}\n")
+    (tmp_path / "recipients").write_text(f"{identity.to_public()}\n")
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "credentials").mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    (tmp_path / "credentials" / "facelatch-seal").write_bytes(b"1" * 32)
+    assert "sealed, key 1" in run("seal", "status")[1]
+    assert run("people", "backup", str(tmp_path / "backups"), "--recipients", str(tmp_path / "recipients"))[0] == 0
+    (tmp_path / "credentials" / "facelatch-seal").write_bytes(b"2" * 32)
+    code, _, err = run("people", "list")
+    assert (code, "sealed with another key" in err, "restore from an export" in err) == (7, True, True)
+    (tmp_path / "state").rename(tmp_path / "state.lost")
+    (file,) = (tmp_path / "backups").iterdir()
+    code, out, _ = run("people", "import", str(file), "--identity", str(tmp_path / "key.txt"), "--keep-admins")
+    assert (code, out) == (0, "1 person imported: alice\n")
+    assert "sealed, key 1" in run("seal", "status")[1]
+    assert run("seal", "rotate")[1] == "sealed anew: key 2 is in force\n"
+    assert json.loads(run("people", "list", "--json")[1])[0]["admin"]
+    assert b"alice" not in b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
 
 
 @pytest.mark.usefixtures("alice")
@@ -167,9 +196,9 @@ def test_export_writes_a_private_file_that_import_takes_back(
     """0600, not overwritten unasked, and everybody is there again afterwards."""
     monkeypatch.setattr("facelatch.app.build.distinct_test", lambda *_: lambda _references: None)
     file = tmp_path / "people.facelatch"
-    assert run("people", "export", str(file))[0] == 0
+    assert run("people", "export", str(file), "--plain")[0] == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    code, _, err = run("people", "export", str(file))
+    code, _, err = run("people", "export", str(file), "--plain")
     assert code == 9
     assert "--overwrite" in err
     code, _, err = run("people", "import", str(file))
@@ -358,10 +387,10 @@ def test_a_name_from_a_terminal_without_utf_8_is_that_name(run: Run, config: Pat
 @pytest.mark.usefixtures("alice")
 def test_an_export_to_standard_output_is_the_file(run: Run, config: Path, tmp_path: Path) -> None:
     """For a program that encrypts it, say; never to a terminal, and what is said goes to standard error."""
-    done = facelatch(config, "people", "export", "-", stdout=str(tmp_path / "file"))
+    done = facelatch(config, "people", "export", "-", "--plain", stdout=str(tmp_path / "file"))
     assert "1 person written to standard output" in done.stderr
     piped = subprocess.run(
-        [sys.executable, "-m", "facelatch", "--config", str(config), "people", "export", "-"],
+        [sys.executable, "-m", "facelatch", "--config", str(config), "people", "export", "-", "--plain"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, check=True,
     )  # fmt: skip
     for content in ((tmp_path / "file").read_bytes(), piped.stdout):
@@ -373,10 +402,10 @@ def test_an_export_to_standard_output_is_the_file(run: Run, config: Path, tmp_pa
 def test_an_export_that_failed_is_not_in_the_audit(run: Run, config: Path, tmp_path: Path, target: str) -> None:
     """No folder, no space: the audit would name a file with faces that there never was."""
     if target == "full":
-        done = facelatch(config, "people", "export", "-", stdout="/dev/full")
+        done = facelatch(config, "people", "export", "-", "--plain", stdout="/dev/full")
         code, err = done.returncode, done.stderr
     else:
-        code, _, err = run("people", "export", str(tmp_path / target))
+        code, _, err = run("people", "export", str(tmp_path / target), "--plain")
     assert code == 9
     assert "gallery.exported" not in err
 

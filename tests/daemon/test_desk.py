@@ -625,7 +625,7 @@ def test_a_refused_command_ends_with_code_12_and_a_way_out(
     config.write_text(f'[control]\nsocket = "{door.socket}"\n')
     file = tmp_path / "people.facelatch"
     file.write_bytes(pack(people(1)))
-    for words in (["remove", "Anna", "--yes"], ["import", str(file)], ["export", str(tmp_path / "new")]):
+    for words in (["remove", "Anna", "--yes"], ["import", str(file)], ["export", str(tmp_path / "new"), "--plain"]):
         monkeypatch.setattr(sys, "argv", ["facelatch", "--config", str(config), "people", *words])
         with pytest.raises(SystemExit) as leaving:
             main()

@@ -244,7 +244,8 @@ UPGRADE = (
 from facelatch.gallery.schema import MIGRATIONS
 gallery_schema.MIGRATIONS = MIGRATIONS[:1]
 home.mkdir(mode=0o700)
-connection = gallery_schema.open_database(home / "gallery.db")
+gallery_schema._create(home / "gallery.db")
+connection = gallery_schema._connect(home / "gallery.db")
 for number, name in enumerate(("Anna", "\u0410nna", "Ben")):
     connection.execute("INSERT INTO people (name, name_key, admin) VALUES (?, ?, 0)", (name, name.casefold()))
     connection.execute("INSERT INTO reference_images (person_id, align_version, yaw, pitch, roll, crop_png)"
@@ -296,4 +297,84 @@ def test_a_gallery_of_the_first_schema_is_upgraded_whole_or_not_at_all(tmp_path:
     before = [True, 1, people, made, [[0]]]
     after = [True, 2, people, made, [[1]], [[1, "anna"], [2, "anna"], [3, "ben"]]]
     assert all(report["left"] in (before, after) for report in killed)
+    assert finished == {"status": 0, "left": after}
+
+
+SEAL = (
+    PREAMBLE
+    + """
+# A gallery that is sealed, or put under another key, by children that die one step later each.
+from facelatch.gallery import rotation
+from facelatch.gallery.seal import UNSEALED, Sealed
+KEY, NEXT = bytes(32), bytes(range(32))
+before = [KEY] if sys.argv[2] == "rotate" else []
+with GalleryStore.open(home, before) as store:
+    for name in ("Anna", "Ben"):
+        store.add(new_person(name), MODEL)
+    expected = [store.export(), store.load(MODEL, embed).embeddings.tobytes()]
+
+def job(copy):
+    if sys.argv[2] == "rotate":
+        with GalleryStore.open(copy, [KEY, NEXT]) as store:
+            hooked(store._connection)
+            rotation.rotate(store, [KEY, NEXT])
+    else:
+        adopt = gallery_schema.adopt
+        gallery_schema.adopt = lambda connection, *rest: (hooked(connection), adopt(connection, *rest))
+        GalleryStore.open(copy, [NEXT]).close()
+
+def left_behind(copy):
+    for keys in ([], [KEY], [NEXT]):
+        # A gallery that is not sealed is looked at without a key, which would seal it.
+        with sqlite3.connect(copy / "gallery.db") as connection:
+            sealed = connection.execute("SELECT count(*) FROM seal").fetchone() == (1,)
+            sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+        if sealed != bool(keys):
+            continue
+        try:
+            store = GalleryStore.open(copy, keys)
+        except Exception:
+            continue
+        with store:
+            whole = [store.export(), store.load(MODEL, embed).embeddings.tobytes()] == expected
+            while store.wipe_due:
+                store.wipe()
+        files = b"".join(file.read_bytes() for file in copy.iterdir())
+        plain = b"IHDR" in files
+        return [sound, whole, plain, {(): "plain", (KEY,): "old", (NEXT,): "new"}[tuple(keys)]]
+
+for step in itertools.count(1):
+    copy = shutil.copytree(home, home.with_name(f"killed-{step}"))
+    child = os.fork()
+    if child == 0:
+        calls = itertools.count(1)
+        hooked = lambda connection: connection.set_progress_handler(
+            lambda: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == step else 0, int(sys.argv[3]))
+        job(copy)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    report(json.dumps({"status": status, "left": left_behind(copy)}))
+    shutil.rmtree(copy)
+    if status != signal.SIGKILL:
+        sys.exit(status)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("job", "before"), [("seal", [True, True, True, "plain"]), ("rotate", [True, True, False, "old"])]
+)
+def test_a_gallery_is_sealed_or_put_under_another_key_whole_or_not_at_all(
+    tmp_path: Path, job: str, before: list[object]
+) -> None:
+    """Killed at any step, the next start has everybody under one key, and once it is sealed nothing plain is left."""
+    with child(SEAL, str(tmp_path / "state"), job, "25") as process:
+        assert process.stdout is not None
+        reports = [json.loads(line) for line in process.stdout]
+    *killed, finished = reports
+    after = [True, True, False, "new"]
+    assert len(killed) > 20, "it was over before it could be killed"
+    assert [report["left"] for report in killed if report["left"] not in (before, after)] == []
+    assert before in [report["left"] for report in killed]
     assert finished == {"status": 0, "left": after}

@@ -107,7 +107,8 @@ def test_names_from_before_that_look_alike_go_on_working_and_can_be_told_apart(
     home.mkdir(mode=0o700)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        connection = schema.open_database(home / FILE_NAME)
+        schema._create(home / FILE_NAME)
+        connection = schema._connect(home / FILE_NAME)
         for name in ("Anna", "\u0410nna"):
             connection.execute(
                 "INSERT INTO people (name, name_key, admin) VALUES (?, ?, 0)", (name, name_key(name))

@@ -202,7 +202,7 @@ def test_a_face_already_enrolled_is_refused_under_another_name(home: Path, tmp_p
 def test_a_replay_with_an_export_needs_no_gallery(home: Path, tmp_path: Path) -> None:
     """Whoever may not export from the door can still replay with a file that was given."""
     demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 8, 1), tmp_path / "clip")
-    _run(home, "people", "export", tmp_path / "people.facelatch")
+    _run(home, "people", "export", tmp_path / "people.facelatch", "--plain")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     text = (home / "facelatch.toml").read_text(encoding="utf-8")

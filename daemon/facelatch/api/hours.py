@@ -14,7 +14,7 @@ from facelatch.audit.events import Event, EventKind, Value
 from facelatch.config.file import Config
 from facelatch.config.schedules import load_schedules
 from facelatch.errors import InputError
-from facelatch.gallery.credentials import Hashed, Hasher, Pins, device_hasher, set_access, set_credentials
+from facelatch.gallery.credentials import Hashed, Hasher, Pins, hasher, set_access, set_credentials
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.hours import Access
 from facelatch.values.readers import card_number
@@ -59,11 +59,14 @@ class House:
         return self.hasher().pin(code)
 
 
-def house(config: Config) -> House:
-    """What the configuration says. Raises ConfigError for schedules that cannot be read."""
+def house(config: Config, pepper: bytes | None = None) -> House:
+    """What the configuration says; `pepper` is the secret for PINs of a sealed gallery.
+
+    Raises ConfigError for schedules that cannot be read.
+    """
     folder = Path(config.storage.state_directory)
     return House(
-        hasher=lambda: device_hasher(folder, create=True),
+        hasher=lambda: hasher(pepper, folder),
         schedules=frozenset(load_schedules(Path(config.schedule.file), config.factors).windows),
         min_pin_digits=config.factors.min_pin_digits,
     )

@@ -14,6 +14,7 @@ from facelatch.config.liveness import LivenessConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
+from facelatch.gallery.store import GalleryStore
 from facelatch.line.distinct import distinct_test
 from facelatch.line.liveness import Check
 from facelatch.line.pipeline import Line
@@ -48,6 +49,11 @@ def siamese_path(config: ModelConfig) -> Path:
     return Path(config.path) if config.path else shipped_file("models", "siamese.tflite")
 
 
+def finder_path(config: FinderConfig) -> Path:
+    """The face finder's network that the configuration names."""
+    return Path(config.model) if config.model else shipped_file("models", "finder.tflite")
+
+
 def build_finder(config: FinderConfig) -> FaceFinder:
     """The face finder the configuration names. Raises ModelError."""
     if config.kind == "cascade":
@@ -60,8 +66,7 @@ def build_finder(config: FinderConfig) -> FaceFinder:
         return YuNetFinder(Path(config.model), config.score_threshold)
     from facelatch.adapters.models.finder_tflite import TfliteFinder
 
-    path = Path(config.model) if config.model else shipped_file("models", "finder.tflite")
-    return TfliteFinder(path, config.score_threshold)
+    return TfliteFinder(finder_path(config), config.score_threshold)
 
 
 def thresholds(config: ModelConfig, manifest: Manifest) -> Thresholds:
@@ -132,10 +137,27 @@ def liveness_level(config: LivenessConfig, manifest: LivenessManifest, name: str
     return level
 
 
+def _require_signatures(config: Config, verifier: TfliteVerifier, finder: FaceFinder) -> None:
+    """Raises ModelError unless somebody signed both models who may. OpenCV's cascade is part of the program."""
+    from facelatch.adapters.models.finder_tflite import TfliteFinder
+    from facelatch.app import signed
+
+    signed.require(siamese_path(config.model), verifier.manifest, config.model)
+    if isinstance(finder, TfliteFinder):
+        signed.require(finder_path(config.finder), finder.manifest, config.model)
+    elif config.finder.kind != "cascade":
+        raise ModelError(
+            "model.require_signature: a YuNet file has no manifest that could be signed",
+            hint='finder.kind = "network", or model.require_signature = false',
+        )
+
+
 def build_line(config: Config) -> Line:
     """Loads both models, tries each once, and joins the line. Raises ModelError."""
     verifier = build_verifier(config.model)
     finder = build_finder(config.finder)
+    if config.model.require_signature:
+        _require_signatures(config, verifier, finder)
     # The first inference allocates; it must not be a visitor's.
     finder.find(np.zeros((config.camera.search_height_px, config.camera.search_width_px, 3), np.uint8))
     probe = verifier.embed(np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8))
@@ -179,6 +201,13 @@ def build_camera(
     return FilesCamera(config, clock, loop=loop, skipped=skipped)
 
 
+def open_gallery(config: Config) -> GalleryStore:
+    """Opens the gallery, sealed when there is a key. Raises AlreadyRunningError, GalleryError."""
+    from facelatch.adapters.system.credential import seal_keys
+
+    return GalleryStore.open(Path(config.storage.state_directory), seal_keys(config.seal))
+
+
 def build_audit(*, names: bool = True) -> AuditSink:
     """The journal when there is one, otherwise stderr. Without `names` people are numbers in it."""
     from facelatch.adapters.system.journal import open_audit
@@ -201,14 +230,17 @@ def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
     return Ledger(journal, Path(config.storage.state_directory), terms, moments())
 
 
-def build_control(config: Config) -> ControlServer:
-    """Opens the control socket. Raises AlreadyRunningError, ControlError, ConfigError for the schedules."""
+def build_control(config: Config, pepper: bytes | None) -> ControlServer:
+    """Opens the control socket; `pepper` is the secret for PINs of a sealed gallery.
+
+    Raises AlreadyRunningError, ControlError, ConfigError for the schedules.
+    """
     from facelatch.api.hours import house
     from facelatch.api.intake import intake
     from facelatch.control.server import ControlServer
 
     control = config.control
-    return ControlServer(Path(control.socket), control.group, intake(control, house(config)))
+    return ControlServer(Path(control.socket), control.group, intake(control, house(config, pepper)))
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:

@@ -29,7 +29,7 @@ def build_entrance(
     from facelatch.app.free_hours import FreeHours
     from facelatch.app.guests import Guests
     from facelatch.config.schedules import load_schedules
-    from facelatch.gallery.credentials import device_hasher
+    from facelatch.gallery.credentials import hasher
 
     schedules, name = load_schedules(Path(config.schedule.file), config.factors), config.mode.free_schedule
     if name and name not in schedules.windows:
@@ -41,7 +41,7 @@ def build_entrance(
         wall=WallClock(schedules.timezone, assumed=config.schedule.clock == "assumed"),
         schedules=schedules,
         openers=reader_openers(config) if readers else {},
-        hasher=cache(lambda: device_hasher(Path(config.storage.state_directory), create=True)),
+        hasher=cache(lambda: hasher(store.seal.pepper, Path(config.storage.state_directory))),
         guests=Guests(config.schedule.warn_days),
         free=FreeHours(name, after_first=config.mode.free_after_first) if name else None,
     )

@@ -264,6 +264,7 @@ class _Loop:
             "people": len(self.gallery.people),
             "model": self.model,
             "liveness": self.config.liveness.level,
+            "seal": self.world.store.seal.words,
             "lockout": lockout_view(self.state.session, self.world.clock.now()),
             **({"health": self.world.health.view()} if self.world.health is not None else {}),
             "still_faces": self.memory.background.posters,

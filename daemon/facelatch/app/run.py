@@ -22,6 +22,7 @@ from facelatch.app.build import (
     build_pins,
     build_site,
     fake_pins,
+    open_gallery,
 )
 from facelatch.app.build_entrance import build_entrance
 from facelatch.app.camera_identity import HELD_SECONDS, Trust, is_another, remember
@@ -60,14 +61,14 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             audit.write(Event(EventKind.CONFIG_LOADED, {"FILE": origin}))
             line = build_line(config)
             _announce(audit, config, line)
-            store = GalleryStore.open(Path(config.storage.state_directory))
+            store = open_gallery(config)
             opened.callback(store.close)
             if ledger is not None:
                 ledger.start()  # not before the gallery is this process's: it says who may write here
             _tell_of_the_place(audit, store)
             entrance = build_entrance(config, store, clock, audit, readers=not dry_run)
             opened.callback(entrance.close)
-            control = build_control(config)
+            control = build_control(config, store.seal.pepper)
             opened.callback(control.close)
             _tell_of_the_socket(audit, config.control.group, control.shared_with)
             frames = _frames(config, clock, camera)

@@ -41,8 +41,8 @@ def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> d
         return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
         parsed = parsing.people_request(request)
-        content = intake.content(parsed, bulk, house(config))
         with _store(config) as store, audited(config) as audit:
+            content = intake.content(parsed, bulk, house(config, store.seal.pepper))
             if isinstance(parsed, requests.RecordRequest):
                 kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
                 return _finished(answer.done(records.execute(kept, parsed, _ourselves())), store, audit)
@@ -259,9 +259,9 @@ def judging(config: Config, line: Line, person: str | None = None) -> Judge:
 
 
 def _store(config: Config) -> GalleryStore:
-    from facelatch.gallery.store import GalleryStore
+    from facelatch.app.build import open_gallery
 
-    return GalleryStore.open(Path(config.storage.state_directory))
+    return open_gallery(config)
 
 
 def _ourselves() -> Asker:

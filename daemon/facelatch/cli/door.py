@@ -49,9 +49,19 @@ def run(settings: Settings, dry_run: bool, repeat: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Export file with who is enrolled. Without it the door's own people, for which you must be allowed to export.",
 )
+@click.option(
+    "--identity",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the age key that opens the export file.",
+)
 @click.pass_obj
 def replay(
-    settings: Settings, source: Path, speed: float | None, frames: bool, people_file: Path | None
+    settings: Settings,
+    source: Path,
+    speed: float | None,
+    frames: bool,
+    people_file: Path | None,
+    identity: Path | None,
 ) -> None:
     """Run the door on recorded pictures or a video.
 
@@ -61,6 +71,7 @@ def replay(
     from facelatch.app.replay import replay as replay_frames
     from facelatch.cli import replay_lines
     from facelatch.cli.asking import exported
+    from facelatch.cli.exports import opened
     from facelatch.errors import NotAllowedError
     from facelatch.gallery.export import read_export
 
@@ -72,7 +83,7 @@ def replay(
 
     run_on = partial(replay_frames, config, source, pace=speed, watch=watch, skipped=_say_skipped)
     if people_file is not None:
-        with people_file.open("rb") as stream:
+        with opened(people_file, identity) as stream:
             run_on(read_export(stream))
         return
     try:

@@ -19,8 +19,8 @@ def people() -> None:
     """Show and change who may come in.
 
     \b
-    A copy of everybody:  facelatch people export people.facelatch
-    On another door:      facelatch people import people.facelatch
+    A copy of everybody:  facelatch people export people.age --passphrase
+    On another door:      facelatch people import people.age
     """
 
 
@@ -155,17 +155,24 @@ def admin(settings: Settings, name: str, off: bool) -> None:
 
 @people.command()
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--to", multiple=True, metavar="age1...", help="Only the holder of this age key can read it; repeatable.")
+@click.option("--passphrase", is_flag=True, help="Asks for a passphrase that opens it.")
+@click.option("--plain", is_flag=True, help="Do not encrypt it: whoever has the file has the faces.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @as_json
 @click.pass_obj
-def export(settings: Settings, file: Path, overwrite: bool) -> None:
-    """Write everybody into one file (0600), or to standard output for FILE `-`.
+def export(
+    settings: Settings, file: Path, to: tuple[str, ...], passphrase: bool, plain: bool, overwrite: bool
+) -> None:
+    """Write everybody into one file (0600), encrypted with age, or to standard output for FILE `-`.
 
-    It holds faces: keep it as you would a key.
+    It holds faces. Say who may read it: --to, --passphrase or --plain.
     """
-    from facelatch.gallery.export import write_export
+    from facelatch.cli import exports
     from facelatch.private_files import private_file
 
+    if [bool(to), passphrase, plain].count(True) != 1:
+        raise click.UsageError("say who may read the file: --to age1..., --passphrase, or --plain for everybody")
     config, piped, alone = settings.config(), str(file) == "-", False
     if not piped and os.path.lexists(file) and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
@@ -174,8 +181,9 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
         nonlocal alone
         alone = True
 
+    secret = exports.new_passphrase() if passphrase else None
     with standard_output() if piped else private_file(file) as stream:
-        count = write_export(stream, exported(config, without_daemon))
+        count = exports.write(stream, exported(config, without_daemon), to=to, passphrase=secret)
     if alone:
         tell_of_export(config, count)
     if piped:
@@ -184,8 +192,51 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
         settings.show({"count": count}, f"{_people(count)} written to {file}")
 
 
+@people.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--recipients",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the age keys (age1...) whose holders can read it, one a line.",
+)
+@click.option("--keep", type=click.IntRange(1, 1000), default=8, show_default=True, help="How many backups stay.")
+@as_json
+@click.pass_obj
+def backup(settings: Settings, folder: Path, recipients: Path, keep: int) -> None:
+    """Write an encrypted export under the time of day into FOLDER, and remove the oldest ones.
+
+    For facelatch-backup.timer, or a timer of yours.
+    """
+    from facelatch.cli import exports
+    from facelatch.gallery.age import recipients_in
+    from facelatch.private_files import private_file
+
+    config, file, alone = settings.config(), folder / exports.backup_name(), False
+
+    def without_daemon() -> None:
+        nonlocal alone
+        alone = True
+
+    to = recipients_in(recipients)
+    with private_file(file) as stream:
+        count = exports.write(stream, exported(config, without_daemon), to=to)
+    if alone:
+        tell_of_export(config, count)
+    gone = exports.rotate(folder, keep)
+    settings.show(
+        {"count": count, "file": file.name, "removed": [one.name for one in gone]},
+        f"{_people(count)} written to {file}, {len(gone)} older backups removed",
+    )
+
+
 @people.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--identity",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the age key that opens the export (AGE-SECRET-KEY-1...).",
+)
 @click.option("--replace", is_flag=True, help="People of the same name are replaced instead of refused.")
 @click.option("--keep-admins", is_flag=True, help="Admins of the other door are admins here.")
 @click.option("--skip", is_flag=True, help="Leave out whoever cannot be admitted, instead of refusing all.")
@@ -197,19 +248,26 @@ def export(settings: Settings, file: Path, overwrite: bool) -> None:
 @as_json
 @click.pass_obj
 def import_(
-    settings: Settings, file: Path, replace: bool, keep_admins: bool, skip: bool, force: bool
+    settings: Settings,
+    file: Path,
+    identity: Path | None,
+    replace: bool,
+    keep_admins: bool,
+    skip: bool,
+    force: bool,
 ) -> None:
     """Add everybody from an export file.
 
     Their pictures are judged as those of any enrolment, and nobody of them may authorise enrolments unless that is
-    asked for.
+    asked for. A passphrase is asked for where the file has one.
     """
+    from facelatch.cli.exports import opened
     from facelatch.gallery.export import count_people, read_export
 
     options = {"replace": replace, "keep_admins": keep_admins, "skip": skip, "force": force}
     try:
         with (
-            file.open("rb") as stream,
+            opened(file, identity) as stream,
             click.progressbar(length=count_people(stream), label="importing", file=for_progress()) as bar,
         ):
             answer = import_all(settings.config(), read_export(stream), options, bar.update)

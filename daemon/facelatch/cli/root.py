@@ -44,6 +44,7 @@ class _Lazy(click.Group):
         "relock": "facelatch.cli.door",
         "lock-arguments": "facelatch.cli.door",
         "people": "facelatch.cli.people",
+        "seal": "facelatch.cli.seal",
         "enroll": "facelatch.cli.enroll",
         "bridge": "facelatch.cli.bridge",
         "console": "facelatch.cli.console",

@@ -18,7 +18,7 @@ from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig, Quali
 from facelatch.config.liveness import LivenessConfig
 from facelatch.config.machines import DoorConfig, EnrolmentConfig, SessionConfig
 from facelatch.config.section import Section
-from facelatch.config.service import ControlConfig, StorageConfig
+from facelatch.config.service import ControlConfig, SealConfig, StorageConfig
 from facelatch.config.site import ExitConfig, InputsConfig, ModeConfig, OutputsConfig
 from facelatch.config.wires import GpioConfig
 from facelatch.errors import ConfigError
@@ -40,6 +40,7 @@ class Config(Section):
     factors: FactorsConfig = FactorsConfig()
     storage: StorageConfig = StorageConfig()
     control: ControlConfig = ControlConfig()
+    seal: SealConfig = SealConfig()
     console: ConsoleConfig = ConsoleConfig()
     fleet: FleetConfig = FleetConfig()
     health: HealthConfig = HealthConfig()

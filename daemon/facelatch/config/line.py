@@ -108,6 +108,10 @@ class ModelConfig(Section):
     """The .tflite file, its manifest beside it; empty: the one shipped."""
     threads: Annotated[int, Field(ge=1, le=8)] = 1
     """Threads of the TFLite runtime."""
+    require_signature: bool = False
+    """Whether the daemon refuses a model, or a face finder, whose manifest nobody signed who may."""
+    allowed_signers: str = "/etc/facelatch/allowed_signers"
+    """Who may, besides whose keys come with Facelatch: a file as `ssh-keygen -Y` reads it, a line for each key."""
     detection_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     """From which similarity one reference counts as a detection. Unset: the manifest's calibrated value."""
     verification_threshold: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -39,6 +39,15 @@ class StorageConfig(Section):
     """Gallery and lock-out memory; 0700, files 0600."""
 
 
+class SealConfig(Section):
+    """The encryption of faces, embeddings and names in the gallery; deploy/README.md says what it protects against."""
+
+    key: Literal["auto", "none", "credential"] = "auto"
+    """Where the key comes from. auto: a systemd credential named facelatch-seal where the unit has one (`sudo
+    facelatch-seal make`), else no encryption. credential: the same, and without one the daemon does not start. none: no
+    encryption. A gallery that is sealed is never opened without its key, whatever stands here."""
+
+
 class ControlConfig(Section):
     """The local control socket, by which `facelatch people` and `status` reach the running daemon.
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from facelatch.adapters.pins import lock
-from facelatch.api.hours import shown
 from facelatch.api.rights import group_exists, unknown_accounts
 from facelatch.app import build, keeper
 from facelatch.config.file import Config
-from facelatch.diagnosis import bypass, check_liveness, hours, ledger, ownership, surroundings, wiring
+from facelatch.diagnosis import (
+    bypass,
+    check_liveness,
+    hours,
+    ledger,
+    ownership,
+    protection,
+    surroundings,
+    wiring,
+)
+from facelatch.diagnosis.enrolled import Enrolled, read_enrolled
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import (
     CameraError,
@@ -26,7 +36,6 @@ from facelatch.errors import (
 )
 from facelatch.gallery.names import alike
 from facelatch.gallery.place import explained, require_state_directory
-from facelatch.gallery.store import GalleryStore
 from facelatch.line.background import STILL_FACE_HINT
 from facelatch.line.orientation import turn_of_picture
 from facelatch.ports import EndOfFrames, FaceFinder, FrameSource
@@ -34,7 +43,7 @@ from facelatch.vision.cohort import load_cohort
 from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
-    from facelatch.control.client import ControlClient
+    pass
 
 FRAME_SECONDS = 5.0
 LOOKS = 10
@@ -49,11 +58,14 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
     `with_hardware` also opens the camera and claims the pins, which a running daemon holds. `file` is where the
     configuration was read.
     """
+    enrolled = cache(lambda: read_enrolled(config))  # opened once: to examine a large gallery takes seconds
     steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
         ("liveness", lambda: _liveness(config)),
-        ("gallery", lambda: _gallery(config)),
+        ("signature", lambda: protection.signature(config)),
+        ("gallery", lambda: _gallery(enrolled())),
+        ("seal", lambda: ": ".join(protection.explained(enrolled().seal, config))),
         ("storage", lambda: surroundings.storage(config)),
         ("ledger", lambda: ledger.finding(config)),
         ("permissions", lambda: _permissions(config)),
@@ -64,12 +76,12 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
         ("bypass", _bypass),
         ("owners", lambda: ownership.owned(config, file)),
         ("health", lambda: surroundings.health(config)),
-        ("hours", lambda: hours.schedules(config, _with_hours(config))),
+        ("hours", lambda: hours.schedules(config, _with_hours(enrolled))),
         ("readers", lambda: hours.readers(config, open_them=with_hardware)),
         ("wiring", lambda: "\n".join(wiring.drawing(config))),
     ]
     if with_hardware:
-        steps[3:3] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
+        steps[4:4] = [("camera", lambda: _camera(config)), ("pins", lambda: _pins(config))]
     for item, step in steps:
         try:
             found = step()
@@ -207,10 +219,9 @@ def _bypass() -> str:
     return "only root can drive pins past the lock's keeper" if nodes else "no pins here that could be driven past it"
 
 
-def _gallery(config: Config) -> str | Finding:
-    enrolled, served = _enrolled(config)
-    names = [person["name"] for person in enrolled]
-    people = f"{len(names)} people{', says the running daemon' if served else ''}"
+def _gallery(enrolled: Enrolled) -> str | Finding:
+    names = [person["name"] for person in enrolled.people]
+    people = f"{len(names)} people{', says the running daemon' if enrolled.served else ''}"
     pairs = alike(names)
     if not pairs:
         return people
@@ -219,32 +230,12 @@ def _gallery(config: Config) -> str | Finding:
     return Finding(item="gallery", ok=True, detail=f"{people}; {detail}", hint=hint, warning=True)
 
 
-def _enrolled(config: Config) -> tuple[list[dict[str, Any]], bool]:
-    """Everybody enrolled, as `list` tells it, and whether the running daemon said so."""
-    from facelatch.control.client import ControlClient, NobodyThereError
-
-    try:
-        return [*_pages(ControlClient(Path(config.control.socket)))], True
-    except NobodyThereError:
-        with GalleryStore.open(Path(config.storage.state_directory)) as store:
-            return [{"name": one.person.name, "access": shown(one.access)} for one in store.people()], False
-
-
-def _with_hours(config: Config) -> list[dict[str, Any]]:
+def _with_hours(enrolled: Callable[[], Enrolled]) -> list[dict[str, Any]]:
     """Everybody enrolled; nobody where the gallery cannot be read, which has an item of its own."""
     try:
-        return _enrolled(config)[0]
+        return enrolled().people
     except FacelatchError:
         return []
-
-
-def _pages(client: ControlClient) -> Iterator[dict[str, Any]]:
-    """Everybody whom the daemon lists."""
-    after: int | None = 0
-    while after is not None:
-        page = client.ask({"action": "list", "after": after})
-        yield from page["people"]
-        after = page["next"]
 
 
 def _view(config: Config) -> str | Finding:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import sqlite3
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from facelatch.errors import GalleryError, InputError
+from facelatch.gallery import access as access_rows
 from facelatch.gallery import rows
 from facelatch.gallery.place import explained
+from facelatch.gallery.seal import Tables
+from facelatch.gallery.sealing import PEPPER_FILE
 from facelatch.gallery.store import GalleryStore
 from facelatch.private_files import create_private, sync_directory
 from facelatch.values.hours import Access
 from facelatch.values.readers import Result
 from facelatch.values.records import Person
 
-KEY_NAME = "credentials.key"
+KEY_NAME = PEPPER_FILE
 KEY_BYTES = 32
 TIME_COST, MEMORY_KIB, LANES = 3, 32 * 1024, 1
 """Of argon2id: a fraction of a second on a Raspberry Pi, in memory that the daemon's unit has to spare."""
@@ -110,6 +112,14 @@ def device_hasher(directory: Path, *, create: bool = False) -> Hasher:
     return Hasher(key)
 
 
+def hasher(pepper: bytes | None, directory: Path) -> Hasher:
+    """By the secret that lies sealed in the gallery, else by the key in the state directory, made where there is none.
+
+    Raises GalleryError as `device_hasher` does.
+    """
+    return Hasher(pepper) if pepper is not None else device_hasher(directory, create=True)
+
+
 # In the gallery
 
 
@@ -121,14 +131,14 @@ def set_access(store: GalleryStore, name: str, changes: dict[str, Any]) -> tuple
     with store.transaction() as connection:
         person = rows.find(connection, name)
         (record,) = rows.records(connection, person.id - 1, 1)
-        kept = {key: getattr(record.access, key) for key in rows.ACCESS_COLUMNS.split(", ")}
+        kept = {key: getattr(record.access, key) for key in access_rows.ACCESS_COLUMNS.split(", ")}
         access = Access(**{**kept, **changes})
         if access.valid_from and access.valid_until and access.valid_until < access.valid_from:
             raise InputError(
                 f"{person.name} would have to come before {access.valid_from} and until {access.valid_until}",
                 hint="--until is the last day, and not before --from",
             )
-        rows.set_access(connection, person.id, access)
+        access_rows.set_access(connection, person.id, access)
     return person, access
 
 
@@ -150,7 +160,7 @@ def set_credentials(store: GalleryStore, name: str, hashed: Hashed) -> Person:
     return person
 
 
-def _refuse_taken(connection: sqlite3.Connection, person: Person, card: str) -> None:
+def _refuse_taken(connection: Tables, person: Person, card: str) -> None:
     found = connection.execute("SELECT person_id FROM credentials WHERE card_hash = ?", (card,)).fetchone()
     if found is not None and found[0] != person.id:
         raise InputError("this card is another person's", hint="`facelatch people card OTHER --remove` first")

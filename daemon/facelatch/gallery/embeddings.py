@@ -4,7 +4,6 @@ way it is asked.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery.place import RESTORE
-from facelatch.gallery.rows import insert_embedding
+from facelatch.gallery.rows import insert_embedding, person_of
+from facelatch.gallery.seal import Tables
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.png import decode_png
 from facelatch.vision.references import Embed, embed_reference
@@ -33,29 +33,29 @@ def maker(model_sha256: str) -> str:
     return f"{model_sha256}/both sides"
 
 
-def refuse_other_alignment(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_other_alignment(connection: Tables, path: Path) -> None:
     """Raises GalleryError that names the people whose crops no model of this code fits."""
     found = connection.execute(
-        "SELECT DISTINCT name, align_version FROM reference_images"
-        " JOIN people ON people.id = person_id WHERE align_version <> ? AND staged IS NULL ORDER BY name",
+        "SELECT DISTINCT people.id, name, admin, align_version FROM reference_images"
+        " JOIN people ON people.id = person_id WHERE align_version <> ? AND staged IS NULL",
         (ALIGN_VERSION,),
     ).fetchall()
     if found:
-        names = ", ".join(name for name, _ in found)
+        names = ", ".join(sorted(person_of(connection, (id_, name, admin)).name for id_, name, admin, _ in found))
         raise GalleryError(
-            f"{path}: images of alignment {found[0][1]}, this Facelatch has {ALIGN_VERSION}: {names}",
+            f"{path}: images of alignment {found[0][3]}, this Facelatch has {ALIGN_VERSION}: {names}",
             hint="remove these people with `facelatch people remove`, then enrol them again",
         )
 
 
-def missing(connection: sqlite3.Connection, model_sha256: str) -> list[int]:
+def missing(connection: Tables, model_sha256: str) -> list[int]:
     """The ids of the reference images that have no embedding of this model, without those of unfinished imports."""
     have = connection.execute("SELECT reference_id FROM embeddings WHERE made_by = ?", (maker(model_sha256),))
     known = {id_ for (id_,) in have}
     return sorted(id_ for id_ in owners_of_images(connection) if id_ not in known)
 
 
-def owners_of_images(connection: sqlite3.Connection) -> dict[int, int]:
+def owners_of_images(connection: Tables) -> dict[int, int]:
     """The person of each reference image, without those of unfinished imports."""
     # By the index, not from the table, which has the pictures in it: to read its rows is to read them all.
     return dict(
@@ -67,7 +67,7 @@ def owners_of_images(connection: sqlite3.Connection) -> dict[int, int]:
 
 
 def complete(
-    connection: sqlite3.Connection, path: Path, model_sha256: str, embed: Embed, ids: Iterable[int]
+    connection: Tables, path: Path, model_sha256: str, embed: Embed, ids: Iterable[int]
 ) -> dict[int, NDArray[np.float32]]:
     """Makes the embeddings of these images, in the caller's transaction, over what other models made. Returns them.
 
@@ -75,15 +75,16 @@ def complete(
     """
     made_by, made = maker(model_sha256), dict[int, NDArray[np.float32]]()
     for id_ in ids:
-        row = connection.execute("SELECT crop_png FROM reference_images WHERE id = ?", (id_,)).fetchone()
+        row = connection.execute("SELECT crop_png, person_id FROM reference_images WHERE id = ?", (id_,)).fetchone()
         if row is None:
             continue
+        stored, owner = row
         try:
-            crop = decode_png(row[0])
+            crop = decode_png(connection.seal.open(stored, "crops", id_, owner))
         except InputError as error:
             raise GalleryError(f"{path}: damaged: image {id_}: {error}", hint=RESTORE) from error
         made[id_] = embed_reference(embed, crop)
-        insert_embedding(connection, id_, made_by, made[id_])
+        insert_embedding(connection, id_, owner, made_by, made[id_])
     return made
 
 

@@ -33,7 +33,7 @@ MAX_ALL_REFERENCES = 80_000
 _OF_AN_ENTRY = b"PK\x01\x02"
 """What every entry of a zip's directory begins with."""
 
-_HINT = "export it again with `facelatch people export FILE` on the device it comes from"
+_HINT = "export it again with `facelatch people export` on the device it comes from"
 
 Angle = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
 """Of a pose; far wider than any real one."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
-from datetime import date
 from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import InputError
+from facelatch.gallery.access import ACCESS_COLUMNS, EVERYBODY, access_of, set_access
 from facelatch.gallery.export import MAX_ALL_REFERENCES, MAX_PEOPLE, StoredReference
 from facelatch.gallery.names import MAX_LENGTH, clean_name, name_key, skeletons
+from facelatch.gallery.seal import Tables
 from facelatch.values.hours import Access
 from facelatch.values.pictures import Pose
 from facelatch.values.records import Person, PersonRecord
@@ -20,31 +20,41 @@ from facelatch.vision.align import ALIGN_VERSION
 VECTOR = np.dtype("<f4")
 """How an embedding is stored."""
 
-ACCESS_COLUMNS = "valid_from, valid_until, schedule, suspended, forget"
-EVERYBODY = Access()
-"""Of whoever may always come."""
+EMBEDDING = "embeddings"
+"""What an embedding is sealed as."""
 
 
-def holder(connection: sqlite3.Connection, name: str) -> Person | None:
+def person_of(connection: Tables, row: tuple[int, str, int]) -> Person:
+    """The person of a row (id, name, admin) as it is stored. Raises GalleryError when the name was altered or moved."""
+    id_, name, admin = row
+    # The right is part of what is sealed: nobody becomes admin by one changed bit.
+    return Person(id_, connection.seal.open_text(name, "names", id_, id_, admin), bool(admin))
+
+
+def _stored_name(connection: Tables, person: Person) -> str:
+    return connection.seal.close_text(person.name, "names", person.id, person.id, int(person.admin))
+
+
+def holder(connection: Tables, name: str) -> Person | None:
     """Whoever has this name, in whatever case."""
     row = connection.execute(
-        "SELECT id, name, admin FROM people WHERE name_key = ?", (name_key(name),)
+        "SELECT id, name, admin FROM people WHERE name_key = ?", (connection.seal.index(name_key(name)),)
     ).fetchone()
-    return Person(row[0], row[1], bool(row[2])) if row else None
+    return person_of(connection, row) if row else None
 
 
-def alike(connection: sqlite3.Connection, name: str) -> list[Person]:
+def alike(connection: Tables, name: str) -> list[Person]:
     """Everybody whose name looks like this one, whoever has it among them; by id."""
-    wanted = sorted(skeletons(name))
+    wanted = [connection.seal.index(skeleton) for skeleton in sorted(skeletons(name))]
     rows = connection.execute(
         "SELECT id, name, admin FROM people WHERE id IN (SELECT person_id FROM name_skeletons"
         f" WHERE skeleton IN ({','.join('?' * len(wanted))})) ORDER BY id",
         wanted,
     )
-    return [Person(id_, found, bool(admin)) for id_, found, admin in rows]
+    return [person_of(connection, row) for row in rows]
 
 
-def find(connection: sqlite3.Connection, name: str) -> Person:
+def find(connection: Tables, name: str) -> Person:
     """The person of this name, or the only one whose name looks like it.
 
     Raises InputError with the nearest name there is.
@@ -55,14 +65,15 @@ def find(connection: sqlite3.Connection, name: str) -> Person:
     similar = alike(connection, wanted)
     if len(similar) == 1:
         return similar[0]
-    known = [row[0] for row in connection.execute("SELECT name FROM people WHERE staged IS NULL")]
+    rows = connection.execute("SELECT id, name, admin FROM people WHERE staged IS NULL")
+    known = [person_of(connection, row).name for row in rows]
     close = get_close_matches(wanted, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
     raise InputError(f"nobody is called {wanted!r}", hint=f"{guess}`facelatch people list` shows all names")
 
 
 def free_name(
-    connection: sqlite3.Connection, name: str, *, except_for: int | None = None, knowingly: bool = False
+    connection: Tables, name: str, *, except_for: int | None = None, knowingly: bool = False
 ) -> str:
     """`name` cleaned.
 
@@ -90,7 +101,7 @@ def taken(name: str, holder_name: str) -> InputError:
     )
 
 
-def next_free_name(connection: sqlite3.Connection) -> str:
+def next_free_name(connection: Tables) -> str:
     """The next `person-NNN` that nobody has, and that nobody got from here before."""
     (number,) = connection.execute("SELECT last_number + 1 FROM state").fetchone()
     while alike(connection, f"person-{number:03}"):
@@ -99,7 +110,7 @@ def next_free_name(connection: sqlite3.Connection) -> str:
     return f"person-{number:03}"
 
 
-def numbered_name(connection: sqlite3.Connection, name: str) -> str:
+def numbered_name(connection: Tables, name: str) -> str:
     """The first free one of `name 2`, `name 3`..., shortened where it would be too long."""
     number = 2
     while alike(connection, candidate := f"{name[: MAX_LENGTH - len(f' {number}')]} {number}"):
@@ -107,7 +118,7 @@ def numbered_name(connection: sqlite3.Connection, name: str) -> str:
     return candidate
 
 
-def refuse_overfull(connection: sqlite3.Connection, people: int, references: int) -> None:
+def refuse_overfull(connection: Tables, people: int, references: int) -> None:
     """Raises InputError where so many more are too many, those of an unfinished import counted."""
     for what, table, more, limit in (
         ("people", "people", people, MAX_PEOPLE),
@@ -121,7 +132,7 @@ def refuse_overfull(connection: sqlite3.Connection, people: int, references: int
             )
 
 
-def records(connection: sqlite3.Connection, after: int, most: int) -> list[PersonRecord]:
+def records(connection: Tables, after: int, most: int) -> list[PersonRecord]:
     """Everybody enrolled whose id is over `after`, by id; at most `most`, where that is not negative."""
     found = connection.execute(
         "SELECT id, name, admin, created, (SELECT count(*) FROM reference_images WHERE person_id = people.id),"
@@ -130,105 +141,117 @@ def records(connection: sqlite3.Connection, after: int, most: int) -> list[Perso
         (after, most),
     )
     return [
-        PersonRecord(Person(id_, name, bool(admin)), count, created, access_of(*access))
+        PersonRecord(person_of(connection, (id_, name, admin)), count, created, access_of(*access))
         for id_, name, admin, created, count, *access in found
     ]
 
 
-def access_of(
-    valid_from: str | None, valid_until: str | None, schedule: str | None, suspended: int, forget: int, *has: int
-) -> Access:
-    """A row of ACCESS_COLUMNS, and whether there are a PIN and a card."""
-    return Access(
-        valid_from=date.fromisoformat(valid_from) if valid_from else None,
-        valid_until=date.fromisoformat(valid_until) if valid_until else None,
-        schedule=schedule,
-        suspended=bool(suspended),
-        forget=bool(forget),
-        has_pin=bool(has[0]) if has else False,
-        has_card=bool(has[1]) if has else False,
-    )
-
-
-def set_access(connection: sqlite3.Connection, person_id: int, access: Access) -> None:
-    """Says when somebody may come, in place of what was said before."""
-    values = ACCESS_COLUMNS.replace(",", " = ?,") + " = ?"
-    days = [day.isoformat() if day is not None else None for day in (access.valid_from, access.valid_until)]
-    connection.execute(
-        f"UPDATE people SET {values} WHERE id = ?",
-        (*days, access.schedule, access.suspended, access.forget, person_id),
-    )
-
-
-def insert_person(connection: sqlite3.Connection, name: str, admin: bool, access: Access = EVERYBODY) -> Person:
+def insert_person(connection: Tables, name: str, admin: bool, access: Access = EVERYBODY) -> Person:
     """A new person under a name known to be free."""
-    cursor = connection.execute(
-        "INSERT INTO people (name, name_key, admin) VALUES (?, ?, ?)", (name, name_key(name), admin)
+    person = Person(next_id(connection), name, admin)
+    connection.execute(
+        "INSERT INTO people (id, name, name_key, admin) VALUES (?, ?, ?, ?)",
+        (person.id, _stored_name(connection, person), connection.seal.index(name_key(name)), admin),
     )
-    assert cursor.lastrowid is not None
-    note_skeletons(connection, cursor.lastrowid, name)
-    set_access(connection, cursor.lastrowid, access)
-    return Person(cursor.lastrowid, name, admin)
+    note_skeletons(connection, person.id, name)
+    set_access(connection, person.id, access)
+    return person
 
 
-def note_skeletons(connection: sqlite3.Connection, person_id: int, name: str) -> None:
+def insert_waiting(connection: Tables, name: str, admin: bool, token: str) -> Person:
+    """A newcomer of the import `token`, whom nobody knows yet. Raises InputError when that import has the name."""
+    person = Person(next_id(connection), name, admin)
+    # Under a key that no name has, because it has a slash; the real one may still be somebody else's.
+    cursor = connection.execute(
+        "INSERT INTO people (id, name, name_key, admin, staged) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (name_key) DO NOTHING",
+        (
+            person.id,
+            _stored_name(connection, person),
+            f"{token}/{connection.seal.index(name_key(name))}",
+            admin,
+            token,
+        ),
+    )
+    if cursor.rowcount == 0:
+        raise taken(name, name)
+    return person
+
+
+def next_id(connection: Tables) -> int:
+    """The id of the next person, as it is sealed with the name: one that nobody ever had."""
+    (number,) = connection.execute(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'people'), 0) + 1"
+    ).fetchone()
+    return int(number)
+
+
+def note_skeletons(connection: Tables, person_id: int, name: str) -> None:
     """Keeps what a name looks like beside it, in place of what was kept for that person."""
     connection.execute("DELETE FROM name_skeletons WHERE person_id = ?", (person_id,))
     connection.executemany(
         "INSERT INTO name_skeletons (person_id, skeleton) VALUES (?, ?)",
-        [(person_id, skeleton) for skeleton in sorted(skeletons(name))],
+        [(person_id, connection.seal.index(skeleton)) for skeleton in sorted(skeletons(name))],
     )
 
 
-def insert_reference(connection: sqlite3.Connection, person: Person, reference: StoredReference) -> int:
+def insert_reference(connection: Tables, person: Person, reference: StoredReference) -> int:
     """One more reference image of `person`; its id."""
     pose = reference.pose
-    cursor = connection.execute(
-        "INSERT INTO reference_images (person_id, align_version, yaw, pitch, roll, crop_png)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (person.id, ALIGN_VERSION, float(pose.yaw), float(pose.pitch), float(pose.roll), reference.crop_png),
+    (id_,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM reference_images").fetchone()
+    crop = connection.seal.close(reference.crop_png, "crops", id_, person.id)
+    connection.execute(
+        "INSERT INTO reference_images (id, person_id, align_version, yaw, pitch, roll, crop_png)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (id_, person.id, ALIGN_VERSION, float(pose.yaw), float(pose.pitch), float(pose.roll), crop),
     )
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    return int(id_)
 
 
 def insert_embedding(
-    connection: sqlite3.Connection, reference_id: int, made_by: str, embedding: NDArray[np.float32]
+    connection: Tables, reference_id: int, person_id: int, made_by: str, embedding: NDArray[np.float32]
 ) -> None:
-    """What was made of one reference image; replaces what was made of it otherwise."""
-    vector = np.ascontiguousarray(embedding, dtype=VECTOR)
+    """What was made of one reference image of a person; replaces what was made of it otherwise."""
+    vector = np.ascontiguousarray(embedding, dtype=VECTOR).tobytes()
+    vector = connection.seal.close(vector, EMBEDDING, reference_id, person_id, made_by)
     connection.execute(
         "INSERT OR REPLACE INTO embeddings (reference_id, made_by, vector) VALUES (?, ?, ?)",
-        (reference_id, made_by, vector.tobytes()),
+        (reference_id, made_by, vector),
     )
 
 
-def stored_references(connection: sqlite3.Connection, person: Person) -> tuple[StoredReference, ...]:
+def stored_references(connection: Tables, person: Person) -> tuple[StoredReference, ...]:
     """The reference images of `person` as they were kept."""
     rows = connection.execute(
-        "SELECT crop_png, yaw, pitch, roll FROM reference_images WHERE person_id = ? ORDER BY id",
+        "SELECT id, crop_png, yaw, pitch, roll FROM reference_images WHERE person_id = ? ORDER BY id",
         (person.id,),
     )
-    return tuple(StoredReference(crop_png, Pose(yaw, pitch, roll)) for crop_png, yaw, pitch, roll in rows)
+    return tuple(
+        StoredReference(connection.seal.open(crop, "crops", id_, person.id), Pose(yaw, pitch, roll))
+        for id_, crop, yaw, pitch, roll in rows
+    )
 
 
-def vectors(connection: sqlite3.Connection, person: Person) -> list[bytes]:
-    """The embedding of each reference image of `person` as it was kept; empty where there is none."""
+def vectors(connection: Tables, person: Person) -> list[bytes]:
+    """The embedding of each reference image of `person` as it was made; empty where there is none."""
     found = connection.execute(
-        "SELECT vector FROM reference_images LEFT JOIN embeddings ON reference_id = reference_images.id"
-        " WHERE person_id = ? ORDER BY reference_images.id",
+        "SELECT reference_images.id, made_by, vector FROM reference_images"
+        " LEFT JOIN embeddings ON reference_id = reference_images.id WHERE person_id = ? ORDER BY reference_images.id",
         (person.id,),
     )
-    return [bytes(vector or b"") for (vector,) in found]
+    return [
+        connection.seal.open(vector, EMBEDDING, id_, person.id, made_by) if vector is not None else b""
+        for id_, made_by, vector in found
+    ]
 
 
-def delete_references(connection: sqlite3.Connection, person: Person) -> None:
+def delete_references(connection: Tables, person: Person) -> None:
     """Deletes images and embeddings of a person who stays, and notes that the file has to be wiped."""
     connection.execute("DELETE FROM reference_images WHERE person_id = ?", (person.id,))
     connection.execute("UPDATE state SET wipe_due = 1")
 
 
-def count_references(connection: sqlite3.Connection, person: Person) -> int:
+def count_references(connection: Tables, person: Person) -> int:
     """How many reference images a person has."""
     (count,) = connection.execute(
         "SELECT count(*) FROM reference_images WHERE person_id = ?", (person.id,)
@@ -236,22 +259,28 @@ def count_references(connection: sqlite3.Connection, person: Person) -> int:
     return int(count)
 
 
-def delete_person(connection: sqlite3.Connection, person: Person) -> None:
+def delete_person(connection: Tables, person: Person) -> None:
     """Deletes person, images and embeddings, and notes that the file has to be wiped."""
     connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
     connection.execute("UPDATE state SET wipe_due = 1")
 
 
-def rename(connection: sqlite3.Connection, person: Person, name: str) -> Person:
+def rename(connection: Tables, person: Person, name: str) -> Person:
     """`person` under a name known to be free."""
+    renamed = Person(person.id, name, person.admin)
     connection.execute(
-        "UPDATE people SET name = ?, name_key = ? WHERE id = ?", (name, name_key(name), person.id)
+        "UPDATE people SET name = ?, name_key = ? WHERE id = ?",
+        (_stored_name(connection, renamed), connection.seal.index(name_key(name)), person.id),
     )
     note_skeletons(connection, person.id, name)
-    return Person(person.id, name, person.admin)
+    return renamed
 
 
-def set_admin(connection: sqlite3.Connection, person: Person, admin: bool) -> Person:
+def set_admin(connection: Tables, person: Person, admin: bool) -> Person:
     """`person` with or without the right to authorise enrolments."""
-    connection.execute("UPDATE people SET admin = ? WHERE id = ?", (admin, person.id))
-    return Person(person.id, person.name, admin)
+    changed = Person(person.id, person.name, admin)
+    connection.execute(
+        "UPDATE people SET name = ?, admin = ? WHERE id = ?",
+        (_stored_name(connection, changed), admin, person.id),
+    )
+    return changed

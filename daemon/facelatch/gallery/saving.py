@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from facelatch.errors import InputError
 from facelatch.gallery import rows
 from facelatch.gallery.export import MAX_REFERENCES, StoredReference
+from facelatch.gallery.seal import Tables
 from facelatch.values.records import NewPerson, Person, Reference
 from facelatch.vision.png import encode_png
 
@@ -53,7 +53,7 @@ def stored(references: Sequence[Reference]) -> list[StoredReference]:
 
 
 def insert_references(
-    connection: sqlite3.Connection, person: Person, references: Sequence[Reference], made_by: str
+    connection: Tables, person: Person, references: Sequence[Reference], made_by: str
 ) -> dict[int, NDArray[np.float32]]:
     """More references of `person`; the embedding of each by its id. Raises InputError: none, or too many."""
     made = {}
@@ -61,12 +61,12 @@ def insert_references(
     rows.refuse_overfull(connection, 0, len(images))
     for reference, image in zip(references, images, strict=True):
         id_ = rows.insert_reference(connection, person, image)
-        rows.insert_embedding(connection, id_, made_by, reference.embedding)
+        rows.insert_embedding(connection, id_, person.id, made_by, reference.embedding)
         made[id_] = reference.embedding
     return made
 
 
-def insert(connection: sqlite3.Connection, newcomer: NewPerson, terms: Terms) -> Person:
+def insert(connection: Tables, newcomer: NewPerson, terms: Terms) -> Person:
     """A new person; one without a name gets the next `person-NNN`.
 
     Raises InputError: no name, one that is taken or looks like one, no references or too many.
@@ -81,7 +81,7 @@ def insert(connection: sqlite3.Connection, newcomer: NewPerson, terms: Terms) ->
     return saved
 
 
-def cleared_name(connection: sqlite3.Connection, name: str, terms: Terms) -> tuple[str, list[Person]]:
+def cleared_name(connection: Tables, name: str, terms: Terms) -> tuple[str, list[Person]]:
     """The name a newcomer gets, and whoever was deleted for it.
 
     Raises InputError: no name, or (with REFUSE) one that is taken or looks like one.
@@ -96,7 +96,7 @@ def cleared_name(connection: sqlite3.Connection, name: str, terms: Terms) -> tup
 
 
 def change_references(
-    connection: sqlite3.Connection, person: Person, references: Sequence[Reference], made_by: str, *, replace: bool
+    connection: Tables, person: Person, references: Sequence[Reference], made_by: str, *, replace: bool
 ) -> int:
     """Adds to somebody's references, or puts these in place of all; how many there are then.
 

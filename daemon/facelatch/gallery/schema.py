@@ -12,6 +12,8 @@ from urllib.parse import quote
 from facelatch.errors import GalleryError
 from facelatch.gallery.names import skeletons
 from facelatch.gallery.place import RESTORE, explained
+from facelatch.gallery.seal import Tables
+from facelatch.gallery.sealing import adopt
 from facelatch.private_files import create_private, sync_directory
 
 APPLICATION_ID = 0x466C6174
@@ -115,15 +117,27 @@ MIGRATIONS: Sequence[Migration] = (
             card_hash TEXT UNIQUE
         ) STRICT""",
     ),
+    (
+        # Its one row is there when the gallery is sealed (seal.py): salt and number of the key, a piece sealed by it,
+        # and, sealed as well, the secret that PINs are hashed with. From then on crops, vectors and names hold what the
+        # key made of them, name_key and skeleton its index.
+        """CREATE TABLE seal (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            salt BLOB NOT NULL,
+            key_id INTEGER NOT NULL,
+            proof BLOB NOT NULL,
+            pepper BLOB NOT NULL
+        ) STRICT""",
+    ),
 )
 """One entry a schema version, the first makes version 1. Entries are history: add, never change."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """An autocommit connection to the gallery at `path`, created or migrated as needed.
+def open_database(path: Path, keys: Sequence[bytes] = ()) -> Tables:
+    """An autocommit connection to the gallery at `path`, created, migrated or sealed as needed.
 
     The caller holds the `Ownership`. Raises GalleryError: damaged, of a newer schema, no gallery, locked,
-    read-only, disk full. A damaged file is only ever read.
+    read-only, disk full, sealed and none of `keys` opens it. A damaged file is only ever read.
     """
     with explained(path):
         _refuse_orphaned_log(path)
@@ -136,13 +150,14 @@ def open_database(path: Path) -> sqlite3.Connection:
             _migrate(connection, Context(path))
             # Only now: a migration may have to rebuild a table that others refer to.
             connection.execute("PRAGMA foreign_keys = ON")
+            adopt(connection, path, keys)
         except BaseException:
             connection.close()
             raise
     return connection
 
 
-def memory_database() -> sqlite3.Connection:
+def memory_database() -> Tables:
     """An empty gallery that is nowhere but in the memory of this process, and gone with it however it ends."""
     connection = _connect(":memory:")
     _migrate(connection, Context(Path(":memory:")))
@@ -150,8 +165,8 @@ def memory_database() -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path | str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+def _connect(path: Path | str) -> Tables:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=Tables)
     # Keeps the index of the log in memory of our own. Shared with other programs it would be a file mapped into
     # memory, and a write there that waits for a hanging disk stops every thread that needs memory meanwhile: the
     # lock's timer too, with the door unlocked.

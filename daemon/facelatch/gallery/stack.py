@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from facelatch.errors import GalleryError
 from facelatch.gallery.embeddings import BATCH, maker, missing, owners_of_images, refuse_unsound
 from facelatch.gallery.place import RESTORE
-from facelatch.gallery.rows import VECTOR
+from facelatch.gallery.rows import EMBEDDING, VECTOR
+from facelatch.gallery.seal import Tables
 
 Rows = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ _WATCHED = {"INSERT": "NEW", "UPDATE": "NEW", "DELETE": "OLD"}
 class Stack:
     """For one connection. At a door with 5,000 people the embeddings are 60 MB, which take seconds to read."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: Tables, path: Path) -> None:
         """Raises sqlite3.Error."""
         self._connection, self._path, self._made_by = connection, path, ""
         self._ids: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -58,17 +58,17 @@ class Stack:
         partial = {owners[id_] for id_ in missing(self._connection, model_sha256)}
         chosen = np.array(sorted(id_ for id_, owner in owners.items() if owner not in partial), dtype=np.int64)
         if self._changed or not np.array_equal(chosen, self._ids):
-            self._matrix, self._ids = self._rows(chosen), chosen
+            self._matrix, self._ids = self._rows(chosen, owners), chosen
             arranged = set(chosen.tolist())
             self._new = {id_: row for id_, row in self._new.items() if id_ not in arranged}
             self._changed = set(self._new)
         return tuple(owners[id_] for id_ in chosen.tolist()), self._matrix
 
-    def _rows(self, chosen: NDArray[np.int64]) -> Rows:
+    def _rows(self, chosen: NDArray[np.int64], owners: dict[int, int]) -> Rows:
         kept = np.isin(chosen, self._ids) & ~np.isin(chosen, np.array(sorted(self._changed), dtype=np.int64))
         fresh = chosen[~kept].tolist()
         found = {id_: self._new[id_] for id_ in fresh if id_ in self._new}
-        found |= _read(self._connection, {id_ for id_ in fresh if id_ not in found})
+        found |= _read(self._connection, {id_: owners[id_] for id_ in fresh if id_ not in found})
         widths = {len(vector) for vector in found.values()} | ({self._matrix.shape[1]} if kept.any() else set())
         if len(widths) > 1:
             raise GalleryError(f"{self._path}: damaged: embeddings of several lengths", hint=RESTORE)
@@ -85,10 +85,17 @@ class Stack:
         return matrix
 
 
-def _read(connection: sqlite3.Connection, ids: set[int]) -> dict[int, Rows]:
-    """Embeddings from the disk: few by their ids, many in one go through the table."""
-    query, chosen = "SELECT reference_id, vector FROM embeddings", tuple(ids) if len(ids) < BATCH else ()
-    if len(ids) < BATCH:
+def _read(connection: Tables, owners: dict[int, int]) -> dict[int, Rows]:
+    """Embeddings of these images and their persons from the disk: few by their ids, many in one go through the table.
+
+    Raises GalleryError for one that was altered, or is another's.
+    """
+    query, chosen = "SELECT reference_id, made_by, vector FROM embeddings", tuple(owners) if len(owners) < BATCH else ()
+    if len(owners) < BATCH:
         query += f" WHERE reference_id IN ({','.join('?' * len(chosen))})"
-    found = connection.execute(query, chosen)
-    return {id_: np.frombuffer(vector, dtype=VECTOR) for id_, vector in found if id_ in ids}
+    unseal = connection.seal.open
+    return {
+        id_: np.frombuffer(unseal(vector, EMBEDDING, id_, owners[id_], made_by), dtype=VECTOR)
+        for id_, made_by, vector in connection.execute(query, chosen)
+        if id_ in owners
+    }

@@ -7,7 +7,8 @@ rows that nobody reads, and `discard` clears them a few at a time.
 from __future__ import annotations
 
 from facelatch.gallery import rows
-from facelatch.gallery.names import clean_name, name_key
+from facelatch.gallery.access import set_access
+from facelatch.gallery.names import clean_name
 from facelatch.gallery.saving import Clash, Imported, Terms, cleared_name, insert_references
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import NewPerson, Person
@@ -26,17 +27,8 @@ def stage(store: GalleryStore, token: str, newcomer: NewPerson, terms: Terms) ->
         if terms.clash is Clash.REFUSE:
             rows.free_name(connection, name, knowingly=terms.knowingly)
         rows.refuse_overfull(connection, 1, 0)
-        # Under a key that no name has, because it has a slash; the real one may still be somebody else's.
-        cursor = connection.execute(
-            "INSERT INTO people (name, name_key, admin, staged) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (name_key) DO NOTHING",
-            (name, f"{token}/{name_key(name)}", newcomer.admin, token),
-        )
-        if cursor.rowcount == 0:
-            raise rows.taken(name, name)
-        assert cursor.lastrowid is not None
-        person = Person(cursor.lastrowid, name, newcomer.admin)
-        rows.set_access(connection, person.id, newcomer.access)
+        person = rows.insert_waiting(connection, name, newcomer.admin, token)
+        set_access(connection, person.id, newcomer.access)
         made = insert_references(connection, person, newcomer.references, terms.made_by)
     store.remember(made)
 
@@ -51,11 +43,11 @@ def admit(store: GalleryStore, token: str, terms: Terms) -> Imported:
         waiting = connection.execute(
             "SELECT id, name, admin FROM people WHERE staged = ? ORDER BY id", (token,)
         ).fetchall()
-        for id_, wanted, admin in waiting:
-            name, gone = cleared_name(connection, wanted, terms)
+        for newcomer in [rows.person_of(connection, row) for row in waiting]:
+            name, gone = cleared_name(connection, newcomer.name, terms)
             replaced += gone
-            connection.execute("UPDATE people SET staged = NULL WHERE id = ?", (id_,))
-            added.append(rows.rename(connection, Person(id_, wanted, bool(admin)), name))
+            connection.execute("UPDATE people SET staged = NULL WHERE id = ?", (newcomer.id,))
+            added.append(rows.rename(connection, newcomer, name))
     return Imported(tuple(added), tuple(replaced))
 
 
@@ -66,9 +58,9 @@ def discard(store: GalleryStore, *, but: str | None = None) -> bool:
     """
     with store.transaction() as connection:
         found = connection.execute(
-            "SELECT id, name FROM people WHERE staged IS NOT NULL AND staged IS NOT ? LIMIT ?",
+            "SELECT id FROM people WHERE staged IS NOT NULL AND staged IS NOT ? LIMIT ?",
             (but, DISCARDED_AT_ONCE),
         ).fetchall()
-        for id_, name in found:
-            rows.delete_person(connection, Person(id_, name))
+        for (id_,) in found:
+            rows.delete_person(connection, Person(id_, ""))
     return len(found) == DISCARDED_AT_ONCE

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.gallery import embeddings, rows, saving, wiping
+from facelatch.gallery.access import EVERYBODY
 from facelatch.gallery.export import StoredPerson, pack
 from facelatch.gallery.place import Ownership, explained, prepare_directory, volatile_file_system
 from facelatch.gallery.saving import Terms
 from facelatch.gallery.schema import memory_database, open_database
+from facelatch.gallery.seal import Tables, Unsealed
 from facelatch.gallery.stack import Stack
 from facelatch.gallery.wiping import Wiping
 from facelatch.values.pictures import Pose
@@ -29,7 +31,7 @@ LOCK_NAME = "gallery.lock"
 class GalleryStore:
     """The gallery of one state directory, held exclusively until `close`. For one thread."""
 
-    def __init__(self, path: Path, ownership: Ownership | None, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, ownership: Ownership | None, connection: Tables) -> None:
         self._path, self._ownership, self._connection = path, ownership, connection
         self.reembedded = 0
         """How many embeddings the last `load` had to make."""
@@ -41,8 +43,8 @@ class GalleryStore:
         self._wiping = Wiping(path, connection) if ownership is not None else None
 
     @classmethod
-    def open(cls, directory: Path) -> Self:
-        """Opens the gallery in `directory`, made when missing.
+    def open(cls, directory: Path, keys: Sequence[bytes] = ()) -> Self:
+        """Opens the gallery in `directory`, made when missing, sealed when there are `keys` (`sealing.adopt`).
 
         Raises AlreadyRunningError when another process has it. Raises GalleryError, each cause with its own
         message: directory of another user, read-only, disk full, locked, damaged, of a newer schema.
@@ -52,7 +54,7 @@ class GalleryStore:
         path = directory / FILE_NAME
         try:
             with explained(path):
-                store = cls(path, ownership, open_database(path))
+                store = cls(path, ownership, open_database(path, keys))
         except BaseException:
             ownership.release()
             raise
@@ -81,6 +83,11 @@ class GalleryStore:
         self.close()
 
     # Reading
+
+    @property
+    def seal(self) -> Unsealed:
+        """What the rows are sealed by, and from what keys for other things are derived."""
+        return self._connection.seal
 
     @property
     def wipe_due(self) -> bool:
@@ -153,15 +160,13 @@ class GalleryStore:
             embeddings.refuse_other_length(self._path, stacked, size)
             records = self.people()
         people = {record.person.id: record.person for record in records}
-        access = {record.person.id: record.access for record in records if record.access != rows.EVERYBODY}
+        access = {record.person.id: record.access for record in records if record.access != EVERYBODY}
         return Gallery(people=people, owners=owners, embeddings=stacked, access=access)
 
     def throttle(self) -> Throttle:
         """The memory of refused attempts as last saved. Raises GalleryError."""
         with explained(self._path):
-            return Throttle(
-                *self._connection.execute("SELECT refusals, lockout_seconds FROM state").fetchone()
-            )
+            return Throttle(*self._connection.execute("SELECT refusals, lockout_seconds FROM state").fetchone())
 
     def export(self, names: Sequence[str] | None = None) -> bytes:
         """The export file with the named people, or with everybody. Raises InputError, GalleryError."""
@@ -193,9 +198,7 @@ class GalleryStore:
         looks like somebody's. Raises InputError: name taken or no name, no references or too many. Raises GalleryError.
         """
         with self.transaction() as connection:
-            return saving.insert(
-                connection, person, Terms(embeddings.maker(model_sha256), knowingly=knowingly)
-            )
+            return saving.insert(connection, person, Terms(embeddings.maker(model_sha256), knowingly=knowingly))
 
     def change_references(
         self, person: Person, references: Sequence[Reference], model_sha256: str, *, replace: bool
@@ -261,22 +264,22 @@ class GalleryStore:
     def save_throttle(self, throttle: Throttle) -> None:
         """Saves the memory of refused attempts. Raises GalleryError."""
         with self.transaction() as connection:
-            connection.execute(
-                "UPDATE state SET refusals = ?, lockout_seconds = ?",
-                (throttle.refusals, throttle.lockout_seconds),
-            )
+            values = (throttle.refusals, throttle.lockout_seconds)
+            connection.execute("UPDATE state SET refusals = ?, lockout_seconds = ?", values)
 
     # Steps
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Tables]:
         """Everything inside is saved when the block ends, or nothing when it raises."""
         with explained(self._path):
+            seal = self._connection.seal
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
+                self._connection.seal = seal
                 # A full disk makes SQLite roll back by itself.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")

@@ -51,7 +51,7 @@ fetch_system() {
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --include="$(tr -s ' \n' , <<<'
-            e2fsprogs kmod procps python3 python3-systemd python3-venv systemd systemd-sysv udev v4l-utils' | sed 's/^,//;s/,$//')" \
+            dbus e2fsprogs kmod procps python3 python3-systemd python3-venv systemd systemd-sysv udev v4l-utils' | sed 's/^,//;s/,$//')" \
         bookworm "$root" "$mirror" >"$work/log" 2>&1 || cannot_fetch "mmdebstrap fails"
 }
 

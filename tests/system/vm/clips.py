@@ -73,7 +73,7 @@ def make_disk(path: Path, home: Path) -> None:
             _add_real_people(tar, home)
         demo_clip.save(demo_clip.enrolment_pictures(ROBIN, 8, 1), home / "enrol")
         facelatch(home, "enroll", "robin", "--images", str(home / "enrol"))
-        facelatch(home, "people", "export", str(home / "people.facelatch"))
+        facelatch(home, "people", "export", str(home / "people.facelatch"), "--plain")
         tar.add(home / "people.facelatch", "people.facelatch")
 
 
