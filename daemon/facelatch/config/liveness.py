@@ -16,5 +16,5 @@ class LivenessConfig(Section):
     model: str = ""
     """The .tflite file, its manifest beside it; empty: the one shipped."""
     extra_model: str = ""
-    """A MiniFASNet pair of yours, converted by `facelatch-train liveness convert`, to be asked as well: its errors are
-    others, and the sum of both is better than each. Empty: none."""
+    """A MiniFASNet pair of yours, converted by `facelatch-train liveness convert`, to be asked as well. Its errors are
+    others: at the same level fewer of the living are refused. Empty: none."""
