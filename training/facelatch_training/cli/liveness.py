@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facelatch.errors import InputError
+from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
     from facelatch_training.liveness.data.prepare import Prepared
@@ -43,7 +44,7 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path, own: Path |
     from facelatch_training.liveness.data import prepare as stage
 
     views = stage.prepare(_load(recipe), data, teacher, prepared, own)
-    click.echo(f"{len(views.images)} views in {prepared}")
+    say(f"{len(views.images)} views in {prepared}")
 
 
 @liveness.command()
@@ -79,7 +80,7 @@ def collect(person: str, out: Path, source: str, device: str, seconds: float, on
                 seconds=seconds,
                 say=lambda line: click.echo(f"\r{line[:78]:<78}", nl=False),
             )
-        click.echo(f"\n{count} pictures")
+        say(f"\n{count} pictures")
 
 
 @liveness.command()
@@ -100,7 +101,7 @@ def fit(
     if epochs is not None:
         loaded = loaded.model_copy(update={"fit": loaded.fit.model_copy(update={"epochs": epochs})})
     stage.fit(loaded, views, run, start=init, left_out=leave_out)
-    click.echo(f"trained: {run / stage.FINAL}")
+    say(f"trained: {run / stage.FINAL}")
 
 
 @liveness.command()
@@ -127,7 +128,7 @@ def export(
     network = runs.averaged(run, FINAL)
     views = _prepared_views(prepared, loaded)
     path = stage.export(network, loaded, views, _levels(data, teacher, left_out), out, commit=code_commit())
-    click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    say(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 @liveness.command()
@@ -146,7 +147,7 @@ def evaluate(data: Path, teacher: Path, model: Path, split: str, write: bool) ->
 
     network = TfliteLiveness(model)
     judges = {"own": judge.by_views(network.logits), "peer": judge.by_peer(MiniFasNet(teacher))}
-    figures = measure(data / "liveness", split, judges, network.manifest, echo=click.echo)
+    figures = measure(data / "liveness", split, judges, network.manifest, echo=say)
     if write:
         kept = {**network.manifest.figures, split: figures}
         write_manifest(model, network.manifest.model_copy(update={"figures": kept}))
@@ -164,7 +165,7 @@ def visits(data: Path, model: Path, keras_run: Path | None) -> None:
 
     network = TfliteLiveness(model)
     by = _float_judge(keras_run) if keras_run else judge.by_views(network.logits)
-    measure_visits(data / "liveness" / "sequences.tar", by, network.manifest, echo=click.echo)
+    measure_visits(data / "liveness" / "sequences.tar", by, network.manifest, echo=say)
 
 
 @liveness.command()
@@ -174,7 +175,7 @@ def convert(folder: Path, out: Path) -> None:
     """Make the file for `liveness.extra_model` from a MiniFASNet pair of ncnn's in FOLDER."""
     from facelatch_training.liveness.model.convert import convert as stage
 
-    click.echo(f"{stage(folder, out)}: {out.stat().st_size / 1e6:.1f} MB")
+    say(f"{stage(folder, out)}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
@@ -188,7 +189,7 @@ def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
         pair
         for run in runs
         for pair in left_out_scores(
-            data / "liveness", left_out_of(run), {"own": _float_judge(run), "peer": peer}, echo=click.echo
+            data / "liveness", left_out_of(run), {"own": _float_judge(run), "peer": peer}, echo=say
         )
     ]
     return levels([own for own, _ in pairs], [summed for _, summed in pairs])
