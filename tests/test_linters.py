@@ -29,7 +29,7 @@ PLACES_OF_ONE_MACHINE = re.compile(
 BIOMETRIC_SUFFIXES = {".npy", ".npz", ".db", ".sqlite", ".sqlite3", ".tar", ".onnx", ".h5", ".keras"}
 """Data sets, galleries and other people's weights are never committed."""
 
-OUR_WEIGHTS = {"models/siamese.keras", "models/finder.keras", "models/refiner.keras"}
+OUR_WEIGHTS = {"models/siamese.keras", "models/finder.keras", "models/refiner.keras", "models/liveness.keras"}
 """What users fine-tune from; trained here."""
 
 RUFF, MYPY = ("ruff", "check", "--quiet", "."), ("mypy", "--strict")
