@@ -200,7 +200,7 @@ def test_nothing_reported_is_lost_and_nothing_is_half_saved_after_being_killed(
 TWICE = [["a", 2 * REFERENCES]]
 ANNA = ["Anna", 1, REFERENCES]
 VERSION = len(schema.MIGRATIONS)
-BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": VERSION, "columns": 6}
+BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "version": VERSION, "columns": 11}
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ BEFORE = {"sound": True, "people": [ANNA], "embeddings": [["a", REFERENCES]], "v
         ("embed", 15, {"embeddings": [["b", REFERENCES]]}),
         ("import", 60, {"people": [["Anna", 2, REFERENCES], ["Ben", 3, REFERENCES]], "embeddings": TWICE}),
         ("replace", 40, {"people": [["Anna", 1, 2]], "embeddings": [["a", 2]]}),
-        ("migrate", 12, {"version": VERSION + 1, "columns": 7}),
+        ("migrate", 12, {"version": VERSION + 1, "columns": 12}),
     ],
 )
 def test_a_kill_at_any_step_leaves_the_state_before_or_the_state_after(
