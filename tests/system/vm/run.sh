@@ -19,5 +19,5 @@ case $built in
     *) cat "$work/log" >&2; exit 1 ;;
 esac
 export FACELATCH_VM="$work"
-lap "virtual machine: tests" timeout --kill-after=30 2400 "${PYTHON:-.venv/bin/python}" -m pytest -q -m system \
+lap "virtual machine: tests" timeout --kill-after=30 3600 "${PYTHON:-.venv/bin/python}" -m pytest -q -m system \
     tests/system/vm --basetemp="$work/pytest" "$@"
