@@ -116,6 +116,24 @@ def test_a_finder_without_a_manifest_is_refused_where_signatures_are_asked_for(
         build.build_line(yunet)
 
 
+def test_the_liveness_network_needs_a_signature_like_the_others(config: Config, key: Path, tmp_path: Path) -> None:
+    """An unsigned one could call every picture alive; an extra model has nothing that could be signed."""
+    sign(manifest_of(config), key)
+    for name in ("liveness.tflite", "liveness.json"):
+        shutil.copy(REPO / "models" / name, tmp_path / name)
+    asked = config.liveness.model_copy(update={"level": "basic", "model": str(tmp_path / "liveness.tflite")})
+    living = config.model_copy(update={"liveness": asked})
+    for look in (lambda: build.build_line(living), lambda: protection.signature(living)):
+        with pytest.raises(ModelError, match=r"liveness\.json"):
+            look()
+    sign(tmp_path / "liveness.json", key)
+    build.build_line(living)
+    assert "liveness.json: signed by owner@example.org" in protection.signature(living)
+    more = config.model_copy(update={"liveness": asked.model_copy(update={"extra_model": "more.tflite"})})
+    with pytest.raises(ModelError, match="extra_model"):
+        build.build_line(more)
+
+
 def test_without_ssh_keygen_it_is_said_what_to_install(
     config: Config, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

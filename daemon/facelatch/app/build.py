@@ -106,13 +106,15 @@ def liveness_path(config: LivenessConfig) -> Path:
     return Path(config.model) if config.model else shipped_file("models", "liveness.tflite")
 
 
-def build_liveness(config: LivenessConfig) -> Check | None:
+def build_liveness(config: LivenessConfig, models: ModelConfig) -> Check | None:
     """How the door asks whether somebody is alive; None where it does not. Raises ModelError."""
     if config.level == "off":
         return None
     from facelatch.adapters.models.liveness_tflite import ExtraLiveness, TfliteLiveness, Together
 
     own = TfliteLiveness(liveness_path(config))
+    if models.require_signature:
+        _require_signed_liveness(config, own.manifest, models)
     network: Liveness = own
     if config.extra_model:
         network = Together(own, ExtraLiveness(Path(config.extra_model)))
@@ -135,6 +137,17 @@ def liveness_level(config: LivenessConfig, manifest: LivenessManifest, name: str
             hint="leave liveness.extra_model empty, or export with `facelatch-train liveness export --teacher`",
         )
     return level
+
+
+def _require_signed_liveness(config: LivenessConfig, manifest: LivenessManifest, models: ModelConfig) -> None:
+    from facelatch.app import signed
+
+    signed.require(liveness_path(config), manifest, models)
+    if config.extra_model:
+        raise ModelError(
+            "model.require_signature: liveness.extra_model has no manifest that could be signed",
+            hint='liveness.extra_model = "", or model.require_signature = false',
+        )
 
 
 def _require_signatures(config: Config, verifier: TfliteVerifier, finder: FaceFinder) -> None:
@@ -176,7 +189,7 @@ def build_line(config: Config) -> Line:
         ),
         cohort=cohort,
         set_tests=(distinct_test(verifier, cohort, limits),),
-        liveness=build_liveness(config.liveness),
+        liveness=build_liveness(config.liveness, config.model),
     )
 
 

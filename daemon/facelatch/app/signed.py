@@ -9,6 +9,7 @@ from facelatch.config.line import ModelConfig
 from facelatch.config.shipped import shipped_file
 from facelatch.errors import ModelError
 from facelatch.vision.finder_manifest import FinderManifest
+from facelatch.vision.liveness_manifest import LivenessManifest
 from facelatch.vision.manifest import Manifest
 
 
@@ -17,7 +18,7 @@ def signed_by(manifest: Path, config: ModelConfig) -> str | None:
     return _content_and_signer(manifest, config)[1]
 
 
-def require(model: Path, loaded: Manifest | FinderManifest, config: ModelConfig) -> None:
+def require(model: Path, loaded: Manifest | FinderManifest | LivenessManifest, config: ModelConfig) -> None:
     """Raises ModelError unless the manifest of `model` is signed, and is the one that was `loaded`."""
     manifest = model.with_suffix(".json")
     content, name = _content_and_signer(manifest, config)

@@ -139,7 +139,7 @@ def _finder(config: Config) -> str:
 
 
 def _liveness(config: Config) -> str | Finding:
-    detail = check_liveness.detail(config.liveness)
+    detail = check_liveness.detail(config.liveness, config.model)
     if detail is not None:
         return detail
     return Finding(item="liveness", ok=True, detail=check_liveness.OFF, hint=check_liveness.OFF_HINT, warning=True)

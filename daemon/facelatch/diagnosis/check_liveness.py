@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facelatch.app import build
+from facelatch.config.line import ModelConfig
 from facelatch.config.liveness import LivenessConfig
 from facelatch.vision.liveness_manifest import load_liveness
 
@@ -10,9 +11,9 @@ OFF = "off: a good photograph of somebody enrolled opens the door"
 OFF_HINT = 'liveness.level = "basic" asks for a living face; models/liveness.md says what that is worth'
 
 
-def detail(config: LivenessConfig) -> str | None:
+def detail(config: LivenessConfig, models: ModelConfig) -> str | None:
     """The level with its rates, once the network has answered; None where it is off. Raises ModelError."""
-    if build.build_liveness(config) is None:
+    if build.build_liveness(config, models) is None:
         return None
     manifest = load_liveness(build.liveness_path(config))[0]
     level = build.liveness_level(config, manifest, config.level)

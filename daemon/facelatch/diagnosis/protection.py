@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facelatch.adapters.system import credential
 from facelatch.adapters.system.signature import UNSIGNED
 from facelatch.app import signed
-from facelatch.app.build import finder_path, open_gallery, siamese_path
+from facelatch.app.build import finder_path, liveness_path, open_gallery, siamese_path
 from facelatch.config.file import Config
 from facelatch.errors import ModelError
 
@@ -59,6 +59,8 @@ def signature(config: Config) -> str:
     models = [siamese_path(config.model)]
     if config.finder.kind == "network":
         models.append(finder_path(config.finder))
+    if config.liveness.level != "off":
+        models.append(liveness_path(config.liveness))
     manifests = [path for model in models if (path := model.with_suffix(".json")).exists()]  # else an item of its own
     names = {manifest.name: signed.signed_by(manifest, config.model) for manifest in manifests}
     missing = [manifest for manifest, name in names.items() if name is None]
