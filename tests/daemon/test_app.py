@@ -41,7 +41,7 @@ def restored() -> Iterator[None]:
 @pytest.fixture
 def audit(monkeypatch: pytest.MonkeyPatch) -> fakes.FakeAudit:
     kept = fakes.FakeAudit()
-    monkeypatch.setattr(run, "build_audit", lambda **_: kept)
+    monkeypatch.setattr(run, "build_audit", lambda *_, **__: kept)
     return kept
 
 

@@ -15,6 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facelatch.adapters.system import credential
+from facelatch.app import build
+from facelatch.audit.events import Event, EventKind
+from facelatch.config.file import Config
 from facelatch.config.service import SealConfig
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery import rows, schema, sealing, staging
@@ -245,6 +248,24 @@ def test_a_plain_gallery_whose_pictures_are_none_is_not_sealed_over(tmp_path: Pa
     connection.close()
     with pytest.raises(GalleryError, match="6 images are no pictures"):
         GalleryStore.open(home, [KEY])
+
+
+def test_with_a_key_the_journal_has_numbers_instead_of_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is encrypted in the gallery would stand in clear in the journal beside it."""
+    told = Event(EventKind.PERSON_REMOVED, {"PERSON": "Anna", "PERSON_ID": 7})
+    said = {}
+    for sealed in (False, True):
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / f"credentials-{sealed}"))
+        if sealed:
+            (tmp_path / "credentials-True").mkdir()
+            (tmp_path / "credentials-True" / credential.NAME).write_bytes(bytes(credential.KEY_BYTES))
+        build.build_audit(Config()).write(told)
+        said[sealed] = capsys.readouterr().err
+    assert "Anna" in said[False]
+    assert "Anna" not in said[True]
+    assert "7" in said[True]
 
 
 def test_the_key_is_the_credential_of_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,11 +221,12 @@ def open_gallery(config: Config) -> GalleryStore:
     return GalleryStore.open(Path(config.storage.state_directory), seal_keys(config.seal))
 
 
-def build_audit(*, names: bool = True) -> AuditSink:
-    """The journal when there is one, otherwise stderr. Without `names` people are numbers in it."""
+def build_audit(config: Config) -> AuditSink:
+    """The journal when there is one, otherwise stderr. People are numbers in it where the gallery is sealed."""
+    from facelatch.adapters.system.credential import is_sealed
     from facelatch.adapters.system.journal import open_audit
 
-    return open_audit(names=names)
+    return open_audit(names=config.audit.names and not is_sealed(config.seal))
 
 
 def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:

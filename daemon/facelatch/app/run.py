@@ -88,7 +88,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
 @contextmanager
 def _audited(config: Config) -> Iterator[tuple[AuditSink, Ledger | None]]:
     """Where events go: the journal and, where one is kept, the ledger, which is closed after the last of them."""
-    journal = build_audit(names=config.audit.names)
+    journal = build_audit(config)
     ledger = build_ledger(config, journal)
     if ledger is None:
         yield journal, None

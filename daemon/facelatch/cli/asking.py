@@ -72,7 +72,7 @@ def audited(config: Config) -> Iterator[AuditSink]:
     """Where events of the command line are written: the journal, and the ledger while the gallery is ours."""
     from facelatch.app import build
 
-    journal = build.build_audit(names=config.audit.names)
+    journal = build.build_audit(config)
     ledger = build.build_ledger(config, journal)
     if ledger is None:
         yield journal

@@ -16,7 +16,8 @@ class AuditConfig(Section):
     """Keep a ledger beside the gallery: every event in a chain that nobody changes unseen. `facelatch history` and
     retention.unused_person_days need it."""
     names: bool = True
-    """Whether the journal has people's names. false: it says "person 3"; `facelatch history` knows who that is."""
+    """Whether the journal has people's names. false, or with a sealed gallery: it says "person 3"; `facelatch history`
+    knows who that is."""
     anchor_events: Annotated[int, Field(ge=1, le=100_000)] = 64
     """After so many events the journal gets the hash of the ledger's last row: by it an end that is cut off shows."""
     anchor_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300.0

@@ -45,6 +45,14 @@ def seal_keys(config: SealConfig) -> tuple[bytes, ...]:
     return tuple(_key(path) for path in found)
 
 
+def is_sealed(config: SealConfig) -> bool:
+    """Whether the gallery of this start is a sealed one, as far as the key tells; never raises."""
+    if config.key != "auto":
+        return config.key == "credential"
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return folder is not None and Path(folder, NAME).exists()
+
+
 def _key(path: Path) -> bytes:
     try:
         key = path.read_bytes()
