@@ -117,7 +117,9 @@ class Door:
         self.turn(NoFace())
         return self.turn(NoFace())
 
-    def answer(self, result: Result = Result.WRONG, *, holder: int | None = None, card: bool = False) -> Outputs:
+    def answer(
+        self, result: Result = Result.WRONG, *, holder: int | None = None, card: bool = False
+    ) -> Outputs:
         self.checked = (Checked(serial=self.checks[-1].serial, result=result, holder=holder, card=card),)
         return self.turn(NoFace())
 
@@ -144,7 +146,9 @@ def test_within_the_hours_the_door_opens_as_ever() -> None:
         (Access(suspended=True), 12, True, "suspended"),
     ],
 )
-def test_otherwise_it_stays_locked_and_says_why(access: Access, hour: int, trusted: bool, reason: str) -> None:
+def test_otherwise_it_stays_locked_and_says_why(
+    access: Access, hour: int, trusted: bool, reason: str
+) -> None:
     door = Door(ada=access, hour=hour, trusted=trusted)
     outputs = door.shows(ADA)
     assert outputs.lock is LockLevel.LOCKED
@@ -247,7 +251,11 @@ def test_a_right_pin_forgets_the_refusals() -> None:
 
 
 def test_card_and_pin_open_without_a_camera_only_if_that_is_configured() -> None:
-    for without, works, opens in (("card+pin", False, True), ("card+pin", True, False), ("none", False, False)):
+    for without, works, opens in (
+        ("card+pin", False, True),
+        ("card+pin", True, False),
+        ("none", False, False),
+    ):
         door = Door(config(without_camera=without), ada=Access(has_pin=True, has_card=True))
         door.camera_works = works
         door.holds_up(4711)
@@ -262,8 +270,32 @@ def test_card_and_pin_open_without_a_camera_only_if_that_is_configured() -> None
         assert door.last(EventKind.FACTOR_ACCEPTED)["RULE"] == "card+pin"
 
 
+@pytest.mark.parametrize(("person", "opens"), [(ADA, True), (BEN, False)], ids=["admin", "another"])
+def test_in_a_lockdown_admins_are_asked_for_their_pin_and_others_never_let_in(
+    person: Person, opens: bool
+) -> None:
+    """`mode.lockdown_admins`: by card and PIN, which no face has to precede, the door stays shut to others, too."""
+    both = Access(has_pin=True, has_card=True)
+    door = Door(
+        parse({"mode": {"lockdown_admins": True}, "factors": {**READERS, "rule": "card+pin"}}, origin="test"),
+        ada=both,
+        ben=both,
+    )
+    door.state = initial(Throttle(), lockdown=True)
+    door.holds_up(4711)
+    door.answer(holder=person.id, card=True)
+    door.types("135790#")
+    assert (door.answer(Result.RIGHT).lock is LockLevel.UNLOCKED) is opens
+    shut = Door(config(rule="card+pin"), ada=both)
+    shut.state = initial(Throttle(), lockdown=True)
+    shut.holds_up(4711)
+    assert shut.checks == [], "nobody is asked at a door that would not open"
+
+
 def test_without_a_camera_the_hours_hold_as_ever() -> None:
-    door = Door(config(without_camera="card+pin"), hour=20, ada=Access(schedule="office", has_pin=True, has_card=True))
+    door = Door(
+        config(without_camera="card+pin"), hour=20, ada=Access(schedule="office", has_pin=True, has_card=True)
+    )
     door.camera_works = False
     door.holds_up(4711)
     door.answer(holder=ADA.id, card=True)
@@ -357,7 +389,9 @@ turns = st.one_of(
     st.tuples(st.just("face"), st.sampled_from([ADA, BEN])),
     st.tuples(st.just("types"), st.sampled_from(["135790#", "1", "*", "#"])),
     st.tuples(st.just("card"), st.integers(1, 3)),
-    st.tuples(st.just("answer"), st.tuples(st.sampled_from(Result), st.sampled_from([None, 1, 2]), st.booleans())),
+    st.tuples(
+        st.just("answer"), st.tuples(st.sampled_from(Result), st.sampled_from([None, 1, 2]), st.booleans())
+    ),
     st.tuples(st.just("time"), st.tuples(st.integers(0, 23), st.booleans())),
     st.tuples(st.just("camera"), st.booleans()),
     st.tuples(st.just("wait"), st.integers(1, 40)),
@@ -369,7 +403,9 @@ def may_come(access: Access, time: LocalTime) -> bool:
     if access.suspended or (access.needs_clock and not time.trusted):
         return False
     in_time = access.valid_until is None or access.valid_until >= TODAY
-    return in_time and (access.schedule is None or (access.schedule == "office" and 480 <= time.minute < 1080))
+    return in_time and (
+        access.schedule is None or (access.schedule == "office" and 480 <= time.minute < 1080)
+    )
 
 
 @given(
@@ -380,7 +416,9 @@ def test_whatever_happens_nobody_is_let_in_but_by_the_rule_and_in_time(
     rule: Rule, without: str, ada: Access, ben: Access, script: list[tuple[str, Any]]
 ) -> None:
     """Every unlocking is a face where the rule is face, or a second factor right on that very turn; and in time."""
-    door = Door(config(rule=rule.value, without_camera=without, hid_card_reader="/dev/card"), ada=ada, ben=ben)
+    door = Door(
+        config(rule=rule.value, without_camera=without, hid_card_reader="/dev/card"), ada=ada, ben=ben
+    )
     for what, value in script:
         seen, level = len(door.events), door.state.door.level
         match what:

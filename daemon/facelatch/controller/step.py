@@ -55,7 +55,7 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     )
     if withheld and observation is not None:
         visit = session.withhold(visit)
-    barred = _ends(looked, stopping) or not around.mode.grants
+    barred = _ends(looked, stopping) or not site.lets_anybody_in(around, settings)
     came = entrance.enter(state, before, visit, inputs, settings, halted=barred, sees=looked.camera.seeing)
     visit = came.visit
     seen = enrolling.sights(pressed, came.face, observation)
