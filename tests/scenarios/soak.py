@@ -224,7 +224,7 @@ class Soak:
             buttons=GpioButtons(gpio, factory=self.factory, now=self.clock.now),
             audit=self,
             service=SystemdService(self._unread_socket()),
-            control=build.build_control(self.config.control),
+            control=build.build_control(self.config, None),
         )
 
     def _unread_socket(self) -> str:

@@ -1,13 +1,12 @@
 """Attacks that need no skill: a camera that hangs wrongly, and covered faces. How many strangers are let in?
 
-    python tests/scenarios/turned_report.py ../shared/data/clips.tar [--visits CROPS] [--photographs SCENES.tar]
+    python tests/scenarios/turned_report.py ../shared/data/clips.tar [--crops CROPS] [--photographs SCENES.tar]
 
 People on recorded video, each a visit to a door that knows one, two or ten of the others: as they are, turned by
 quarters, and with sunglasses and masks drawn on; enrolled as they are, and enrolled so. "Before" is the same line
 without its tests of orientation and familiarity, and enrolment without its rule. Prints counts, no face and no name.
 
-`--visits` simulates visits of validation people (a crop set) and says what the tests cost the honest; `--photographs`
-says how often an upright face is taken for a turned one. Nothing is trained or chosen on any of them.
+`--crops` says how many good crops of validation people the test of familiarity refuses; `--photographs` says how often an upright face is taken for a turned one. Nothing is trained or chosen on any of them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from facelatch.line import household, pipeline, track
 from facelatch.line.match import match
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Search
-from facelatch.machines import session
+from facelatch.machines import session, session_states
 from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Face, Frame, Image
 from facelatch.values.records import Gallery, Person
@@ -63,7 +62,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clips", type=Path, help="tar of one folder a person")
-    parser.add_argument("--visits", type=Path, help="crop set whose validation people visit")
+    parser.add_argument("--crops", type=Path, help="a crop set; half B of its validation people is looked at")
     parser.add_argument("--photographs", type=Path, help="tar of photographs with upright faces")
     options = parser.parse_args()
     line = build_line(Config())
@@ -72,8 +71,8 @@ def main() -> None:
     seen = {how: [look(line, shown(line, frames, how)) for frames in people] for how in conditions}
     print_frames(seen)
     print_attacks(line, seen)
-    if options.visits:
-        print_visits(line, options.visits)
+    if options.crops:
+        print_unfamiliar(line, options.crops)
     if options.photographs:
         print_photographs(line, options.photographs)
 
@@ -204,7 +203,7 @@ def known(references: Sequence[list[npt.NDArray[np.float32]]], members: Sequence
 
 def who_is_let_in(line: Line, frames: Sequence[Observation], gallery: Gallery) -> int | None:
     """Whom the session takes the visitor for, of whose frames the first are left out (they may be enrolled)."""
-    settings, visit, tracks = Config().session, session.Session(), track.Tracks()
+    settings, visit, tracks = Config().session, session_states.Session(), track.Tracks()
     for number, seen in enumerate(frames[ENROL_FRAMES:]):
         alone: Observation = seen
         if isinstance(seen, Judged):
@@ -219,60 +218,15 @@ def who_is_let_in(line: Line, frames: Sequence[Observation], gallery: Gallery) -
     return None
 
 
-class Recording:
-    """A verifier that keeps what it made."""
-
-    def __init__(self, line: Line) -> None:
-        self._verifier = line.verifier
-        self.model_sha256, self.embedding_size = line.verifier.model_sha256, line.verifier.embedding_size
-        self.made: list[npt.NDArray[np.float32]] = []
-
-    def embed(self, crop: Image) -> npt.NDArray[np.float32]:
-        """As the line's."""
-        self.made.append(self._verifier.embed(crop))
-        return self.made[-1]
-
-    def compare(
-        self, probe: npt.NDArray[np.float32], gallery: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """As the line's."""
-        return self._verifier.compare(probe, gallery)
-
-
-def print_visits(line: Line, data: Path) -> None:
-    """What the test of familiarity costs the enrolled, on half B of the validation families."""
-    from facelatch_training.judge import attempts
-    from facelatch_training.judge.calibrate import calibration_half
+def print_unfamiliar(line: Line, data: Path) -> None:
+    """How many good crops of half B of the validation families are refused as unlike those it was trained with."""
+    from facelatch_training.judge.halves import calibration_half
     from facelatch_training.judge.protocols import gather, prepared
-    from facelatch_training.judge.settings import attempt_errors
 
     protocol = prepared(data)
-    rows = ~calibration_half(protocol.families)
-    people, families = (
-        np.unique(np.array(names)[rows], return_inverse=True)[1]
-        for names in (protocol.identities, protocol.families)
-    )
-    recording = Recording(line)
-    (frames,) = attempts.make_frames(
-        recording, gather(protocol)[rows], people, families, [line.thresholds.detection], seed=1
-    )
-    unread = np.array([not is_familiar(one, line.cohort) for one in recording.made[: len(frames.detected)]])
-    gated = replace(frames, detected=frames.detected & ~unread[:, None])
-    rates = []
-    for each in (frames, gated):
-        visits = attempts.sample_visits(each, enrolled=10, references=8, households=400, seed=0)
-        outcome = attempts.granted(
-            visits,
-            verification=line.thresholds.verification,
-            required=Config().session.required_matches,
-            refusal_frames=Config().session.refusal_frames,
-            ambiguity_margin=line.thresholds.ambiguity_margin,
-        )
-        far, frr = attempt_errors(visits, outcome)
-        own = int((visits.own >= 0).sum())
-        rates.append(float(frr.mean()))
-        print(f"{own} visits of the enrolled: refused {frr.mean():.3%}; strangers let in {far.mean():.4%}")
-    print(f"lost to familiarity: {100 * (rates[1] - rates[0]):.3f} points; frames unfamiliar {unread.mean():.3%}")
+    crops = gather(protocol)[~calibration_half(protocol.families)]
+    unread = sum(not is_familiar(line.verifier.embed(crop), line.cohort) for crop in crops)
+    print(f"{unread} of {len(crops)} crops unfamiliar: {unread / len(crops):.3%}")
 
 
 def print_photographs(line: Line, path: Path) -> None:
