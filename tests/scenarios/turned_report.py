@@ -6,8 +6,8 @@ People on recorded video, each a visit to a door that knows one, two or ten of t
 quarters, and with sunglasses and masks drawn on; enrolled as they are, and enrolled so. "Before" is the same line
 without its tests of orientation and familiarity, and enrolment without its rule. Prints counts, no face and no name.
 
-`--crops` says how many good crops of validation people the test of familiarity refuses; `--photographs` says how often an
-upright face is taken for a turned one. Nothing is trained or chosen on any of them.
+`--crops` says how many good crops of validation people the test of familiarity refuses; `--photographs` says how often
+an upright face is taken for a turned one. Nothing is trained or chosen on any of them.
 """
 
 from __future__ import annotations
