@@ -124,6 +124,7 @@ def test_a_disk_that_is_full_is_told_and_not_waited_for(key: tuple[str, Path]) -
         stream.write(everything)
 
 
+@pytest.mark.slow
 def test_a_passphrase_opens_what_was_written_under_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, told = tmp_path / "people.age", [PASSPHRASE, "another passphrase"]
     monkeypatch.setattr(click, "prompt", lambda *_, **__: told[0])

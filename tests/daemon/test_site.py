@@ -288,6 +288,7 @@ def test_free_passage_that_ends_over_an_open_door_locks_a_bolt_when_it_is_shut()
     assert shop.put(Wire.CONTACT, False).lock is LOCKED
 
 
+@pytest.mark.slow
 def test_a_day_at_a_shop() -> None:
     """From the first who opens to the last who locks: who came, what was told, and when the door was free."""
     shop = Shop(settings(door={"held_warning_seconds": 20.0, "held_seconds": 40.0}))
