@@ -49,7 +49,7 @@ def bridge(settings: Settings, state: Path) -> None:
     if wanted.broker and importlib.util.find_spec("paho") is None:
         raise NotInstalledError(
             "the bridge's library is not installed: paho-mqtt",
-            hint="`/opt/facelatch/bin/pip install 'facelatch[fleet]'`",
+            hint="the installer brings it (deploy/install.sh --upgrade); in a checkout `sh deploy/venv.sh fleet`",
         )
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     values = wanted.model_dump()

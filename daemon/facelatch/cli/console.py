@@ -151,5 +151,5 @@ def _accounts(settings: Settings) -> Accounts:
 def _not_installed(error: ImportError) -> NotInstalledError:
     return NotInstalledError(
         f"the console's libraries are not installed: {error.name}",
-        hint="`/opt/facelatch/bin/pip install 'facelatch[console]'`",
+        hint="the installer brings them (deploy/install.sh --upgrade); in a checkout `sh deploy/venv.sh console`",
     )
