@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("argon2", reason="the console's libraries are missing")
+pytest.importorskip("httpx2", reason="what Starlette's test client stands on is missing")
 pytest.importorskip("starlette", reason="the console's libraries are missing")
 import argon2
 from starlette.routing import Route
