@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facelatch.audit.events import EventKind
 from facelatch.config.fleet import FleetConfig
 from facelatch.errors import ControlError
 from facelatch.fleet import homeassistant, notify
@@ -114,6 +115,23 @@ def test_the_entities_are_of_this_door_and_none_of_them_can_open_it() -> None:
 )
 def test_the_state_says_unlocked_only_when_the_door_does(door: str, unlocked: bool) -> None:
     assert homeassistant.state({**STATUS, "door": door}, None)["unlocked"] is unlocked
+
+
+@pytest.mark.parametrize(
+    ("site", "opened", "alarm", "fault"),
+    [
+        ({"door": "unwatched", "alarm": False, "camera": "seeing"}, False, False, False),
+        ({"door": "shut", "alarm": True, "camera": "opening"}, False, True, True),
+        ({"door": "held", "alarm": True, "camera": "seeing"}, True, True, False),
+    ],
+)
+def test_contact_alarm_and_camera_are_told(site: dict[str, Any], opened: bool, alarm: bool, fault: bool) -> None:
+    told = homeassistant.state({**STATUS, "site": site}, None)
+    assert (told["open"], told["alarm"], told["fault"]) == (opened, alarm, fault)
+
+
+def test_every_event_that_is_told_as_a_visit_is_one_of_the_door_s() -> None:
+    assert set(homeassistant.VISITS) <= {kind.value for kind in EventKind}
 
 
 def test_a_door_that_does_not_answer_is_a_fault_and_not_unlocked() -> None:

@@ -17,9 +17,9 @@ VISITS = {
     "factor.refused": "refused",
     "schedule.denied": "refused",
     "visit.lockout_started": "lockout",
-    "passage.forced": "forced",
-    "passage.held": "held_open",
-    "exit.pressed": "exit",
+    "door.forced": "forced",
+    "door.held_open": "held_open",
+    "exit.requested": "exit",
 }
 """Events of the door, and what they are called among the entities."""
 
@@ -54,6 +54,8 @@ def _components(settings: Settings) -> dict[str, Any]:
     diagnostic = {"entity_category": "diagnostic"}
     return {
         "lock_state": _sensor(settings, "lock_state", "Lock", "lock", on="unlocked"),
+        "contact": _sensor(settings, "contact", "Door", "door", on="open"),
+        "alarm": _sensor(settings, "alarm", "Alarm", "safety", on="alarm"),
         "problem": {**_sensor(settings, "problem", "Fault", "problem", on="fault"), **diagnostic},
         "locked_out": {
             **_sensor(settings, "locked_out", "Nobody judged", "problem", on="locked_out"),
@@ -90,16 +92,14 @@ def _sensor(settings: Settings, key: str, name: str, device_class: str, *, on: s
 def state(status: Mapping[str, Any] | None, last_person: str | None) -> dict[str, Any]:
     """What is retained: how the door stands; None: the daemon does not answer."""
     if status is None:
-        return {
-            "unlocked": False,
-            "fault": True,
-            "locked_out": False,
-            "people": None,
-            "last_person": last_person,
-        }
+        nothing = {"unlocked": False, "open": False, "alarm": False, "locked_out": False, "people": None}
+        return {**nothing, "fault": True, "last_person": last_person}
+    around = status.get("site", {})
     return {
         "unlocked": str(status["door"]).startswith("unlocked"),
-        "fault": False,
+        "open": around.get("door", "unwatched") not in ("unwatched", "shut", "expecting"),
+        "alarm": bool(around.get("alarm")),
+        "fault": around.get("camera", "seeing") != "seeing",
         "locked_out": status["lockout"]["seconds"] > 0,
         "people": status["people"],
         "last_person": last_person,
