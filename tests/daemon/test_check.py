@@ -280,6 +280,7 @@ def test_a_picture_of_somebody_that_hangs_in_view_is_said(
     assert said in found.detail
 
 
+@pytest.mark.slow
 def test_it_is_said_by_what_the_gallery_is_sealed_and_what_that_protects_against(
     settings: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -287,6 +287,7 @@ def test_a_third_client_of_one_user_is_turned_away_and_the_others_are_served(
         running.close()
 
 
+@pytest.mark.slow
 def test_whoever_asks_again_at_once_finds_the_place_free(
     path: Path, elsewhere: ThreadPoolExecutor
 ) -> None:

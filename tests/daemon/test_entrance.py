@@ -222,6 +222,7 @@ def test_under_duress_all_is_as_ever_at_the_door_and_one_event_more_is_written()
     assert EventKind.DURESS.spec.priority is Priority.ALERT
 
 
+@pytest.mark.slow
 def test_a_face_does_not_clear_the_way_for_guessing_pins() -> None:
     """A photograph of ada, all night: the throttle shuts after five wrong ones, and stays shut longer each time."""
     door = Door(config(rule="face+pin", tries=1), ada=Access(has_pin=True))

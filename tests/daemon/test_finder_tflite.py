@@ -93,6 +93,7 @@ def test_the_same_picture_gives_the_same_faces(finder):
     assert [face.score for face in first] == [face.score for face in second]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1))
 def test_no_picture_raises_and_every_number_is_finite(width, height, seed):

@@ -276,6 +276,7 @@ def traces_of(store: GalleryStore, name: str, person: NewPerson) -> list[bytes]:
     return [name.encode(), name.casefold().encode(), *vectors, *pictures]
 
 
+@pytest.mark.slow
 def test_rows_that_moved_from_page_to_page_leave_nothing_behind(home: Path) -> None:
     """Rows of all sizes, hundreds of them: without the wiping SQLite 3.40 leaves a dozen traces of these."""
     home.mkdir()

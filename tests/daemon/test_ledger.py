@@ -550,6 +550,7 @@ def test_a_real_full_disk_fails_a_write_and_nothing_else(running: Callable[..., 
     store.close()
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_not_there_keeps_no_daemon_from_ending(
     running: Callable[..., Ledger], tmp_path: Path
 ) -> None:

@@ -226,6 +226,7 @@ def test_no_frame_for_long_is_a_stale_camera(tmp_path: Path) -> None:
     assert door.service.messages.count("WATCHDOG=1") == 6
 
 
+@pytest.mark.slow
 def test_a_camera_that_never_delivers_is_a_stale_camera(tmp_path: Path) -> None:
     """Its driver blocks in the first read: the loop still turns, never feeds the watchdog, and ends by itself."""
     door = Door(tmp_path, [])

@@ -54,6 +54,7 @@ def test_relatives_have_a_rate_of_their_own_where_families_are_known() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_stricter_detection_threshold_is_taken_where_it_refuses_fewer() -> None:
     crops, names = coloured(40, 4)
     calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS)
@@ -111,6 +112,7 @@ def test_halves_keep_families_together() -> None:
 TARGETS = Targets(fmr=0.01, far_per_attempt=0.05, enrolled=4, references=(4,), frames=(2, 3), households=20)
 
 
+@pytest.mark.slow
 def test_rates_are_reported_on_the_other_half() -> None:
     crops, names = coloured(40, 4)
     calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="drawn colours", targets=TARGETS)
@@ -127,6 +129,7 @@ def test_rates_are_reported_on_the_other_half() -> None:
     assert "half A" in calibration.about["chosen_on"]
 
 
+@pytest.mark.slow
 def test_the_halves_are_of_families_where_they_are_known() -> None:
     crops, names = coloured(40, 4)
     families = [f"house-{int(name[-3:]) // 2}" for name in names]
@@ -137,6 +140,7 @@ def test_the_halves_are_of_families_where_they_are_known() -> None:
     assert calibration.rates["fmr"].identities == len(other)
 
 
+@pytest.mark.slow
 def test_a_rate_too_small_for_the_data_is_not_met() -> None:
     crops, names = coloured(40, 4)
     targets = TARGETS.model_copy(update={"fmr": 1e-5, "far_per_attempt": 1e-5})
@@ -227,6 +231,7 @@ def manifest_for(model: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_path: Path) -> None:
     crops, names = coloured(40, 3)
     calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="drawn colours", targets=TARGETS)
@@ -259,6 +264,7 @@ def test_the_manifest_gets_thresholds_rates_and_targets_and_keeps_the_rest(tmp_p
     assert manifest.opens_doors is False
 
 
+@pytest.mark.slow
 def test_a_manifest_of_another_file_is_left_alone(tmp_path: Path) -> None:
     crops, names = coloured(40, 3)
     calibration = calibrate(ColourVerifier(steepness=8), crops, names, data="d", targets=TARGETS)
