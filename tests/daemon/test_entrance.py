@@ -73,7 +73,7 @@ class Door:
         self.access = {{"ada": 1, "ben": 2}[name]: one for name, one in access.items()}
         self.people = {person.id: person for person in (ADA, BEN)}
         self.time = LocalTime(day=TODAY, minute=hour * 60, trusted=trusted)
-        self.camera_works, self.blind = True, False
+        self.blind = False
         self.events: list[Any] = []
         self.checks: list[Check] = []
         self.signals: list[Pulse | Stroke] = []
@@ -85,7 +85,7 @@ class Door:
         self.picture += 1
         entrance = Entrance(
             people=self.people, access=self.access, time=self.time, schedules=OFFICE, signals=tuple(self.signals),
-            checked=self.checked, camera_works=self.camera_works,
+            checked=self.checked,
         )  # fmt: skip
         self.signals, self.checked = [], ()
         seen = {"observation": observation, "fingerprint": self.picture if observation is not None else None}
@@ -258,7 +258,7 @@ def test_card_and_pin_open_without_a_camera_only_if_that_is_configured() -> None
         ("none", False, False),
     ):
         door = Door(config(without_camera=without), ada=Access(has_pin=True, has_card=True))
-        door.camera_works = works
+        door.blind = not works
         door.holds_up(4711)
         assert (door.checks[-1].person, door.checks[-1].code) == (None, "4711")
         door.answer(holder=ADA.id, card=True)
@@ -297,7 +297,7 @@ def test_without_a_camera_the_hours_hold_as_ever() -> None:
     door = Door(
         config(without_camera="card+pin"), hour=20, ada=Access(schedule="office", has_pin=True, has_card=True)
     )
-    door.camera_works = False
+    door.blind = True
     door.holds_up(4711)
     door.answer(holder=ADA.id, card=True)
     assert door.last(EventKind.FACTOR_REFUSED)["REASON"] == "needs_face"
@@ -435,7 +435,7 @@ def test_whatever_happens_nobody_is_let_in_but_by_the_rule_and_in_time(
                 door.time = LocalTime(day=TODAY, minute=value[0] * 60, trusted=value[1])
                 continue
             case "camera":
-                door.camera_works = value
+                door.blind = not value
                 continue
             case _:
                 outputs = [door.turn(NoFace()) for _ in range(value if what == "wait" else 1)][-1]
