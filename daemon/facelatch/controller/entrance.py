@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from facelatch.audit.events import Event, EventKind, Value
@@ -89,14 +89,8 @@ def _let_in(came: Entered, place: Entrance, settings: Config) -> Entered:
     denied = (passed.person, decision.reason) if isinstance(decision, schedule.Denied) else None
     if passed.person.id not in place.people:
         denied = (passed.person, schedule.Denial.SUSPENDED)  # removed while the PIN was being checked
-    return Entered(
-        visit=came.visit if denied else session.forgive(came.visit),
-        factors=came.factors,
-        wiegand=came.wiegand,
-        strokes=came.strokes,
-        person=None if denied else passed.person,
-        denied=denied,
-    )
+    visit = came.visit if denied else session.forgive(came.visit)
+    return replace(came, visit=visit, person=None if denied else passed.person, denied=denied)
 
 
 def _heard(state: State, place: Entrance, now: float) -> tuple[wiegand.Wiegand, strokes.Typing, tuple[Entry, ...]]:
