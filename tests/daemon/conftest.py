@@ -31,7 +31,7 @@ from facelatch.values.observations import Thresholds
 from facelatch.values.pictures import Image, Pose
 from facelatch.values.records import NewPerson, Reference
 
-sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: site_tables
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: site_tables, sightings
 
 ANNA, BEN, STRANGER = (200, 90, 60), (60, 200, 90), (60, 110, 190)
 

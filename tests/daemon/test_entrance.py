@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sightings import judged
 
 from facelatch.audit.events import EventKind
 from facelatch.audit.spec import Priority
@@ -21,32 +21,14 @@ from facelatch.machines.wiegand import encoded
 from facelatch.site.mode import Mode, SetMode
 from facelatch.values.hours import Access, LocalTime, Rule, Schedules, Window
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.readers import Check, Checked, Pulse, Result, Stroke
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import LockLevel
 
 ADA, BEN = Person(1, "ada", admin=True), Person(2, "ben")
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 READERS = {"wiegand_pins": [5, 6], "hid_keypad": "/dev/input/by-id/keypad"}
 OFFICE = Schedules(windows={"office": (Window(frozenset(range(7)), 8 * 60, 18 * 60),)})
 TODAY = date(2026, 11, 30)
-
-
-def judged(verdict: Verdict, track: int) -> Judged:
-    nothing = np.zeros(4, np.float32)
-    return Judged(
-        frame=0,
-        track=track,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(0.0, 0.0, 0.0),
-        verdict=verdict,
-        crop=np.zeros((112, 112, 3), np.uint8),
-        embedding=nothing,
-        similarities=nothing,
-    )
 
 
 def match(person: Person) -> Judged:
