@@ -43,7 +43,7 @@ class Site:
 
     def line(self, wire: Wire) -> chatter.Line:
         """What is believed of one input."""
-        return self.lines[list(Wire).index(wire)]
+        return next(line for line in self.lines if line.wire is wire)
 
     @property
     def fire(self) -> bool:
