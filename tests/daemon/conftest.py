@@ -31,7 +31,7 @@ from facelatch.values.observations import Thresholds
 from facelatch.values.pictures import Image, Pose
 from facelatch.values.records import NewPerson, Reference
 
-sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: site_tables
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: site_tables, sightings
 
 ANNA, BEN, STRANGER = (200, 90, 60), (60, 200, 90), (60, 110, 190)
 
@@ -97,19 +97,23 @@ class Served:
             desk = Desk(store=store, judge=judge, audit=audit, clock=clock, config=self.config, ledger=self.ledger)
             server = ControlServer(self.socket, "", intake(self.config.control, house(self.config)))
             health = HealthWatch(Reading, self.config.health, self.audit, clock)
+
+            def status() -> dict[str, object]:
+                lockout = {"refusals": 0, "seconds": 0.0}
+                site = {"mode": "normal", "mode_seconds": None, "door": "shut", "alarm": False, "fire": False}
+                site |= {"unstable": [], "camera": "seeing"}
+                told: dict[str, object] = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
+                told |= {"lockout": lockout, "still_faces": 0, "site": site, "liveness": "off"}
+                told["seal"] = store.seal.words
+                told |= {"health": health.view()}
+                told["hours"] = {"clock": "not needed", "readers_lost": []}
+                return told
+
             self._ready.set()
             try:
                 while not self._over.wait(0.001):
                     began = clock.now()
                     view = EnrolmentView(state="idle", kept=0, wanted=8)
-                    lockout = {"refusals": 0, "seconds": 0.0}
-                    site = {"mode": "normal", "mode_seconds": None, "door": "shut", "alarm": False, "fire": False}
-                    site |= {"unstable": [], "camera": "seeing"}
-                    status = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
-                    status |= {"lockout": lockout, "still_faces": 0, "site": site, "liveness": "off"}
-                    status["seal"] = store.seal.words
-                    status |= {"health": health.view()}
-                    status["hours"] = {"clock": "not needed", "readers_lost": []}
                     self.commands += desk.serve(server, view, status)
                     self.longest_turn = max(self.longest_turn, clock.now() - began)
             finally:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pytest
+from sightings import FACE, judged
 
 from facelatch.audit.events import Event
 from facelatch.config.file import Config, parse
@@ -27,34 +27,15 @@ from facelatch.machines.enrolment_states import (
 from facelatch.machines.indicator import Pattern
 from facelatch.machines.session_states import ForgetRefusals
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, EdgeKind, LockLevel
 
 ADA, BEN = Person(1, "ada", admin=True), Person(2, "ben")
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 FRAME_SECONDS = 0.1
 
 
 def settings(**sections: Any) -> Config:
     return parse(sections, origin="test")
-
-
-def judged(verdict: Verdict, yaw: float = 0.0, share: float | None = None) -> Judged:
-    crop, nothing = np.zeros((112, 112, 3), np.uint8), np.full(4, yaw, np.float32)
-    return Judged(
-        frame=0,
-        track=1,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(yaw, 0.0, 0.0),
-        verdict=verdict,
-        crop=crop,
-        embedding=nothing,
-        similarities=nothing,
-        draft_share=share,
-    )
 
 
 def match(person: Person) -> Judged:

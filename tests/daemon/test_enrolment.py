@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-import numpy as np
 import pytest
+from sightings import FACE, judged
 
 from facelatch.config.machines import EnrolmentConfig
 from facelatch.machines import enrolment
@@ -35,13 +35,11 @@ from facelatch.machines.enrolment_states import (
 )
 from facelatch.values.liveness import Proof
 from facelatch.values.observations import Judged, NoFace, Reason, SeveralFaces, Unusable, Verdict
-from facelatch.values.pictures import Box, Face, Pose
+from facelatch.values.pictures import Pose
 from facelatch.values.records import Person
 
 ADMIN, BEN = Person(1, "ada", admin=True), Person(2, "ben")
 STRANGER = Verdict(reason=Reason.NOT_RECOGNISED)
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
-CROP = np.zeros((112, 112, 3), np.uint8)
 LONG_PRESS = StartEnrolment(origin=Origin.BUTTON)
 
 
@@ -63,20 +61,7 @@ def setting(
 
 
 def seen(verdict: Verdict = STRANGER, yaw: float = 0.0, share: float | None = None) -> Judged:
-    nothing = np.zeros(0, np.float32)
-    return Judged(
-        frame=0,
-        track=1,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(yaw, 0.0, 0.0),
-        verdict=verdict,
-        crop=CROP,
-        embedding=nothing,
-        similarities=nothing,
-        draft_share=share,
-    )
+    return judged(verdict, yaw=yaw, share=share)
 
 
 def matched(person: Person) -> Judged:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sightings import judged
 
 from facelatch.audit.events import EventKind
 from facelatch.audit.spec import Priority
@@ -21,32 +21,14 @@ from facelatch.machines.wiegand import encoded
 from facelatch.site.mode import Mode, SetMode
 from facelatch.values.hours import Access, LocalTime, Rule, Schedules, Window
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.readers import Check, Checked, Pulse, Result, Stroke
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import LockLevel
 
 ADA, BEN = Person(1, "ada", admin=True), Person(2, "ben")
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 READERS = {"wiegand_pins": [5, 6], "hid_keypad": "/dev/input/by-id/keypad"}
 OFFICE = Schedules(windows={"office": (Window(frozenset(range(7)), 8 * 60, 18 * 60),)})
 TODAY = date(2026, 11, 30)
-
-
-def judged(verdict: Verdict, track: int) -> Judged:
-    nothing = np.zeros(4, np.float32)
-    return Judged(
-        frame=0,
-        track=track,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(0.0, 0.0, 0.0),
-        verdict=verdict,
-        crop=np.zeros((112, 112, 3), np.uint8),
-        embedding=nothing,
-        similarities=nothing,
-    )
 
 
 def match(person: Person) -> Judged:
@@ -73,7 +55,7 @@ class Door:
         self.access = {{"ada": 1, "ben": 2}[name]: one for name, one in access.items()}
         self.people = {person.id: person for person in (ADA, BEN)}
         self.time = LocalTime(day=TODAY, minute=hour * 60, trusted=trusted)
-        self.camera_works, self.blind = True, False
+        self.blind = False
         self.events: list[Any] = []
         self.checks: list[Check] = []
         self.signals: list[Pulse | Stroke] = []
@@ -85,7 +67,7 @@ class Door:
         self.picture += 1
         entrance = Entrance(
             people=self.people, access=self.access, time=self.time, schedules=OFFICE, signals=tuple(self.signals),
-            checked=self.checked, camera_works=self.camera_works,
+            checked=self.checked,
         )  # fmt: skip
         self.signals, self.checked = [], ()
         seen = {"observation": observation, "fingerprint": self.picture if observation is not None else None}
@@ -258,7 +240,7 @@ def test_card_and_pin_open_without_a_camera_only_if_that_is_configured() -> None
         ("none", False, False),
     ):
         door = Door(config(without_camera=without), ada=Access(has_pin=True, has_card=True))
-        door.camera_works = works
+        door.blind = not works
         door.holds_up(4711)
         assert (door.checks[-1].person, door.checks[-1].code) == (None, "4711")
         door.answer(holder=ADA.id, card=True)
@@ -297,7 +279,7 @@ def test_without_a_camera_the_hours_hold_as_ever() -> None:
     door = Door(
         config(without_camera="card+pin"), hour=20, ada=Access(schedule="office", has_pin=True, has_card=True)
     )
-    door.camera_works = False
+    door.blind = True
     door.holds_up(4711)
     door.answer(holder=ADA.id, card=True)
     assert door.last(EventKind.FACTOR_REFUSED)["REASON"] == "needs_face"
@@ -435,7 +417,7 @@ def test_whatever_happens_nobody_is_let_in_but_by_the_rule_and_in_time(
                 door.time = LocalTime(day=TODAY, minute=value[0] * 60, trusted=value[1])
                 continue
             case "camera":
-                door.camera_works = value
+                door.blind = not value
                 continue
             case _:
                 outputs = [door.turn(NoFace()) for _ in range(value if what == "wait" else 1)][-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sightings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from facelatch.config.line import CameraConfig
 from facelatch.line.liveness import Check, Evidence, examine
 from facelatch.values.liveness import Aliveness, Proof
 from facelatch.values.observations import Judged, NoFace, Reason, Verdict
-from facelatch.values.pictures import Box, Face, Frame, Image, Pose
+from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.values.records import Person
 from facelatch.vision.liveness import VIEW_PX, view
 
@@ -40,19 +41,7 @@ def check(network: Says) -> Check:
 
 
 def judged(verdict: Verdict = MATCH, track: int = 1) -> Judged:
-    nothing = np.zeros(0, np.float32)
-    return Judged(
-        frame=0,
-        track=track,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(0, 0, 0),
-        verdict=verdict,
-        crop=PICTURE,
-        embedding=nothing,
-        similarities=nothing,
-    )
+    return sightings.judged(verdict, track, face=FACE, crop=PICTURE)
 
 
 def proofs(

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
+from sightings import FACE, judged
 
 from facelatch.config.file import Config, parse
 from facelatch.controller.state import Inputs, Outputs, State, initial
@@ -29,15 +29,12 @@ from facelatch.machines.enrolment_states import (
     StartEnrolment,
 )
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, EdgeKind, LockLevel
 
 pytestmark = pytest.mark.slow
 
 ADA, BEN, CLEO = Person(1, "ada", admin=True), Person(2, "ben"), Person(3, "cleo")
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
-CROP, VECTOR = np.zeros((112, 112, 3), np.uint8), np.zeros(4, np.float32)
 
 VERDICTS = [
     *[
@@ -54,19 +51,7 @@ VERDICTS = [
 
 
 def _judged(verdict: Verdict, yaw: float, share: float | None) -> Observation:
-    return Judged(
-        frame=0,
-        track=1,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(yaw, 0.0, 0.0),
-        verdict=verdict,
-        crop=CROP,
-        embedding=VECTOR,
-        similarities=VECTOR,
-        draft_share=share,
-    )
+    return judged(verdict, yaw=yaw, share=share)
 
 
 OBSERVATIONS: st.SearchStrategy[Observation | None] = st.one_of(

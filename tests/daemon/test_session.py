@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sightings import FACE, judged
 
 from facelatch.config.machines import SessionConfig
 from facelatch.machines import session
@@ -29,7 +29,6 @@ from facelatch.machines.session_states import (
 from facelatch.machines.throttle import Bucket
 from facelatch.values.liveness import Proof
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
 
 SETTINGS = SessionConfig(
@@ -47,23 +46,6 @@ SETTINGS = SessionConfig(
     fade_seconds=120.0,
 )
 ADA, BEN = Person(1, "ada"), Person(2, "ben")
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
-
-
-def judged(verdict: Verdict, track: int = 1) -> Judged:
-    nothing = np.zeros(0, np.float32)
-    return Judged(
-        frame=0,
-        track=track,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(0, 0, 0),
-        verdict=verdict,
-        crop=np.zeros((112, 112, 3), np.uint8),
-        embedding=nothing,
-        similarities=nothing,
-    )
 
 
 def match(person: Person, track: int = 1) -> Judged:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from sightings import judged
 
 from facelatch.audit.events import Event
 from facelatch.config.file import Config, parse
@@ -22,7 +22,6 @@ from facelatch.site.alarm import Acknowledge
 from facelatch.site.mode import Mode, SetMode, Window
 from facelatch.site.passage import Prop
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import LockLevel, Signal, Wire
 
@@ -33,20 +32,7 @@ TURN = 0.1
 
 
 def match(person: Person) -> Judged:
-    nothing = np.zeros(4, np.float32)
-    return Judged(
-        frame=0,
-        track=1,
-        frames=1,
-        seconds=0.0,
-        face=Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9),
-        pose=Pose(0.0, 0.0, 0.0),
-        verdict=Verdict(reason=Reason.MATCHED, person=person, share=1.0, detections=8, references=8),
-        crop=np.zeros((112, 112, 3), np.uint8),
-        embedding=nothing,
-        similarities=nothing,
-        draft_share=None,
-    )
+    return judged(Verdict(reason=Reason.MATCHED, person=person, share=1.0, detections=8, references=8))
 
 
 def settings(**sections: Any) -> Config:

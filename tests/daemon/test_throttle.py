@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-import numpy as np
 import pytest
+import sightings
 
 from facelatch.config.machines import SessionConfig
 from facelatch.machines import session, throttle
 from facelatch.machines.session_states import Ending, Gathering, Idle, LockedOut, Refused, Session
 from facelatch.machines.throttle import Bucket, add, pass_time, remembered, restored
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, Verdict
-from facelatch.values.pictures import Box, Face, Pose
 from facelatch.values.records import Person, Throttle
 
 SETTINGS = SessionConfig()
 SHUT = Bucket(frames=40.0, at=100.0, shut_until=130.0, seconds=30.0)
-FACE = Face(Box(0, 0, 50, 50), np.zeros((5, 2), np.float32), 0.9)
 FOUR_HOURS, FRAME_SECONDS = 4 * 3600.0, 1 / 15
 
 
@@ -85,20 +83,8 @@ def test_row(row: tuple[str, str]) -> None:
 
 
 def judged(track: int, person: Person | None = None) -> Judged:
-    nothing = np.zeros(0, np.float32)
     reason = Reason.NOT_RECOGNISED if person is None else Reason.MATCHED
-    return Judged(
-        frame=0,
-        track=track,
-        frames=1,
-        seconds=0.0,
-        face=FACE,
-        pose=Pose(0, 0, 0),
-        verdict=Verdict(reason=reason, person=person),
-        crop=np.zeros((112, 112, 3), np.uint8),
-        embedding=nothing,
-        similarities=nothing,
-    )
+    return sightings.judged(Verdict(reason=reason, person=person), track)
 
 
 def stays(track: int = 1) -> Iterator[Observation]:

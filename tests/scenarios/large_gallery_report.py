@@ -92,7 +92,7 @@ def serve(config: Config, pipe: Connection) -> None:
     longest, busiest, view = 0.0, 0.0, EnrolmentView(state="idle", kept=0, wanted=8)
     while True:
         turn, work = time.monotonic(), time.thread_time()
-        desk.serve(server, view, {"people": len(desk.gallery.people), "wiping": store.wipe_due})
+        desk.serve(server, view, lambda: {"people": len(desk.gallery.people), "wiping": store.wipe_due})
         longest = max(longest, time.monotonic() - turn)
         busiest = max(busiest, time.thread_time() - work)
         if pipe.poll(max(0.0, 1 / 15 - (time.monotonic() - turn))):

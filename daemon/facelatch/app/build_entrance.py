@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING
 
 from facelatch.config.file import Config
 from facelatch.errors import ConfigError
-from facelatch.ports import (
-    AuditSink,
-    Clock,
-    Reader,
-)
+from facelatch.ports import AuditSink, Clock, Reader
+from facelatch.values.hours import Schedules
 
 if TYPE_CHECKING:
     from facelatch.app.entrance import EntranceDesk, Openers
@@ -31,9 +28,8 @@ def build_entrance(
     from facelatch.config.schedules import load_schedules
     from facelatch.gallery.credentials import hasher
 
-    schedules, name = load_schedules(Path(config.schedule.file), config.factors), config.mode.free_schedule
-    if name and name not in schedules.windows:
-        raise ConfigError(f"mode.free_schedule = {name!r}: not in {config.schedule.file}", hint="add it there")
+    schedules = load_schedules(Path(config.schedule.file), config.factors)
+    name = free_schedule(config, schedules)
     return EntranceDesk(
         store=store,
         audit=audit,
@@ -45,6 +41,14 @@ def build_entrance(
         guests=Guests(config.schedule.warn_days),
         free=FreeHours(name, after_first=config.mode.free_after_first) if name else None,
     )
+
+
+def free_schedule(config: Config, schedules: Schedules) -> str:
+    """Which schedule there is free passage by; empty for none. Raises ConfigError when it is not in `schedules`."""
+    name = config.mode.free_schedule
+    if name and name not in schedules.windows:
+        raise ConfigError(f"mode.free_schedule = {name!r}: not in {config.schedule.file}", hint="add it there")
+    return name
 
 
 def reader_openers(config: Config) -> Openers:

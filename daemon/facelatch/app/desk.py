@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -90,21 +90,23 @@ class Desk:
         self._loaded = loaded
 
     def serve(
-        self, control: Control, enrolment: EnrolmentView, status: Mapping[str, Any]
+        self, control: Control, enrolment: EnrolmentView, status: Callable[[], Mapping[str, Any]]
     ) -> tuple[Command, ...]:
         """Answers who has asked, works for a moment on what is due, and returns what is for the machines.
 
-        Raises GalleryError when the gallery cannot be read any more.
+        `status` is only asked on a turn with requests. Raises GalleryError when the gallery cannot be read any more.
         """
         commands: list[Command] = []
-        for request in control.requests():
+        asked = control.requests()
+        told = status() if asked else {}
+        for request in asked:
             if any(isinstance(command, StartEnrolment) for command in commands):
                 enrolment = replace(enrolment, state="armed")  # asked for on this turn by another client
             place = door.Door(
                 admission=self.admission,
                 importing=self._importing,
                 enrolment=enrolment,
-                status=status,
+                status=told,
                 settings=self._settings,
                 now=self._clock.now(),
                 ledger=self._ledger,

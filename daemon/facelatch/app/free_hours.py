@@ -12,13 +12,13 @@ class FreeHours:
     """The window of free passage that is open now. It has one end from its beginning on, whatever the clock does."""
 
     def __init__(self, name: str, *, after_first: bool) -> None:
-        """`name` of the schedule; empty: there is none."""
+        """`name` of the schedule, which need not be there."""
         self._name, self._after_first = name, after_first
         self._open: tuple[hours.Window, Window] | None = None
 
     def window(self, schedules: Schedules, time: LocalTime, now: float) -> Window | None:
         """The window that `time` lies in, `now` in monotonic seconds; None outside, and without a trusted clock."""
-        found = schedule.current(schedules, self._name, time) if self._name and time.trusted else None
+        found = schedule.current(schedules, self._name, time) if time.trusted else None
         if found is None:
             self._open = None
             return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from facelatch.api.admission import traces
-from facelatch.audit.events import Event, EventKind, Value, fault
+from facelatch.api.people import about
+from facelatch.audit.events import EventKind, fault
 from facelatch.errors import FacelatchError
 from facelatch.gallery.store import GalleryStore
 from facelatch.ports import AuditSink
 from facelatch.values.hours import LocalTime
-from facelatch.values.records import PersonRecord
 
 LOOK_SECONDS = 600.0
 """Between two looks at the calendar."""
@@ -50,18 +50,14 @@ class Guests:
             last = record.access.valid_until
             if last is None:
                 continue
-            left, told = (last - today.day).days, self._told.get(record.person.id)
+            person, left = record.person, (last - today.day).days
+            told = self._told.get(person.id)
             if 0 <= left < self._warn_days and (told is None or told.day != today.day):
-                self._told[record.person.id] = today
-                audit.write(Event(EventKind.ACCESS_EXPIRING, {**_about(record), "DAYS_LEFT": left}))
+                self._told[person.id] = today
+                audit.write(about(person, EventKind.ACCESS_EXPIRING, VALID_UNTIL=str(last), DAYS_LEFT=left))
             if left < 0 and record.access.forget and settled:
-                store.remove(record.person.name)
-                for event in (Event(EventKind.ACCESS_EXPIRED, _about(record)), *traces(store)):
+                store.remove(person.name)
+                for event in (about(person, EventKind.ACCESS_EXPIRED, VALID_UNTIL=str(last)), *traces(store)):
                     audit.write(event)
                 forgotten = True
         return forgotten
-
-
-def _about(record: PersonRecord) -> dict[str, Value]:
-    person = record.person
-    return {"PERSON": person.name, "PERSON_ID": person.id, "VALID_UNTIL": str(record.access.valid_until)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 from facelatch.api.admission import Wanted, consent_events
 from facelatch.app.desk import Desk
@@ -22,9 +23,7 @@ from facelatch.line.background import STILL_FACE_HINT
 from facelatch.line.memory import Memory
 from facelatch.machines.enrolment_states import Failure, Saved, SaveFailed, StartEnrolment
 from facelatch.machines.indicator import lamp
-from facelatch.ports import (
-    EndOfFrames,
-)
+from facelatch.ports import EndOfFrames
 from facelatch.values.observations import Observation
 from facelatch.values.pictures import Frame
 from facelatch.values.records import Gallery, Throttle
@@ -259,6 +258,10 @@ class _Loop:
     def _answer_requests(self) -> tuple[Command, ...]:
         if self.world.control is None:
             return ()
+        return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), self._status)
+
+    def _status(self) -> dict[str, Any]:
+        """The reply to `status`, but for the enrolment."""
         status = {
             "door": self.status,
             "people": len(self.gallery.people),
@@ -273,4 +276,4 @@ class _Loop:
         }
         if self.world.ledger is not None:
             status["ledger"] = self.world.ledger.view()
-        return self.desk.serve(self.world.control, state.enrolment_view(self.state, self.config), status)
+        return status

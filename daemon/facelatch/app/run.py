@@ -180,11 +180,11 @@ def _tell_of_the_place(audit: AuditSink, store: GalleryStore) -> None:
 def _trusted(audit: AuditSink, config: Config) -> Trust:
     """The camera, which is told of and waits when it is another one than at the start before."""
     folder, identity = Path(config.storage.state_directory), camera_identity(config.camera)
-    if not is_another(folder, identity):
-        return Trust(0.0, lambda: remember(folder, identity))
-    hint = "if you have changed it, wait; if not, look at the door"
-    audit.write(Event(EventKind.CAMERA_CHANGED, {"SECONDS": HELD_SECONDS, "HINT": hint}))
-    return Trust(HELD_SECONDS, lambda: remember(folder, identity))
+    changed = is_another(folder, identity)
+    if changed:
+        hint = "if you have changed it, wait; if not, look at the door"
+        audit.write(Event(EventKind.CAMERA_CHANGED, {"SECONDS": HELD_SECONDS, "HINT": hint}))
+    return Trust(HELD_SECONDS if changed else 0.0, lambda: remember(folder, identity))
 
 
 def _tell_of_the_socket(audit: AuditSink, group: str, shared_with: str | None) -> None:

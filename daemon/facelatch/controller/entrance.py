@@ -14,7 +14,7 @@ from facelatch.machines import factors, schedule, session, session_states, strok
 from facelatch.machines.factors import CardOf, FaceSeen, Factors, Halt
 from facelatch.machines.session_states import Ending
 from facelatch.values.hours import Access, Rule
-from facelatch.values.readers import Entry, Pulse, Stroke
+from facelatch.values.readers import Checked, Entry, Pulse, Stroke
 from facelatch.values.records import Person
 
 _EVERYBODY = Access()
@@ -44,8 +44,11 @@ def enter(
     state: State, before: session_states.Session, visit: session_states.Session, inputs: Inputs, settings: Config,
     *, halted: bool, sees: bool,
 ) -> Entered:  # fmt: skip
-    """What comes of the visit of this turn and of what readers and keypads say; `before` is the session before it."""
-    place, now = replace(inputs.entrance, camera_works=inputs.entrance.camera_works and sees), inputs.now
+    """What comes of the visit of this turn and of what readers and keypads say; `before` is the session before it.
+
+    `sees`: whether the camera works.
+    """
+    place, now = inputs.entrance, inputs.now
     read, typed, entries = _heard(state, place, now)
     second = factors.begin_turn(state.factors, now)
     told: list[factors.Input] = []
@@ -59,7 +62,7 @@ def enter(
         else:
             visit = session.put_off(visit, before, Ending.RECOGNISED, "second_factor", "")
             told.append(_face(person, decision.rule, place))
-    told += _answers(place, settings)
+    told += _answers(place, settings, sees=sees)
     told += entries
     shut = halted or isinstance(visit.phase, session_states.LockedOut)
     for one in [Halt()] if shut else told:
@@ -86,14 +89,8 @@ def _let_in(came: Entered, place: Entrance, settings: Config) -> Entered:
     denied = (passed.person, decision.reason) if isinstance(decision, schedule.Denied) else None
     if passed.person.id not in place.people:
         denied = (passed.person, schedule.Denial.SUSPENDED)  # removed while the PIN was being checked
-    return Entered(
-        visit=came.visit if denied else session.forgive(came.visit),
-        factors=came.factors,
-        wiegand=came.wiegand,
-        strokes=came.strokes,
-        person=None if denied else passed.person,
-        denied=denied,
-    )
+    visit = came.visit if denied else session.forgive(came.visit)
+    return replace(came, visit=visit, person=None if denied else passed.person, denied=denied)
 
 
 def _heard(state: State, place: Entrance, now: float) -> tuple[wiegand.Wiegand, strokes.Typing, tuple[Entry, ...]]:
@@ -108,24 +105,21 @@ def _face(person: Person, rule: Rule, place: Entrance) -> FaceSeen:
     return FaceSeen(person=person, rule=rule, has_pin=access.has_pin, has_card=access.has_card)
 
 
-def _answers(place: Entrance, settings: Config) -> Iterator[factors.Input]:
-    """Each answer both as that to a PIN and as that to a card: only the one that is waited for is heeded."""
+def _answers(place: Entrance, settings: Config, *, sees: bool) -> Iterator[factors.Input]:
+    """The answers that have come; one to a card says whose it is, and whether card and PIN let them in now."""
     for checked in place.checked:
-        if checked.card:
-            yield _holder(checked.serial, checked.holder, place, settings)
-        else:
-            yield checked
+        yield _holder(checked, place, settings, sees=sees) if checked.card else checked
 
 
-def _holder(serial: int, id_: int | None, place: Entrance, settings: Config) -> CardOf:
-    person = place.people.get(id_) if id_ is not None else None
+def _holder(checked: Checked, place: Entrance, settings: Config, *, sees: bool) -> CardOf:
+    person = place.people.get(checked.holder) if checked.holder is not None else None
     if person is None:
-        return CardOf(serial=serial, person=None)
+        return CardOf(serial=checked.serial, person=None)
     decision = decide(person.id, place, settings)
-    alone = not place.camera_works and settings.factors.without_camera == "card+pin"
+    alone = not sees and settings.factors.without_camera == "card+pin"
     opens = isinstance(decision, schedule.Allowed) and (decision.rule is Rule.CARD_PIN or alone)
     has_pin = place.access.get(person.id, _EVERYBODY).has_pin
-    return CardOf(serial=serial, person=person, has_pin=has_pin, opens=opens)
+    return CardOf(serial=checked.serial, person=person, has_pin=has_pin, opens=opens)
 
 
 def kept(came: Entered, state: State, now: float, *, at_rest: bool) -> dict[str, Any]:

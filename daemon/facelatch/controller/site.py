@@ -43,7 +43,7 @@ class Site:
 
     def line(self, wire: Wire) -> chatter.Line:
         """What is believed of one input."""
-        return self.lines[list(Wire).index(wire)]
+        return next(line for line in self.lines if line.wire is wire)
 
     @property
     def fire(self) -> bool:
@@ -96,17 +96,18 @@ def hear(site: Site, heard: Heard, settings: Config) -> Site:
 
 def admitted(site: Site, observation: Observation | None, settings: Config) -> bool:
     """Whether the session may look at this: while locked nobody is judged, in a lockdown admins at most."""
-    if site.mode.grants:
-        return True
-    if site.mode.mode is not Mode.LOCKDOWN or not settings.mode.lockdown_admins:
-        return False
     person = observation.verdict.person if isinstance(observation, Judged) else None
-    return person is not None and person.admin
+    return _lets_in(site, settings, admin=person is not None and person.admin)
 
 
 def lets_anybody_in(site: Site, settings: Config) -> bool:
     """Whether a second factor is asked for at all: while nobody may come in, nobody is."""
-    return site.mode.grants or (site.mode.mode is Mode.LOCKDOWN and settings.mode.lockdown_admins)
+    return _lets_in(site, settings, admin=True)
+
+
+def _lets_in(site: Site, settings: Config, *, admin: bool) -> bool:
+    """Whether this mode lets in whoever is recognised, who is an `admin` or is not."""
+    return site.mode.grants or (admin and site.mode.mode is Mode.LOCKDOWN and settings.mode.lockdown_admins)
 
 
 def pass_through(
@@ -150,10 +151,7 @@ def thawed(was: Site, site: Site, door_before: door.Door, now: float, settings: 
 
 def permitted(site: Site, base: Order, settings: Config, *, admin: bool) -> Order:
     """What is left, in this mode, of what the door would be told: a grant, perhaps for an `admin`, may not hold."""
-    lockdown = site.mode.mode is Mode.LOCKDOWN
-    if site.mode.grants or (base is Order.GRANT and lockdown and admin and settings.mode.lockdown_admins):
-        return base
-    return Order.LOCK
+    return base if _lets_in(site, settings, admin=admin and base is Order.GRANT) else Order.LOCK
 
 
 def order(site: Site, base: Order, *, ending: bool, now: float, settings: Config) -> Order:

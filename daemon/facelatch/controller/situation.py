@@ -165,15 +165,15 @@ def status(of: Situation) -> str:
     if view.state != "idle":
         hint = of.enrolment.failure.hint if isinstance(of.enrolment, enrolment.Failed) else view.hint
         return f"locked: enrolment {view.state}, {view.kept} of {view.wanted} images kept. {hint}".rstrip()
-    if of.fault is None and not of.stopping and of.site.mode.mode in _MODES and not isinstance(of.door, Unlocked):
+    if isinstance(of.door, Unlocked):
+        return "unlocked"
+    if of.site.mode.mode in _MODES:
         return _MODES[of.site.mode.mode][1]
-    if not of.camera.seeing and not isinstance(of.door, Unlocked):
+    if not of.camera.seeing:
         return f"locked: {of.camera.code}, the camera is opened again (try {of.camera.tries})"
+    if of.asks_factor:
+        return "locked: waiting for a PIN or a card"
     match of.session.phase:
-        case _ if isinstance(of.door, Unlocked):
-            return "unlocked"
-        case _ if of.asks_factor:
-            return "locked: waiting for a PIN or a card"
         case session_states.LockedOut(until=until):
             return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"
         case session_states.Gathering(advice=advice):

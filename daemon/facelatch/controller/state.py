@@ -61,7 +61,6 @@ class Entrance:
     """From keypads and card readers."""
     checked: tuple[Checked, ...] = ()
     """Answers to `Outputs.checks` of turns before."""
-    camera_works: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

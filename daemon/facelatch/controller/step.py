@@ -10,15 +10,7 @@ from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
 from facelatch.controller import changes, enrolling, entrance, site, site_changes, situation
 from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
-from facelatch.machines import (
-    button,
-    camera_watch,
-    door,
-    freshness,
-    indicator,
-    session,
-    session_states,
-)
+from facelatch.machines import button, camera_watch, door, freshness, indicator, session, session_states
 from facelatch.machines.button import Gesture
 from facelatch.machines.camera_watch import Sight
 from facelatch.machines.door import Order
@@ -55,7 +47,8 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     )
     if withheld and observation is not None:
         visit = session.withhold(visit)
-    barred = _ends(looked, stopping) or not site.lets_anybody_in(around, settings)
+    ending = _ends(looked, stopping)
+    barred = ending or not site.lets_anybody_in(around, settings)
     came = entrance.enter(state, before, visit, inputs, settings, halted=barred, sees=looked.camera.seeing)
     visit = came.visit
     seen = enrolling.sights(pressed, came.face, observation)
@@ -72,7 +65,7 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
         enrolment=enrolled,
         **entrance.kept(came, state, now, at_rest=at_rest or isinstance(enrolled, Authorising)),
         stopping=stopping,
-        **_door(state, around, heard, base, settings, person=came.person, ending=_ends(looked, stopping)),
+        **_door(state, around, heard, base, settings, person=came.person, ending=ending),
     )
     return _outputs(state, after, inputs, settings, (steps, came))
 

@@ -31,8 +31,7 @@ def schedules(config: Config, people: Sequence[dict[str, Any]]) -> str:
                 f"{name} has the schedule {one['schedule']!r}, which is not in {path}: {name} is refused",
                 hint=f"add it, or `facelatch people set {name} --no-schedule`",
             )
-    if (free := config.mode.free_schedule) and free not in found.windows:
-        raise ConfigError(f"mode.free_schedule = {free!r}: not in {path}", hint="add it there")
+    build_entrance.free_schedule(config, found)
     held = [name for name, one in access.items() if _HOURS & one.keys()]
     clock = WallClock(found.timezone, assumed=config.schedule.clock == "assumed").local_time()
     if held and not clock.trusted:

@@ -3,7 +3,7 @@
 | what the frame shows                                | then                                                   |
 |-----------------------------------------------------|--------------------------------------------------------|
 | a match, or anybody while somebody is being enrolled| one look more; those of another track are forgotten    |
-| the same, more than `track.LOST_SECONDS` later      | the looks before are forgotten                         |
+| the same, more than LOST_SECONDS later              | the looks before are forgotten                         |
 | somebody else                                       | no look: it would cost time and decide nothing         |
 | no usable face                                      | nothing changes                                        |
 
@@ -21,7 +21,7 @@ from facelatch.values.observations import Judged, Observation
 from facelatch.values.pictures import Frame
 
 LOST_SECONDS = 1.0
-"""As for a track: after a pause evidence begins anew."""
+"""After a pause evidence begins anew; sooner than a track ends (`track.LOST_SECONDS`)."""
 
 MOST_SECONDS = 3.0
 """Older looks do not count any more."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from facelatch.values.readers import CardRead, Entry, Key, Stroke, card_number
+from facelatch.values.readers import KEYS, CardRead, Entry, Key, Stroke, card_number
 
 PAUSE_SECONDS = 1.0
 """A reader types faster than that; what a child at the keyboard typed before is not part of a number."""
@@ -45,7 +45,7 @@ def advance(state: Typing, strokes: Sequence[Stroke]) -> Typing:
 
 def _pressed(state: Typing, stroke: Stroke) -> Typing:
     symbol = stroke.symbol or "*"
-    known = len(symbol) == 1 and symbol in "0123456789*#"
+    known = len(symbol) == 1 and symbol in KEYS
     return replace(state, entries=(*state.entries, Key(symbol))) if known else state
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from facelatch.values.readers import CardRead, Entry, Key, Pulse
+from facelatch.values.readers import KEYS, CardRead, Entry, Key, Pulse
 
 FRAME_GAP_SECONDS = 0.03
 """Readers send a bit every 0.2 to 20 ms."""
@@ -30,7 +30,6 @@ SILENCE_SECONDS = 0.1
 """With nothing new by then a frame is over; longer than an edge stays on its way through the kernel."""
 SHORTEST_SECONDS = 0.00015
 MOST_BITS = 64
-KEYS = "0123456789*#"
 
 
 @dataclass(frozen=True, slots=True)

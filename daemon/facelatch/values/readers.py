@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 MOST_PIN_DIGITS = 12
+KEYS = "0123456789*#"
+"""What a keypad has, in the order in which Wiegand numbers it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from facelatch.errors import ModelError
-from facelatch.vision.manifest import checked_bytes
+from facelatch.vision.manifest import described
 
 FULL, SMALL = (320, 240), (160, 120)
 """Input sizes (width, height) px: of a whole picture, and of the region about a face that is followed."""
@@ -50,19 +50,10 @@ def load_finder(model: Path) -> tuple[FinderManifest, bytes]:
 
     Raises ModelError: file missing, manifest missing or malformed, wrong hash, missing input size.
     """
-    path = model.with_suffix(".json")
-    for needed in (model, path):
-        if not needed.is_file():
-            raise ModelError(f"{needed}: no such file", hint=RETRAIN)
-    try:
-        manifest = FinderManifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{path}: not a face finder's manifest ({faults})", hint=RETRAIN) from error
-    content = checked_bytes(model, manifest.model_sha256)
+    manifest, content = described(model, FinderManifest.model_validate_json, "a face finder's manifest", RETRAIN)
     for name in (signature_name(FULL), signature_name(SMALL), REFINE):
         if name not in manifest.signatures:
-            raise ModelError(f"{path}: signature {name!r} is missing", hint=RETRAIN)
+            raise ModelError(f"{model.with_suffix('.json')}: signature {name!r} is missing", hint=RETRAIN)
     return manifest, content
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from facelatch.errors import ModelError
 from facelatch.vision.liveness import LOOKS, VIEW_PX
-from facelatch.vision.manifest import checked_bytes
+from facelatch.vision.manifest import described
 
 SIGNATURE = "look"
 AGAIN = "fetch the model and its manifest again together, or export both (facelatch-train liveness export)"
@@ -86,15 +86,7 @@ def extra_signature(scale: float) -> str:
 
 def load_extra(model: Path) -> tuple[ExtraManifest, bytes]:
     """The manifest of a converted pair, checked against the file, and the bytes checked. Raises ModelError."""
-    path = model.with_suffix(".json")
-    for needed in (model, path):
-        if not needed.is_file():
-            raise ModelError(f"{needed}: no such file", hint=CONVERT)
-    try:
-        manifest = ExtraManifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ModelError(f"{path}: not the manifest of a converted pair", hint=CONVERT) from error
-    return manifest, checked_bytes(model, manifest.model_sha256)
+    return described(model, ExtraManifest.model_validate_json, "the manifest of a converted pair", CONVERT)
 
 
 def load_liveness(model: Path) -> tuple[LivenessManifest, bytes]:
@@ -102,16 +94,8 @@ def load_liveness(model: Path) -> tuple[LivenessManifest, bytes]:
 
     Raises ModelError: file missing, manifest missing or malformed, wrong hash, another way to look at a face.
     """
-    path = model.with_suffix(".json")
-    for needed in (model, path):
-        if not needed.is_file():
-            raise ModelError(f"{needed}: no such file", hint=AGAIN)
-    try:
-        manifest = LivenessManifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{path}: not a liveness network's manifest ({faults})", hint=AGAIN) from error
-    content = checked_bytes(model, manifest.model_sha256)
+    path, what = model.with_suffix(".json"), "a liveness network's manifest"
+    manifest, content = described(model, LivenessManifest.model_validate_json, what, AGAIN)
     if manifest.view_px != VIEW_PX or manifest.looks != list(LOOKS):
         raise ModelError(f"{path}: made for looks {manifest.looks} of {manifest.view_px} px", hint=AGAIN)
     return manifest, content

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -116,15 +117,7 @@ def load_model(model: Path) -> tuple[Manifest, bytes]:
     missing signature; each with its own message.
     """
     path = model.with_suffix(".json")
-    for needed in (model, path):
-        if not needed.is_file():
-            raise ModelError(f"{needed}: no such file", hint=_RETRAIN)
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{path}: not a model manifest ({faults})", hint=_RETRAIN) from error
-    content = checked_bytes(model, manifest.model_sha256)
+    manifest, content = described(model, Manifest.model_validate_json, "a model manifest", _RETRAIN)
     if manifest.align_version != ALIGN_VERSION:
         raise ModelError(
             f"{path}: align_version is {manifest.align_version}, this program aligns by version {ALIGN_VERSION}",
@@ -139,6 +132,37 @@ def load_model(model: Path) -> tuple[Manifest, bytes]:
                 hint=_RETRAIN,
             )
     return manifest, content
+
+
+class Described(Protocol):
+    """Every manifest, whatever else it says."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the file that it describes."""
+        ...
+
+
+_Manifest = TypeVar("_Manifest", bound=Described)
+
+
+def described(
+    model: Path, parse: Callable[[bytes], _Manifest], what: str, hint: str
+) -> tuple[_Manifest, bytes]:
+    """The manifest beside `model`, as `parse` reads it, and the bytes of `model`, which it fits.
+
+    Raises ModelError: a file is missing, the manifest is not `what` it should be, wrong hash.
+    """
+    path = model.with_suffix(".json")
+    for needed in (model, path):
+        if not needed.is_file():
+            raise ModelError(f"{needed}: no such file", hint=hint)
+    try:
+        manifest = parse(path.read_bytes())
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"{path}: not {what} ({faults})", hint=hint) from error
+    return manifest, checked_bytes(model, manifest.model_sha256)
 
 
 def checked_bytes(model: Path, expected_sha256: str) -> bytes:

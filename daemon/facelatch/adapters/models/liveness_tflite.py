@@ -26,12 +26,12 @@ from facelatch.vision.liveness_manifest import (
 class TfliteLiveness:
     """The Liveness port on a `liveness.tflite` and the manifest beside it."""
 
-    def __init__(self, model: Path, *, threads: int = 1) -> None:
+    def __init__(self, model: Path) -> None:
         """Loads the model. Raises ModelError: whatever `load_liveness` finds, no runtime, another network."""
         self.manifest, content = load_liveness(model)
         interpreters, package = load_runtime()
         try:
-            interpreter = interpreters.Interpreter(model_content=content, num_threads=threads)
+            interpreter = interpreters.Interpreter(model_content=content, num_threads=1)
             self._look = interpreter.get_signature_runner(SIGNATURE)
             image = self._look.get_input_details()["image"]
             logits = self._look.get_output_details()["logits"]
@@ -62,12 +62,12 @@ class TfliteLiveness:
 class ExtraLiveness:
     """The owner's MiniFASNet pair: each network sees its own surroundings of the face."""
 
-    def __init__(self, model: Path, *, threads: int = 1) -> None:
+    def __init__(self, model: Path) -> None:
         """Loads the pair. Raises ModelError: whatever `load_extra` finds, no runtime, another network."""
         self._manifest, content = load_extra(model)
         interpreters, package = load_runtime()
         try:
-            interpreter = interpreters.Interpreter(model_content=content, num_threads=threads)
+            interpreter = interpreters.Interpreter(model_content=content, num_threads=1)
             self._looks = [
                 (scale, interpreter.get_signature_runner(extra_signature(scale)))
                 for scale in self._manifest.scales

@@ -33,7 +33,7 @@ class MachineHealth:
     def read(self) -> Reading:
         """One look. Never raises; may take as long as a disk that hangs."""
         free_mb, read_only = self._space()
-        throttled = self._number(_THROTTLED, base=16)
+        throttled = self._throttled()
         alarm = self._alarm()
         low = None if throttled is None else bool(throttled & _UNDER_VOLTAGE)
         return Reading(
@@ -56,14 +56,15 @@ class MachineHealth:
                 if text is not None:
                     yield text
 
-    def _number(self, patterns: tuple[str, ...], base: int = 10) -> int | None:
-        return next((found for text in self._texts(*patterns) if (found := _integer(text, base)) is not None), None)
+    def _throttled(self) -> int | None:
+        found = (_integer(text, base=16) for text in self._texts(*_THROTTLED))
+        return next((bits for bits in found if bits is not None), None)
 
     def _alarm(self) -> bool | None:
         """The kernel's under-voltage monitor, which keeps an alarm for the two seconds until its next look."""
         for name in sorted(self._root.glob("sys/class/hwmon/hwmon*/name")):
             if _text(name) == "rpi_volt":
-                alarm = _integer(_text(name.with_name("in0_lcrit_alarm")) or "", 10)
+                alarm = _integer(_text(name.with_name("in0_lcrit_alarm")) or "")
                 return None if alarm is None else alarm != 0
         return None
 
@@ -71,7 +72,7 @@ class MachineHealth:
         """The hottest zone of the processor; other zones (a battery, a radio) may be as hot as they like."""
         found = []
         for kind in self._root.glob("sys/class/thermal/thermal_zone*/type"):
-            milli = _integer(_text(kind.with_name("temp")) or "", 10)
+            milli = _integer(_text(kind.with_name("temp")) or "")
             if milli is not None and (_text(kind) or "").startswith("cpu"):
                 found.append(milli / 1000)
         return max(found, default=None)
@@ -84,7 +85,7 @@ class MachineHealth:
         return there.f_bavail * there.f_frsize // _MB, bool(there.f_flag & os.ST_RDONLY)
 
     def _card_errors(self) -> int | None:
-        counts = [_integer(text, 10) for text in self._texts("sys/fs/ext4/*/errors_count")]
+        counts = [_integer(text) for text in self._texts("sys/fs/ext4/*/errors_count")]
         known = [count for count in counts if count is not None]
         return sum(known) if known else None
 
@@ -107,7 +108,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _integer(text: str, base: int) -> int | None:
+def _integer(text: str, base: int = 10) -> int | None:
     try:
         return int(text, base)
     except ValueError:

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from facelatch.adapters.system.clock import SYNCHRONISED
 from facelatch.values.hours import LocalTime
 
-SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
-"""Made by systemd-timesyncd when it has set the clock for the first time since the start."""
 REAL_TIME_CLOCKS = Path("/sys/class/rtc")
 EARLIEST = datetime(2025, 6, 15, tzinfo=UTC)
 """A clock before this day has lost its battery, whatever it is said to have been set by."""
