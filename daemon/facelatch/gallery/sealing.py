@@ -10,7 +10,7 @@ from facelatch.errors import GalleryError
 from facelatch.gallery.names import name_key
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import EMBEDDING, note_skeletons
-from facelatch.gallery.seal import SALT_BYTES, Sealed, Tables, Unsealed
+from facelatch.gallery.seal import SALT_BYTES, Sealed, Tables, Unsealed, atomic
 from facelatch.private_files import sync_directory
 
 _PNG = b"\x89PNG"
@@ -51,20 +51,13 @@ def _opened(path: Path, row: tuple[bytes, int, bytes, bytes], keys: Sequence[byt
 
 def _convert(connection: Tables, path: Path, key: bytes) -> None:
     """Seals a plain gallery. What it was before is still in gaps of the file, so a wipe is due."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with atomic(connection):
         damaged = connection.execute(
             "SELECT count(*) FROM reference_images WHERE substr(crop_png, 1, 4) <> ?", (_PNG,)
         ).fetchone()
         if damaged != (0,):
             raise GalleryError(f"{path}: damaged: {damaged[0]} images are no pictures", hint=RESTORE)
         put_under(connection, key, _pepper_in_file(path))
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.seal = Unsealed()
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _pepper_in_file(path: Path) -> bytes | None:
