@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from facelatch.audit.events import Event, EventKind, Value
+from facelatch.api.answer import about
+from facelatch.audit.events import Event, EventKind
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredReference
 from facelatch.gallery.store import GalleryStore
@@ -122,9 +123,7 @@ def consent_events(admission: Admission, person: Person, how: str) -> tuple[Even
     """What is recorded of a new person's consent, where it is."""
     if not admission.consent:
         return ()
-    fields: dict[str, Value] = {"PERSON": person.name, "PERSON_ID": person.id}
-    fields |= {"TEXT_VERSION": admission.consent, "REASON": how}
-    return (Event(EventKind.CONSENT_RECORDED, fields),)
+    return (about(person, EventKind.CONSENT_RECORDED, TEXT_VERSION=admission.consent, REASON=how),)
 
 
 def traces(store: GalleryStore) -> tuple[Event, ...]:

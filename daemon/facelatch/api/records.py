@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 from facelatch.api import requests
 from facelatch.api.admission import traces
-from facelatch.api.answer import Answer, Work
-from facelatch.api.people import about
+from facelatch.api.answer import Answer, Work, about
 from facelatch.api.record_requests import PERSON_NUMBER, Forget, History, Report
 from facelatch.api.rights import Asker
 from facelatch.audit.chain import Row
