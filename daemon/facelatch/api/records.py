@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,9 @@ from facelatch.ledger.writer import Ledger
 from facelatch.values.observations import Reason
 
 T = TypeVar("T")
+
+_KINDS = {kind.value: kind for kind in EventKind}
+_REASONS = {reason.value: reason for reason in Reason}
 
 WAIT_SECONDS = 0.01
 """How long a turn of the loop waits for the ledger's thread at a time."""
@@ -80,7 +83,7 @@ def _history(
     )
     found = yield from _asked(records, lambda ledger: tables.selected(ledger.connection, query))
     page, more = found[: request.most], len(found) > request.most
-    names = _names(records.store)
+    names = _names(records.store, page)
     return {"events": [told(row, names) for row in page], "next": page[-1].seq if more else None}
 
 
@@ -95,8 +98,12 @@ def _number(store: GalleryStore, name: str) -> int:
     return store.find(name).id
 
 
-def _names(store: GalleryStore) -> dict[int, str]:
-    return {record.person.id: record.person.name for record in store.people()}
+def _names(store: GalleryStore, rows: Iterable[Row]) -> dict[int, str]:
+    """Of those whom `rows` are about and who are enrolled: to read everybody's would take the loop too long."""
+    numbers = {fields_of(row).get("PERSON_ID") for row in rows}
+    asked = [one for one in numbers if isinstance(one, int) and 0 < one < 2**63]
+    found = [record.person for one in asked for record in store.people(after=one - 1, most=1)]
+    return {person.id: person.name for person in found}
 
 
 def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
@@ -121,15 +128,15 @@ def _time(wall_ms: int) -> str:
 
 def sentence(kind: str, fields: Mapping[str, str | int | float], person: str | None) -> str:
     """The event's sentence, as far as the ledger keeps what it needs."""
-    if kind not in set(EventKind):
+    if kind not in _KINDS:
         return kind  # written by a newer Facelatch
+    spec = _KINDS[kind].spec
     number = fields.get("PERSON_ID")
     who = person or (f"person {number} (forgotten)" if number is not None else "somebody")
-    reason = str(fields.get("REASON", ""))
-    hint = Reason(reason).hint if reason in set(Reason) else ""
+    reason = _REASONS.get(str(fields.get("REASON", "")))
+    hint = reason.hint if reason is not None else ""
     known = {"PERSON": who, "NEAREST": "somebody", "HINT": hint, "FILE": "its file", "REASON": "the journal says why"}
-    template = EventKind(kind).spec.template
-    return template.format_map({**dict.fromkeys(EventKind(kind).spec.required, "?"), **known, **fields}).rstrip(": ")
+    return spec.template.format_map({**dict.fromkeys(spec.required, "?"), **known, **fields}).rstrip(": ")
 
 
 def _report(records: Records, name: str, *, discreet: bool) -> Generator[None, None, dict[str, Any]]:
@@ -152,11 +159,15 @@ def _report(records: Records, name: str, *, discreet: bool) -> Generator[None, N
         }
         for one, vector in zip(stored.references, vectors, strict=True)
     ]
+    events = []
+    for row in rows:
+        events.append(told(row, {person.id: person.name}))
+        yield  # thousands of them would take longer than a turn of the loop may
     return {
         "person": {"id": person.id, "name": person.name, "admin": person.admin, "created": record.created},
         "consent": consent,
         "images": images,
-        "events": [told(row, {person.id: person.name}) for row in rows],
+        "events": events,
         "journal": f"journalctl -t facelatch PERSON_ID={person.id} -o json",
     }
 
