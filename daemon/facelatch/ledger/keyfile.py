@@ -18,6 +18,8 @@ from facelatch.private_files import open_alone, write_private_file
 NAME = "ledger.key"
 START_NAME = "ledger.start"
 
+NOT_NOTED_HINT = "`sudo facelatch ledger init` shows it once; keep it away from this device"
+
 _SUM_BYTES = 8
 _SIZE = 8 + KEY_BYTES + _SUM_BYTES
 
@@ -91,6 +93,11 @@ def start_key(directory: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     return found if len(found) == KEY_BYTES else None
+
+
+def is_noted(directory: Path) -> bool:
+    """Whether no start key is kept here any more."""
+    return not (directory / START_NAME).exists()
 
 
 def forget_start_key(directory: Path) -> None:

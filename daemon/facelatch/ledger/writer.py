@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
 from facelatch.errors import LedgerError
+from facelatch.ledger.keyfile import NOT_NOTED_HINT
 from facelatch.ledger.sightings import Sightings, sightings
 from facelatch.ledger.store import Entry, LedgerStore
 from facelatch.ports import AuditSink
@@ -30,8 +31,6 @@ RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
 END_SECONDS = 3.0
 """How long the end of the daemon waits for the card."""
-
-KEY_HINT = "`sudo facelatch ledger init` shows it once; keep it away from this device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +178,13 @@ class Ledger:
 
     def _open(self) -> None:
         self._store = store = LedgerStore(self._directory, self.moment())
-        with_key = not store.key_noted
         self._seen = sightings(store.connection)
         if store.begun:
             self._journal.write(Event(EventKind.LEDGER_STARTED, {"REASON": store.begun}))
         if store.cut:
             self._tell(Event(EventKind.LEDGER_RESTORED, {"COUNT": store.cut}))
-        if with_key:
-            self._tell(Event(EventKind.LEDGER_KEY_NOT_NOTED, {"HINT": KEY_HINT}))
+        if not store.key_noted:
+            self._tell(Event(EventKind.LEDGER_KEY_NOT_NOTED, {"HINT": NOT_NOTED_HINT}))
 
     def _tell(self, event: Event) -> None:
         """An event of the ledger's own: into the journal and the ledger."""
