@@ -134,6 +134,11 @@ def traces(store: GalleryStore) -> tuple[Event, ...]:
     return () if store.wipe_due else (Event(EventKind.GALLERY_WIPED),)
 
 
+def wiped(store: GalleryStore) -> bool:
+    """Whether nothing is left of whoever was removed. Raises GalleryError."""
+    return not store.traces and not store.wipe_due
+
+
 def events_of(name: str, admitted: Admitted) -> tuple[Event, ...]:
     """What the audit says of a set beside that it was saved."""
     found = []

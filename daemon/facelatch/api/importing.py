@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from facelatch.api import requests
-from facelatch.api.admission import Admission, events_of, traces, warnings_of
+from facelatch.api.admission import Admission, events_of, traces, warnings_of, wiped
 from facelatch.api.answer import Answer, Work, about, done, yes_or_no
 from facelatch.audit.events import Event, EventKind
 from facelatch.errors import AdmissionError, FacelatchError, InputError
@@ -202,6 +202,6 @@ def _told(batch: Batch, done: Imported, store: GalleryStore) -> Answer:
         "skipped": [{"name": name, "reason": reason} for name, reason in batch.refused[:MOST_NAMED]],
         "admins": batch.admins[:MOST_NAMED],
         "warnings": batch.warnings[:MOST_NAMED],
-        "wiped": not store.traces and not store.wipe_due,
+        "wiped": wiped(store),
     }
     return Answer(reply, True, tuple(events))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from facelatch.api import hours, hours_requests, requests
-from facelatch.api.admission import Admission, Wanted, consent_events, require_consent, traces
+from facelatch.api.admission import Admission, Wanted, consent_events, require_consent, traces, wiped
 from facelatch.api.answer import Answer, Work, about, done, yes_or_no
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Content, newcomers, references
@@ -58,7 +58,7 @@ def _at_once(store: GalleryStore, request: requests.QuickRequest) -> Answer:
             return _rename(store, name, new_name)
         case requests.Remove(name=name):
             gone = store.remove(name)
-            reply = {"name": gone.name, "wiped": not store.traces and not store.wipe_due}
+            reply = {"name": gone.name, "wiped": wiped(store)}
             return Answer(reply, True, (about(gone, EventKind.PERSON_REMOVED), *traces(store)))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)

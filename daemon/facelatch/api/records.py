@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from facelatch.api import requests
-from facelatch.api.admission import traces
+from facelatch.api.admission import traces, wiped
 from facelatch.api.answer import Answer, Work, about
 from facelatch.api.record_requests import PERSON_NUMBER, Forget, History, Report
 from facelatch.api.rights import Asker
@@ -122,7 +123,7 @@ def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
     }
 
 
-def _time(wall_ms: int) -> str:
+def _time(wall_ms: float) -> str:
     return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -193,9 +194,9 @@ def _forget(records: Records, name: str) -> Work:
     receipt = {
         "person": {"id": gone.id, "name": gone.name, "enrolled": record.created},
         "removed": {"images": len(poses), "embeddings": len(poses), "name": True, "consent": consent is not None},
-        "overwritten": not records.store.traces and not records.store.wipe_due,
+        "overwritten": wiped(records.store),
         "kept": {"events_without_name": events},
-        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": _time(time.time() * 1000),
         "ledger": last,
     }
     digest = hashlib.sha256(receipt_text(receipt).encode("ascii")).hexdigest()
