@@ -18,7 +18,7 @@ _PNG = b"\x89PNG"
 PEPPER_FILE = "credentials.key"
 """Where a gallery that is not sealed has the secret for PINs and cards, beside it."""
 
-_PEPPER_BYTES = 32
+PEPPER_BYTES = 32
 
 KEY_HINT = (
     "run it as the unit does (`sudo facelatch-seal run ...`), or ask the running daemon; without the key nobody can"
@@ -63,7 +63,7 @@ def _convert(connection: Tables, path: Path, key: bytes) -> None:
 def _pepper_in_file(path: Path) -> bytes | None:
     file = path.with_name(PEPPER_FILE)
     pepper = file.read_bytes() if file.is_file() else b""
-    return pepper if len(pepper) == _PEPPER_BYTES else None
+    return pepper if len(pepper) == PEPPER_BYTES else None
 
 
 def _forget_pepper_file(connection: Tables, path: Path) -> None:
@@ -71,7 +71,7 @@ def _forget_pepper_file(connection: Tables, path: Path) -> None:
     file, pepper = path.with_name(PEPPER_FILE), connection.seal.pepper
     if pepper is not None and _pepper_in_file(path) == pepper:
         with file.open("r+b") as stream:
-            stream.write(bytes(_PEPPER_BYTES))
+            stream.write(bytes(PEPPER_BYTES))
             stream.flush()
             os.fsync(stream.fileno())
         file.unlink()
@@ -86,7 +86,7 @@ def put_under(connection: Tables, key: bytes, pepper: bytes | None = None) -> No
     """
     old, salt = connection.seal, os.urandom(SALT_BYTES)
     new = Sealed(key, salt, (old.key_id or 0) % 0xFFFF + 1)
-    new.pepper = old.pepper or pepper or os.urandom(_PEPPER_BYTES)
+    new.pepper = old.pepper or pepper or os.urandom(PEPPER_BYTES)
     connection.execute("DELETE FROM people WHERE staged IS NOT NULL")  # of imports that came to nothing
     connection.seal = new
     for id_, stored, admin in connection.execute("SELECT id, name, admin FROM people").fetchall():
