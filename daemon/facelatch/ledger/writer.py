@@ -140,13 +140,15 @@ class Ledger:
 
     def turn(self) -> None:
         """Writes what waits and answers who asks."""
+        with self._changed:
+            asked = len(self._jobs)  # who asks while this is written has to wait for what came before the question
         try:
             self._write()
         except LedgerError as error:
             self._fail(error)
         except Exception as error:  # unforeseen: told like any other, and the thread lives on
             self._fail(LedgerError(type(error).__name__, hint="please report it"))
-        self._answer()
+        self._answer(asked)
 
     def _write(self) -> None:
         now = time.monotonic()
@@ -221,11 +223,9 @@ class Ledger:
             self._journal.write(Event(EventKind.LEDGER_FAILED, fields))
         self._failing = str(error)
 
-    def _answer(self) -> None:
-        while True:
+    def _answer(self, asked: int) -> None:
+        for _ in range(asked):
             with self._changed:
-                if not self._jobs:
-                    return
                 job, answer = self._jobs.popleft()
             try:
                 if self._store is None:
