@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,21 @@ def create_private(path: Path) -> int:
     """Opens a new file 0600, whatever the umask; returns its descriptor. Raises OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def open_alone(path: Path) -> int:
+    """Opens `path` for one process at a time, made 0600 where it is missing; returns its descriptor.
+
+    Others may have it once the descriptor is closed, also by the kernel when the process dies. Raises BlockingIOError
+    where another process has it, OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from facelatch.audit.events import Event, EventKind
 from facelatch.audit.fields import FIELDS
 from facelatch.errors import LedgerError
 from facelatch.ledger import keyfile, tables, writer
-from facelatch.ledger.store import DAY_MS, LedgerStore
+from facelatch.ledger.store import DAY_MS, Entry, LedgerStore
 from facelatch.ledger.verifying import state, verified
 from facelatch.ledger.writer import Ledger, Terms
 
@@ -469,6 +469,30 @@ def test_an_anchor_comes_after_so_many_events(running: Callable[..., Ledger], tm
     (anchor,) = [event for event in journal.events if event.kind is EventKind.LEDGER_ANCHOR]
     seq, digest = int(anchor.fields["SEQ"]), bytes.fromhex(str(anchor.fields["HASH"]))
     assert verified(tmp_path / tables.NAME, None, [(seq, digest)])[0].anchored_up_to == seq
+
+
+def test_who_asks_while_rows_are_written_is_told_of_all_that_came_before(
+    running: Callable[..., Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, begun, may_go_on, add = running(), threading.Event(), threading.Event(), LedgerStore.add
+    ledger.start()
+    ledger.ask(lambda store: store.seq).result(10)
+
+    def slowly(store: LedgerStore, entries: Iterable[Entry]) -> None:
+        begun.set()
+        assert may_go_on.wait(10)
+        add(store, entries)
+
+    monkeypatch.setattr(LedgerStore, "add", slowly)
+    monkeypatch.setattr(writer, "BEHIND_SECONDS", 0.0)
+    ledger.write(LOCKED)
+    assert begun.wait(10)
+    ledger.write(granted(1))
+    last = ledger.ask(lambda store: tables.last_row(store.connection))
+    may_go_on.set()
+    row = last.result(10)
+    assert row is not None
+    assert row.kind == "visit.granted"
 
 
 def test_whoever_starts_it_is_told_until_the_start_key_is_noted(

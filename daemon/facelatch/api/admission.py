@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from facelatch.audit.events import Event, EventKind, Value
+from facelatch.api.answer import about
+from facelatch.audit.events import Event, EventKind
 from facelatch.errors import InputError
 from facelatch.gallery.export import StoredReference
 from facelatch.gallery.store import GalleryStore
@@ -122,9 +123,7 @@ def consent_events(admission: Admission, person: Person, how: str) -> tuple[Even
     """What is recorded of a new person's consent, where it is."""
     if not admission.consent:
         return ()
-    fields: dict[str, Value] = {"PERSON": person.name, "PERSON_ID": person.id}
-    fields |= {"TEXT_VERSION": admission.consent, "REASON": how}
-    return (Event(EventKind.CONSENT_RECORDED, fields),)
+    return (about(person, EventKind.CONSENT_RECORDED, TEXT_VERSION=admission.consent, REASON=how),)
 
 
 def traces(store: GalleryStore) -> tuple[Event, ...]:
@@ -133,6 +132,11 @@ def traces(store: GalleryStore) -> tuple[Event, ...]:
         hint = "free some space; keep the gallery on a file system that stays: storage.state_directory"
         return (Event(EventKind.GALLERY_NOT_WIPED, {"REASON": reason, "HINT": hint}),)
     return () if store.wipe_due else (Event(EventKind.GALLERY_WIPED),)
+
+
+def wiped(store: GalleryStore) -> bool:
+    """Whether nothing is left of whoever was removed. Raises GalleryError."""
+    return not store.traces and not store.wipe_due
 
 
 def events_of(name: str, admitted: Admitted) -> tuple[Event, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from facelatch.audit.events import Event
+from facelatch.audit.events import Event, EventKind, Value
 from facelatch.controller.state import Command
+from facelatch.values.records import Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,13 @@ def done(work: Work) -> Answer:
         except StopIteration as end:
             answer: Answer = end.value
             return answer
+
+
+def about(person: Person, kind: EventKind, **fields: Value) -> Event:
+    """An event of this kind about a person."""
+    return Event(kind, {"PERSON": person.name, "PERSON_ID": person.id, **fields})
+
+
+def yes_or_no(truth: bool) -> str:
+    """A truth as the audit writes it."""
+    return "yes" if truth else "no"

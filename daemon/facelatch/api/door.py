@@ -9,7 +9,7 @@ from typing import Any
 
 from facelatch.api import hours_requests, people, records, requests, site, site_requests
 from facelatch.api.admission import Admission, require_consent
-from facelatch.api.answer import Answer, Work
+from facelatch.api.answer import Answer, Work, yes_or_no
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, newcomers, references
 from facelatch.api.judge import judge
@@ -120,7 +120,7 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return site.alarm(request, door.status["site"], told)
         case requests.Enroll() as request:
             start = _start(request, door)
-            event = _request(asked, PERSON=start.name or "", ADMIN=people.yes_or_no(request.admin))
+            event = _request(asked, PERSON=start.name or "", ADMIN=yes_or_no(request.admin))
             return Answer({"lease": start.lease}, events=(event,), command=start)
         case requests.Judge(person=person):
             admission, alike = door.admission, "export" in asked.by.rights

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from facelatch.api import hours_requests
-from facelatch.api.answer import Answer
-from facelatch.audit.events import Event, EventKind, Value
+from facelatch.api.answer import Answer, about
+from facelatch.audit.events import EventKind
 from facelatch.config.file import Config
 from facelatch.config.schedules import load_schedules
 from facelatch.errors import InputError
@@ -18,7 +18,6 @@ from facelatch.gallery.credentials import Hashed, Hasher, Pins, hasher, set_acce
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.hours import Access
 from facelatch.values.readers import card_number
-from facelatch.values.records import Person
 
 HoursRequest = hours_requests.Set | hours_requests.Pin | hours_requests.Card
 
@@ -93,14 +92,14 @@ def execute(store: GalleryStore, request: HoursRequest, hashed: Hashed | None) -
     """Does what `request` asks. Raises InputError, GalleryError; then nothing has changed."""
     if isinstance(request, hours_requests.Set):
         person, access = set_access(store, request.name, request.changes)
-        event = _about(person, EventKind.ACCESS_CHANGED, VALUE=in_words(access))
+        event = about(person, EventKind.ACCESS_CHANGED, VALUE=in_words(access))
         return Answer({"name": person.name, "access": shown(access)}, True, (event,))
     if hashed is None:
         raise InputError("a PIN or card has to be prepared first", hint="this is a fault of the program: report it")
     person = set_credentials(store, request.name, hashed)
     has = (request.pin if isinstance(request, hours_requests.Pin) else request.number) is not None
     what = "PIN" if isinstance(request, hours_requests.Pin) else "card"
-    event = _about(person, EventKind.CREDENTIAL_CHANGED, KEY=what, REASON="set" if has else "taken away")
+    event = about(person, EventKind.CREDENTIAL_CHANGED, KEY=what, REASON="set" if has else "taken away")
     return Answer({"name": person.name, what.lower(): has}, True, (event,))
 
 
@@ -128,7 +127,3 @@ def in_words(access: Access) -> str:
         "suspended" if access.suspended else "",
     ]
     return ", ".join(filter(None, words)) or "at any time"
-
-
-def _about(person: Person, kind: EventKind, **fields: Value) -> Event:
-    return Event(kind, {"PERSON": person.name, "PERSON_ID": person.id, **fields})

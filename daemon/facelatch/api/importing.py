@@ -6,9 +6,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from facelatch.api import requests
-from facelatch.api.admission import Admission, events_of, traces, warnings_of
-from facelatch.api.answer import Answer, Work, done
-from facelatch.audit.events import Event, EventKind, Value
+from facelatch.api.admission import Admission, events_of, traces, warnings_of, wiped
+from facelatch.api.answer import Answer, Work, about, done, yes_or_no
+from facelatch.audit.events import Event, EventKind
 from facelatch.errors import AdmissionError, FacelatchError, InputError
 from facelatch.gallery import staging
 from facelatch.gallery.embeddings import maker
@@ -190,14 +190,11 @@ def _heeding(request: requests.Import, everybody: Gallery, names: set[str]) -> l
 def _told(batch: Batch, done: Imported, store: GalleryStore) -> Answer:
     """The answer to the last request of an import."""
     events = [Event(EventKind.GALLERY_IMPORTED, {"COUNT": len(done.added)}), *batch.events]
-    events += [
-        Event(EventKind.PERSON_REMOVED, {"PERSON": one.name, "PERSON_ID": one.id}) for one in done.replaced
-    ]
+    events += [about(one, EventKind.PERSON_REMOVED) for one in done.replaced]
     events += traces(store) if done.replaced else ()
-    for one in done.added:
-        fields: dict[str, Value] = {"PERSON": one.name, "PERSON_ID": one.id, "ADMIN": "yes" if one.admin else "no"}
-        fields["LIVENESS"] = "unproven"
-        events.append(Event(EventKind.PERSON_ADDED, fields))
+    events += [
+        about(one, EventKind.PERSON_ADDED, ADMIN=yes_or_no(one.admin), LIVENESS="unproven") for one in done.added
+    ]
     reply = {
         "count": len(done.added),
         "names": [person.name for person in done.added[:MOST_NAMED]],
@@ -205,6 +202,6 @@ def _told(batch: Batch, done: Imported, store: GalleryStore) -> Answer:
         "skipped": [{"name": name, "reason": reason} for name, reason in batch.refused[:MOST_NAMED]],
         "admins": batch.admins[:MOST_NAMED],
         "warnings": batch.warnings[:MOST_NAMED],
-        "wiped": not store.traces and not store.wipe_due,
+        "wiped": wiped(store),
     }
     return Answer(reply, True, tuple(events))

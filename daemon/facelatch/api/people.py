@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from facelatch.api import hours, hours_requests, requests
-from facelatch.api.admission import Admission, Wanted, consent_events, require_consent, traces
-from facelatch.api.answer import Answer, Work, done
+from facelatch.api.admission import Admission, Wanted, consent_events, require_consent, traces, wiped
+from facelatch.api.answer import Answer, Work, about, done, yes_or_no
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Content, newcomers, references
 from facelatch.api.rights import Asker
@@ -18,7 +18,7 @@ from facelatch.errors import InputError
 from facelatch.gallery.credentials import Hashed
 from facelatch.gallery.export import StoredPerson, StoredReference, pack
 from facelatch.gallery.store import GalleryStore
-from facelatch.values.records import Person, PersonRecord
+from facelatch.values.records import PersonRecord
 
 PAGE_PEOPLE = 250
 """In one reply: with the longest names it stays under its limit."""
@@ -58,7 +58,7 @@ def _at_once(store: GalleryStore, request: requests.QuickRequest) -> Answer:
             return _rename(store, name, new_name)
         case requests.Remove(name=name):
             gone = store.remove(name)
-            reply = {"name": gone.name, "wiped": not store.traces and not store.wipe_due}
+            reply = {"name": gone.name, "wiped": wiped(store)}
             return Answer(reply, True, (about(gone, EventKind.PERSON_REMOVED), *traces(store)))
         case requests.Admin(name=name, admin=admin):
             person = store.set_admin(name, admin)
@@ -67,11 +67,6 @@ def _at_once(store: GalleryStore, request: requests.QuickRequest) -> Answer:
             return Answer({"name": person.name, "admin": admin}, True, (event,))
         case requests.Export():
             return _export(store, request)
-
-
-def yes_or_no(truth: bool) -> str:
-    """A truth as the audit writes it."""
-    return "yes" if truth else "no"
 
 
 def _page(store: GalleryStore, after: int) -> dict[str, Any]:
@@ -171,8 +166,3 @@ def _some(people: Iterator[tuple[int, StoredPerson]], limit: int) -> tuple[list[
         page.append(person)
         last = id_
     return page, None
-
-
-def about(person: Person, kind: EventKind, **fields: Value) -> Event:
-    """An event of this kind about a person."""
-    return Event(kind, {"PERSON": person.name, "PERSON_ID": person.id, **fields})

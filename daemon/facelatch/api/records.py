@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from facelatch.api import requests
-from facelatch.api.admission import traces
-from facelatch.api.answer import Answer, Work
-from facelatch.api.people import about
+from facelatch.api.admission import traces, wiped
+from facelatch.api.answer import Answer, Work, about
 from facelatch.api.record_requests import PERSON_NUMBER, Forget, History, Report
 from facelatch.api.rights import Asker
 from facelatch.audit.chain import Row
@@ -29,6 +29,9 @@ from facelatch.ledger.writer import Ledger
 from facelatch.values.observations import Reason
 
 T = TypeVar("T")
+
+_KINDS = {kind.value: kind for kind in EventKind}
+_REASONS = {reason.value: reason for reason in Reason}
 
 WAIT_SECONDS = 0.01
 """How long a turn of the loop waits for the ledger's thread at a time."""
@@ -81,7 +84,7 @@ def _history(
     )
     found = yield from _asked(records, lambda ledger: tables.selected(ledger.connection, query))
     page, more = found[: request.most], len(found) > request.most
-    names = _names(records.store)
+    names = _names(records.store, page)
     return {"events": [told(row, names) for row in page], "next": page[-1].seq if more else None}
 
 
@@ -96,8 +99,12 @@ def _number(store: GalleryStore, name: str) -> int:
     return store.find(name).id
 
 
-def _names(store: GalleryStore) -> dict[int, str]:
-    return {record.person.id: record.person.name for record in store.people()}
+def _names(store: GalleryStore, rows: Iterable[Row]) -> dict[int, str]:
+    """Of those whom `rows` are about and who are enrolled: to read everybody's would take the loop too long."""
+    numbers = {fields_of(row).get("PERSON_ID") for row in rows}
+    asked = [one for one in numbers if isinstance(one, int) and 0 < one < 2**63]
+    found = [record.person for one in asked for record in store.people(after=one - 1, most=1)]
+    return {person.id: person.name for person in found}
 
 
 def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
@@ -116,21 +123,21 @@ def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
     }
 
 
-def _time(wall_ms: int) -> str:
+def _time(wall_ms: float) -> str:
     return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def sentence(kind: str, fields: Mapping[str, str | int | float], person: str | None) -> str:
     """The event's sentence, as far as the ledger keeps what it needs."""
-    if kind not in set(EventKind):
+    if kind not in _KINDS:
         return kind  # written by a newer Facelatch
+    spec = _KINDS[kind].spec
     number = fields.get("PERSON_ID")
     who = person or (f"person {number} (forgotten)" if number is not None else "somebody")
-    reason = str(fields.get("REASON", ""))
-    hint = Reason(reason).hint if reason in set(Reason) else ""
+    reason = _REASONS.get(str(fields.get("REASON", "")))
+    hint = reason.hint if reason is not None else ""
     known = {"PERSON": who, "NEAREST": "somebody", "HINT": hint, "FILE": "its file", "REASON": "the journal says why"}
-    template = EventKind(kind).spec.template
-    return template.format_map({**dict.fromkeys(EventKind(kind).spec.required, "?"), **known, **fields}).rstrip(": ")
+    return spec.template.format_map({**dict.fromkeys(spec.required, "?"), **known, **fields}).rstrip(": ")
 
 
 def _report(records: Records, name: str, *, discreet: bool) -> Generator[None, None, dict[str, Any]]:
@@ -153,11 +160,15 @@ def _report(records: Records, name: str, *, discreet: bool) -> Generator[None, N
         }
         for one, vector in zip(stored.references, vectors, strict=True)
     ]
+    events = []
+    for row in rows:
+        events.append(told(row, {person.id: person.name}))
+        yield  # thousands of them would take longer than a turn of the loop may
     return {
         "person": {"id": person.id, "name": person.name, "admin": person.admin, "created": record.created},
         "consent": consent,
         "images": images,
-        "events": [told(row, {person.id: person.name}) for row in rows],
+        "events": events,
         "journal": f"journalctl -t facelatch PERSON_ID={person.id} -o json",
     }
 
@@ -183,9 +194,9 @@ def _forget(records: Records, name: str) -> Work:
     receipt = {
         "person": {"id": gone.id, "name": gone.name, "enrolled": record.created},
         "removed": {"images": len(poses), "embeddings": len(poses), "name": True, "consent": consent is not None},
-        "overwritten": not records.store.traces and not records.store.wipe_due,
+        "overwritten": wiped(records.store),
         "kept": {"events_without_name": events},
-        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": _time(time.time() * 1000),
         "ledger": last,
     }
     digest = hashlib.sha256(receipt_text(receipt).encode("ascii")).hexdigest()

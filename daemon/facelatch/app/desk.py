@@ -9,10 +9,9 @@ from typing import Any
 
 from facelatch.api import door, retention
 from facelatch.api.admission import Admission, traces
-from facelatch.api.answer import Answer, Work
+from facelatch.api.answer import Answer, Work, about
 from facelatch.api.exports import Exports
 from facelatch.api.importing import Importing
-from facelatch.api.people import about
 from facelatch.api.traces import Traces
 from facelatch.audit.events import Event, EventKind, fault
 from facelatch.config.file import Config, in_force

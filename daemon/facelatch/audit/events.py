@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from facelatch.audit import hours_events, site_events
-from facelatch.audit.spec import ASKER, Priority, Spec
+from facelatch.audit.spec import ASKER, VERDICT, Priority, Spec
 
 Value = str | int | float
 
@@ -113,8 +113,6 @@ class EventKind(StrEnum):
         return SPECS[self]
 
 
-_VERDICT = frozenset({"SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS"})
-
 # fmt: off
 SPECS: Mapping[EventKind, Spec] = {
     EventKind.DAEMON_READY: Spec("f70c4632c70d4b0b9cc2b3e7682f00b9", Priority.NOTICE,
@@ -130,11 +128,11 @@ SPECS: Mapping[EventKind, Spec] = {
     EventKind.FAULT: Spec("a200ae0f591c4286bb27ee52577b9252", Priority.ERROR,
         "Fault: {REASON}; the door is locked", frozenset({"FRAME_AGE_MS", "HINT"})),
     EventKind.VISIT_GRANTED: Spec("ff48f4a5f6f94cb4b395e64609c9d8ee", Priority.NOTICE,
-        "{PERSON} recognised, for the {PURPOSE}", _VERDICT | {"COUNT", "PERSON_ID"}),
+        "{PERSON} recognised, for the {PURPOSE}", VERDICT | {"COUNT", "PERSON_ID"}),
     EventKind.VISIT_REFUSED: Spec("bb1e0de99ae0489c93c70f6977ce5961", Priority.NOTICE,
-        "Visitor refused ({REASON}): {HINT}", _VERDICT | {"COUNT", "NEAREST"}),
+        "Visitor refused ({REASON}): {HINT}", VERDICT | {"COUNT", "NEAREST"}),
     EventKind.VISIT_ABANDONED: Spec("c5458f5e75874d5aaffad56085cd1cf2", Priority.INFO,
-        "Visitor left undecided ({REASON}): {HINT}", _VERDICT | {"COUNT", "NEAREST"}),
+        "Visitor left undecided ({REASON}): {HINT}", VERDICT | {"COUNT", "NEAREST"}),
     EventKind.VISIT_TURNED_AWAY: Spec("e9dbb861f2814b379aecd3a7a3857ce1", Priority.NOTICE,
         "Visitor not judged ({REASON}): {HINT}", frozenset({"COUNT", "FRAME_AGE_MS", "MODEL"})),
     EventKind.VISIT_STAYS: Spec("15278aec3b7f4887a66d149dbf0898af", Priority.INFO,
@@ -230,10 +228,7 @@ SPECS: Mapping[EventKind, Spec] = {
         "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
-} | {EventKind(kind): Spec(message_id, Priority[priority], template, optional, kind in hours_events.DISCREET)
-     for kind, (message_id, priority, template, optional) in hours_events.ROWS.items()} | {
-     EventKind(kind): Spec(message_id, Priority[priority], template)
-     for kind, (message_id, priority, template) in site_events.ROWS.items()}
+} | {EventKind(kind): spec for kind, spec in [*hours_events.SPECS.items(), *site_events.SPECS.items()]}
 # fmt: on
 """The vocabulary."""
 

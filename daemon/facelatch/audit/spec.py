@@ -44,3 +44,6 @@ class Spec:
 
 ASKER = frozenset({"UID", "PID", "ACTOR"})
 """Fields of whoever asked for what the event tells; missing where no local user did."""
+
+VERDICT = frozenset({"SIMILARITY_SHARE", "DETECTIONS", "REFERENCES", "MODEL", "FRAME_AGE_MS"})
+"""Fields of what was judged at the door."""

@@ -113,7 +113,7 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
 
     What was asked for is done by now: a gallery that fails afterwards leaves traces, and changes nothing of the reply.
     """
-    from facelatch.api.admission import traces
+    from facelatch.api.admission import traces, wiped
     from facelatch.api.door import signed
     from facelatch.audit.events import fault
     from facelatch.errors import GalleryError
@@ -124,7 +124,7 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
     try:
         for event in traces(store) if store.wipe() else ():
             audit.write(event)
-        done = not store.traces and not store.wipe_due
+        done = wiped(store)
     except GalleryError as error:
         audit.write(fault("leftovers_not_cleared", str(error)))
     return {**answer.reply, **({"wiped": done} if "wiped" in answer.reply else {})}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from facelatch.adapters.pins import lock
 from facelatch.api.rights import group_exists, unknown_accounts
@@ -42,9 +42,6 @@ from facelatch.ports import EndOfFrames, FaceFinder, FrameSource
 from facelatch.vision.cohort import load_cohort
 from facelatch.vision.manifest import Manifest
 
-if TYPE_CHECKING:
-    pass
-
 FRAME_SECONDS = 5.0
 LOOKS = 10
 """Frames in which a face is looked for."""
@@ -62,7 +59,7 @@ def check(config: Config, *, with_hardware: bool = True, file: Path | None = Non
     steps: list[tuple[str, Callable[[], str | Finding]]] = [
         ("model", lambda: _model(config)),
         ("finder", lambda: _finder(config)),
-        ("liveness", lambda: _liveness(config)),
+        ("liveness", lambda: check_liveness.finding(config.liveness, config.model)),
         ("signature", lambda: protection.signature(config)),
         ("gallery", lambda: _gallery(enrolled())),
         ("seal", lambda: ": ".join(protection.explained(enrolled().seal, config))),
@@ -136,13 +133,6 @@ def _overrides(config: Config, manifest: Manifest) -> str:
 def _finder(config: Config) -> str:
     build.build_finder(config.finder)
     return config.finder.kind
-
-
-def _liveness(config: Config) -> str | Finding:
-    detail = check_liveness.detail(config.liveness, config.model)
-    if detail is not None:
-        return detail
-    return Finding(item="liveness", ok=True, detail=check_liveness.OFF, hint=check_liveness.OFF_HINT, warning=True)
 
 
 def _camera(config: Config) -> str:

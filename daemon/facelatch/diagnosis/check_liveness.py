@@ -5,16 +5,17 @@ from __future__ import annotations
 from facelatch.app import build
 from facelatch.config.line import ModelConfig
 from facelatch.config.liveness import LivenessConfig
+from facelatch.diagnosis.finding import Finding
 from facelatch.vision.liveness_manifest import load_liveness
 
-OFF = "off: a good photograph of somebody enrolled opens the door"
-OFF_HINT = 'liveness.level = "basic" asks for a living face; models/liveness.md says what that is worth'
+_OFF = "off: a good photograph of somebody enrolled opens the door"
+_OFF_HINT = 'liveness.level = "basic" asks for a living face; models/liveness.md says what that is worth'
 
 
-def detail(config: LivenessConfig, models: ModelConfig) -> str | None:
-    """The level with its rates, once the network has answered; None where it is off. Raises ModelError."""
+def finding(config: LivenessConfig, models: ModelConfig) -> str | Finding:
+    """The level with its rates, once the network has answered; a warning where it is off. Raises ModelError."""
     if build.build_liveness(config, models) is None:
-        return None
+        return Finding(item="liveness", ok=True, detail=_OFF, hint=_OFF_HINT, warning=True)
     manifest = load_liveness(build.liveness_path(config))[0]
     level = build.liveness_level(config, manifest, config.level)
     return (

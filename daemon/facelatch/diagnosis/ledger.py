@@ -8,6 +8,7 @@ from facelatch.adapters.system.clock import wall_clock_is_set
 from facelatch.config.file import Config
 from facelatch.diagnosis.finding import Finding
 from facelatch.ledger import tables
+from facelatch.ledger.keyfile import NOT_NOTED_HINT
 from facelatch.ledger.verifying import state
 
 
@@ -21,8 +22,7 @@ def standing(config: Config) -> tuple[str, str]:
     found = state(path)
     rows = f"{found['last'] - found['first'] + 1} rows, {found['bytes'] / 1e6:.1f} MB"
     if not found["key_noted"]:
-        hint = "`sudo facelatch ledger init` shows it once; keep it away from this device"
-        return f"{rows}; nobody has noted its start key, so it proves little", hint
+        return f"{rows}; nobody has noted its start key, so it proves little", NOT_NOTED_HINT
     if not wall_clock_is_set():
         return f"{rows}; the clock is not set yet: nothing is removed for its age", "timedatectl; is there a network?"
     return rows, ""

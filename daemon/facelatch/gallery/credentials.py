@@ -20,7 +20,7 @@ from facelatch.gallery import access as access_rows
 from facelatch.gallery import rows
 from facelatch.gallery.place import explained
 from facelatch.gallery.seal import Tables
-from facelatch.gallery.sealing import PEPPER_FILE
+from facelatch.gallery.sealing import PEPPER_BYTES, PEPPER_FILE
 from facelatch.gallery.store import GalleryStore
 from facelatch.private_files import create_private, sync_directory
 from facelatch.values.hours import Access
@@ -28,7 +28,6 @@ from facelatch.values.readers import Result
 from facelatch.values.records import Person
 
 KEY_NAME = PEPPER_FILE
-KEY_BYTES = 32
 TIME_COST, MEMORY_KIB, LANES = 3, 32 * 1024, 1
 """Of argon2id: a fraction of a second on a Raspberry Pi, in memory that the daemon's unit has to spare."""
 
@@ -99,7 +98,7 @@ def device_hasher(directory: Path, *, create: bool = False) -> Hasher:
             draft = path.with_name(f".{KEY_NAME}.{os.getpid()}.{threading.get_ident()}")
             draft.unlink(missing_ok=True)
             with os.fdopen(create_private(draft), "wb") as stream:
-                stream.write(os.urandom(KEY_BYTES))
+                stream.write(os.urandom(PEPPER_BYTES))
                 stream.flush()
                 os.fsync(stream.fileno())
             with suppress(FileExistsError):
@@ -107,7 +106,7 @@ def device_hasher(directory: Path, *, create: bool = False) -> Hasher:
             draft.unlink()
             sync_directory(directory)
         key = path.read_bytes()
-    if len(key) != KEY_BYTES:
+    if len(key) != PEPPER_BYTES:
         raise GalleryError(f"{path}: damaged: {len(key)} bytes", hint="remove it, and set all PINs and cards again")
     return Hasher(key)
 

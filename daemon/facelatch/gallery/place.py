@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import sqlite3
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facelatch.errors import AlreadyRunningError, GalleryError
+from facelatch.private_files import open_alone
 
 RESTORE = (
     "keep the damaged file, move it away, then restore from an export: `facelatch people import FILE`;"
@@ -198,12 +198,9 @@ class Ownership:
     def __init__(self, path: Path) -> None:
         """Takes the lock file `path`. Raises AlreadyRunningError when another has it, GalleryError."""
         with explained(path):
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._descriptor = os.open(path, flags, 0o600)
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._descriptor = open_alone(path)
             except BlockingIOError as error:
-                os.close(self._descriptor)
                 raise AlreadyRunningError(
                     f"{path.parent}: another facelatch process uses this gallery",
                     hint="`systemctl status facelatch` shows the daemon; its socket answers `people`",

@@ -9,6 +9,8 @@ import hmac
 import os
 import sqlite3
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from facelatch.errors import GalleryError
@@ -172,3 +174,19 @@ class Tables(sqlite3.Connection):
     """A connection to the gallery, with the seal its rows are under."""
 
     seal: Unsealed = UNSEALED
+
+
+@contextmanager
+def atomic(connection: Tables) -> Iterator[None]:
+    """Everything inside is saved when the block ends; when it raises nothing is, and the seal is the one of before."""
+    seal = connection.seal
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.seal = seal
+        # A full disk makes SQLite roll back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -10,7 +10,7 @@ from facelatch.errors import GalleryError
 from facelatch.gallery.names import name_key
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import EMBEDDING, note_skeletons
-from facelatch.gallery.seal import SALT_BYTES, Sealed, Tables, Unsealed
+from facelatch.gallery.seal import SALT_BYTES, Sealed, Tables, Unsealed, atomic
 from facelatch.private_files import sync_directory
 
 _PNG = b"\x89PNG"
@@ -18,7 +18,7 @@ _PNG = b"\x89PNG"
 PEPPER_FILE = "credentials.key"
 """Where a gallery that is not sealed has the secret for PINs and cards, beside it."""
 
-_PEPPER_BYTES = 32
+PEPPER_BYTES = 32
 
 KEY_HINT = (
     "run it as the unit does (`sudo facelatch-seal run ...`), or ask the running daemon; without the key nobody can"
@@ -51,26 +51,19 @@ def _opened(path: Path, row: tuple[bytes, int, bytes, bytes], keys: Sequence[byt
 
 def _convert(connection: Tables, path: Path, key: bytes) -> None:
     """Seals a plain gallery. What it was before is still in gaps of the file, so a wipe is due."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with atomic(connection):
         damaged = connection.execute(
             "SELECT count(*) FROM reference_images WHERE substr(crop_png, 1, 4) <> ?", (_PNG,)
         ).fetchone()
         if damaged != (0,):
             raise GalleryError(f"{path}: damaged: {damaged[0]} images are no pictures", hint=RESTORE)
         put_under(connection, key, _pepper_in_file(path))
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.seal = Unsealed()
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _pepper_in_file(path: Path) -> bytes | None:
     file = path.with_name(PEPPER_FILE)
     pepper = file.read_bytes() if file.is_file() else b""
-    return pepper if len(pepper) == _PEPPER_BYTES else None
+    return pepper if len(pepper) == PEPPER_BYTES else None
 
 
 def _forget_pepper_file(connection: Tables, path: Path) -> None:
@@ -78,7 +71,7 @@ def _forget_pepper_file(connection: Tables, path: Path) -> None:
     file, pepper = path.with_name(PEPPER_FILE), connection.seal.pepper
     if pepper is not None and _pepper_in_file(path) == pepper:
         with file.open("r+b") as stream:
-            stream.write(bytes(_PEPPER_BYTES))
+            stream.write(bytes(PEPPER_BYTES))
             stream.flush()
             os.fsync(stream.fileno())
         file.unlink()
@@ -93,7 +86,7 @@ def put_under(connection: Tables, key: bytes, pepper: bytes | None = None) -> No
     """
     old, salt = connection.seal, os.urandom(SALT_BYTES)
     new = Sealed(key, salt, (old.key_id or 0) % 0xFFFF + 1)
-    new.pepper = old.pepper or pepper or os.urandom(_PEPPER_BYTES)
+    new.pepper = old.pepper or pepper or os.urandom(PEPPER_BYTES)
     connection.execute("DELETE FROM people WHERE staged IS NOT NULL")  # of imports that came to nothing
     connection.seal = new
     for id_, stored, admin in connection.execute("SELECT id, name, admin FROM people").fetchall():

@@ -17,7 +17,7 @@ from facelatch.gallery.export import StoredPerson, pack
 from facelatch.gallery.place import Ownership, explained, prepare_directory, volatile_file_system
 from facelatch.gallery.saving import Terms
 from facelatch.gallery.schema import memory_database, open_database
-from facelatch.gallery.seal import Tables, Unsealed
+from facelatch.gallery.seal import Tables, Unsealed, atomic
 from facelatch.gallery.stack import Stack
 from facelatch.gallery.wiping import Wiping
 from facelatch.values.pictures import Pose
@@ -272,18 +272,8 @@ class GalleryStore:
     @contextmanager
     def transaction(self) -> Iterator[Tables]:
         """Everything inside is saved when the block ends, or nothing when it raises."""
-        with explained(self._path):
-            seal = self._connection.seal
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.seal = seal
-                # A full disk makes SQLite roll back by itself.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with explained(self._path), atomic(self._connection):
+            yield self._connection
 
     def wipe_if_short(self) -> None:
         """Wipes at once where that takes a moment only, and leaves it to `wipe` where it takes longer."""

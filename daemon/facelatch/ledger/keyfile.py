@@ -6,7 +6,6 @@ of an overwritten block is out of reach.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from contextlib import suppress
@@ -14,10 +13,12 @@ from pathlib import Path
 
 from facelatch.audit.chain import KEY_BYTES
 from facelatch.errors import InputError, LedgerError
-from facelatch.private_files import write_private_file
+from facelatch.private_files import open_alone, write_private_file
 
 NAME = "ledger.key"
 START_NAME = "ledger.start"
+
+NOT_NOTED_HINT = "`sudo facelatch ledger init` shows it once; keep it away from this device"
 
 _SUM_BYTES = 8
 _SIZE = 8 + KEY_BYTES + _SUM_BYTES
@@ -29,11 +30,9 @@ class KeyFile:
     def __init__(self, directory: Path) -> None:
         """Raises LedgerError when another process has it, OSError."""
         path = directory / NAME
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = open_alone(path)
         except BlockingIOError as error:
-            os.close(self._descriptor)
             raise LedgerError(
                 f"{path}: another facelatch process writes this ledger", hint="`systemctl status facelatch`"
             ) from error
@@ -94,6 +93,11 @@ def start_key(directory: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     return found if len(found) == KEY_BYTES else None
+
+
+def is_noted(directory: Path) -> bool:
+    """Whether no start key is kept here any more."""
+    return not (directory / START_NAME).exists()
 
 
 def forget_start_key(directory: Path) -> None:

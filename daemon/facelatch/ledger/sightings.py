@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
@@ -31,14 +31,12 @@ class Sightings:
         # An event that was lost may have been anybody's visit: before that nothing is known any more.
         lost = event.kind is EventKind.LEDGER_RESTORED and event.fields.get("COUNT") != 0
         since = when.wall_ms if lost or self.since is None else self.since
-        person = event.fields.get("PERSON_ID")
-        if not isinstance(person, int):
-            return replace(self, since=since) if since != self.since else self
-        if event.kind in _COMES:
-            return replace(self, since=since, came={**self.came, person: when.wall_ms})
-        if event.kind is EventKind.PERSON_UNUSED:
-            return replace(self, since=since, warned={**self.warned, person: when.wall_ms})
-        return replace(self, since=since) if since != self.since else self
+        person, came, warned = event.fields.get("PERSON_ID"), self.came, self.warned
+        if isinstance(person, int) and event.kind in _COMES:
+            came = {**came, person: when.wall_ms}
+        elif isinstance(person, int) and event.kind is EventKind.PERSON_UNUSED:
+            warned = {**warned, person: when.wall_ms}
+        return Sightings(came=came, warned=warned, since=since)
 
 
 def sightings(connection: sqlite3.Connection) -> Sightings:

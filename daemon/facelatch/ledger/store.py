@@ -6,11 +6,10 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facelatch.audit.chain import KEY_BYTES, Moment, Row, commitment, evolved, kept_fields, link, seal
 from facelatch.audit.events import Event, EventKind
@@ -18,11 +17,7 @@ from facelatch.ledger import keyfile, tables
 from facelatch.ledger.keyfile import KeyFile
 from facelatch.private_files import create_private
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 DAY_MS = 86_400_000
-
 
 Entry = tuple[Event, Moment]
 
@@ -174,7 +169,7 @@ class LedgerStore:
     @property
     def key_noted(self) -> bool:
         """Whether the start key is kept nowhere here any more."""
-        return not (self._directory / keyfile.START_NAME).exists()
+        return keyfile.is_noted(self._directory)
 
     def close(self) -> None:
         """Never raises."""

@@ -89,23 +89,21 @@ class Query:
 
 def selected(connection: sqlite3.Connection, query: Query) -> list[Row]:
     """The rows of a query, the newest first."""
-    where: list[tuple[str, int]] = []
-    for condition, value in (
-        ("wall_ms >= ?", query.since_ms),
-        ("wall_ms < ?", query.until_ms),
-        ("json_extract(fields, '$.PERSON_ID') = ?", query.person_id),
-        ("seq < ?", query.before),
-    ):
-        if value is not None:
-            where.append((condition, value))
-    conditions, values = [one for one, _ in where], [value for _, value in where]
+    limits = {
+        "wall_ms >= ?": query.since_ms,
+        "wall_ms < ?": query.until_ms,
+        "json_extract(fields, '$.PERSON_ID') = ?": query.person_id,
+        "seq < ?": query.before,
+    }
+    given = {condition: value for condition, value in limits.items() if value is not None}
+    conditions = [*given]
     if query.refused:
         conditions.append(f"kind IN ({_quoted(REFUSALS)})")
     if not query.discreet and DISCREET:
         conditions.append(f"kind NOT IN ({_quoted(DISCREET)})")
     condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM rows{condition} ORDER BY seq DESC LIMIT ?", [*values, query.most]
+        f"SELECT {_COLUMNS} FROM rows{condition} ORDER BY seq DESC LIMIT ?", [*given.values(), query.most]
     )
     return [_row(one) for one in found]
 

@@ -44,5 +44,5 @@ def state(path: Path) -> dict[str, Any]:
             "last": last.seq if last else base.seq,
             "hash": (last.hash if last else base.hash).hex(),
             "bytes": path.stat().st_size,
-            "key_noted": not (path.parent / keyfile.START_NAME).exists(),
+            "key_noted": keyfile.is_noted(path.parent),
         }

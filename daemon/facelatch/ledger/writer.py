@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
 from facelatch.errors import LedgerError
+from facelatch.ledger.keyfile import NOT_NOTED_HINT
 from facelatch.ledger.sightings import Sightings, sightings
 from facelatch.ledger.store import Entry, LedgerStore
 from facelatch.ports import AuditSink
@@ -30,8 +31,6 @@ RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
 END_SECONDS = 3.0
 """How long the end of the daemon waits for the card."""
-
-KEY_HINT = "`sudo facelatch ledger init` shows it once; keep it away from this device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +140,15 @@ class Ledger:
 
     def turn(self) -> None:
         """Writes what waits and answers who asks."""
+        with self._changed:
+            asked = len(self._jobs)  # who asks while this is written has to wait for what came before the question
         try:
             self._write()
         except LedgerError as error:
             self._fail(error)
         except Exception as error:  # unforeseen: told like any other, and the thread lives on
             self._fail(LedgerError(type(error).__name__, hint="please report it"))
-        self._answer()
+        self._answer(asked)
 
     def _write(self) -> None:
         now = time.monotonic()
@@ -179,14 +180,13 @@ class Ledger:
 
     def _open(self) -> None:
         self._store = store = LedgerStore(self._directory, self.moment())
-        with_key = not store.key_noted
         self._seen = sightings(store.connection)
         if store.begun:
             self._journal.write(Event(EventKind.LEDGER_STARTED, {"REASON": store.begun}))
         if store.cut:
             self._tell(Event(EventKind.LEDGER_RESTORED, {"COUNT": store.cut}))
-        if with_key:
-            self._tell(Event(EventKind.LEDGER_KEY_NOT_NOTED, {"HINT": KEY_HINT}))
+        if not store.key_noted:
+            self._tell(Event(EventKind.LEDGER_KEY_NOT_NOTED, {"HINT": NOT_NOTED_HINT}))
 
     def _tell(self, event: Event) -> None:
         """An event of the ledger's own: into the journal and the ledger."""
@@ -223,11 +223,9 @@ class Ledger:
             self._journal.write(Event(EventKind.LEDGER_FAILED, fields))
         self._failing = str(error)
 
-    def _answer(self) -> None:
-        while True:
+    def _answer(self, asked: int) -> None:
+        for _ in range(asked):
             with self._changed:
-                if not self._jobs:
-                    return
                 job, answer = self._jobs.popleft()
             try:
                 if self._store is None:
