@@ -374,6 +374,12 @@ def test_the_installer_explains_itself():
         assert option in done.stdout
 
 
+def test_a_program_can_be_run_and_all_else_only_be_read(installed: Path):
+    files = [path for path in installed.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path.name for path in files if path.stat().st_mode & 0o777 != 0o644] == ["facelatch-seal"]
+    assert (installed / "usr/local/sbin/facelatch-seal").stat().st_mode & 0o777 == 0o755
+
+
 def test_the_installer_takes_every_example_and_drawing_along(installed: Path):
     documents = installed / "usr" / "local" / "share" / "doc" / "facelatch"
     for folder in ("boot", "drop-in", "wiring"):
