@@ -55,11 +55,18 @@ state_directory = "$scratch/state"
 socket = "$scratch/control.sock"
 group = ""
 CONFIG
-facelatch() { .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" "$@"; }
+# Takes the place of the shell that calls it. In the background that makes $! the program's own number: to end a shell
+# that waits for a program would leave the program running.
+become_facelatch() { exec .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" "$@"; }
+facelatch() { (become_facelatch "$@"); }
 
-on_recorded_frames() {
+draw() {
     say "Drawing a porch, and people who do not exist"
     .venv/bin/python tests/scenarios/demo_clip.py "$scratch/demo"
+}
+
+on_recorded_frames() {
+    draw
     say "facelatch enroll robin --images ..."
     facelatch enroll robin --images "$scratch/demo/enrol"
     say "facelatch replay ...: a stranger comes, then robin"
@@ -69,7 +76,7 @@ on_recorded_frames() {
 
 before_a_camera() {
     say "facelatch run --dry-run on $camera: the daemon, with fakes for lock, LED and button"
-    .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" run --dry-run &
+    become_facelatch run --dry-run &
     daemon=$!
     while [ ! -S "$scratch/control.sock" ]; do
         kill -0 "$daemon" 2>/dev/null || { wait "$daemon"; exit $?; }
@@ -82,8 +89,7 @@ before_a_camera() {
 }
 
 with_its_console() {
-    say "Drawing a porch, and people who do not exist"
-    .venv/bin/python tests/scenarios/demo_clip.py "$scratch/demo"
+    draw
     cat >>"$scratch/facelatch.toml" <<CONFIG
 [console]
 listen = "127.0.0.1:$port"
@@ -92,13 +98,12 @@ intake = "$scratch/intake.sock"
 CONFIG
     sed -i "s|^source = .*|source = \"files\"|; s|^device = .*|device = \"$scratch/demo/clip\"|" "$scratch/facelatch.toml"
     facelatch enroll robin --images "$scratch/demo/enrol"
-    run() { .venv/bin/python -m facelatch --config "$scratch/facelatch.toml" "$@"; }
     say "facelatch run --dry-run --loop: a stranger comes, then robin, again and again"
-    run run --dry-run --loop >"$scratch/door.log" 2>&1 &
+    become_facelatch run --dry-run --loop >"$scratch/door.log" 2>&1 &
     daemon=$!
-    run console intake --listen "$scratch/intake.sock" &
+    become_facelatch console intake --listen "$scratch/intake.sock" &
     beside=$!
-    run console serve &
+    become_facelatch console serve &
     beside="$beside $!"
     say "facelatch console invite alice --role admin: open this link, choose a password"
     facelatch console invite alice --role admin

@@ -92,6 +92,7 @@ deploy/facelatch-backup.timer lib/systemd/system/facelatch-backup.timer
 deploy/facelatch.sysusers lib/sysusers.d/facelatch.conf
 deploy/facelatch.tmpfiles lib/tmpfiles.d/facelatch.conf
 deploy/facelatch.catalog lib/systemd/catalog/facelatch.catalog
+deploy/seal.sh sbin/facelatch-seal
 generated/facelatch.1 share/man/man1/facelatch.1
 generated/completion share/bash-completion/completions/facelatch
 FILES
@@ -102,6 +103,8 @@ FILES
         echo "deploy/$document share/doc/facelatch/$document"
     done
 }
+
+mode_of() { case $1 in */sbin/*) echo 755 ;; *) echo 644 ;; esac; }
 
 origin() { case $1 in generated/*) printf '%s' "$scratch/$1" ;; *) printf '%s' "$source/$1" ;; esac; }
 
@@ -121,11 +124,10 @@ put_files() {
         from=$(origin "$from") to=$prefix/$to
         if cmp -s "$from" "$root$to"; then continue; fi
         say "writing $to"
-        install -D -m 644 "$from" "$root$to"
+        install -D -m "$(mode_of "$to")" "$from" "$root$to"
     done <"$scratch/files"
     mkdir -p "$root$prefix/bin"
     ln -sfn /opt/facelatch/bin/facelatch "$root$prefix/bin/facelatch"
-    install -D -m 755 "$source/deploy/seal.sh" "$root$prefix/sbin/facelatch-seal"
 }
 
 put_configuration() {
@@ -139,7 +141,7 @@ put_configuration() {
 
 remove_files() {
     files | while read -r _ to; do rm -f -- "$root$prefix/$to"; done
-    rm -f -- "$root$prefix/bin/facelatch" "$root$prefix/sbin/facelatch-seal"
+    rm -f -- "$root$prefix/bin/facelatch"
     for folder in doc/facelatch/boot doc/facelatch/drop-in doc/facelatch/wiring doc/facelatch; do
         rmdir -- "$root$prefix/share/$folder" 2>/dev/null || true
     done
@@ -304,7 +306,11 @@ go_back() {
     if [ "$packaged" = no ]; then
         files | while read -r _ to; do
             to=$prefix/$to
-            if [ -e "$scratch/before$to" ]; then install -m 644 "$scratch/before$to" "$root$to"; else rm -f -- "$root$to"; fi
+            if [ -e "$scratch/before$to" ]; then
+                install -m "$(mode_of "$to")" "$scratch/before$to" "$root$to"
+            else
+                rm -f -- "$root$to"
+            fi
         done
     fi
     point_to "$old_slot"

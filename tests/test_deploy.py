@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,6 +27,7 @@ UNIT = (DEPLOY / "facelatch.service").read_text(encoding="utf-8")
 KEEPER = (DEPLOY / "facelatch-lock.service").read_text(encoding="utf-8")
 BACKUP = (DEPLOY / "facelatch-backup.service").read_text(encoding="utf-8")
 TIMER = (DEPLOY / "facelatch-backup.timer").read_text(encoding="utf-8")
+UNITS = sorted(file for file in DEPLOY.glob("facelatch*") if file.suffix in (".service", ".timer", ".socket"))
 CATALOGUE = DEPLOY / "facelatch.catalog"
 GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
 DROP_INS = sorted((DEPLOY / "drop-in").glob("*.conf"))
@@ -56,37 +58,28 @@ def tool(name: str) -> str:
 # ---- The unit
 
 
-def verified(folder: Path, unit: str, *drop_ins: Path, keeper: str = KEEPER) -> str:
-    """What `systemd-analyze verify` says about `unit` and the keeper's; empty when all is well."""
+def verified(folder: Path, *drop_ins: Path, changed: Mapping[str, str] | None = None) -> str:
+    """What `systemd-analyze verify` says about all units, the texts of some changed; empty when all is well."""
     analyze = tool("systemd-analyze")
     # The program is not installed where tests run, and systemd looks whether it is there.
-    for name, text in (("facelatch.service", unit), ("facelatch-lock.service", keeper)):
+    for file in UNITS:
+        text = (changed or {}).get(file.name) or file.read_text(encoding="utf-8")
         there = re.sub(r"/opt/facelatch/bin/[a-z-]+", "/bin/true", text)
-        (folder / name).write_text(there, encoding="utf-8")
-    file = folder / "facelatch.service"
+        (folder / file.name).write_text(there, encoding="utf-8")
     for drop_in in drop_ins:
         (folder / "facelatch.service.d").mkdir(exist_ok=True)
         shutil.copy(drop_in, folder / "facelatch.service.d")
-    done = run(analyze, "verify", "--man=no", file)
+    done = run(analyze, "verify", "--man=no", *(folder / file.name for file in UNITS))
     about_us = [line for line in (done.stdout + done.stderr).splitlines() if "facelatch" in line]
     return "\n".join(about_us)
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path):
-    assert verified(tmp_path, UNIT) == ""
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path):
+    assert verified(tmp_path) == ""
 
 
 def test_systemd_finds_nothing_wrong_with_the_drop_ins(tmp_path: Path):
-    assert verified(tmp_path, UNIT, *DROP_INS) == ""
-
-
-def test_systemd_finds_nothing_wrong_with_the_backup_and_its_timer(tmp_path: Path):
-    analyze = tool("systemd-analyze")
-    (tmp_path / "facelatch-backup.service").write_text(BACKUP.replace("/opt/facelatch/bin/facelatch", "/bin/true"))
-    (tmp_path / "facelatch-backup.timer").write_text(TIMER)
-    units = [tmp_path / name for name in ("facelatch-backup.service", "facelatch-backup.timer")]
-    done = run(analyze, "verify", "--man=no", *units)
-    assert [line for line in (done.stdout + done.stderr).splitlines() if "facelatch-backup" in line] == []
+    assert verified(tmp_path, *DROP_INS) == ""
 
 
 def test_the_backup_calls_a_command_that_exists_and_runs_only_when_somebody_wants_it():
@@ -101,9 +94,16 @@ def test_the_backup_calls_a_command_that_exists_and_runs_only_when_somebody_want
     assert unit_value("MemorySwapMax", BACKUP) == unit_value("MemorySwapMax") == "0"
 
 
-def test_a_mistake_in_the_unit_would_be_found(tmp_path: Path):
-    assert "WatchdogSecs" in verified(tmp_path, UNIT.replace("WatchdogSec=", "WatchdogSecs="))
-    assert "Nicer" in verified(tmp_path, UNIT, keeper=KEEPER.replace("Nice=", "Nicer="))
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_a_mistake_in_a_unit_would_be_found(tmp_path: Path, file: Path):
+    text = re.sub(r"^(\w+)=", r"\1Not=", file.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
+    assert file.name in verified(tmp_path, changed={file.name: text})
+
+
+def test_the_mistake_is_named(tmp_path: Path):
+    daemon, keeper = UNIT.replace("WatchdogSec=", "WatchdogSecs="), KEEPER.replace("Nice=", "Nicer=")
+    assert "WatchdogSecs" in verified(tmp_path, changed={"facelatch.service": daemon})
+    assert "Nicer" in verified(tmp_path, changed={"facelatch-lock.service": keeper})
 
 
 def exposure_is_within(tenths: int, unit: str = "facelatch.service") -> bool:
@@ -372,6 +372,12 @@ def test_the_installer_explains_itself():
     assert done.returncode == 0
     for option in ("--upgrade", "--uninstall", "--purge", "--wheel", "--no-apt", "--root", "--prefix", "--no-seal"):
         assert option in done.stdout
+
+
+def test_a_program_can_be_run_and_all_else_only_be_read(installed: Path):
+    files = [path for path in installed.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path.name for path in files if path.stat().st_mode & 0o777 != 0o644] == ["facelatch-seal"]
+    assert (installed / "usr/local/sbin/facelatch-seal").stat().st_mode & 0o777 == 0o755
 
 
 def test_the_installer_takes_every_example_and_drawing_along(installed: Path):

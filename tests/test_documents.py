@@ -13,6 +13,7 @@ import pytest
 
 from facelatch.audit.events import SPECS
 from facelatch.cli.root import facelatch
+from facelatch.config.file import Config
 from facelatch.machines import indicator
 
 REPO = Path(__file__).resolve().parents[1]
@@ -87,10 +88,12 @@ def test_every_fault_in_the_daemons_table_is_an_event_that_exists() -> None:
     """The failure table names events by their journal name."""
     text = (REPO / "daemon" / "README.md").read_text(encoding="utf-8")
     kinds = {kind.value for kind in SPECS}
-    named = set(re.findall(r"`((?:visit|door|daemon|enrolment|button|gallery|health)\.[a-z_]+)`", text))
-    modules = {"door.py", "enrolment.py", "button.py", "health.py"}
-    settings = {"door.max_unlock_seconds"}
-    assert named - modules - settings <= kinds
+    families = "|".join({kind.partition(".")[0] for kind in kinds})
+    named = set(re.findall(rf"`((?:{families})\.[a-z_]+)`", text))
+    files = {name for name in named if name.endswith((".py", ".sqlite"))}
+    settings = {f"{section}.{key}" for section, keys in Config().model_dump().items() for key in keys}
+    assert {"door.lapsed", "camera.recovered", "ledger.failed", "reader.lost"} <= named
+    assert named - files - settings <= kinds
 
 
 def test_the_style_is_shown_by_code_that_is_there() -> None:

@@ -210,6 +210,17 @@ def _messages() -> list[bytes]:
             {"action": "enroll_pictures", "name": "ada", "admin": False, "pictures": [picture]},
             {"action": "export", "names": ["ada", "eva"], "file": "x"},
             {"action": "import", "payload": "UEsFBg==", "replace": True, "file": "x"},
+            {"action": "judge", "person": "ada"},
+            {"action": "lockout", "clear": True},
+            {"action": "config"},
+            {"action": "mode", "mode": "free", "seconds": 60.0},
+            {"action": "alarm", "acknowledge": True, "prop": True},
+            {"action": "set", "name": "ada", "schedule": "office", "valid_until": "2026-12-31", "suspended": False},
+            {"action": "pin", "name": "ada", "pin": "2468", "duress": "1357"},
+            {"action": "card", "name": "ada", "number": "12,3456"},
+            {"action": "history", "since": 1e9, "person": "#2", "refused": True, "before": 9, "most": 250},
+            {"action": "report", "name": "ada"},
+            {"action": "forget", "name": "ada"},
         )
     ]
 
@@ -248,18 +259,19 @@ def _scratch() -> Path:
 
 
 def _manifests() -> list[bytes]:
-    return [(REPO / "models" / name).read_bytes() for name in ("siamese.json", "finder.json")]
+    return [(REPO / "models" / name).read_bytes() for name in ("siamese.json", "finder.json", "liveness.json")]
 
 
 def _try_manifest(data: bytes) -> None:
     from facelatch.errors import ModelError
     from facelatch.vision.finder_manifest import load_finder
+    from facelatch.vision.liveness_manifest import load_liveness
     from facelatch.vision.manifest import load_model
 
     model = _scratch() / "model.tflite"
     model.write_bytes(b"content")
     model.with_suffix(".json").write_bytes(data)
-    for load in (load_model, load_finder):
+    for load in (load_model, load_finder, load_liveness):
         try:
             load(model)
         except ModelError as error:

@@ -1,13 +1,14 @@
 #!/bin/sh
-# The system tests: the console in a browser; the bridge with a broker; those of the Pi's camera stack (camera/run.sh) in a trixie root of their own, training under JAX
-# (backends), a real systemd and a real journal in namespaces on a copy-on-write view of this machine; beside all these a
-# virtual machine with lines, cameras and power cuts (vm/run.sh).
+# The system tests: the console in a browser; the bridge with a broker; those of the Pi's camera stack (camera/run.sh) in
+# a trixie root of their own; training under JAX (backends); a real systemd and a real journal in namespaces on a
+# copy-on-write view of this machine; beside all these a virtual machine with lines, cameras and power cuts (vm/run.sh).
 #
 #   sudo sh tests/system/run.sh [PYTEST OPTIONS]        after tests/run.sh, whose .venv it uses
 #
 # Says what is missing and ends well where they cannot run: without root, systemd, overlayfs, or apt's packages; and in
 # the end how many minutes each suite took. aarch64/run.sh is started by hand.
-# Installs what is missing by apt: for the virtual machine QEMU, a compiler and kernel headers.
+# Installs what is missing by apt: for the virtual machine QEMU, a compiler and kernel headers, for the console Chromium,
+# for the bridge Mosquitto. The browser's libraries for Python go into .venv.
 # FACELATCH_SYSTEM_TESTS=short is what CI runs: README.md says what it leaves out.
 # FACELATCH_VM_TESTS=no leaves the virtual machine out, whose processor is emulated: it takes a quarter of an hour.
 # FACELATCH_PATIENCE (6) is by how much this machine may be slower than an idle one.
@@ -69,23 +70,6 @@ make_ready() {
         echo "the wheels cannot be fetched: $(tail -n 3 "$scratch/log")"
 }
 
-echo "system tests: making ready"
-lacking=$(make_ready)
-
-# Side by side: the virtual machine's mostly wait for an emulated processor, the others for downloads and for time limits
-# to pass.
-if [ -n "$lacking" ]; then
-    :
-elif [ "${FACELATCH_VM_TESTS:-yes}" = yes ]; then
-    mkdir "$scratch/vm"
-    # A session of its own: the group can be ended whole.
-    PYTHON=$python PIP=$scratch/pip/bin/python setsid sh tests/system/vm/run.sh "$scratch/vm" "$scratch/wheels" "$@" \
-        >"$scratch/machines" 2>&1 &
-    machines=$!
-else
-    echo "SYSTEM TESTS SKIPPED in a virtual machine: FACELATCH_VM_TESTS is not yes"
-fi
-
 # The console in a browser; skipped with a word where that cannot be had.
 in_a_browser() {
     command -v chromedriver >/dev/null || need_packages chromium chromium-driver >/dev/null 2>&1 || true
@@ -103,6 +87,23 @@ with_a_broker() {
     fi
     tests tests/system/fleet "$@"
 }
+
+echo "system tests: making ready"
+lacking=$(make_ready)
+
+# Side by side: the virtual machine's mostly wait for an emulated processor, the others for downloads and for time limits
+# to pass.
+if [ -n "$lacking" ]; then
+    :
+elif [ "${FACELATCH_VM_TESTS:-yes}" = yes ]; then
+    mkdir "$scratch/vm"
+    # A session of its own: the group can be ended whole.
+    PYTHON=$python PIP=$scratch/pip/bin/python setsid sh tests/system/vm/run.sh "$scratch/vm" "$scratch/wheels" "$@" \
+        >"$scratch/machines" 2>&1 &
+    machines=$!
+else
+    echo "SYSTEM TESTS SKIPPED in a virtual machine: FACELATCH_VM_TESTS is not yes"
+fi
 
 camera=0 backends=0 container=0 virtual=0 console=0 broker=0
 # These four need no systemd of ours, so they are not skipped with the rest.

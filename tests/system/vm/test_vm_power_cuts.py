@@ -24,8 +24,12 @@ HERE = Path(__file__).resolve().parent
 IMAGES = 8
 CUTS = int(os.environ.get("FACELATCH_CUTS", "8" if SHORT else "20"))
 """Of each kind."""
-BEGINS = {"enrolment": "begin add", "removal": "begin remove", "migration": "begin (embed|schema)"}
-BEGINS["sealing"] = "begin seal"
+BEGINS = {
+    "enrolment": "begin add",
+    "removal": "begin remove",
+    "migration": "begin (embed|schema)",
+    "sealing": "begin seal",
+}
 
 
 @pytest.mark.parametrize("kind", BEGINS)
