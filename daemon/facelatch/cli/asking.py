@@ -132,13 +132,10 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
 
 def listed(config: Config) -> list[dict[str, Any]]:
     """Everybody, all pages."""
-    rows: list[dict[str, Any]] = []
-    after: int | None = 0
-    while after is not None:
-        page = ask(config, {"action": "list", "after": after})
-        rows += page["people"]
-        after = page.get("next")
-    return rows
+    from facelatch.control.client import every_page
+
+    pages = every_page(lambda begin: ask(config, {"action": "list", **begin}), "after")
+    return [row for page in pages for row in page["people"]]
 
 
 def exported(config: Config, without_daemon: Callable[[], None] = lambda: None) -> Iterator[StoredPerson]:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from facelatch.control.client import ControlClient
+from facelatch.control.client import ControlClient, every_page
 from facelatch.errors import ControlError
 
 PLACES, PATIENCE_SECONDS = 2, 10.0
@@ -35,10 +35,5 @@ class Door:
 
     def people(self, actor: str) -> list[dict[str, Any]]:
         """Everybody enrolled, all pages."""
-        rows: list[dict[str, Any]] = []
-        after: int | None = 0
-        while after is not None:
-            page = self.ask(actor, "list", after=after)
-            rows += page["people"]
-            after = page.get("next")
-        return rows
+        pages = every_page(lambda begin: self.ask(actor, "list", **begin), "after")
+        return [row for page in pages for row in page["people"]]

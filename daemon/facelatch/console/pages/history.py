@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facelatch.console.pages.page import Visit, route
+from facelatch.control.client import every_page
 from facelatch.errors import InputError
 
 DAYS = 14
@@ -82,15 +83,11 @@ def _recent(visit: Visit, wanted: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rows(visit: Visit, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    before: int | None = None
     told = 0
-    while told < MOST_ROWS:
-        paging: dict[str, Any] = {"before": before} if before is not None else {}
-        reply = visit.ask("history", **wanted, **paging)
-        yield from reply["events"]
-        told += len(reply["events"])
-        before = reply["next"]
-        if before is None:
+    for page in every_page(lambda begin: visit.ask("history", **wanted, **begin), "before"):
+        yield from page["events"]
+        told += len(page["events"])
+        if told >= MOST_ROWS:
             return
 
 
