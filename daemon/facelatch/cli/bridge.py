@@ -11,13 +11,7 @@ import click
 
 from facelatch import __version__
 from facelatch.cli.settings import Settings
-from facelatch.errors import FacelatchError, InputError
-
-
-class NotInstalledError(FacelatchError):
-    """The bridge's libraries are not there."""
-
-    exit_code = 2
+from facelatch.errors import InputError, NotInstalledError
 
 
 @click.command()

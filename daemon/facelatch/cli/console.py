@@ -14,16 +14,10 @@ import click
 
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
-from facelatch.errors import FacelatchError, InputError
+from facelatch.errors import InputError, NotInstalledError
 
 if TYPE_CHECKING:
     from facelatch.console.accounts import Accounts
-
-
-class NotInstalledError(FacelatchError):
-    """The console's libraries are not there."""
-
-    exit_code = 2
 
 
 @click.group()
