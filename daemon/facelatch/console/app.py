@@ -51,7 +51,7 @@ def application(console: Console, config: ConsoleConfig) -> App:
         ],
         exception_handlers={404: _not_found, 405: _not_found},
     )
-    app.state.console, app.state.streams, app.state.stopping = console, 0, False
+    app.state.console, app.state.streams = console, 0
     return Guard(app, config.names, secure=bool(config.certificate))
 
 
