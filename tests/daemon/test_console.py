@@ -21,10 +21,10 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from facelatch.config.console import ConsoleConfig
-from facelatch.console import app, live, passwords, words
+from facelatch.console import app, passwords, words
 from facelatch.console.accounts import Accounts, Role
 from facelatch.console.door import Door
-from facelatch.console.pages import door, enrolment, history, people, settings, signing, upload
+from facelatch.console.pages import history
 from facelatch.console.pages.page import Console, inside
 from facelatch.errors import InputError
 from facelatch.machines.enrolment_states import RenewEnrolment, StartEnrolment
@@ -88,16 +88,7 @@ def send(browser: TestClient, path: str, on: str = "/people", **fields: str) -> 
     return browser.post(path, data={"csrf": csrf(browser.get(on).text), **fields})
 
 
-ROUTES: list[Route] = [
-    *live.routes(),
-    *signing.routes(),
-    *door.routes(),
-    *enrolment.routes(),
-    *history.routes(),
-    *upload.routes(),
-    *people.routes(),
-    *settings.routes(),
-]
+ROUTES = app.routes()
 PUBLIC = {"/sign-in", "/welcome/{token}"}
 
 
