@@ -17,6 +17,7 @@ from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError, NotInstalledError
 
 if TYPE_CHECKING:
+    from facelatch.config.console import ConsoleConfig
     from facelatch.console.accounts import Accounts
 
 
@@ -94,7 +95,7 @@ def invite(settings: Settings, name: str, role: str) -> None:
     from facelatch.console.accounts import ROLES
 
     wanted = settings.config().console
-    with closing(_accounts(settings)) as accounts:
+    with closing(_accounts(wanted)) as accounts:
         token = accounts.invite(name, next(one for one in ROLES if one == role))
     host, port = wanted.address
     shown = "localhost" if host in ("127.0.0.1", "::1") else next(iter(wanted.names), host)
@@ -109,7 +110,7 @@ def invite(settings: Settings, name: str, role: str) -> None:
 @click.pass_obj
 def accounts(settings: Settings) -> None:
     """List who may sign in."""
-    with closing(_accounts(settings)) as store:
+    with closing(_accounts(settings.config().console)) as store:
         rows = store.list()
     text = "\n".join(f"{name}  {role}" for name, role in rows) or "nobody: `facelatch console invite NAME`"
     settings.show([{"name": name, "role": role} for name, role in rows], text)
@@ -120,15 +121,14 @@ def accounts(settings: Settings) -> None:
 @click.pass_obj
 def remove(settings: Settings, name: str) -> None:
     """Take NAME's account away; whoever is signed in by it is not any more."""
-    with closing(_accounts(settings)) as store:
+    with closing(_accounts(settings.config().console)) as store:
         if not store.remove(name):
             raise InputError(f"no account is called {name!r}", hint="`facelatch console accounts` lists them")
     echo(f"removed {name}")
 
 
-def _accounts(settings: Settings) -> Accounts:
+def _accounts(config: ConsoleConfig) -> Accounts:
     """The accounts' file; root opens it as the user it belongs to, who has to write it afterwards."""
-    config = settings.config().console
     directory = Path(config.state_directory)
     try:
         from facelatch.console.app import accounts_of
