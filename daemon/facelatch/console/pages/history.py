@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
+from facelatch.audit.spreadsheet import cell
 from facelatch.console.pages.page import Visit, route
 from facelatch.control.client import every_page
 from facelatch.errors import InputError
@@ -55,7 +56,7 @@ def table(visit: Visit) -> Response:
     sheet = csv.writer(written)
     sheet.writerow(("time", "event", "person", "text"))
     for row in _rows(visit, _wanted(visit)):
-        sheet.writerow([_harmless(row[key] or "") for key in ("time", "event", "person", "text")])
+        sheet.writerow([cell(row[key]) for key in ("time", "event", "person", "text")])
     headers = {"content-disposition": 'attachment; filename="history.csv"'}
     return Response(written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -104,8 +105,3 @@ def _wanted(visit: Visit) -> dict[str, Any]:
             raise InputError(f"{asked['day']!r} is no day", hint="such as 2026-12-31") from error
         wanted |= {"since": day.timestamp(), "until": (day + timedelta(days=1)).timestamp()}
     return wanted
-
-
-def _harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: names are what people have typed."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
