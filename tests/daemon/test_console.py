@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,10 @@ class House:
     accounts: Accounts
     clock: Clock
     console: Console
-    open: list[TestClient] = field(default_factory=list)
 
     def browser(self, **headers: str) -> TestClient:
         client = TestClient(app.application(self.console, CONFIG), SITE, follow_redirects=False)
         client.headers.update({"origin": SITE, **headers})
-        self.open.append(client)
         return client
 
     def signed_in(self, role: Role, name: str = "") -> TestClient:
@@ -217,8 +215,7 @@ def test_a_session_ends_when_idle_and_after_its_hours(house: House) -> None:
 
 
 def test_an_open_page_that_looks_by_itself_keeps_no_session_going(house: House) -> None:
-    house.signed_in("viewer")
-    id_ = house.open[-1].cookies["__Host-facelatch"].strip('"')
+    id_ = house.signed_in("viewer").cookies["__Host-facelatch"].strip('"')
     house.clock.now += 29 * 60
     assert house.accounts.watching(id_) is not None
     house.clock.now += 2 * 60
