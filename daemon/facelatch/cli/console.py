@@ -18,7 +18,7 @@ from facelatch.errors import InputError, NotInstalledError
 
 if TYPE_CHECKING:
     from facelatch.config.console import ConsoleConfig
-    from facelatch.console.accounts import Accounts
+    from facelatch.console.accounts import Accounts, Role
 
 
 @click.group()
@@ -87,16 +87,14 @@ def _accept(listen: Path, config: Path | None) -> None:
 )
 @as_json
 @click.pass_obj
-def invite(settings: Settings, name: str, role: str) -> None:
+def invite(settings: Settings, name: str, role: Role) -> None:
     """Let NAME choose a password, by a link that works once within 15 minutes.
 
     Also for whoever has lost a password: the old one is gone when the new one is chosen.
     """
-    from facelatch.console.accounts import ROLES
-
     wanted = settings.config().console
     with closing(_accounts(wanted)) as accounts:
-        token = accounts.invite(name, next(one for one in ROLES if one == role))
+        token = accounts.invite(name, role)
     host, port = wanted.address
     shown = "localhost" if host in ("127.0.0.1", "::1") else next(iter(wanted.names), host)
     link = f"{'https' if wanted.certificate else 'http'}://{shown}:{port}/welcome/{token}"
