@@ -14,6 +14,12 @@ class FacelatchError(Exception):
         self.hint = hint
 
 
+class NotInstalledError(FacelatchError):
+    """The libraries of a part that not every door has are missing: the console's or the bridge's."""
+
+    exit_code = 2
+
+
 class ConfigError(FacelatchError, ValueError):
     """The configuration file is unreadable or breaks a rule; restarting cannot help."""
 

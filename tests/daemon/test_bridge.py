@@ -23,16 +23,15 @@ from facelatch.fleet import homeassistant, notify
 from facelatch.fleet.bridge import Bridge
 from facelatch.fleet.feed import PAGE, Feed
 from facelatch.fleet.notify import Notifier
-from facelatch.fleet.settings import Settings, loads
+from facelatch.fleet.settings import loads, of_values
 
-SETTINGS = Settings(
-    socket="/nowhere/control.sock",
-    state_directory="/nowhere",
-    version="1",
-    **{
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in FleetConfig().model_dump().items()
-    },
+SETTINGS = of_values(
+    {
+        **FleetConfig().model_dump(),
+        "socket": "/nowhere/control.sock",
+        "state_directory": "/nowhere",
+        "version": "1",
+    }
 )
 STATUS = {"door": "locked: 2 people enrolled", "people": 2, "lockout": {"refusals": 0, "seconds": 0.0}}
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from facelatch import errors
 from facelatch.control import wire
-from facelatch.control.client import ControlClient, NobodyThereError
+from facelatch.control.client import ControlClient, NobodyThereError, every_page
 from facelatch.control.peer import MAX_CLIENTS, MAX_CLIENTS_PER_USER, Peer, Places
 from facelatch.control.sealed import MAX_BYTES, read_sealed, seal
 from facelatch.control.server import ControlRequest, ControlServer
@@ -684,3 +684,15 @@ def test_a_daemon_that_keeps_silent_is_not_waited_for_for_ever(path: Path) -> No
 def test_a_request_too_large_to_send_is_not_sent(path: Path) -> None:
     with pytest.raises(InputError, match="larger than 64 KiB"):
         ControlClient(path).ask({"payload": "x" * wire.MAX_REQUEST_BYTES})
+
+
+def test_every_page_is_asked_for_once_with_where_the_one_before_ended() -> None:
+    answers = {None: {"rows": [1, 2], "next": 2}, 2: {"rows": [3], "next": 3}, 3: {"rows": []}}
+    asked: list[dict[str, Any]] = []
+
+    def ask(begin: dict[str, Any]) -> dict[str, Any]:
+        asked.append(begin)
+        return answers[begin.get("after")]
+
+    assert [row for page in every_page(ask, "after") for row in page["rows"]] == [1, 2, 3]
+    assert asked == [{}, {"after": 2}, {"after": 3}]

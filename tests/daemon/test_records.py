@@ -31,7 +31,7 @@ from facelatch.audit import fields
 from facelatch.audit.chain import Moment
 from facelatch.audit.events import Event, EventKind
 from facelatch.audit.spec import Priority, Spec
-from facelatch.cli import history as cli_history
+from facelatch.audit.spreadsheet import cell
 from facelatch.cli.receipts import signed
 from facelatch.cli.root import facelatch
 from facelatch.config.file import parse
@@ -185,9 +185,9 @@ def test_the_command_prints_lines_json_or_a_table(door: Any, tmp_path: Path) -> 
 
 
 def test_a_cell_of_the_table_is_no_formula() -> None:
-    assert cli_history._cell('=HYPERLINK("x")') == "'=HYPERLINK(\"x\")"
-    assert cli_history._cell("Anna") == "Anna"
-    assert cli_history._cell(None) == ""
+    assert cell('=HYPERLINK("x")') == "'=HYPERLINK(\"x\")"
+    assert cell("Anna") == "Anna"
+    assert cell(None) == ""
 
 
 # Rights of people

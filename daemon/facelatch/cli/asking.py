@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facelatch.api.admission import Admission
     from facelatch.api.answer import Answer
+    from facelatch.api.requests import RecordRequest
     from facelatch.api.rights import Asker
     from facelatch.config.file import Config
     from facelatch.gallery.export import StoredPerson
@@ -32,39 +33,51 @@ Judge = Callable[["Image"], dict[str, Any]]
 
 def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> dict[str, Any]:
     """One people request: answered by the running daemon, or by the gallery itself when none runs."""
-    from facelatch.api import answer, intake, parsing, people, records, requests
-    from facelatch.api.hours import house
     from facelatch.control.client import ControlClient, NobodyThereError
-    from facelatch.ledger.writer import Ledger
 
     try:
         return ControlClient(Path(config.control.socket)).ask(request, bulk)
     except NobodyThereError:
-        parsed = parsing.people_request(request)
-        with _store(config) as store, audited(config) as audit:
-            content = intake.content(parsed, bulk, house(config, store.seal.pepper))
-            if isinstance(parsed, requests.RecordRequest):
-                kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
-                return _finished(answer.done(records.execute(kept, parsed, _ourselves())), store, audit)
-            return _finished(people.execute(_admission(config, store), parsed, content), store, audit)
+        return _ask_the_gallery(config, request, bulk)
+
+
+def _ask_the_gallery(config: Config, request: dict[str, Any], bulk: bytes | None) -> dict[str, Any]:
+    """The same of the gallery itself; what only that needs is loaded here, as loading it takes longer than asking."""
+    from facelatch.api import intake, parsing, people, requests
+    from facelatch.api.hours import house
+
+    parsed = parsing.people_request(request)
+    with _store(config) as store, audited(config) as audit:
+        content = intake.content(parsed, bulk, house(config, store.seal.pepper))
+        if isinstance(parsed, requests.RecordRequest):
+            return _finished(_recorded(parsed, store, audit), store, audit)
+        return _finished(people.execute(_admission(config, store), parsed, content), store, audit)
+
+
+def _recorded(request: RecordRequest, store: GalleryStore, audit: AuditSink) -> Answer:
+    """What the ledger and the gallery tell where no daemon holds them."""
+    from facelatch.api import answer, records
+    from facelatch.ledger.writer import Ledger
+
+    kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
+    return answer.done(records.execute(kept, request, _ourselves()))
 
 
 def report(config: Config, name: str) -> bytes:
     """Everything stored about one person, as JSON."""
-    from facelatch.api import answer, parsing, records
-    from facelatch.api.record_requests import Report
     from facelatch.control.client import ControlClient, NobodyThereError
-    from facelatch.ledger.writer import Ledger
 
     request = {"action": "report", "name": name}
     try:
         return ControlClient(Path(config.control.socket)).fetch(request)[1]
     except NobodyThereError:
+        from facelatch.api import parsing
+        from facelatch.api.record_requests import Report
+
         parsed = parsing.parse(request)
         assert isinstance(parsed, Report)
         with _store(config) as store, audited(config) as audit:
-            kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
-            return answer.done(records.execute(kept, parsed, _ourselves())).bulk or b""
+            return _recorded(parsed, store, audit).bulk or b""
 
 
 @contextmanager
@@ -132,13 +145,10 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
 
 def listed(config: Config) -> list[dict[str, Any]]:
     """Everybody, all pages."""
-    rows: list[dict[str, Any]] = []
-    after: int | None = 0
-    while after is not None:
-        page = ask(config, {"action": "list", "after": after})
-        rows += page["people"]
-        after = page.get("next")
-    return rows
+    from facelatch.control.client import every_page
+
+    pages = every_page(lambda begin: ask(config, {"action": "list", **begin}), "after")
+    return [row for page in pages for row in page["people"]]
 
 
 def exported(config: Config, without_daemon: Callable[[], None] = lambda: None) -> Iterator[StoredPerson]:

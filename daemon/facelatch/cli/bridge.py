@@ -11,13 +11,7 @@ import click
 
 from facelatch import __version__
 from facelatch.cli.settings import Settings
-from facelatch.errors import FacelatchError, InputError
-
-
-class NotInstalledError(FacelatchError):
-    """The bridge's libraries are not there."""
-
-    exit_code = 2
+from facelatch.errors import InputError, NotInstalledError
 
 
 @click.command()
@@ -35,12 +29,11 @@ def bridge(settings: Settings, state: Path) -> None:
     facelatch-bridge.service does this.
 
     \b
-    Until stopped: facelatch-bridge.service does this.
     [fleet] in the configuration says whom. It only tells: nothing that comes back can open the door.
       broker = "localhost"                        states and visits by MQTT, entities in Home Assistant
       notify = ["fault"], webhook = "https://..."  a message when something is wrong
     """
-    from facelatch.fleet.settings import Settings as Told
+    from facelatch.fleet.settings import of_values
 
     config = settings.config()
     wanted = config.fleet
@@ -52,13 +45,8 @@ def bridge(settings: Settings, state: Path) -> None:
             hint="the installer brings it (deploy/install.sh --upgrade); in a checkout `sh deploy/venv.sh fleet`",
         )
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    values = wanted.model_dump()
-    told = Told(
-        socket=config.control.socket,
-        state_directory=str(state),
-        version=__version__,
-        **{**values, "notify": tuple(values["notify"]), "command": tuple(values["command"])},
-    )
+    ours = {"socket": config.control.socket, "state_directory": str(state), "version": __version__}
+    told = of_values({**wanted.model_dump(), **ours})
     # A new program instead of this one: the configuration's reader needs more memory than the bridge.
     words = [sys.executable, "-m", "facelatch.fleet"]
     os.execve(sys.executable, words, {**os.environ, "FACELATCH_BRIDGE": told.dumps()})

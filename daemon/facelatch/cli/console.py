@@ -14,16 +14,11 @@ import click
 
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
-from facelatch.errors import FacelatchError, InputError
+from facelatch.errors import InputError, NotInstalledError
 
 if TYPE_CHECKING:
-    from facelatch.console.accounts import Accounts
-
-
-class NotInstalledError(FacelatchError):
-    """The console's libraries are not there."""
-
-    exit_code = 2
+    from facelatch.config.console import ConsoleConfig
+    from facelatch.console.accounts import Accounts, Role
 
 
 @click.group()
@@ -92,16 +87,14 @@ def _accept(listen: Path, config: Path | None) -> None:
 )
 @as_json
 @click.pass_obj
-def invite(settings: Settings, name: str, role: str) -> None:
+def invite(settings: Settings, name: str, role: Role) -> None:
     """Let NAME choose a password, by a link that works once within 15 minutes.
 
     Also for whoever has lost a password: the old one is gone when the new one is chosen.
     """
-    from facelatch.console.accounts import ROLES
-
     wanted = settings.config().console
-    with closing(_accounts(settings)) as accounts:
-        token = accounts.invite(name, next(one for one in ROLES if one == role))
+    with closing(_accounts(wanted)) as accounts:
+        token = accounts.invite(name, role)
     host, port = wanted.address
     shown = "localhost" if host in ("127.0.0.1", "::1") else next(iter(wanted.names), host)
     link = f"{'https' if wanted.certificate else 'http'}://{shown}:{port}/welcome/{token}"
@@ -115,7 +108,7 @@ def invite(settings: Settings, name: str, role: str) -> None:
 @click.pass_obj
 def accounts(settings: Settings) -> None:
     """List who may sign in."""
-    with closing(_accounts(settings)) as store:
+    with closing(_accounts(settings.config().console)) as store:
         rows = store.list()
     text = "\n".join(f"{name}  {role}" for name, role in rows) or "nobody: `facelatch console invite NAME`"
     settings.show([{"name": name, "role": role} for name, role in rows], text)
@@ -126,15 +119,14 @@ def accounts(settings: Settings) -> None:
 @click.pass_obj
 def remove(settings: Settings, name: str) -> None:
     """Take NAME's account away; whoever is signed in by it is not any more."""
-    with closing(_accounts(settings)) as store:
+    with closing(_accounts(settings.config().console)) as store:
         if not store.remove(name):
             raise InputError(f"no account is called {name!r}", hint="`facelatch console accounts` lists them")
     echo(f"removed {name}")
 
 
-def _accounts(settings: Settings) -> Accounts:
+def _accounts(config: ConsoleConfig) -> Accounts:
     """The accounts' file; root opens it as the user it belongs to, who has to write it afterwards."""
-    config = settings.config().console
     directory = Path(config.state_directory)
     try:
         from facelatch.console.app import accounts_of

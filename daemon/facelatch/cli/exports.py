@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from facelatch.cli.asking import exported, tell_of_export
 from facelatch.errors import InputError
 
 if TYPE_CHECKING:
+    from facelatch.config.file import Config
     from facelatch.gallery.export import StoredPerson
 
 MIN_PASSPHRASE = 12
@@ -30,6 +32,26 @@ def new_passphrase() -> str:
             hint="whoever has the file may try millions: take several words",
         )
     return passphrase
+
+
+def everybody(
+    config: Config, file: AbstractContextManager[IO[bytes]], *, to: Sequence[str], passphrase: str | None = None
+) -> int:
+    """Writes everybody who is enrolled into `file`, as `write` does, and sees that the audit is told; how many.
+
+    Raises InputError, and what the daemon or the gallery raises.
+    """
+    alone = False
+
+    def without_daemon() -> None:
+        nonlocal alone
+        alone = True
+
+    with file as stream:
+        count = write(stream, exported(config, without_daemon), to=to, passphrase=passphrase)
+    if alone:
+        tell_of_export(config, count)
+    return count
 
 
 def write(

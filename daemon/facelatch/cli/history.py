@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from facelatch.audit.spreadsheet import cell
 from facelatch.cli.asking import ask
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
@@ -97,13 +98,8 @@ def _line(event: dict[str, Any]) -> str:
 
 
 def _table(events: list[dict[str, Any]]) -> Iterator[str]:
-    """Lines of CSV. What a spreadsheet would take for a formula gets a quote in front: names are anybody's text."""
-    for row in [list(_COLUMNS), *([_cell(event[column]) for column in _COLUMNS] for event in events)]:
+    """Lines of CSV."""
+    for row in [list(_COLUMNS), *([cell(event[column]) for column in _COLUMNS] for event in events)]:
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(row)
         yield text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

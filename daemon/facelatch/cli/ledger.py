@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from facelatch.errors import InputError
 
 if TYPE_CHECKING:
     from facelatch.audit.proof import Report
+    from facelatch.config.file import Config
 
 
 @click.group()
@@ -40,9 +42,10 @@ def init(settings: Settings, yes: bool) -> None:
     from facelatch.ledger import keyfile, tables
     from facelatch.ledger.tables import explained
 
-    directory = Path(settings.config().storage.state_directory)
+    config = settings.config()
+    directory = Path(config.storage.state_directory)
     if not (directory / tables.NAME).exists():
-        _make(settings, directory)
+        _make(config, directory)
     with explained(directory / keyfile.START_NAME):
         key = keyfile.start_key(directory)
         if key is None:
@@ -57,16 +60,14 @@ def init(settings: Settings, yes: bool) -> None:
             echo("it stays here, and the log goes on warning of it", err=True)
 
 
-def _make(settings: Settings, directory: Path) -> None:
-    import os
-
+def _make(config: Config, directory: Path) -> None:
     from facelatch.cli.asking import audited
 
     owner = directory.stat().st_uid if directory.exists() else os.geteuid()
     if owner != os.geteuid():
         raise InputError(f"{directory}: belongs to user {owner}", hint="start the daemon once: it makes the ledger")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with audited(settings.config()):
+    with audited(config):
         pass
 
 

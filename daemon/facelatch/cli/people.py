@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from facelatch.cli.asking import ask, exported, import_all, listed, tell_of_export
+from facelatch.cli.asking import ask, import_all, listed
 from facelatch.cli.hours import access_text, card, pin, set_
 from facelatch.cli.output import echo, for_progress, standard_output
 from facelatch.cli.settings import Settings, as_json, person_name
@@ -173,19 +173,11 @@ def export(
 
     if [bool(to), passphrase, plain].count(True) != 1:
         raise click.UsageError("say who may read the file: --to age1..., --passphrase, or --plain for everybody")
-    config, piped, alone = settings.config(), str(file) == "-", False
+    config, piped = settings.config(), str(file) == "-"
     if not piped and os.path.lexists(file) and not overwrite:
         raise InputError(f"{file}: exists already", hint="choose another name, or --overwrite")
-
-    def without_daemon() -> None:
-        nonlocal alone
-        alone = True
-
     secret = exports.new_passphrase() if passphrase else None
-    with standard_output() if piped else private_file(file) as stream:
-        count = exports.write(stream, exported(config, without_daemon), to=to, passphrase=secret)
-    if alone:
-        tell_of_export(config, count)
+    count = exports.everybody(config, standard_output() if piped else private_file(file), to=to, passphrase=secret)
     if piped:
         echo(f"{_people(count)} written to standard output", err=True)
     else:
@@ -212,17 +204,8 @@ def backup(settings: Settings, folder: Path, recipients: Path, keep: int) -> Non
     from facelatch.gallery.age import recipients_in
     from facelatch.private_files import private_file
 
-    config, file, alone = settings.config(), folder / exports.backup_name(), False
-
-    def without_daemon() -> None:
-        nonlocal alone
-        alone = True
-
-    to = recipients_in(recipients)
-    with private_file(file) as stream:
-        count = exports.write(stream, exported(config, without_daemon), to=to)
-    if alone:
-        tell_of_export(config, count)
+    config, file = settings.config(), folder / exports.backup_name()
+    count = exports.everybody(config, private_file(file), to=recipients_in(recipients))
     gone = exports.rotate(folder, keep)
     settings.show(
         {"count": count, "file": file.name, "removed": [one.name for one in gone]},

@@ -69,8 +69,3 @@ class FactorsConfig(Section):
     def has_card_reader(self) -> bool:
         """Whether a card can be read."""
         return bool(self.wiegand_pins or self.hid_card_reader)
-
-    @property
-    def has_reader(self) -> bool:
-        """Whether there is any reader."""
-        return self.has_keypad or self.has_card_reader

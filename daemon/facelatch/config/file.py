@@ -75,12 +75,6 @@ class Config(Section):
                     found += [(f"{section}.{key}", pin) for pin in pins if pin != "none"]
         return found
 
-    @model_validator(mode="after")
-    def _readers_have_pins_of_their_own(self) -> Self:
-        if both := sorted(self.gpio.used_pins & set(self.factors.wiegand_pins)):
-            raise ValueError(f"factors.wiegand_pins and [gpio] both name {both}: every device needs a pin of its own")
-        return self
-
 
 def in_force(config: Config) -> list[dict[str, Any]]:
     """Every key with its `section` and `value`, and whether it was `set` or is the default."""

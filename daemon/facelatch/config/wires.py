@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 
 from facelatch.config.section import OptionalPin, Pin, Section
 
-_LED_PINS = {"none": 0, "single": 1, "rgb": 3}
-
 
 class GpioConfig(Section):
     """The wires. Pin numbers are GPIO (BCM) numbers."""
@@ -39,19 +37,11 @@ class GpioConfig(Section):
 
     @model_validator(mode="after")
     def _pins_fit(self) -> Self:
-        wanted = _LED_PINS[self.led]
+        wanted = {"none": 0, "single": 1, "rgb": 3}[self.led]
         if self.led != "none" and len(self.led_pins) != wanted:
             raise ValueError(f"led_pins must name {wanted} pin(s) for led = {self.led!r}")
-        used = self._pins()
+        used = [self.lock_pin, *(self.led_pins if wanted else [])]
+        used += [pin for pin in (self.heartbeat_pin, self.buzzer_pin, self.button_pin) if pin != "none"]
         if len(used) != len(set(used)):
             raise ValueError(f"every device needs a pin of its own, got {used}")
         return self
-
-    def _pins(self) -> list[int]:
-        used = [self.lock_pin, *(self.led_pins if _LED_PINS[self.led] else [])]
-        return used + [pin for pin in (self.heartbeat_pin, self.buzzer_pin, self.button_pin) if pin != "none"]
-
-    @property
-    def used_pins(self) -> frozenset[int]:
-        """Every pin of this section that something is connected to."""
-        return frozenset(self._pins())

@@ -199,16 +199,14 @@ class Accounts:
             with self._changing() as change:
                 change("DELETE FROM failures WHERE key = ?", keys[0])
             return True
-        for key in keys:
-            after = throttle.failed(self._failures(key), self._clock())
-            with self._changing() as change:
-                change("DELETE FROM failures WHERE last < ?", self._clock() - throttle.FORGET_SECONDS)
+        now = self._clock()
+        failures = {key[:64]: throttle.failed(self._failures(key), now) for key in keys}
+        with self._changing() as change:
+            change("DELETE FROM failures WHERE last < ?", now - throttle.FORGET_SECONDS)
+            for key, after in failures.items():
                 change(
                     "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
-                    key[:64],
-                    after.count,
-                    after.last,
-                    after.until,
+                    *(key, after.count, after.last, after.until),
                 )
         return False
 

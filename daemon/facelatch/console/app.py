@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facelatch.config.console import ConsoleConfig
@@ -35,23 +35,27 @@ def accounts_of(config: ConsoleConfig) -> Accounts:
         ) from error
 
 
+def routes() -> list[Route]:
+    """All pages, beside the files that are as they are."""
+    return [
+        *live.routes(),
+        *signing.routes(),
+        *door.routes(),
+        *enrolment.routes(),
+        *history.routes(),
+        *upload.routes(),
+        *people.routes(),
+        *settings.routes(),
+    ]
+
+
 def application(console: Console, config: ConsoleConfig) -> App:
     """All pages behind the guard."""
     app = Starlette(
-        routes=[
-            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
-            *live.routes(),
-            *signing.routes(),
-            *door.routes(),
-            *enrolment.routes(),
-            *history.routes(),
-            *upload.routes(),
-            *people.routes(),
-            *settings.routes(),
-        ],
+        routes=[Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")), *routes()],
         exception_handlers={404: _not_found, 405: _not_found},
     )
-    app.state.console, app.state.streams, app.state.stopping = console, 0, False
+    app.state.console, app.state.streams = console, 0
     return Guard(app, config.names, secure=bool(config.certificate))
 
 

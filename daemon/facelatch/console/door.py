@@ -6,11 +6,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from facelatch.control.client import ControlClient
+from facelatch.control.client import ControlClient, every_page
+from facelatch.control.peer import MAX_CLIENTS_PER_USER
 from facelatch.errors import ControlError
 
-PLACES, PATIENCE_SECONDS = 2, 10.0
-"""The daemon keeps two places for each user."""
+PATIENCE_SECONDS = 10.0
+"""For a place, of which the daemon keeps so many for each user; it has twice as long to answer."""
 
 
 class Door:
@@ -18,7 +19,7 @@ class Door:
 
     def __init__(self, socket: Path) -> None:
         self._client = ControlClient(socket)
-        self._places = threading.BoundedSemaphore(PLACES)
+        self._places = threading.BoundedSemaphore(MAX_CLIENTS_PER_USER)
 
     def ask(self, actor: str | None, action: str, bulk: bytes | None = None, **fields: Any) -> dict[str, Any]:
         """The daemon's reply. `actor` is the account on whose behalf it is asked; None where nobody in particular asks.
@@ -35,10 +36,5 @@ class Door:
 
     def people(self, actor: str) -> list[dict[str, Any]]:
         """Everybody enrolled, all pages."""
-        rows: list[dict[str, Any]] = []
-        after: int | None = 0
-        while after is not None:
-            page = self.ask(actor, "list", after=after)
-            rows += page["people"]
-            after = page.get("next")
-        return rows
+        pages = every_page(lambda begin: self.ask(actor, "list", **begin), "after")
+        return [row for page in pages for row in page["people"]]

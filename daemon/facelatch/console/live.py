@@ -58,7 +58,7 @@ async def _pieces(visit: Visit, template: str, now: Callable[[Visit], dict[str, 
     last = ""
     try:
         for _ in range(int(LONGEST_SECONDS / PAUSE_SECONDS)):
-            if await visit.request.is_disconnected() or state.stopping:
+            if await visit.request.is_disconnected():
                 return
             if await run_in_threadpool(visit.console.accounts.watching, visit.id) is None:
                 return

@@ -19,12 +19,9 @@ def catalogue() -> dict[str, dict[str, str]]:
     """All languages by code, each with its texts by `section.key`."""
     languages = {}
     for file in sorted(Path(__file__).parent.glob("texts/*.toml")):
-        document: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        document: dict[str, dict[str, str]] = tomllib.loads(file.read_text(encoding="utf-8"))
         languages[file.stem] = {
-            f"{section}.{key}": text
-            for section, texts in document.items()
-            if isinstance(texts, dict)
-            for key, text in texts.items()
+            f"{section}.{key}": text for section, texts in document.items() for key, text in texts.items()
         }
     return languages
 

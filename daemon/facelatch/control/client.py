@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import socket
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,21 @@ class ControlClient:
                 hint="the daemon may still do what was asked; `systemctl status facelatch`",
             )
         return ControlError(f"{self._path}: {error.strerror or error}", hint="`systemctl status facelatch`")
+
+
+def every_page(ask: Callable[[dict[str, Any]], dict[str, Any]], cursor: str) -> Iterator[dict[str, Any]]:
+    """The pages of an answer that has several, each asked for when it is wanted.
+
+    `ask` gets the fields by which the requests differ: none for the first page, then the `next` of the page before as
+    the field `cursor`. Raises what `ask` raises.
+    """
+    begin: dict[str, Any] = {}
+    while True:
+        page = ask(begin)
+        yield page
+        if page.get("next") is None:
+            return
+        begin = {cursor: page["next"]}
 
 
 def _group_of(path: Path) -> str:

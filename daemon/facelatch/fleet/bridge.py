@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class Bridge:
                 if not handed.is_published():
                     return
             if notify.wanted(self._settings, row["event"]):
-                self._notifier.tell(homeassistant.told(self._settings, row), notify.monotonic())
+                self._notifier.tell(homeassistant.told(self._settings, row), time.monotonic())
             self._feed.delivered(row["seq"])
 
     def _complain(self, text: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from facelatch.control.client import every_page
+
 MOST_ROWS = 1000
 """Of a feed that has not been read for long: older rows are in the history."""
 
@@ -24,19 +26,15 @@ class Feed:
 
     def new(self) -> list[dict[str, Any]]:
         """Rows not delivered yet, oldest first. Raises FacelatchError when the daemon does not answer."""
+        if self._cursor is None:
+            newest = self._ask("history", most=1)["events"]
+            self.delivered(newest[0]["seq"] if newest else 0)
+            return []
         rows: list[dict[str, Any]] = []
-        before: int | None = None
-        while len(rows) < MOST_ROWS:
-            most = 1 if self._cursor is None else PAGE
-            page = self._ask("history", most=most, **({} if before is None else {"before": before}))
-            found = page["events"]
-            if self._cursor is None:
-                self.delivered(found[0]["seq"] if found else 0)
-                return []
-            newer = [row for row in found if row["seq"] > self._cursor]
+        for page in every_page(lambda begin: self._ask("history", most=PAGE, **begin), "before"):
+            newer = [row for row in page["events"] if row["seq"] > self._cursor]
             rows += newer
-            before = page["next"]
-            if len(newer) < len(found) or before is None:
+            if len(newer) < len(page["events"]) or len(rows) >= MOST_ROWS:
                 break
         return rows[::-1]
 

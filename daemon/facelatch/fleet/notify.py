@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -101,8 +100,3 @@ def _sender(settings: Settings) -> Send:
             subprocess.run(settings.command, input=body, timeout=TIMEOUT_SECONDS, check=True)
 
     return send
-
-
-def monotonic() -> float:
-    """Seconds."""
-    return time.monotonic()

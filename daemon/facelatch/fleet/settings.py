@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,14 @@ class Settings:
         return json.dumps(asdict(self))
 
 
+def of_values(values: Mapping[str, Any]) -> Settings:
+    """From one value for each field; lists, as the configuration and JSON have them, become tuples."""
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return Settings(**fields)
+
+
 def loads(text: str) -> Settings:
     """What `dumps` gave."""
-    values = json.loads(text)
-    return Settings(**{**values, "notify": tuple(values["notify"]), "command": tuple(values["command"])})
+    return of_values(json.loads(text))

@@ -9,23 +9,18 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import drawn
 import pytest
 
 pytestmark = pytest.mark.system
 
-REPO = Path(__file__).resolve().parents[3]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PASSWORD = "four words of nothing"
 SIZES = {"phone": (320, 640), "desk": (1280, 900)}
-PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "1"))
 
 webdriver: Any = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException  # noqa: E402
@@ -38,79 +33,37 @@ if CHROMIUM is None or DRIVER is None:
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
     """What `condition` gives as soon as it is true; a page that changes under it is asked again."""
-    deadline = time.monotonic() + seconds * PATIENCE
-    while True:
-        with suppress(StaleElementReferenceException, NoSuchElementException):
-            if found := condition():
-                return found
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
+    return drawn.until(
+        condition, what, seconds, passing=(StaleElementReferenceException, NoSuchElementException)
+    )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class House:
-    """A door on drawn people, with `robin` enrolled, and its console."""
+class House(drawn.House):
+    """The door and its console."""
 
     def __init__(self, work: Path) -> None:
-        self.work, self.port = work, free_port()
-        self.config = work / "facelatch.toml"
-        self.config.write_text(f"""
-[camera]
-source = "files"
-device = "{work}/demo/clip"
-rate_fps = 2.0
-stale_after_seconds = 10.0
-[gpio]
-pin_factory = "mock"
-[storage]
-state_directory = "{work}/state"
-[control]
-socket = "{work}/control.sock"
-group = ""
+        self.port = drawn.free_port()
+        super().__init__(
+            work,
+            camera="rate_fps = 2.0\nstale_after_seconds = 10.0",
+            sections=f"""
 [console]
 listen = "127.0.0.1:{self.port}"
 intake = "{work}/intake.sock"
 state_directory = "{work}/console"
-""")
-        subprocess.run([sys.executable, "tests/scenarios/demo_clip.py", work / "demo"], cwd=REPO, check=True)
-        self.facelatch("enroll", "robin", "--images", f"{work}/demo/enrol")
-        self.running = [
-            self.start("run", "--dry-run", "--loop"),
-            self.start("console", "serve"),
-            self.start("console", "intake", "--listen", f"{work}/intake.sock"),
-        ]
+""",
+        )
+        self.start_door()
+        as_in_the_unit = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
+        self.start("console", self.command("console", "serve"), **as_in_the_unit)
+        intake = self.command("console", "intake", "--listen", f"{work}/intake.sock")
+        self.start("intake", intake, **as_in_the_unit)
         until(lambda: (work / "control.sock").exists(), "the daemon listens")
         until(self._answers, "the console answers")
-
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "facelatch", "--config", str(self.config), *words]
-
-    def facelatch(self, *words: str) -> str:
-        done = subprocess.run(self.command(*words), cwd=REPO, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        with (self.work / f"{'-'.join(words[:2])}.log").open("wb") as log:
-            as_in_the_unit = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
-            return subprocess.Popen(
-                self.command(*words), cwd=REPO, stdout=log, stderr=log, env=as_in_the_unit
-            )
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def close(self) -> None:
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +82,7 @@ def browser(house: House) -> Iterator[Any]:
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    started.set_page_load_timeout(30 * PATIENCE)
+    started.set_page_load_timeout(30 * drawn.PATIENCE)
     yield started
     started.quit()
 
@@ -268,7 +221,4 @@ def test_signing_out_ends_it(signed_in: Any, house: House) -> None:
 
 def test_the_console_stays_small(house: House) -> None:
     """Resident memory after all of that, in MB."""
-    status = Path(f"/proc/{house.running[1].pid}/status").read_text()
-    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-    sys.stdout.write(f"measured: console's resident memory {resident:.0f} MB\n")
-    assert resident < 60
+    assert house.resident_mb("console") < 60

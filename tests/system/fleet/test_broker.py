@@ -5,35 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import drawn
 import pytest
+from drawn import until
 
 pytestmark = pytest.mark.system
 
-REPO = Path(__file__).resolve().parents[3]
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "1"))
 
 mqtt: Any = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is missing")
 
 if MOSQUITTO is None:
     pytest.skip("apt's mosquitto is missing", allow_module_level=True)
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds * PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
-    return found
 
 
 class Listener:
@@ -61,48 +50,29 @@ class Listener:
         self.client.loop_stop()
 
 
-class House:
+class House(drawn.House):
     """Broker, door and bridge."""
 
     def __init__(self, work: Path) -> None:
-        self.work = work
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        (work / "mosquitto.conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
-        self.config = work / "facelatch.toml"
-        self.config.write_text(f"""
-[camera]
-source = "files"
-device = "{work}/demo/clip"
-rate_fps = 5.0
-[gpio]
-pin_factory = "mock"
-[storage]
-state_directory = "{work}/state"
-[control]
-socket = "{work}/control.sock"
-group = ""
+        self.port = drawn.free_port()
+        super().__init__(
+            work,
+            camera="rate_fps = 5.0",
+            sections=f"""
 [fleet]
 door = "front"
 broker = "127.0.0.1"
 port = {self.port}
 keepalive_seconds = 5
-""")
-        subprocess.run([sys.executable, "tests/scenarios/demo_clip.py", work / "demo"], cwd=REPO, check=True)
-        enrol = self.command("enroll", "robin", "--images", f"{work}/demo/enrol")
-        subprocess.run(enrol, cwd=REPO, check=True, capture_output=True)
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.start("broker", [str(MOSQUITTO), "-c", str(work / "mosquitto.conf")])
-        self.start("door", self.command("run", "--dry-run", "--loop"))
+""",
+        )
+        (work / "mosquitto.conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.start_broker()
+        self.start_door()
         self.start("bridge", self.command("bridge", "--state", f"{work}/bridge"))
 
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "facelatch", "--config", str(self.config), *words]
-
-    def start(self, name: str, command: list[str]) -> None:
-        with (self.work / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(command, cwd=REPO, stdout=log, stderr=log)
+    def start_broker(self) -> None:
+        self.start("broker", [str(MOSQUITTO), "-c", str(self.work / "mosquitto.conf")])
 
     def listener(self) -> Listener:
         def connected() -> Listener | None:
@@ -112,12 +82,6 @@ keepalive_seconds = 5
 
         found: Listener = until(connected, "the broker answers")
         return found
-
-    def close(self) -> None:
-        for process in self.running.values():
-            process.terminate()
-        for process in self.running.values():
-            process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -175,17 +139,14 @@ def test_everything_is_published_anew_when_home_assistant_starts(house: House, l
 
 def test_the_bridge_stays_small(house: House) -> None:
     """Resident memory in MB."""
-    status = Path(f"/proc/{house.running['bridge'].pid}/status").read_text()
-    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-    sys.stdout.write(f"measured: bridge's resident memory {resident:.0f} MB\n")
-    assert resident < 40
+    assert house.resident_mb("bridge") < 40
 
 
 def test_a_door_that_ends_is_a_fault_and_comes_back(house: House, listener: Listener) -> None:
     house.running["door"].kill()
     house.running["door"].wait()
     until(lambda: listener.last("facelatch/front/state")["fault"], "the fault")
-    house.start("door", house.command("run", "--dry-run", "--loop"))
+    house.start_door()
     until(lambda: not listener.last("facelatch/front/state")["fault"], "no fault any more", 40)
 
 
@@ -194,7 +155,7 @@ def test_visits_while_the_broker_is_away_are_told_afterwards_in_order(house: Hou
     house.running["broker"].kill()
     house.running["broker"].wait()
     time.sleep(3)
-    house.start("broker", [str(MOSQUITTO), "-c", str(house.work / "mosquitto.conf")])
+    house.start_broker()
     late = house.listener()
     try:
         until(lambda: late.last("facelatch/front/state"), "the state is there again", 60)

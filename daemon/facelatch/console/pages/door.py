@@ -20,7 +20,7 @@ def routes() -> list[Route]:
 
 def door(visit: Visit) -> Response:
     """Now."""
-    return visit.draw("door.html", "page.door", code=200, **now(visit))
+    return visit.draw("door.html", "page.door", **now(visit))
 
 
 def now(visit: Visit) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
+from facelatch.audit.spreadsheet import cell
 from facelatch.console.pages.page import Visit, route
+from facelatch.control.client import every_page
 from facelatch.errors import InputError
 
 DAYS = 14
@@ -54,7 +56,7 @@ def table(visit: Visit) -> Response:
     sheet = csv.writer(written)
     sheet.writerow(("time", "event", "person", "text"))
     for row in _rows(visit, _wanted(visit)):
-        sheet.writerow([_harmless(row[key] or "") for key in ("time", "event", "person", "text")])
+        sheet.writerow([cell(row[key]) for key in ("time", "event", "person", "text")])
     headers = {"content-disposition": 'attachment; filename="history.csv"'}
     return Response(written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -82,15 +84,11 @@ def _recent(visit: Visit, wanted: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rows(visit: Visit, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    before: int | None = None
     told = 0
-    while told < MOST_ROWS:
-        paging: dict[str, Any] = {"before": before} if before is not None else {}
-        reply = visit.ask("history", **wanted, **paging)
-        yield from reply["events"]
-        told += len(reply["events"])
-        before = reply["next"]
-        if before is None:
+    for page in every_page(lambda begin: visit.ask("history", **wanted, **begin), "before"):
+        yield from page["events"]
+        told += len(page["events"])
+        if told >= MOST_ROWS:
             return
 
 
@@ -107,8 +105,3 @@ def _wanted(visit: Visit) -> dict[str, Any]:
             raise InputError(f"{asked['day']!r} is no day", hint="such as 2026-12-31") from error
         wanted |= {"since": day.timestamp(), "until": (day + timedelta(days=1)).timestamp()}
     return wanted
-
-
-def _harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: names are what people have typed."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -181,12 +181,9 @@ async def checked(
 def _answered(page: Page, visit: Visit) -> Response:
     try:
         return page(visit)
-    except NotAllowedError as error:
-        return visit.draw("error.html", "error.title", code=403, fault=str(error), hint=error.hint)
-    except ControlError as error:
-        return visit.draw("error.html", "error.title", code=503, fault=str(error), hint=error.hint)
     except FacelatchError as error:
-        return visit.draw("error.html", "error.title", code=400, fault=str(error), hint=error.hint)
+        code = 403 if isinstance(error, NotAllowedError) else 503 if isinstance(error, ControlError) else 400
+        return visit.draw("error.html", "error.title", code=code, fault=str(error), hint=error.hint)
 
 
 class _TooLargeError(Exception):
