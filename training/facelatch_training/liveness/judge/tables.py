@@ -24,8 +24,9 @@ def measure(
 ) -> dict[str, Any]:
     """Prints the tables of a split, of pictures with context and of tight ones; returns their rows."""
     figures: dict[str, Any] = {}
+    table = read_table(folder)
     for context, title in ((True, "with context"), (False, "tight")):
-        pictures = [one for one in read_table(folder) if one.split == split and one.context == context]
+        pictures = [one for one in table if one.split == split and one.context == context]
         if not pictures:
             continue
         echo(f"\nPictures {title}, split {split}\n\n{evaluate.HEADER}")
@@ -52,11 +53,12 @@ def left_out_scores(
     What is printed tells pictures with context from tight ones; what is returned are those with context only, as the
     door always sees a face's surroundings.
     """
+    table = read_table(folder)
     for family in families:
         for context, title in ((False, "tight"), (True, "with context")):
             pictures = [
                 one
-                for one in read_table(folder)
+                for one in table
                 if one.split != JUDGE and one.family == family and one.context == context
             ]
             live = np.array([one.live for one in pictures], bool)
