@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from facelatch.values.pictures import Face, Image
 from facelatch.vision.liveness_manifest import LivenessManifest
+from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
 from facelatch_training.liveness.data.pictures import JUDGE, read_table
 from facelatch_training.liveness.judge import evaluate, rates
 from facelatch_training.liveness.judge.evaluate import Judge
 from facelatch_training.liveness.judge.levels import LeftOut
-from facelatch_training.liveness.judge.visits import Visit, scores_of, visits
+from facelatch_training.liveness.judge.visits import scores_of, visits
 
 Echo = Callable[[str], object]
 
@@ -78,9 +78,9 @@ def left_out_scores(
                 yield own, summed
 
 
-def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> list[Visit]:
+def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> None:
     """Prints how many visits of the recorded sequences are let in at each level."""
-    made = visits(path, _finder(), judge)
+    made = visits(path, open_finder("network", score_threshold=PREPARE_SCORE), judge)
     live, attack = scores_of(made)
     people = len({one.person for one in made})
     echo(
@@ -93,17 +93,3 @@ def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo
             f"at {name}: prints let in {int((attack >= threshold).sum())} of {len(attack)}, "
             f"living {int((live >= threshold).sum())} of {len(live)}"
         )
-    return made
-
-
-def _finder() -> Callable[[Image], Face | None]:
-    from facelatch.adapters.models.finder_tflite import TfliteFinder
-    from facelatch.config.shipped import shipped_file
-
-    finder = TfliteFinder(shipped_file("models", "finder.tflite"), 0.5)
-
-    def find(image: Image) -> Face | None:
-        faces = finder.find(image)
-        return faces[0] if faces else None
-
-    return find
