@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facelatch.errors import InputError
 from facelatch_training.cli.options import FILE, FOLDER
 from facelatch_training.cli.output import say
 
@@ -182,6 +181,7 @@ def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
     from facelatch_training.liveness.judge.evaluate import by_peer
     from facelatch_training.liveness.judge.levels import levels
     from facelatch_training.liveness.judge.tables import left_out_scores
+    from facelatch_training.liveness.model.fit import left_out_of
 
     peer = by_peer(MiniFasNet(teacher))
     pairs = [
@@ -192,17 +192,6 @@ def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
         )
     ]
     return levels([own for own, _ in pairs], [summed for _, summed in pairs])
-
-
-def left_out_of(run: Path) -> tuple[str, ...]:
-    """The families that a run has not seen. Raises InputError when there is none."""
-    import json
-
-    path = run / "run.json"
-    names = json.loads(path.read_text(encoding="utf-8")).get("left_out", []) if path.is_file() else []
-    if not names:
-        raise InputError(f"{run}: has seen every source", hint="`facelatch-train liveness fit --leave-out`")
-    return tuple(names)
 
 
 def _float_judge(run: Path) -> Judge:
