@@ -110,8 +110,8 @@ def evaluate(
 ) -> None:
     """Measure the exported file against YuNet and OpenCV's cascade, in one run on one thread."""
     from facelatch.vision.finder_manifest import load_finder_manifest
+    from facelatch_training.files import write_manifest
     from facelatch_training.finder.judge.measure import measure
-    from facelatch_training.finder.model.export import write_manifest
 
     loaded, manifest = _load(recipe), load_finder_manifest(model)
     if manifest.recipe_sha256 != loaded.sha256:

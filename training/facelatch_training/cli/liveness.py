@@ -138,10 +138,10 @@ def export(
 def evaluate(data: Path, teacher: Path, model: Path, split: str, write: bool) -> None:
     """Measure the exported file beside its peer and `padding alone`, by source and by kind of attack."""
     from facelatch.adapters.models.liveness_tflite import TfliteLiveness
+    from facelatch_training.files import write_manifest
     from facelatch_training.liveness.data.teacher import MiniFasNet
     from facelatch_training.liveness.judge import evaluate as judge
     from facelatch_training.liveness.judge.tables import measure
-    from facelatch_training.liveness.model.export import write_manifest
 
     network = TfliteLiveness(model)
     judges = {"own": judge.by_views(network.logits), "peer": judge.by_peer(MiniFasNet(teacher))}

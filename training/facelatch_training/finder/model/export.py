@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from facelatch.vision.align import CROP_SIZE_PX, halved
 from facelatch.vision.finder_manifest import REFINE, FinderManifest, signature_name
-from facelatch_training.files import file_sha256, replacing
+from facelatch_training.files import file_sha256, replacing, write_manifest
 from facelatch_training.finder.data.patches import SPARE, Patches
 from facelatch_training.finder.data.prepare import Prepared
 from facelatch_training.finder.model.fit import FINAL, REFINER_FINAL
@@ -57,12 +56,6 @@ def export(
     )
     write_manifest(path, manifest)
     return path
-
-
-def write_manifest(model: Path, manifest: FinderManifest) -> None:
-    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
-    with replacing(model.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
 
 
 def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from facelatch.errors import InputError
 from facelatch.vision.liveness import VIEW_PX
 from facelatch.vision.liveness_manifest import ExtraManifest, extra_signature
-from facelatch_training.files import file_sha256, replacing
+from facelatch_training.files import file_sha256, replacing, write_manifest
 from facelatch_training.liveness.data.teacher import LIVE, SCALES
 
 RAW = 0
@@ -61,8 +60,7 @@ def convert(folder: Path, out: Path) -> Path:
     manifest = ExtraManifest(
         format=1, kind="liveness-extra", model_sha256=file_sha256(out), scales=list(SCALES), live=LIVE
     )
-    with replacing(out.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
+    write_manifest(out, manifest)
     return out
 
 

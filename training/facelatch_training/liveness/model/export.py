@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from facelatch.vision.liveness import LOOKS, VIEW_PX
 from facelatch.vision.liveness_manifest import SIGNATURE, LivenessManifest
-from facelatch_training.files import file_sha256, replacing
+from facelatch_training.files import file_sha256, replacing, write_manifest
 from facelatch_training.finder.model.int8 import quantized, unscaled
 from facelatch_training.finder.model.runs import save
 from facelatch_training.liveness.data.prepare import Prepared
@@ -57,12 +56,6 @@ def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path
     )
     write_manifest(path, manifest)
     return path
-
-
-def write_manifest(model: Path, manifest: LivenessManifest) -> None:
-    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
-    with replacing(model.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
 
 
 def to_tflite(model: Any, data: Prepared) -> bytes:
