@@ -27,9 +27,9 @@ from facelatch_training.judge.attempts import (
     Visits,
     anybody,
     granted,
+    references_of,
     sample_visits,
 )
-from facelatch_training.judge.frames import VERSIONS
 from facelatch_training.judge.halves import halves
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.settings import door_rules, false_grants, false_refusals, per_person
@@ -119,8 +119,7 @@ def _relatives(street: Street, similarities: Similarities, options: argparse.Nam
 
 def _families_together(street: Street, enrolled: int, photographs: int) -> Members:
     """Galleries in which as many as possible have a relative."""
-    families, photos = street.frames.families, street.frames.photos
-    able = np.array([one for one, some in enumerate(photos) if len(some) >= photographs])
+    families, able = street.frames.families, street.frames.people_with(photographs)
     shared = [able[families[able] == one] for one in np.unique(families[able])]
     groups = [group for group in shared if len(group) > 1]
 
@@ -165,7 +164,7 @@ def _taken_over(
 ) -> None:
     """How often a stranger's frame counts for an enrolled person whose two frames came just before it."""
     verifier, tracks, rng = street.verifier, street.tracks, np.random.default_rng(2)
-    people = [one for one, photos in enumerate(street.frames.photos) if len(photos) >= PHOTOGRAPHS_OF_RELATIVES]
+    people = street.frames.people_with(PHOTOGRAPHS_OF_RELATIVES)
     followed = evidence = tried = 0
     for _ in range(TAKEOVERS):
         owner, stranger = rng.choice(people), rng.integers(0, len(street.frames.photos))
@@ -180,8 +179,7 @@ def _taken_over(
         if verifier.compare(other, before[np.newaxis])[0] < least:
             continue
         followed += 1
-        photos, number = tracks.kept[owner][draw], np.arange(REFERENCES)
-        raw = street.frames.references[photos[number % len(photos)], number // len(photos) % VERSIONS]
+        raw = references_of(street.frames, tracks.kept[owner][draw], REFERENCES)
         references = fusion.halfway(raw, np.zeros(REFERENCES, np.intp))
         probe = fusion.fused(np.stack([*own, other]), np.ones(3))
         detected = (verifier.compare(probe, references) >= similarities.detections[0]).mean()
