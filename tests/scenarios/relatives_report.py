@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from visits_report import BEFORE, REFERENCES, REQUIRED, resampled, span
+from visits_report import BEFORE, REFERENCES, REQUIRED, print_paired, span
 
 from facelatch.config.shipped import shipped_file
 from facelatch.vision import fusion
@@ -76,12 +76,6 @@ def _rules(manifest: Manifest, *, stricter: bool = True) -> Rules:
     return door_rules(manifest.verification_threshold, REQUIRED, more)
 
 
-def _paired(words: str, gained: np.ndarray) -> None:
-    drawn = resampled(gained)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    print(f"{words}, paired over {len(gained)} people: {gained.mean():.2%} less ({low:.2%} to {high:.2%})")
-
-
 def _relatives(street: Street, similarities: Similarities, options: argparse.Namespace, manifest: Manifest) -> None:
     """The same visits by the ways of before, and by the manifest."""
     members = anybody(street, options.enrolled, PHOTOGRAPHS)
@@ -114,7 +108,7 @@ def _relatives(street: Street, similarities: Similarities, options: argparse.Nam
         print(f"{words}: strangers granted {span(far)}, enrolled refused {span(frr)}")
         print(f"    relatives granted {span(found[-1])} in {count} visits")
     for (words, *_), one in zip(ways[:2], found[:2], strict=True):
-        _paired(f"relatives granted against {words}", one - found[-1])
+        print_paired(f"relatives granted against {words}", one - found[-1])
 
 
 def _families_together(street: Street, enrolled: int, photographs: int) -> Members:
@@ -156,7 +150,7 @@ def _households(
     for words, one, other in zip(
         ("relatives granted", "enrolled taken for another", "enrolled granted"), *found, strict=True
     ):
-        _paired(f"{words} with the stricter share", one - other)
+        print_paired(f"{words} with the stricter share", one - other)
 
 
 def _taken_over(

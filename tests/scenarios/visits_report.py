@@ -43,6 +43,7 @@ FAR = 1e-3
 BEFORE = (0.8473668694496155, 3)
 """Detection threshold and detections of 8 references in the manifest of version 0.2."""
 REFERENCES, REQUIRED = 8, 3
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,14 @@ def main() -> None:
 
 def span(shares: np.ndarray) -> str:
     """The mean of people's shares with its 95 % bootstrap interval over them, and how many people they are."""
-    drawn = resampled(shares)
-    return f"{shares.mean():.2%} ({np.quantile(drawn, 0.025):.2%} to {np.quantile(drawn, 0.975):.2%}; {len(shares)})"
+    low, high = interval_over_people(shares, seed=0, resamples=RESAMPLES)
+    return f"{shares.mean():.2%} ({low:.2%} to {high:.2%}; {len(shares)})"
 
 
-def resampled(shares: np.ndarray) -> np.ndarray:
-    """The means of 2,000 draws of people with their shares."""
-    rng = np.random.default_rng(0)
-    return np.array([rng.choice(shares, len(shares)).mean() for _ in range(2000)])
+def print_paired(words: str, gained: np.ndarray) -> None:
+    """Prints by how much less something happens to the same people, whose differences `gained` (P,) are."""
+    low, high = interval_over_people(gained, seed=0, resamples=RESAMPLES)
+    print(f"{words}, paired over {len(gained)} people: {gained.mean():.2%} less ({low:.2%} to {high:.2%})")
 
 
 def _street(half: Half, verifier: Verifier, similarities: Similarities) -> Street:
@@ -159,11 +160,7 @@ def _compared(before: Sample, now: Sample, verification: float) -> None:
         ("enrolled refused, still", old.still, new.still),
         ("enrolled refused, varied", old.varied, new.varied),
     ):
-        gained = resampled(one - other)
-        print(
-            f"{words} less often, paired over {len(one)} people: {(one - other).mean():.2%} "
-            f"({np.quantile(gained, 0.025):.2%} to {np.quantile(gained, 0.975):.2%})"
-        )
+        print_paired(words, one - other)
 
 
 if __name__ == "__main__":
