@@ -14,14 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from visits_report import BEFORE, REFERENCES, REQUIRED, print_paired, span
+from visits_report import BEFORE, REFERENCES, REQUIRED, manifest_rules, print_paired, span
 
 from facelatch.config.shipped import shipped_file
 from facelatch.vision import fusion
 from facelatch.vision.manifest import Manifest, load_manifest
 from facelatch_training.judge.attempts import (
     Members,
-    Rules,
     Similarities,
     Street,
     Visits,
@@ -70,12 +69,6 @@ def main() -> None:
         _taken_over(street, similarities, manifest, kind, words)
 
 
-def _rules(manifest: Manifest, *, stricter: bool = True) -> Rules:
-    assert manifest.visits is not None
-    more = manifest.visits.lookalike_verification_threshold if stricter else 0.0
-    return door_rules(manifest.verification_threshold, REQUIRED, more)
-
-
 def _relatives(street: Street, similarities: Similarities, options: argparse.Namespace, manifest: Manifest) -> None:
     """The same visits by the ways of before, and by the manifest."""
     members = anybody(street, options.enrolled, PHOTOGRAPHS)
@@ -97,7 +90,7 @@ def _relatives(street: Street, similarities: Similarities, options: argparse.Nam
     ways = [
         ("one by one, thresholds of version 0.2", before[0], old),
         ("one by one, for the same strangers' rate", before[1], same),
-        ("as the manifest says", now, _rules(manifest)),
+        ("as the manifest says", now, manifest_rules(manifest)),
     ]
     found = []
     for words, visits, rules in ways:
@@ -137,7 +130,7 @@ def _households(
     print(f"people of such households with a look-alike: {visits.lookalike.mean():.1%}")
     found = []
     for words, stricter in (("one share for all", False), ("a stricter one", True)):
-        outcome, _ = granted(visits, _rules(manifest, stricter=stricter))
+        outcome, _ = granted(visits, manifest_rules(manifest, stricter=stricter))
         enrolled = visits.own >= 0
         wrong = enrolled & (outcome >= 0) & (outcome != visits.own)
         mistaken = per_person(visits.visitor[enrolled], wrong[enrolled])

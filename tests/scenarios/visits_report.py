@@ -18,18 +18,13 @@ import numpy as np
 
 from facelatch.config.shipped import shipped_file
 from facelatch.ports import Verifier
-from facelatch.vision.manifest import load_manifest
-from facelatch_training.judge.attempts import (
-    Similarities,
-    Street,
-    granted,
-)
+from facelatch.vision.manifest import Manifest, load_manifest
+from facelatch_training.judge.attempts import Rules, Similarities, Street, granted
 from facelatch_training.judge.calibrate import detections_to_try, similarities_of
 from facelatch_training.judge.halves import Half, halves, photographs_for
 from facelatch_training.judge.intervals import interval_over_people
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.settings import (
-    LOOKALIKE_DETECTIONS,
     Sample,
     door_rules,
     false_grants,
@@ -99,8 +94,8 @@ def main() -> None:
             sample = shown_on[similarities.detections.index(threshold)]
             way = f"{'together' if together else 'one by one'}, references {'halfway' if halfway else 'as they are'}"
             print(f"{way}: {threshold:.4f}, {detections} of {REFERENCES}: ", end="")
-            print(_errors(sample, detections, together=together))
-    _compared(found[False][0], found[True][0], manifest.verification_threshold)
+            print(_errors(sample, door_rules(detections / REFERENCES, REQUIRED, together=together)))
+    _compared(found[False][0], found[True][0], manifest)
 
 
 def span(shares: np.ndarray) -> str:
@@ -115,6 +110,13 @@ def print_paired(words: str, gained: np.ndarray) -> None:
     print(f"{words}, paired over {len(gained)} people: {gained.mean():.2%} less ({low:.2%} to {high:.2%})")
 
 
+def manifest_rules(manifest: Manifest, *, stricter: bool = True) -> Rules:
+    """How a door decides by the manifest, with or without its stricter share for look-alikes."""
+    assert manifest.visits is not None
+    more = manifest.visits.lookalike_verification_threshold if stricter else 0.0
+    return door_rules(manifest.verification_threshold, REQUIRED, more)
+
+
 def _street(half: Half, verifier: Verifier, similarities: Similarities) -> Street:
     return half.street(verifier, half.frames(verifier, 1), similarities, 1)
 
@@ -124,7 +126,7 @@ def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) 
     best: tuple[float, float, int] | None = None
     for threshold, sample in zip(similarities.detections, tried, strict=True):
         for detections in range(1, REFERENCES + 1):
-            errors = _errors(sample, detections, together=together)
+            errors = _errors(sample, door_rules(detections / REFERENCES, REQUIRED, together=together))
             refused = float(errors.still.mean() + errors.varied.mean())
             high = interval_over_people(errors.far, seed=detections, share=0.8)[1]
             if high <= FAR and (best is None or refused < best[0]):
@@ -134,8 +136,7 @@ def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) 
     return best[1], best[2]
 
 
-def _errors(sample: Sample, detections: int, stricter: float = 0.0, *, together: bool = True) -> Errors:
-    rules = door_rules(detections / REFERENCES, REQUIRED, stricter, together=together)
+def _errors(sample: Sample, rules: Rules) -> Errors:
     visits, own = sample
     outcome, _ = granted(visits, rules)
     decided, when = granted(own, rules)
@@ -149,10 +150,10 @@ def _errors(sample: Sample, detections: int, stricter: float = 0.0, *, together:
     )
 
 
-def _compared(before: Sample, now: Sample, verification: float) -> None:
+def _compared(before: Sample, now: Sample, manifest: Manifest) -> None:
     """The same visits by the manifest of before, and by the one of today."""
-    old = _errors(before, BEFORE[1], together=False)
-    new = _errors(now, round(verification * REFERENCES), verification + LOOKALIKE_DETECTIONS / REFERENCES)
+    old = _errors(before, door_rules(BEFORE[1] / REFERENCES, REQUIRED, together=False))
+    new = _errors(now, manifest_rules(manifest))
     print(f"as version 0.2 decides: {old}")
     print(f"as the manifest says: {new}")
     for words, one, other in (
