@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
+from recordings import decoded, read_clips
 
 from facelatch.adapters import fakes
 from facelatch.adapters.system.systemd import SystemdService
@@ -161,31 +162,12 @@ def enrol(line: Line, frames: Sequence[Image]) -> StoredPerson | None:
     return StoredPerson("somebody", admin=False, references=tuple(references)) if references else None
 
 
-def read_clips(path: Path) -> list[list[Image]]:
-    """The frames of each person, in order."""
-    people: dict[str, list[tuple[str, Image]]] = {}
-    with tarfile.open(path) as archive:
-        for member in archive:
-            stream = archive.extractfile(member)
-            if stream is not None:
-                name = str(Path(member.name).parent)
-                people.setdefault(name, []).append((member.name, decoded(stream.read())))
-    return [
-        [image for _, image in sorted(frames, key=lambda one: one[0])] for _, frames in sorted(people.items())
-    ]
-
-
 def read_pictures(path: Path, count: int) -> list[Image]:
     """The first `count` pictures of a tar."""
     with tarfile.open(path) as archive:
         streams = (archive.extractfile(member) for member in archive)
         pictures = (decoded(stream.read()) for stream in streams if stream is not None)
         return [picture for picture, _ in zip(pictures, range(count), strict=False)]
-
-
-def decoded(data: bytes) -> Image:
-    """RGB (H, W, 3)."""
-    return np.asarray(Pillow.open(io.BytesIO(data)).convert("RGB"), np.uint8)
 
 
 # The renderer. ------------------------------------------------------------------------------------------------------

@@ -14,22 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from visits_report import BEFORE, REFERENCES, REQUIRED, resampled, span
+from visits_report import BEFORE, REFERENCES, REQUIRED, manifest_rules, print_paired, span
 
 from facelatch.config.shipped import shipped_file
 from facelatch.vision import fusion
 from facelatch.vision.manifest import Manifest, load_manifest
 from facelatch_training.judge.attempts import (
     Members,
-    Rules,
     Similarities,
     Street,
     Visits,
     anybody,
     granted,
+    references_of,
     sample_visits,
 )
-from facelatch_training.judge.frames import VERSIONS
 from facelatch_training.judge.halves import halves
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.settings import door_rules, false_grants, false_refusals, per_person
@@ -70,18 +69,6 @@ def main() -> None:
         _taken_over(street, similarities, manifest, kind, words)
 
 
-def _rules(manifest: Manifest, *, stricter: bool = True) -> Rules:
-    assert manifest.visits is not None
-    more = manifest.visits.lookalike_verification_threshold if stricter else 0.0
-    return door_rules(manifest.verification_threshold, REQUIRED, more)
-
-
-def _paired(words: str, gained: np.ndarray) -> None:
-    drawn = resampled(gained)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    print(f"{words}, paired over {len(gained)} people: {gained.mean():.2%} less ({low:.2%} to {high:.2%})")
-
-
 def _relatives(street: Street, similarities: Similarities, options: argparse.Namespace, manifest: Manifest) -> None:
     """The same visits by the ways of before, and by the manifest."""
     members = anybody(street, options.enrolled, PHOTOGRAPHS)
@@ -103,7 +90,7 @@ def _relatives(street: Street, similarities: Similarities, options: argparse.Nam
     ways = [
         ("one by one, thresholds of version 0.2", before[0], old),
         ("one by one, for the same strangers' rate", before[1], same),
-        ("as the manifest says", now, _rules(manifest)),
+        ("as the manifest says", now, manifest_rules(manifest)),
     ]
     found = []
     for words, visits, rules in ways:
@@ -114,13 +101,12 @@ def _relatives(street: Street, similarities: Similarities, options: argparse.Nam
         print(f"{words}: strangers granted {span(far)}, enrolled refused {span(frr)}")
         print(f"    relatives granted {span(found[-1])} in {count} visits")
     for (words, *_), one in zip(ways[:2], found[:2], strict=True):
-        _paired(f"relatives granted against {words}", one - found[-1])
+        print_paired(f"relatives granted against {words}", one - found[-1])
 
 
 def _families_together(street: Street, enrolled: int, photographs: int) -> Members:
     """Galleries in which as many as possible have a relative."""
-    families, photos = street.frames.families, street.frames.photos
-    able = np.array([one for one, some in enumerate(photos) if len(some) >= photographs])
+    families, able = street.frames.families, street.frames.people_with(photographs)
     shared = [able[families[able] == one] for one in np.unique(families[able])]
     groups = [group for group in shared if len(group) > 1]
 
@@ -144,7 +130,7 @@ def _households(
     print(f"people of such households with a look-alike: {visits.lookalike.mean():.1%}")
     found = []
     for words, stricter in (("one share for all", False), ("a stricter one", True)):
-        outcome, _ = granted(visits, _rules(manifest, stricter=stricter))
+        outcome, _ = granted(visits, manifest_rules(manifest, stricter=stricter))
         enrolled = visits.own >= 0
         wrong = enrolled & (outcome >= 0) & (outcome != visits.own)
         mistaken = per_person(visits.visitor[enrolled], wrong[enrolled])
@@ -157,7 +143,7 @@ def _households(
     for words, one, other in zip(
         ("relatives granted", "enrolled taken for another", "enrolled granted"), *found, strict=True
     ):
-        _paired(f"{words} with the stricter share", one - other)
+        print_paired(f"{words} with the stricter share", one - other)
 
 
 def _taken_over(
@@ -165,7 +151,7 @@ def _taken_over(
 ) -> None:
     """How often a stranger's frame counts for an enrolled person whose two frames came just before it."""
     verifier, tracks, rng = street.verifier, street.tracks, np.random.default_rng(2)
-    people = [one for one, photos in enumerate(street.frames.photos) if len(photos) >= PHOTOGRAPHS_OF_RELATIVES]
+    people = street.frames.people_with(PHOTOGRAPHS_OF_RELATIVES)
     followed = evidence = tried = 0
     for _ in range(TAKEOVERS):
         owner, stranger = rng.choice(people), rng.integers(0, len(street.frames.photos))
@@ -180,8 +166,7 @@ def _taken_over(
         if verifier.compare(other, before[np.newaxis])[0] < least:
             continue
         followed += 1
-        photos, number = tracks.kept[owner][draw], np.arange(REFERENCES)
-        raw = street.frames.references[photos[number % len(photos)], number // len(photos) % VERSIONS]
+        raw = references_of(street.frames, tracks.kept[owner][draw], REFERENCES)
         references = fusion.halfway(raw, np.zeros(REFERENCES, np.intp))
         probe = fusion.fused(np.stack([*own, other]), np.ones(3))
         detected = (verifier.compare(probe, references) >= similarities.detections[0]).mean()

@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from recordings import decoded, read_clips
 
 from facelatch.app.build import build_line
 from facelatch.config.file import Config
@@ -76,23 +77,6 @@ def main() -> None:
         print_unfamiliar(line, options.crops)
     if options.photographs:
         print_photographs(line, options.photographs)
-
-
-def read_clips(path: Path) -> list[list[Image]]:
-    """The frames of each person, in order."""
-    people: dict[str, list[tuple[str, Image]]] = {}
-    with tarfile.open(path) as archive:
-        for member in archive:
-            stream = archive.extractfile(member)
-            if stream is not None:
-                people.setdefault(str(Path(member.name).parent), []).append((member.name, decoded(stream.read())))
-    return [[image for _, image in sorted(frames, key=lambda pair: pair[0])] for _, frames in sorted(people.items())]
-
-
-def decoded(data: bytes) -> Image:
-    """RGB (H, W, 3)."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def shown(line: Line, frames: Sequence[Image], how: str) -> list[Image]:

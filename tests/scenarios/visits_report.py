@@ -18,18 +18,13 @@ import numpy as np
 
 from facelatch.config.shipped import shipped_file
 from facelatch.ports import Verifier
-from facelatch.vision.manifest import load_manifest
-from facelatch_training.judge.attempts import (
-    Similarities,
-    Street,
-    granted,
-)
+from facelatch.vision.manifest import Manifest, load_manifest
+from facelatch_training.judge.attempts import Rules, Similarities, Street, granted
 from facelatch_training.judge.calibrate import detections_to_try, similarities_of
 from facelatch_training.judge.halves import Half, halves, photographs_for
 from facelatch_training.judge.intervals import interval_over_people
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.settings import (
-    LOOKALIKE_DETECTIONS,
     Sample,
     door_rules,
     false_grants,
@@ -43,6 +38,7 @@ FAR = 1e-3
 BEFORE = (0.8473668694496155, 3)
 """Detection threshold and detections of 8 references in the manifest of version 0.2."""
 REFERENCES, REQUIRED = 8, 3
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -98,20 +94,27 @@ def main() -> None:
             sample = shown_on[similarities.detections.index(threshold)]
             way = f"{'together' if together else 'one by one'}, references {'halfway' if halfway else 'as they are'}"
             print(f"{way}: {threshold:.4f}, {detections} of {REFERENCES}: ", end="")
-            print(_errors(sample, detections, together=together))
-    _compared(found[False][0], found[True][0], manifest.verification_threshold)
+            print(_errors(sample, door_rules(detections / REFERENCES, REQUIRED, together=together)))
+    _compared(found[False][0], found[True][0], manifest)
 
 
 def span(shares: np.ndarray) -> str:
     """The mean of people's shares with its 95 % bootstrap interval over them, and how many people they are."""
-    drawn = resampled(shares)
-    return f"{shares.mean():.2%} ({np.quantile(drawn, 0.025):.2%} to {np.quantile(drawn, 0.975):.2%}; {len(shares)})"
+    low, high = interval_over_people(shares, seed=0, resamples=RESAMPLES)
+    return f"{shares.mean():.2%} ({low:.2%} to {high:.2%}; {len(shares)})"
 
 
-def resampled(shares: np.ndarray) -> np.ndarray:
-    """The means of 2,000 draws of people with their shares."""
-    rng = np.random.default_rng(0)
-    return np.array([rng.choice(shares, len(shares)).mean() for _ in range(2000)])
+def print_paired(words: str, gained: np.ndarray) -> None:
+    """Prints by how much less something happens to the same people, whose differences `gained` (P,) are."""
+    low, high = interval_over_people(gained, seed=0, resamples=RESAMPLES)
+    print(f"{words}, paired over {len(gained)} people: {gained.mean():.2%} less ({low:.2%} to {high:.2%})")
+
+
+def manifest_rules(manifest: Manifest, *, stricter: bool = True) -> Rules:
+    """How a door decides by the manifest, with or without its stricter share for look-alikes."""
+    assert manifest.visits is not None
+    more = manifest.visits.lookalike_verification_threshold if stricter else 0.0
+    return door_rules(manifest.verification_threshold, REQUIRED, more)
 
 
 def _street(half: Half, verifier: Verifier, similarities: Similarities) -> Street:
@@ -123,7 +126,7 @@ def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) 
     best: tuple[float, float, int] | None = None
     for threshold, sample in zip(similarities.detections, tried, strict=True):
         for detections in range(1, REFERENCES + 1):
-            errors = _errors(sample, detections, together=together)
+            errors = _errors(sample, door_rules(detections / REFERENCES, REQUIRED, together=together))
             refused = float(errors.still.mean() + errors.varied.mean())
             high = interval_over_people(errors.far, seed=detections, share=0.8)[1]
             if high <= FAR and (best is None or refused < best[0]):
@@ -133,8 +136,7 @@ def _choose(tried: list[Sample], similarities: Similarities, *, together: bool) 
     return best[1], best[2]
 
 
-def _errors(sample: Sample, detections: int, stricter: float = 0.0, *, together: bool = True) -> Errors:
-    rules = door_rules(detections / REFERENCES, REQUIRED, stricter, together=together)
+def _errors(sample: Sample, rules: Rules) -> Errors:
     visits, own = sample
     outcome, _ = granted(visits, rules)
     decided, when = granted(own, rules)
@@ -148,10 +150,10 @@ def _errors(sample: Sample, detections: int, stricter: float = 0.0, *, together:
     )
 
 
-def _compared(before: Sample, now: Sample, verification: float) -> None:
+def _compared(before: Sample, now: Sample, manifest: Manifest) -> None:
     """The same visits by the manifest of before, and by the one of today."""
-    old = _errors(before, BEFORE[1], together=False)
-    new = _errors(now, round(verification * REFERENCES), verification + LOOKALIKE_DETECTIONS / REFERENCES)
+    old = _errors(before, door_rules(BEFORE[1] / REFERENCES, REQUIRED, together=False))
+    new = _errors(now, manifest_rules(manifest))
     print(f"as version 0.2 decides: {old}")
     print(f"as the manifest says: {new}")
     for words, one, other in (
@@ -159,11 +161,7 @@ def _compared(before: Sample, now: Sample, verification: float) -> None:
         ("enrolled refused, still", old.still, new.still),
         ("enrolled refused, varied", old.varied, new.varied),
     ):
-        gained = resampled(one - other)
-        print(
-            f"{words} less often, paired over {len(one)} people: {(one - other).mean():.2%} "
-            f"({np.quantile(gained, 0.025):.2%} to {np.quantile(gained, 0.975):.2%})"
-        )
+        print_paired(words, one - other)
 
 
 if __name__ == "__main__":

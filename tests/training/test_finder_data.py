@@ -211,3 +211,11 @@ def test_a_recipe_with_several_faults_names_all_of_them(tmp_path):
         load_recipe(path)
     for word in ("seed", "sed", "fit.batch", "finder.toml"):
         assert word in str(caught.value)
+
+
+def test_a_recipe_that_is_no_text_is_a_fault_of_the_recipe(tmp_path):
+    """As one with a wrong key is: a line that names the file, no traceback."""
+    path = tmp_path / "finder.toml"
+    path.write_bytes(b"seed = 1 # \xff")
+    with pytest.raises(ConfigError, match=r"finder\.toml: not a TOML file"):
+        load_recipe(path)

@@ -19,7 +19,6 @@ from facelatch.errors import InputError, ModelError
 from facelatch.values.pictures import Box, Face, Frame
 from facelatch.vision.liveness import VIEW_PX
 from facelatch.vision.liveness_manifest import load_liveness
-from facelatch_training.cli.liveness import left_out_of
 from facelatch_training.liveness.data import prepare
 from facelatch_training.liveness.data.batches import Batches, targets
 from facelatch_training.liveness.data.camera import seen_by_camera
@@ -29,6 +28,7 @@ from facelatch_training.liveness.data.prepare import Prepared, bare, shares
 from facelatch_training.liveness.data.render import CANVAS_PX, present
 from facelatch_training.liveness.judge import evaluate, rates
 from facelatch_training.liveness.judge.levels import LeftOut, level
+from facelatch_training.liveness.model.fit import left_out_of
 from facelatch_training.liveness.recipe import Recipe, load_recipe
 
 REPO = Path(__file__).resolve().parents[2]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
 from facelatch.errors import FacelatchError, InputError
 from facelatch.values.pictures import Image
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 class TrainingError(FacelatchError):
@@ -47,6 +52,12 @@ def file_sha256(file: Path) -> str:
     """SHA-256 of a file's bytes, which tells files apart whatever they are called."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(model: Path, manifest: BaseModel) -> None:
+    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
+    with replacing(model.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
 
 
 def keep_out_of_git(folder: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -19,11 +19,16 @@ TOY_NAME = "tiny"
 """A recipe of this name makes toys: no door opens with its models."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of a recipe: unknown keys are faults, and nothing changes once it is read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TowerRecipe(_Section):
+S = TypeVar("S", bound=Section)
+
+
+class TowerRecipe(Section):
     """The embedding tower: a stem at half size, then one stage per width, each halving the picture again."""
 
     stem: int = Field(default=32, ge=4)
@@ -45,7 +50,7 @@ class TowerRecipe(_Section):
         return self
 
 
-class AugmentRecipe(_Section):
+class AugmentRecipe(Section):
     """How strongly training samples are varied; see batches/augment.py."""
 
     flip: float = Field(default=0.5, ge=0, le=1)
@@ -59,7 +64,7 @@ class AugmentRecipe(_Section):
     grey: float = Field(default=0.1, ge=0, le=1)
 
 
-class MetricRecipe(_Section):
+class MetricRecipe(Section):
     """The metric stage: distillation and margin softmax, at a warm-up, stable, decay rate."""
 
     batch: int = Field(default=128, ge=2)
@@ -94,7 +99,7 @@ class MetricRecipe(_Section):
     """The morphs' own seed, so that they can be kept when the run's seed changes."""
 
 
-class SiameseRecipe(_Section):
+class SiameseRecipe(Section):
     """The Siamese stage: pairs, L1 distance, sigmoid, binary cross-entropy, Adam at a low rate."""
 
     batch: int = Field(default=64, ge=2)
@@ -114,7 +119,7 @@ class SiameseRecipe(_Section):
     patience: int = Field(default=0, ge=0)
 
 
-class Targets(_Section):
+class Targets(Section):
     """The error rates asked for, and the door they are asked for at."""
 
     fmr: float = Field(default=1e-4, gt=0, lt=1)
@@ -138,7 +143,7 @@ class Targets(_Section):
     seed: int = Field(default=0, ge=0)
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """`config/training.toml`."""
 
     name: str = "facelatch"
@@ -177,18 +182,26 @@ def shipped_recipe() -> Path:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe. Raises ConfigError that names the file and every faulty or unknown key."""
+    """Read a recipe. Raises as `read_recipe`."""
+    return read_recipe(Recipe, path, "config/training.toml")
+
+
+def read_recipe(schema: type[S], path: Path, shipped: str) -> S:
+    """The recipe in a TOML file. Raises ConfigError that names the file and every faulty or unknown key.
+
+    `shipped` names the project's recipe of this kind, in which every key is explained.
+    """
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {error.strerror}", hint="give the recipe with --recipe") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        raise ConfigError(f"{path}: not a TOML file: {error}", hint=f"see {shipped}") from error
     try:
-        return Recipe.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(_in_words(fault) for fault in error.errors())
-        raise ConfigError(f"{path}: {faults}", hint="config/training.toml explains every key") from error
+        raise ConfigError(f"{path}: {faults}", hint=f"{shipped} explains every key") from error
 
 
 def _in_words(fault: ErrorDetails) -> str:

@@ -9,26 +9,22 @@ from typing import TYPE_CHECKING
 import click
 
 from facelatch.errors import InputError
+from facelatch_training.cli.options import FILE, FOLDER
 from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
     from facelatch_training.finder.recipe import Recipe
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
-_recipe = click.option("--recipe", type=_FILE, default=Path("config/finder.toml"), show_default=True)
-_data = click.option("--data", type=_FOLDER, required=True, help="Folder with scenes/, faces/ and clips.tar.")
-_teacher = click.option("--teacher", type=_FILE, required=True, help="YuNet's ONNX file.")
-_prepared = click.option("--prepared", type=_FOLDER, default=Path("runs/finder-data"), show_default=True)
-_run = click.option("--run", type=_FOLDER, default=Path("runs/finder"), show_default=True)
-_model = click.option("--model", type=_FILE, default=Path("models/finder.tflite"), show_default=True)
-
+_recipe = click.option("--recipe", type=FILE, default=Path("config/finder.toml"), show_default=True)
+_data = click.option("--data", type=FOLDER, required=True, help="Folder with scenes/, faces/ and clips.tar.")
+_teacher = click.option("--teacher", type=FILE, required=True, help="YuNet's ONNX file.")
+_prepared = click.option("--prepared", type=FOLDER, default=Path("runs/finder-data"), show_default=True)
+_run = click.option("--run", type=FOLDER, default=Path("runs/finder"), show_default=True)
+_model = click.option("--model", type=FILE, default=Path("models/finder.tflite"), show_default=True)
 
 @click.group()
 def finder() -> None:
     """Train Facelatch's own face finder: box, five landmarks, score."""
-
 
 @finder.command()
 @_recipe
@@ -42,12 +38,11 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path) -> None:
     pictures = stage.prepare(_load(recipe), data, teacher, prepared)
     say(f"{len(pictures.images)} pictures in {prepared}, fingerprint {pictures.fingerprint[:12]}")
 
-
 @finder.command()
 @_recipe
 @_prepared
 @_run
-@click.option("--start", type=_FILE, help="A finder.keras whose weights to begin with.")
+@click.option("--start", type=FILE, help="A finder.keras whose weights to begin with.")
 def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     """Train; run it again to go on where it was cut off."""
     from facelatch_training.finder.data.prepare import VALIDATION, load
@@ -58,12 +53,11 @@ def fit(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     stage.fit(loaded, data, run, check=check, start=start)
     say(f"trained: {run / stage.FINAL}, curves in {run / 'curves.png'}")
 
-
 @finder.command()
 @_recipe
 @_prepared
 @_run
-@click.option("--start", type=_FILE, help="A refiner.keras whose weights to begin with.")
+@click.option("--start", type=FILE, help="A refiner.keras whose weights to begin with.")
 def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     """Train the network that sharpens landmarks; run it again to go on where it was cut off."""
     from facelatch_training.finder.data.patches import load_patches
@@ -75,12 +69,11 @@ def refine(recipe: Path, prepared: Path, run: Path, start: Path | None) -> None:
     stage.fit_refiner(loaded, data, run / stage.REFINER_FOLDER, check=check, start=start)
     say(f"trained: {run / stage.REFINER_FOLDER / stage.REFINER_FINAL}")
 
-
 @finder.command()
 @_recipe
 @_prepared
 @_run
-@click.option("--out", type=_FOLDER, default=Path("models"), show_default=True)
+@click.option("--out", type=FOLDER, default=Path("models"), show_default=True)
 def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
     """Write finder.tflite (int8, both networks), its manifest and the float weights."""
     from facelatch_training.export.origin import code_commit
@@ -104,13 +97,12 @@ def export(recipe: Path, prepared: Path, run: Path, out: Path) -> None:
     )
     say(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
-
 @finder.command()
 @_recipe
 @_data
 @_teacher
 @_model
-@click.option("--reference", type=_FOLDER, help="Folder of the reference recogniser, to verify with.")
+@click.option("--reference", type=FOLDER, help="Folder of the reference recogniser, to verify with.")
 @click.option("--pairs", default=3000, show_default=True, help="Pairs of validation crops to verify.")
 @click.option("--write/--no-write", default=False, help="Put figures and score threshold into the manifest.")
 def evaluate(
@@ -118,8 +110,8 @@ def evaluate(
 ) -> None:
     """Measure the exported file against YuNet and OpenCV's cascade, in one run on one thread."""
     from facelatch.vision.finder_manifest import load_finder_manifest
+    from facelatch_training.files import write_manifest
     from facelatch_training.finder.judge.measure import measure
-    from facelatch_training.finder.model.export import write_manifest
 
     loaded, manifest = _load(recipe), load_finder_manifest(model)
     if manifest.recipe_sha256 != loaded.sha256:
@@ -132,7 +124,6 @@ def evaluate(
     if write:
         threshold = figures["scenes"]["facelatch"]["threshold"]["0.1"]
         write_manifest(model, manifest.model_copy(update={"score_threshold": threshold, "figures": figures}))
-
 
 def _load(path: Path) -> Recipe:
     from facelatch_training.finder.recipe import load_recipe

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facelatch.errors import InputError
+from facelatch_training.cli.options import FILE, FOLDER
 from facelatch_training.cli.output import say
 
 if TYPE_CHECKING:
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from facelatch_training.liveness.judge.levels import Levels
     from facelatch_training.liveness.recipe import Recipe
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
 FAMILIES = ("nuaa", "celeba_spoof", "amateur", "axon")
 
-_recipe = click.option("--recipe", type=_FILE, default=Path("config/liveness.toml"), show_default=True)
-_data = click.option("--data", type=_FOLDER, required=True, help="Folder with liveness/ and scenes/.")
-_teacher = click.option("--teacher", type=_FOLDER, required=True, help="Folder of the MiniFASNet pair.")
-_prepared = click.option("--prepared", type=_FOLDER, default=Path("runs/liveness-data"), show_default=True)
-_run = click.option("--run", type=_FOLDER, default=Path("runs/liveness"), show_default=True)
-_model = click.option("--model", type=_FILE, default=Path("models/liveness.tflite"), show_default=True)
+_recipe = click.option("--recipe", type=FILE, default=Path("config/liveness.toml"), show_default=True)
+_data = click.option("--data", type=FOLDER, required=True, help="Folder with liveness/ and scenes/.")
+_teacher = click.option("--teacher", type=FOLDER, required=True, help="Folder of the MiniFASNet pair.")
+_prepared = click.option("--prepared", type=FOLDER, default=Path("runs/liveness-data"), show_default=True)
+_run = click.option("--run", type=FOLDER, default=Path("runs/liveness"), show_default=True)
+_model = click.option("--model", type=FILE, default=Path("models/liveness.tflite"), show_default=True)
 
 
 @click.group()
@@ -38,7 +36,7 @@ def liveness() -> None:
 @_data
 @_teacher
 @_prepared
-@click.option("--own", type=_FOLDER, help="A folder of `collect`, to be learnt from besides.")
+@click.option("--own", type=FOLDER, help="A folder of `collect`, to be learnt from besides.")
 def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path, own: Path | None) -> None:
     """Make views of real and rendered faces, and ask the teacher about each. Never uses the split `judge`."""
     from facelatch_training.liveness.data import prepare as stage
@@ -49,7 +47,7 @@ def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path, own: Path |
 
 @liveness.command()
 @click.argument("person")
-@click.option("--out", type=_FOLDER, required=True, help="Folder for pictures and their table.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for pictures and their table.")
 @click.option(
     "--source", type=click.Choice(["picamera2", "v4l2", "files"]), default="v4l2", show_default=True
 )
@@ -87,7 +85,7 @@ def collect(person: str, out: Path, source: str, device: str, seconds: float, on
 @_recipe
 @_prepared
 @_run
-@click.option("--init", type=_FILE, help="A liveness.keras whose weights to begin with.")
+@click.option("--init", type=FILE, help="A liveness.keras whose weights to begin with.")
 @click.option("--leave-out", multiple=True, type=click.Choice(FAMILIES), help="Sources it is not to see.")
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
 def fit(
@@ -110,8 +108,8 @@ def fit(
 @_teacher
 @_prepared
 @_run
-@click.option("--left-out", type=_FOLDER, multiple=True, required=True, help="Runs of `fit --leave-out`.")
-@click.option("--out", type=_FOLDER, default=Path("models"), show_default=True)
+@click.option("--left-out", type=FOLDER, multiple=True, required=True, help="Runs of `fit --leave-out`.")
+@click.option("--out", type=FOLDER, default=Path("models"), show_default=True)
 def export(
     recipe: Path, data: Path, teacher: Path, prepared: Path, run: Path, left_out: tuple[Path, ...], out: Path
 ) -> None:
@@ -140,10 +138,10 @@ def export(
 def evaluate(data: Path, teacher: Path, model: Path, split: str, write: bool) -> None:
     """Measure the exported file beside its peer and `padding alone`, by source and by kind of attack."""
     from facelatch.adapters.models.liveness_tflite import TfliteLiveness
+    from facelatch_training.files import write_manifest
     from facelatch_training.liveness.data.teacher import MiniFasNet
     from facelatch_training.liveness.judge import evaluate as judge
     from facelatch_training.liveness.judge.tables import measure
-    from facelatch_training.liveness.model.export import write_manifest
 
     network = TfliteLiveness(model)
     judges = {"own": judge.by_views(network.logits), "peer": judge.by_peer(MiniFasNet(teacher))}
@@ -156,7 +154,7 @@ def evaluate(data: Path, teacher: Path, model: Path, split: str, write: bool) ->
 @liveness.command()
 @_data
 @_model
-@click.option("--run", "keras_run", type=_FOLDER, help="Judge this run's float network instead.")
+@click.option("--run", "keras_run", type=FOLDER, help="Judge this run's float network instead.")
 def visits(data: Path, model: Path, keras_run: Path | None) -> None:
     """Judge the recorded sequences as visits to a door, at the levels of the manifest."""
     from facelatch.adapters.models.liveness_tflite import TfliteLiveness
@@ -169,8 +167,8 @@ def visits(data: Path, model: Path, keras_run: Path | None) -> None:
 
 
 @liveness.command()
-@click.argument("folder", type=_FOLDER)
-@click.argument("out", type=_FILE)
+@click.argument("folder", type=FOLDER)
+@click.argument("out", type=FILE)
 def convert(folder: Path, out: Path) -> None:
     """Make the file for `liveness.extra_model` from a MiniFASNet pair of ncnn's in FOLDER."""
     from facelatch_training.liveness.model.convert import convert as stage
@@ -183,6 +181,7 @@ def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
     from facelatch_training.liveness.judge.evaluate import by_peer
     from facelatch_training.liveness.judge.levels import levels
     from facelatch_training.liveness.judge.tables import left_out_scores
+    from facelatch_training.liveness.model.fit import left_out_of
 
     peer = by_peer(MiniFasNet(teacher))
     pairs = [
@@ -193,17 +192,6 @@ def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
         )
     ]
     return levels([own for own, _ in pairs], [summed for _, summed in pairs])
-
-
-def left_out_of(run: Path) -> tuple[str, ...]:
-    """The families that a run has not seen. Raises InputError when there is none."""
-    import json
-
-    path = run / "run.json"
-    names = json.loads(path.read_text(encoding="utf-8")).get("left_out", []) if path.is_file() else []
-    if not names:
-        raise InputError(f"{run}: has seen every source", hint="`facelatch-train liveness fit --leave-out`")
-    return tuple(names)
 
 
 def _float_judge(run: Path) -> Judge:

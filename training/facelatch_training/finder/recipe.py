@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from facelatch.errors import ConfigError, InputError
+from facelatch.errors import InputError
+from facelatch_training.recipe import Section, read_recipe
 
 SIZES: tuple[tuple[int, int], ...] = ((320, 240), (160, 120))
 """Input sizes (width, height) px of the exported network; training uses the first."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(_Section):
+class Data(Section):
     """What `prepare` makes of the photos, the aligned crops and the empty backgrounds."""
 
     images: int = Field(gt=0)
@@ -39,7 +35,7 @@ class Data(_Section):
     """Share of the pictures that get darkness, noise, blur, backlight, grey, occlusion or JPEG."""
 
 
-class Fit(_Section):
+class Fit(Section):
     """How the network is trained."""
 
     epochs: int = Field(gt=0)
@@ -50,7 +46,7 @@ class Fit(_Section):
     landmark_weight: float = Field(ge=0)
 
 
-class Refine(_Section):
+class Refine(Section):
     """The refining network: its patches, and how it is trained."""
 
     patches: int = Field(gt=0)
@@ -73,7 +69,7 @@ class Refine(_Section):
 _ONLY_TRAINING = {"epochs", "batch", "learning_rate", "weight_decay"}
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """`config/finder.toml`."""
 
     seed: int
@@ -95,17 +91,7 @@ class Recipe(_Section):
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises ConfigError naming file, key and rule for every fault at once."""
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="give the recipe with --recipe") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}", hint="see config/finder.toml") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
-        )
-        raise ConfigError(f"{path}: {faults}", hint="see config/finder.toml for every key") from error
+    return read_recipe(Recipe, path, "config/finder.toml")
 
 
 def refuse_other_data(path: Path, about: dict[str, str], recipe: Recipe) -> None:

@@ -94,7 +94,7 @@ class Street:
 
 def anybody(street: Street, enrolled: int, photographs: int) -> Members:
     """Galleries of people with so many photographs or more, whoever they are to each other."""
-    able = np.array([one for one, photos in enumerate(street.frames.photos) if len(photos) >= photographs])
+    able = street.frames.people_with(photographs)
     return lambda rng: rng.choice(able, enrolled, replace=False)
 
 
@@ -187,7 +187,7 @@ class _Home:
 
 def _home(street: Street, enrolled: Ints, draw: Ints, references: int, *, halfway: bool) -> _Home:
     kept = [street.tracks.kept[one][draw[one]] for one in enrolled]
-    raw = np.stack([_references(street.frames, photos, references) for photos in kept])
+    raw = np.stack([references_of(street.frames, photos, references) for photos in kept])
     rows = raw.reshape(len(enrolled) * references, -1)
     owners = np.repeat(np.arange(len(enrolled)), references)
     return _Home(enrolled, raw, fusion.halfway(rows, owners) if halfway else rows)
@@ -244,7 +244,7 @@ def _similar(verifier: Verifier, gallery: Floats, probes: Floats, usable: Bools)
     return found.reshape(*usable.shape, len(gallery))
 
 
-def _references(frames: Frames, photos: Ints, count: int) -> Floats:
+def references_of(frames: Frames, photos: Ints, count: int) -> Floats:
     """`count` references spread over the photographs; more than there are photographs: further frames of them."""
     number = np.arange(count)
     return np.asarray(frames.references[photos[number % len(photos)], number // len(photos) % VERSIONS])

@@ -44,6 +44,10 @@ class Frames:
     families: Ints = field(repr=False)
     """(P,) number of each person's family."""
 
+    def people_with(self, photographs: int) -> Ints:
+        """The numbers of the people who have so many photographs or more."""
+        return np.flatnonzero([len(photos) >= photographs for photos in self.photos])
+
 
 def make_frames(
     verifier: Verifier, crops: npt.NDArray[np.uint8], people: Ints, families: Ints, seed: int

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from facelatch.errors import ConfigError
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from facelatch_training.recipe import Section, read_recipe
 
 
-class Data(_Section):
+class Data(Section):
     """What `prepare` makes."""
 
     real_views: int = Field(gt=0)
@@ -29,7 +24,7 @@ class Data(_Section):
     largest_scale: float = Field(gt=0)
 
 
-class Fit(_Section):
+class Fit(Section):
     """How the network is trained."""
 
     epochs: int = Field(gt=0)
@@ -46,7 +41,7 @@ class Fit(_Section):
     """Weight of telling screens from prints."""
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """`config/liveness.toml`."""
 
     seed: int
@@ -66,14 +61,4 @@ class Recipe(_Section):
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises ConfigError that names every fault."""
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="give the recipe with --recipe") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}", hint="see config/liveness.toml") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
-        )
-        raise ConfigError(f"{path}: {faults}", hint="see config/liveness.toml for every key") from error
+    return read_recipe(Recipe, path, "config/liveness.toml")

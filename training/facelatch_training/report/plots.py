@@ -12,12 +12,10 @@ from facelatch.errors import InputError
 from facelatch.private_files import what_to_do
 from facelatch_training.files import keep_out_of_git
 from facelatch_training.judge.evaluate import Evaluation, hardest
+from facelatch_training.judge.intervals import MIN_ERRORS
 from facelatch_training.judge.metrics import FAILED, Floats, ranked, reliability
 from facelatch_training.judge.protocols import Protocol
 from facelatch_training.montage import write_montage
-
-FALSE_MATCHES = 10
-"""So many must be expected for a false match rate to be more than chance."""
 
 CURVE_POINTS = 300
 
@@ -64,8 +62,8 @@ def _det_for_readers(evaluations: Mapping[str, Evaluation]) -> Any:
     drawing, axes = figure(6.4, 3.8)
     for name, evaluation in evaluations.items():
         _, fmr, tmr = ranked(evaluation.comparisons).curve()
-        # Where fewer than ten false matches make a rate, chance draws the curve; more points than pixels tell nothing.
-        lowest = max(FALSE_MATCHES / max(1, evaluation.impostors), 1e-12)
+        # Where fewer than MIN_ERRORS make a rate, chance draws the curve; more points than pixels tell nothing.
+        lowest = max(MIN_ERRORS / max(1, evaluation.impostors), 1e-12)
         at = np.geomspace(lowest, 1, CURVE_POINTS)
         miss = 1 - tmr[np.searchsorted(fmr, at, side="right") - 1]
         axes.loglog(at, np.maximum(miss, 1e-5), label=_CURVES.get(name, name))

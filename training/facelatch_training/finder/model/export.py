@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +11,11 @@ import numpy as np
 
 from facelatch.vision.align import CROP_SIZE_PX, halved
 from facelatch.vision.finder_manifest import REFINE, FinderManifest, signature_name
-from facelatch_training.files import file_sha256, replacing
+from facelatch_training.files import file_sha256, replacing, write_manifest
 from facelatch_training.finder.data.patches import SPARE, Patches
 from facelatch_training.finder.data.prepare import Prepared
 from facelatch_training.finder.model.fit import FINAL, REFINER_FINAL
+from facelatch_training.finder.model.int8 import quantized, unscaled
 from facelatch_training.finder.model.network import build_network, parts_of
 from facelatch_training.finder.model.refiner import build_refiner
 from facelatch_training.finder.model.runs import save
@@ -60,12 +58,6 @@ def export(
     return path
 
 
-def write_manifest(model: Path, manifest: FinderManifest) -> None:
-    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
-    with replacing(model.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
-
-
 def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]]) -> bytes:
     """Full int8 with uint8 pictures in and floats out; static shapes, since only those are accelerated.
 
@@ -75,29 +67,15 @@ def to_tflite(model: Any, refiner: Any, pictures: dict[str, np.ndarray[Any, Any]
     from keras.export import ExportArchive
 
     networks = {
-        signature_name(size): parts_of(_unscaled(model, build_network(*size, scaled=False))) for size in SIZES
+        signature_name(size): parts_of(unscaled(model, build_network(*size, scaled=False))) for size in SIZES
     }
-    networks[REFINE] = _named(_unscaled(refiner, build_refiner(scaled=False)))
+    networks[REFINE] = _named(unscaled(refiner, build_refiner(scaled=False)))
     archive = ExportArchive()
     for name, network in networks.items():
         archive.track(network)
         spec = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="image")
         archive.add_endpoint(name, network.__call__, [spec])
-
-    def representative() -> Iterator[tuple[str, dict[str, Any]]]:
-        for name, batch in pictures.items():
-            for picture in batch:
-                yield name, {"image": picture[np.newaxis].astype(np.float32)}
-
-    with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(networks))
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = representative
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8
-        converter.inference_output_type = tf.float32
-        return bytes(converter.convert())
+    return quantized(archive, list(networks), pictures)
 
 
 def calibration_patches(patches: Patches) -> np.ndarray[Any, Any]:
@@ -121,16 +99,6 @@ def calibration(data: Prepared) -> dict[str, np.ndarray[Any, Any]]:
             rows.append(image[top : top + height, left : left + width])
         pictures[signature_name((width, height))] = np.stack(rows)
     return pictures
-
-
-def _unscaled(model: Any, network: Any) -> Any:
-    """`network` with the weights of `model`, the division by 255 folded into the stem: zero stays zero."""
-    for layer in network.layers:
-        if layer.weights:  # by name: padding layers, which depend on the size, change the order
-            layer.set_weights(model.get_layer(layer.name).get_weights())
-    stem = network.get_layer("stem")
-    stem.kernel.assign(stem.kernel / 255)
-    return network
 
 
 def _named(refiner: Any) -> Any:

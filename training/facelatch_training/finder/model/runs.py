@@ -95,7 +95,7 @@ def averaged(run: Path, final: str) -> Any:
     if (run / final).is_file():
         return keras.models.load_model(run / final, compile=False)
     if not (run / LAST).is_file():
-        raise InputError(f"{run / LAST}: no such file", hint="start with `facelatch-train finder fit`")
+        raise InputError(f"{run / LAST}: no such file", hint="train this network first")
     model = keras.models.load_model(run / LAST)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
@@ -125,7 +125,7 @@ def compiled(model: Any, loss: Any, stage: Stage, examples: int, start: Path | N
 
 
 def _weights_for(model: Any, start: Path) -> Any:
-    hint = "give the finder.keras or refiner.keras of a run, or of models/"
+    hint = "give the .keras file of such a network, of a run or of models/"
     try:
         weights = keras.models.load_model(start, compile=False).get_weights()
     except (ValueError, TypeError, OSError, KeyError) as error:

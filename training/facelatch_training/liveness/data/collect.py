@@ -19,6 +19,7 @@ from facelatch.values.pictures import Box, Face, Frame, Image
 from facelatch.vision.select_face import select
 from facelatch_training.data.cropping import Finder
 from facelatch_training.files import keep_out_of_git, replacing
+from facelatch_training.liveness.data.pictures import TABLE
 
 LARGEST_PX = 200
 CONTEXT = 3.0
@@ -38,7 +39,6 @@ COLUMNS = [
     "detail",
     "pad_frac",
 ]
-TABLE = "pictures.csv"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from PIL import Image as Pillow
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Image
 
+TABLE = "pictures.csv"
+"""What is known of the pictures of a folder, a row each."""
+
 JUDGE = "judge"
 """The split that is only reported on: its owners allow nothing that ships to be derived from it."""
 
@@ -53,7 +56,7 @@ def family_of(source: str) -> str:
 
 def read_table(folder: Path) -> list[Picture]:
     """Every picture that has a face's box, of all splits. Raises InputError."""
-    path = folder / "pictures.csv"
+    path = folder / TABLE
     if not path.is_file():
         raise InputError(
             f"{path}: no such file", hint="give the folder with pictures.csv, context.tar and tight.tar"

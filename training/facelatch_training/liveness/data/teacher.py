@@ -11,10 +11,10 @@ from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Image
 from facelatch.vision.liveness import VIEW_PX, view
 
-SCALES = ("2.7", "4.0")
+SCALES = (2.7, 4.0)
+"""Context that each of the pair was trained with, as a multiple of the face's box; its files are named by it."""
 LIVE = 1
 """Which of its three classes is alive."""
-PEER_SCALES = (2.7, 4.0)
 
 
 class MiniFasNet:
@@ -44,7 +44,7 @@ class MiniFasNet:
 
     def judge(self, image: Image, box: Box) -> float:
         """The pair as its makers use it: each network gets its own context."""
-        parts = [view(image, box, scale) for scale in PEER_SCALES]
+        parts = [view(image, box, scale) for scale in SCALES]
         return float(np.mean([self._ask(net, part) for net, part in zip(self._nets, parts, strict=True)]))
 
     def _ask(self, net: Any, seen: Image) -> float:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from facelatch_training.judge.intervals import none_seen
+
 Floats = NDArray[np.float64]
 
 
@@ -74,5 +76,5 @@ def interval(
         rates.append(apcer_at_bpcer(live[drawn[0]], attack[drawn[1]], share))
     low, high = np.percentile(rates, [2.5, 97.5])
     if high == 0:
-        high = min(1.0, 3 / len(rows[1]))
+        high = none_seen(len(rows[1]))
     return float(low), float(high)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from facelatch.values.pictures import Face, Image
 from facelatch.vision.liveness_manifest import LivenessManifest
+from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
 from facelatch_training.liveness.data.pictures import JUDGE, read_table
 from facelatch_training.liveness.judge import evaluate, rates
 from facelatch_training.liveness.judge.evaluate import Judge
 from facelatch_training.liveness.judge.levels import LeftOut
-from facelatch_training.liveness.judge.visits import Visit, scores_of, visits
+from facelatch_training.liveness.judge.visits import scores_of, visits
 
 Echo = Callable[[str], object]
 
@@ -24,8 +24,9 @@ def measure(
 ) -> dict[str, Any]:
     """Prints the tables of a split, of pictures with context and of tight ones; returns their rows."""
     figures: dict[str, Any] = {}
+    table = read_table(folder)
     for context, title in ((True, "with context"), (False, "tight")):
-        pictures = [one for one in read_table(folder) if one.split == split and one.context == context]
+        pictures = [one for one in table if one.split == split and one.context == context]
         if not pictures:
             continue
         echo(f"\nPictures {title}, split {split}\n\n{evaluate.HEADER}")
@@ -52,11 +53,12 @@ def left_out_scores(
     What is printed tells pictures with context from tight ones; what is returned are those with context only, as the
     door always sees a face's surroundings.
     """
+    table = read_table(folder)
     for family in families:
         for context, title in ((False, "tight"), (True, "with context")):
             pictures = [
                 one
-                for one in read_table(folder)
+                for one in table
                 if one.split != JUDGE and one.family == family and one.context == context
             ]
             live = np.array([one.live for one in pictures], bool)
@@ -76,9 +78,9 @@ def left_out_scores(
                 yield own, summed
 
 
-def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> list[Visit]:
+def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> None:
     """Prints how many visits of the recorded sequences are let in at each level."""
-    made = visits(path, _finder(), judge)
+    made = visits(path, open_finder("network", score_threshold=PREPARE_SCORE), judge)
     live, attack = scores_of(made)
     people = len({one.person for one in made})
     echo(
@@ -91,17 +93,3 @@ def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo
             f"at {name}: prints let in {int((attack >= threshold).sum())} of {len(attack)}, "
             f"living {int((live >= threshold).sum())} of {len(live)}"
         )
-    return made
-
-
-def _finder() -> Callable[[Image], Face | None]:
-    from facelatch.adapters.models.finder_tflite import TfliteFinder
-    from facelatch.config.shipped import shipped_file
-
-    finder = TfliteFinder(shipped_file("models", "finder.tflite"), 0.5)
-
-    def find(image: Image) -> Face | None:
-        faces = finder.find(image)
-        return faces[0] if faces else None
-
-    return find

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facelatch.values.pictures import Face, Image
+from facelatch.values.pictures import Image
+from facelatch_training.data.cropping import Finder
 from facelatch_training.liveness.data.pictures import read_tar
 from facelatch_training.liveness.judge.evaluate import Judge
 
@@ -26,14 +27,14 @@ class Visit:
     score: float
 
 
-def visits(path: Path, find: Callable[[Image], Face | None], judge: Judge) -> list[Visit]:
+def visits(path: Path, finder: Finder, judge: Judge) -> list[Visit]:
     """Every window of WINDOW frames with a face in all of them, of the sequences in a tar."""
     made = []
     for person, live, frames in _sequences(path):
         scores = []
         for frame in frames:
-            face = find(frame)
-            scores.append(judge(frame, face.box) if face is not None else np.nan)
+            faces = finder.find(frame)
+            scores.append(judge(frame, faces[0].box) if faces else np.nan)
         for begin in range(0, len(scores) - WINDOW + 1, WINDOW):
             mean = float(np.mean(scores[begin : begin + WINDOW]))
             if np.isfinite(mean):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from facelatch.errors import InputError
 from facelatch.vision.liveness import VIEW_PX
 from facelatch.vision.liveness_manifest import ExtraManifest, extra_signature
-from facelatch_training.files import file_sha256, replacing
-from facelatch_training.liveness.data.teacher import LIVE, PEER_SCALES, SCALES
+from facelatch_training.files import file_sha256, replacing, write_manifest
+from facelatch_training.liveness.data.teacher import LIVE, SCALES
 
 RAW = 0
 """ncnn's mark of weights in 32 bits."""
@@ -48,10 +47,10 @@ def convert(folder: Path, out: Path) -> Path:
     archive = ExportArchive()
     spec = tf.TensorSpec((1, VIEW_PX, VIEW_PX, 3), tf.float32, name="image")
     names = []
-    for scale, number in zip(SCALES, PEER_SCALES, strict=True):
+    for scale in SCALES:
         network = read_ncnn(folder / f"minifasnet_{scale}.param")
         archive.track(network)
-        names.append(extra_signature(number))
+        names.append(extra_signature(scale))
         archive.add_endpoint(names[-1], _answering(network), [spec])
     with tempfile.TemporaryDirectory() as saved:
         archive.write_out(saved, verbose=False)
@@ -59,10 +58,9 @@ def convert(folder: Path, out: Path) -> Path:
         with replacing(out) as partial:
             partial.write_bytes(converter.convert())
     manifest = ExtraManifest(
-        format=1, kind="liveness-extra", model_sha256=file_sha256(out), scales=list(PEER_SCALES), live=LIVE
+        format=1, kind="liveness-extra", model_sha256=file_sha256(out), scales=list(SCALES), live=LIVE
     )
-    with replacing(out.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
+    write_manifest(out, manifest)
     return out
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,13 @@ import numpy as np
 
 from facelatch.vision.liveness import LOOKS, VIEW_PX
 from facelatch.vision.liveness_manifest import SIGNATURE, LivenessManifest
-from facelatch_training.files import file_sha256, replacing
+from facelatch_training.files import file_sha256, replacing, write_manifest
+from facelatch_training.finder.model.int8 import quantized, unscaled
 from facelatch_training.finder.model.runs import save
 from facelatch_training.liveness.data.prepare import Prepared
 from facelatch_training.liveness.judge.levels import Levels
 from facelatch_training.liveness.model.fit import FINAL
-from facelatch_training.liveness.model.network import STEM, build_network
+from facelatch_training.liveness.model.network import build_network
 from facelatch_training.liveness.recipe import Recipe
 
 DATA_STATEMENT = (
@@ -60,39 +58,15 @@ def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path
     return path
 
 
-def write_manifest(model: Path, manifest: LivenessManifest) -> None:
-    """Puts the manifest beside `model`. Raises TrainingError when it cannot be written."""
-    with replacing(model.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
-
-
 def to_tflite(model: Any, data: Prepared) -> bytes:
     """Full int8 with uint8 views in and float logits out."""
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    network = build_network(scaled=False)
-    weights = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
-    for name, values in weights.items():
-        network.get_layer(name).set_weights(values)
-    stem = network.get_layer(STEM)
-    stem.kernel.assign(stem.kernel / 255)
+    network = unscaled(model, build_network(scaled=False))
     archive = ExportArchive()
     archive.track(network)
     spec = tf.TensorSpec((1, VIEW_PX, VIEW_PX, 3), tf.float32, name="image")
     archive.add_endpoint(SIGNATURE, lambda image: {"logits": network(image)}, [spec])
     chosen = np.linspace(0, len(data.images) - 1, CALIBRATION_VIEWS).astype(int)
-
-    def representative() -> Iterator[tuple[str, dict[str, Any]]]:
-        for row in chosen:
-            yield SIGNATURE, {"image": data.images[row][np.newaxis].astype(np.float32)}
-
-    with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = representative
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8
-        converter.inference_output_type = tf.float32
-        return bytes(converter.convert())
+    return quantized(archive, [SIGNATURE], {SIGNATURE: data.images[chosen]})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from facelatch.errors import InputError
 from facelatch_training.finder.model import runs
 from facelatch_training.liveness.data.batches import Batches
 from facelatch_training.liveness.data.prepare import Prepared
@@ -41,3 +43,12 @@ def fit(
         fresh=fresh,
         batches=lambda done: Batches(data, recipe, left_out=left_out, first_epoch=done),
     )
+
+
+def left_out_of(run: Path) -> tuple[str, ...]:
+    """The families that a run has not seen. Raises InputError when there is none."""
+    path = run / runs.ABOUT
+    names = json.loads(path.read_text(encoding="utf-8")).get("left_out", []) if path.is_file() else []
+    if not names:
+        raise InputError(f"{run}: has seen every source", hint="`facelatch-train liveness fit --leave-out`")
+    return tuple(names)

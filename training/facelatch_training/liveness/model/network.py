@@ -17,8 +17,6 @@ from keras import layers, ops
 
 from facelatch.vision.liveness import VIEW_PX
 
-STEM = "stem"
-
 
 def build_network(*, scaled: bool = True) -> Any:
     """A Keras model: float views (B, 80, 80, 3) in 0..255 -> logits (B, 2).
@@ -27,7 +25,7 @@ def build_network(*, scaled: bool = True) -> Any:
     """
     image = keras.Input((VIEW_PX, VIEW_PX, 3), name="image")
     x = layers.Rescaling(1 / 255, name="unit")(image) if scaled else image
-    x = _block(x, 16, 2, STEM)
+    x = _block(x, 16, 2, "stem")
     x = _block(x, 32, 2, "stage2")
     x = _block(_block(x, 32, 1, "stage2a"), 32, 1, "stage2b")
     x = _block(_block(x, 64, 2, "stage3"), 64, 1, "stage3a")
