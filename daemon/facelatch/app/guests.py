@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facelatch.api.admission import traces
-from facelatch.api.people import about
+from facelatch.api.answer import about
 from facelatch.audit.events import EventKind, fault
 from facelatch.errors import FacelatchError
 from facelatch.gallery.store import GalleryStore
