@@ -50,7 +50,7 @@ networks, and prints as its commands do."""
 VENDORS = {
     "PIL": "decoder.decoding",
     "numpy": "values decoder vision line gallery adapters.* ports app diagnosis",
-    "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench",
+    "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench diagnosis.peer",
     "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export",
     "click": "cli",
     "paho": "fleet.broker",
@@ -62,7 +62,7 @@ VENDORS = {
     "evdev": "adapters.readers.hid",
     "argon2": "console gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
-    "ncnn": "diagnosis.bench",
+    "ncnn": "diagnosis.peer",
     "cryptography": "gallery.seal",
     "pyrage": "gallery.age",
 }

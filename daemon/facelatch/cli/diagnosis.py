@@ -121,20 +121,22 @@ def bench(settings: Settings, peer: Path | None, repeats: int, people: int) -> N
     """
     from facelatch.app import build
     from facelatch.diagnosis import bench as benchmark
+    from facelatch.diagnosis import peer as peers
     from facelatch.diagnosis import turns
+    from facelatch.diagnosis.processor import processor
 
     if peer is not None:
-        benchmark.require_peer(peer)  # before minutes of measuring
+        peers.require(peer)  # before minutes of measuring
     config = settings.config()
     ready = benchmark.ready_seconds(config)
     line = build.build_line(config)
-    rows = list(benchmark.stages(config, line, repeats))
-    peers = list(benchmark.peer_stages(config, peer, repeats)) if peer is not None else []
-    against = {row.stage: row.median_ms for row in peers}
+    stages = benchmark.stages(config, line)
+    rows = [benchmark.row(stage, benchmark.timings(call, repeats)) for stage, call in stages.items()]
+    ratios = peers.ratios(stages, peers.stages(config, peer), repeats) if peer is not None else []
     report: dict[str, Any] = {
+        "processor": asdict(processor()),
         "stages": [asdict(row) for row in rows],
-        "peer": [asdict(row) for row in peers],
-        "ratio": {row.stage: row.median_ms / against[row.stage] for row in rows if row.stage in against},
+        "peer": [asdict(ratio) for ratio in ratios],
         "frames_per_second": 1e3 / rows[-1].median_ms,
         "idle_cpu_share": benchmark.idle_cpu_share(config, line),
         "resident_mb": benchmark.resident_mb(),
@@ -146,19 +148,23 @@ def bench(settings: Settings, peer: Path | None, repeats: int, people: int) -> N
 
 
 def _bench_text(report: dict[str, Any]) -> str:
-    lines = [f"{'stage':<28} {'median':>9} {'p95':>9}   ratio to peer"]
-    for row in report["stages"]:
-        ratio = report["ratio"].get(row["stage"])
-        lines.append(
-            f"{row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms"
-            + (f"   {ratio:.2f}" if ratio is not None else "")
-        )
+    processor = report["processor"]
+    products = ", ".join(processor["dot_products"]) or "none"
+    lines = [f"{processor['name']}; 8-bit dot products: {products}", f"{'stage':<28} {'median':>9} {'p95':>9}"]
     lines += [
-        f"{'peer: ' + row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms"
-        for row in report["peer"]
+        f"{row['stage']:<28} {row['median_ms']:7.2f}ms {row['p95_ms']:7.2f}ms" for row in report["stages"]
+    ]
+    if report["peer"]:
+        heads = f"{'ours':>9} {'peer':>9}   ours/peer (middle half)"
+        lines += ["", f"{'in turns, processor time':<28} {heads}"]
+    lines += [
+        f"{one['stage']:<28} {one['ours_ms']:7.2f}ms {one['peer_ms']:7.2f}ms   {one['median']:.2f} "
+        f"({one['lower_quartile']:.2f} to {one['upper_quartile']:.2f})"
+        for one in report["peer"]
     ]
     ready = report["ready_seconds"]
     lines += [
+        "",
         f"frames per second            {report['frames_per_second']:.0f}",
         f"CPU while nobody is there    {report['idle_cpu_share']:.1%} of one core",
         f"resident memory              {report['resident_mb']:.0f} MB",

@@ -1,8 +1,7 @@
-"""What a frame costs on this machine, stage by stage, and what it costs a peer in the same run."""
+"""What a frame costs on this machine, stage by stage."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import resource
 import socket
@@ -11,16 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from facelatch.config.file import Config
-from facelatch.errors import InputError
 from facelatch.line import pipeline, track
 from facelatch.line.match import match
 from facelatch.line.orientation import turn_of
@@ -33,8 +31,14 @@ from facelatch.values.records import Gallery, Person
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 from facelatch.vision.fusion import MOST_PICTURES
 
+Call = Callable[[], object]
+
 GALLERY_SIZES = (10, 1_000, 10_000)
 IDLE_FRAMES = 150
+WARM_UP = 3
+
+FIND, EMBED, WHOLE = "find, whole picture", "embed", "whole frame"
+"""The stages that the peer has as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,20 @@ class Row:
     p95_ms: float
 
 
-def timed(stage: str, call: Callable[[], object], repeats: int) -> Row:
-    """Median and 95th percentile of `repeats` calls, after a few that do not count."""
-    for _ in range(3):
+def timings(call: Call, repeats: int) -> list[float]:
+    """What each of `repeats` calls takes, ms, after a few that do not count."""
+    for _ in range(WARM_UP):
         call()
     samples = []
     for _ in range(repeats):
         begin = time.perf_counter()
         call()
         samples.append((time.perf_counter() - begin) * 1e3)
+    return samples
+
+
+def row(stage: str, samples: Sequence[float]) -> Row:
+    """Median and 95th percentile of a stage's timings, ms."""
     return Row(stage, statistics.median(samples), float(np.percentile(samples, 95)))
 
 
@@ -67,43 +76,46 @@ def pictures(config: Config, seed: int = 0) -> tuple[Image, Image]:
     return large, small
 
 
-def stages(config: Config, line: Line, repeats: int) -> Iterator[Row]:
-    """The stages of one judged frame, then the whole of it: find, close-up, align, embed, compare; and with a track."""
+def stages(config: Config, line: Line) -> dict[str, Call]:
+    """What there is to time, by name: the stages of a judged frame (find, close-up, align, embed, compare), then the
+    whole of it, without and with a track."""
     image, search = pictures(config)
     landmarks = (TEMPLATE * 2 + np.array([image.shape[1] / 3, image.shape[0] / 3])).astype(np.float32)
     region = Box(image.shape[1] / 3, image.shape[0] / 3, 240.0, 180.0)
     crop = np.random.default_rng(1).integers(0, 256, (CROP_SIZE_PX, CROP_SIZE_PX, 3), dtype=np.uint8)
     probe = line.verifier.embed(crop)
-    galleries = {size: np.random.default_rng(2).normal(size=(size, probe.size)) for size in GALLERY_SIZES}
-    yield timed("find, whole picture", lambda: line.finder.find(search), repeats)
-    yield timed("find, close up", lambda: line.finder.find_near(image, region), repeats)
+    galleries = {
+        size: np.random.default_rng(2).normal(size=(size, probe.size)).astype(np.float32) for size in GALLERY_SIZES
+    }
+    few = galleries[GALLERY_SIZES[0]]
     face = Face(region, landmarks, 0.9)
-    yield timed("which way up, once a second", lambda: turn_of(line.finder, image, face), repeats)
-    yield timed("align", lambda: align(image, landmarks), repeats)
-    yield timed("embed", lambda: line.verifier.embed(crop), repeats)
-    if line.liveness is not None:
-        network = line.liveness.network
-        yield timed("alive?, of whoever matches", lambda: network.look(image, region), repeats)
-    for size, gallery in galleries.items():
-        references = gallery.astype(np.float32)
-        yield timed(f"compare, {size} references", _comparison(line, probe, references), repeats)
-    references = galleries[GALLERY_SIZES[0]].astype(np.float32)
 
     def whole() -> None:
         line.finder.find(search)
         line.finder.find_near(image, region)
         aligned = align(image, landmarks)
         assert aligned is not None
-        line.verifier.compare(line.verifier.embed(aligned), references)
+        line.verifier.compare(line.verifier.embed(aligned), few)
 
-    yield timed("whole frame", whole, repeats)
-    followed = _followed(line, probe, references)
+    followed = _followed(line, probe, few)
 
     def tracked() -> None:
         whole()
         followed()
 
-    yield timed("whole frame, on a track", tracked, repeats)
+    calls: dict[str, Call] = {
+        FIND: lambda: line.finder.find(search),
+        "find, close up": lambda: line.finder.find_near(image, region),
+        "which way up, once a second": lambda: turn_of(line.finder, image, face),
+        "align": lambda: align(image, landmarks),
+        EMBED: lambda: line.verifier.embed(crop),
+    }
+    if line.liveness is not None:
+        network = line.liveness.network
+        calls["alive?, of whoever matches"] = lambda: network.look(image, region)
+    for size, references in galleries.items():
+        calls[f"compare, {size} references"] = partial(line.verifier.compare, probe, references)
+    return {**calls, WHOLE: whole, "whole frame, on a track": tracked}
 
 
 def _followed(line: Line, probe: Any, references: Any) -> Callable[[], object]:
@@ -127,60 +139,6 @@ def _followed(line: Line, probe: Any, references: Any) -> Callable[[], object]:
     for _ in range(MOST_PICTURES):
         _, tracks = track.follow(line, tracks, seen, 0.0, gallery)
     return lambda: track.follow(line, tracks, seen, 0.0, gallery)
-
-
-def _comparison(line: Line, probe: Any, references: Any) -> Callable[[], object]:
-    return lambda: line.verifier.compare(probe, references)
-
-
-PEER_FILES = ("*yunet*.onnx", "mobilefacenet.param", "mobilefacenet.bin")
-
-
-def require_peer(folder: Path) -> None:
-    """Raises InputError when `folder` lacks a file of the peer's, or the library that runs it is not installed."""
-    lacking = [pattern for pattern in PEER_FILES if not any(folder.glob(pattern))]
-    if lacking:
-        raise InputError(f"{folder}: no {', no '.join(lacking)}", hint="`facelatch bench --help` says what is needed")
-    if importlib.util.find_spec("ncnn") is None:
-        pip = f"{quote(sys.executable)} -m pip install ncnn"
-        raise InputError("--peer needs ncnn, which is not installed here", hint=f"`{pip}`")
-
-
-def peer_stages(config: Config, folder: Path, repeats: int) -> Iterator[Row]:
-    """YuNet and MobileFaceNet (ncnn) from `folder`, one thread each, on pictures of the same size.
-
-    Raises what `require_peer` raises.
-    """
-    require_peer(folder)
-    import cv2
-    import ncnn
-
-    image, search = pictures(config)
-    cv2.setNumThreads(1)
-    (onnx,) = sorted(folder.glob(PEER_FILES[0]))[:1]
-    yunet = cv2.FaceDetectorYN.create(str(onnx), "", search.shape[1::-1], 0.6)
-    net = ncnn.Net()
-    net.opt.num_threads = 1
-    net.load_param(str(folder / "mobilefacenet.param"))
-    net.load_model(str(folder / "mobilefacenet.bin"))
-    crop = np.ascontiguousarray(image[:CROP_SIZE_PX, :CROP_SIZE_PX])
-    landmarks = (TEMPLATE * 2 + 50).astype(np.float32)
-    references = np.random.default_rng(2).normal(size=(GALLERY_SIZES[0], 128)).astype(np.float32)
-
-    def embed(picture: Image) -> Any:
-        extractor = net.create_extractor()
-        extractor.input("data", ncnn.Mat.from_pixels(picture, ncnn.Mat.PixelType.PIXEL_RGB, 112, 112))
-        return np.array(extractor.extract("fc1")[1])
-
-    def whole() -> None:
-        yunet.detect(search)
-        crop = align(image, landmarks)
-        assert crop is not None
-        references @ embed(crop)
-
-    yield timed("find, whole picture", lambda: yunet.detect(search), repeats)
-    yield timed("embed", lambda: embed(crop), repeats)
-    yield timed("whole frame", whole, repeats)
 
 
 def idle_cpu_share(config: Config, line: Line) -> float:
