@@ -60,7 +60,14 @@ def _ratio(stage: str, ours: Call, peer: Call, repeats: int) -> Ratio:
     pairs = np.array([(_processor_ms(ours), _processor_ms(peer)) for _ in range(repeats)])
     lower, median, upper = np.percentile(pairs[:, 0] / pairs[:, 1], (25, 50, 75))
     medians = np.median(pairs, axis=0)
-    return Ratio(stage, float(medians[0]), float(medians[1]), float(median), float(lower), float(upper))
+    return Ratio(
+        stage=stage,
+        ours_ms=float(medians[0]),
+        peer_ms=float(medians[1]),
+        median=float(median),
+        lower_quartile=float(lower),
+        upper_quartile=float(upper),
+    )
 
 
 def _processor_ms(call: Call) -> float:
