@@ -32,7 +32,7 @@ from facelatch_training.fitting.distributed import Batches, fit_round, forget_st
 from facelatch_training.fitting.fit import fit_metric  # noqa: E402
 from facelatch_training.fitting.material import Material, load_material, make_material_yardstick  # noqa: E402
 from facelatch_training.fitting.metric import MetricBatches  # noqa: E402
-from facelatch_training.fitting.runfolder import RunFolder  # noqa: E402
+from facelatch_training.fitting.runfolder import RunFolder, learning_curves  # noqa: E402
 from facelatch_training.fitting.stage import GUIDE, WarmStableDecay  # noqa: E402
 from facelatch_training.fitting.workflow import train  # noqa: E402
 from facelatch_training.model.siamese import build_head, build_siamese, load_siamese  # noqa: E402
@@ -367,6 +367,14 @@ def test_a_new_rate_reaches_a_step_that_is_compiled_already() -> None:
         states.append(weights(model))
     assert not np.array_equal(states[0], states[1])
     assert np.array_equal(states[1], states[2])
+
+
+def test_learning_curves_name_their_axes_and_one_point_is_no_empty_frame() -> None:
+    lines = [{"step": 1.0, "loss": 2.0, "tar": 0.5}, {"step": 2.0, "loss": 1.0, "seconds": 3.0}]
+    loss, tar = learning_curves("metric", lines).axes
+    assert (loss.get_xlabel(), loss.get_ylabel(), loss.get_title()) == ("steps of the metric stage", "loss", "loss")
+    assert tar.get_title() == "tar: 0.5, measured once"
+    assert tar.lines[0].get_marker() == "o"
 
 
 @pytest.mark.parametrize(

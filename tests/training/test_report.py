@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from facelatch.adapters.fakes import FakeFinder
 from facelatch.errors import InputError
 from facelatch.values.pictures import Box, Face, Image
 from facelatch.vision.align import TEMPLATE
-from facelatch.vision.manifest import SIGNATURES, Manifest, Rate
+from facelatch.vision.manifest import SIGNATURES, CalibratedDoor, Manifest, Rate
 from facelatch_training.data.dataset import fingerprint, read_index
 from facelatch_training.data.made_faces import write_crop_set
 from facelatch_training.fitting.runfolder import RunFolder
@@ -157,9 +158,9 @@ def test_the_card_calls_people_unseen_only_where_that_is_known() -> None:
     own_people, unknown_people = (
         model_card(findings(opens_doors=True, unseen=unseen)) for unseen in (True, False)
     )
-    assert "On people kept from its training" in own_people
+    assert "none of whom it has seen" in own_people
     assert "none of them trained on" in own_people
-    assert "kept from" not in unknown_people
+    assert "whom it may have been trained on" in unknown_people
     assert "maybe trained on" in unknown_people
 
 
@@ -187,6 +188,40 @@ def test_a_run_that_is_not_the_model_s_is_refused(tmp_path: Path, tiny_model: Ca
     assert gather_findings(model, data, run=tmp_path / "own", quiet=True).recipe["seed"] == recipe.seed
 
 
+DOOR = CalibratedDoor(enrolled=10, references=8, required_matches=3)
+
+
+def visits(value: float, people: int = 30, visits: int = 400) -> Rate:
+    return Rate(value=value, low=value / 2, high=value * 2, identities=people, comparisons=visits, data="half B")
+
+
+def test_the_card_begins_with_what_a_visitor_will_experience() -> None:
+    """Five sentences and a table of visits; how it was made comes last, folded away."""
+    rates = {
+        "far_per_attempt": visits(0.0008),
+        "frr_per_attempt_varied": visits(0.0132),
+        "frr_per_attempt_still": visits(0.0565),
+        "seconds_to_grant": visits(0.133),
+        "far_per_attempt_relatives": visits(0.03),
+    }
+    found = findings(opens_doors=True)
+    manifest = found.manifest.model_copy(update={"rates": rates, "calibrated_for": DOOR})
+    card = model_card(replace(found, manifest=manifest))
+    for sentence in (
+        "At a door with 10 people enrolled, it lets in 0.8 (0.4 to 1.6) of 1,000 visits by strangers.",
+        "it refuses 1.3 (0.66 to 2.6) of 100 visits where they move about",
+        "wait less than 0.13 s",
+        "are let in at 3 (1.5 to 6) of 100 visits.",
+        "Of 100 single pictures it recognises",
+        "| a stranger is let in | 0.08% | 0.04% to 0.16% | 400 by 30 people |",
+    ):
+        assert sentence in card
+    parts = ["## What it does at a door", "](det.svg)", "## Where it is better", "Known limits", "<details>", "sha256"]
+    places = [card.index(part) for part in parts]
+    assert places == sorted(places)
+    assert card.count("<details>") == card.count("</details>") == 3
+
+
 def test_every_table_row_has_as_many_cells_as_its_head() -> None:
     for block in model_card(findings(opens_doors=True)).split("\n\n"):
         if block.startswith("|"):
@@ -198,7 +233,9 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     page = write_html(findings(opens_doors=True), tmp_path / "report.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/svg+xml;base64,") == 1
     assert page.count("<table>") == 3
+    assert page.count("<details>") == page.count("</details>") == 4
     assert "half-face" in page
     assert "|---" not in page
 
@@ -228,6 +265,8 @@ def test_the_det_curve_is_drawn_from_figures_alone_and_the_same_each_time(tmp_pa
     assert "<image" not in text
     assert "this model" in text
     assert "the reference network" in text
+    judged = evaluate(PatternVerifier(), drawn(), threshold=0.6, resamples=5, quiet=True)
+    assert "its 95 % interval" in write_det({"model": judged}, tmp_path / "c.svg").read_text(encoding="utf-8")
     assert "<image" not in (REPO / "models" / "det.svg").read_text(encoding="utf-8")
     with pytest.raises(InputError, match=r"\.svg and \.png"):
         write_det({"model": judged}, tmp_path / "a.jpg")

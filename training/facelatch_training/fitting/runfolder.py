@@ -132,22 +132,31 @@ class RunFolder:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
 
     def draw(self, stage: str) -> None:
-        """The learning curves of a stage: every column over the steps. Raises TrainingError on a full disk."""
-        from matplotlib.figure import Figure
-
-        lines = self.history(stage)
-        columns = [
-            c for c in dict.fromkeys(c for line in lines for c in line) if c not in ("step", "seconds")
-        ]
-        figure = Figure(figsize=(9, 2.2 * ((len(columns) + 1) // 2)), layout="constrained")
-        for number, column in enumerate(columns, start=1):
-            axes = figure.add_subplot((len(columns) + 1) // 2, 2, number)
-            points = [(line["step"], line[column]) for line in lines if column in line]
-            axes.plot([x for x, _ in points], [y for _, y in points])
-            axes.set_title(column, fontsize=9)
-            axes.grid(alpha=0.3)
+        """The learning curves of a stage. Raises TrainingError on a full disk."""
+        drawing = learning_curves(stage, self.history(stage))
         with replacing(self.folder / f"{stage}.png") as partial:
-            figure.savefig(partial, dpi=90)
+            drawing.savefig(partial, dpi=90)
+
+
+def learning_curves(stage: str, lines: Sequence[Mapping[str, float]]) -> Any:
+    """A Matplotlib figure: every column of the logged lines over the steps of the stage.
+
+    What was logged only once is no curve: its value stands in the title, with a dot where it was.
+    """
+    from matplotlib.figure import Figure
+
+    columns = [c for c in dict.fromkeys(c for line in lines for c in line) if c not in ("step", "seconds")]
+    figure = Figure(figsize=(9, 2.4 * ((len(columns) + 1) // 2)), layout="constrained")
+    for number, column in enumerate(columns, start=1):
+        axes = figure.add_subplot((len(columns) + 1) // 2, 2, number)
+        points = [(line["step"], line[column]) for line in lines if column in line]
+        once = len(points) == 1
+        axes.plot([x for x, _ in points], [y for _, y in points], marker="o" if once else "")
+        axes.set_title(f"{column}: {points[0][1]:.4g}, measured once" if once else column, fontsize=9)
+        axes.set_xlabel(f"steps of the {stage} stage", fontsize=8)
+        axes.set_ylabel(column, fontsize=8)
+        axes.grid(alpha=0.3)
+    return figure
 
 
 def versions() -> dict[str, str]:

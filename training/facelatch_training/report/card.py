@@ -10,8 +10,10 @@ from facelatch.vision.manifest import Manifest
 from facelatch_training.files import replacing
 from facelatch_training.judge.metrics import reliability
 from facelatch_training.judge.rates import in_words
+from facelatch_training.report.at_a_door import door_lines
 from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
+from facelatch_training.report.plots import det_picture
 
 LIMITS = (
     "It tells people apart, not a face from a picture of one: that is asked of another network, see liveness.md. "
@@ -39,56 +41,90 @@ SLICE_WORDS = {
 }
 
 
+PICTURE = "det.svg"
+"""The curve's file, which stands beside the card."""
+
+
 def write_card(findings: Findings, path: Path) -> Path:
-    """The model card as a file. Raises TrainingError when it cannot be written."""
+    """The model card as a file, and its picture beside it. Raises TrainingError when they cannot be written."""
+    with replacing(path.with_name(PICTURE)) as partial:
+        partial.write_text(det_picture(findings.evaluations), encoding="utf-8")
     with replacing(path) as partial:
         partial.write_text(model_card(findings), encoding="utf-8")
     return path
 
 
-def model_card(findings: Findings) -> str:
-    """`models/README.md`: what the model is, is made of, does, and does not do."""
+def model_card(findings: Findings, picture: str = PICTURE) -> str:
+    """`models/README.md`: what the model does at a door, how it judges, what it does not do, how it was made.
+
+    `picture` is the address of the DET curve.
+    """
     manifest = findings.manifest
     lines = [
-        "# Models",
-        "",
-        "Written by `facelatch-train report`; figures are not edited by hand.",
-        "",
-        f"## {findings.model}",
-        "",
-        "A Siamese network: int8 embedding tower, L1 distance, sigmoid; signatures `embed`, `compare`, `verify`. "
-        f"Input: aligned RGB crops of 112x112 (alignment version {manifest.align_version}); embedding of "
-        f"{manifest.embedding_size} numbers; {findings.size_bytes / 1e6:.2f} MB.",
+        f"# {findings.model}",
         "",
         *(
             []
             if manifest.opens_doors
             else ["**A toy: trained on made data. The daemon refuses to open a door with it.**", ""]
         ),
-        f"- data and terms: {manifest.data}",
-        f"- detection threshold {manifest.detection_threshold:.4f}, verification threshold "
-        f"{manifest.verification_threshold:.4f}",
-        f"- sha256 `{manifest.model_sha256}`",
-        f"- recipe `{manifest.recipe_sha256[:16]}`, commit {manifest.commit}, made {manifest.created}",
-        "",
-        *_evaluation_lines(findings),
+        *door_lines(manifest, findings.slices),
+        *_curve_lines(findings, picture),
         *_slice_lines(findings),
-        *_rate_lines(manifest),
-        *cohort_lines(manifest.cohort),
-        *_recipe_lines(findings.recipe),
         "## Known limits",
         "",
         *(f"- {limit}" for limit in LIMITS),
+        "",
+        *cohort_lines(manifest.cohort),
+        *(_folded("Every figure of single comparisons", _evaluation_lines(findings))),
+        *_folded("Every rate in the manifest", _rate_lines(manifest)),
+        *_folded("Where it comes from", _origin_lines(findings)),
         *(["", *findings.finder] if findings.finder else []),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _folded(title: str, lines: list[str]) -> list[str]:
+    return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
+
+
+def _curve_lines(findings: Findings, picture: str) -> list[str]:
+    judged = findings.evaluation
+    beside = ", a public network on the same crops beside it" if findings.peer else ""
+    return [
+        "## How it tells people apart",
+        "",
+        f"![share of genuine comparisons missed, by the share of strangers taken for somebody]({picture})",
+        "",
+        f"Single comparisons of {judged.pictures:,} pictures of {judged.identities} people"
+        + (", none of whom it has seen" if findings.unseen else ", **whom it may have been trained on**")
+        + f"{beside}. The band is the 95 % interval, by resampling people; the dot is where the door's threshold is "
+        "set. A door asks for several detections, in several pictures, before it opens.",
+        "",
+    ]
+
+
+def _origin_lines(findings: Findings) -> list[str]:
+    manifest = findings.manifest
+    return [
+        "A Siamese network: int8 embedding tower, L1 distance, sigmoid; signatures `embed`, `compare`, `verify`. "
+        f"Input: aligned RGB crops of 112x112 (alignment version {manifest.align_version}); embedding of "
+        f"{manifest.embedding_size} numbers; {findings.size_bytes / 1e6:.2f} MB.",
+        "",
+        f"- data and terms: {manifest.data}",
+        f"- detection threshold {manifest.detection_threshold:.4f}, verification threshold "
+        f"{manifest.verification_threshold:.4f}",
+        f"- sha256 `{manifest.model_sha256}`",
+        f"- recipe `{manifest.recipe_sha256[:16]}`, commit {manifest.commit}, made {manifest.created}",
+        "- this page was written by `facelatch-train report`; no figure in it is edited by hand",
+        "",
+        *_recipe_lines(findings.recipe),
+    ]
+
+
 def _evaluation_lines(findings: Findings) -> list[str]:
     judged = findings.evaluation
     lines = [
-        "## On people kept from its training" if findings.unseen else "## On validation people",
-        "",
         f"{judged.protocol}: {judged.pictures} pictures of {judged.identities} identities, "
         f"{judged.genuine:,} genuine and {judged.impostors:,} impostor comparisons, "
         + (
@@ -137,7 +173,7 @@ def _slice_lines(findings: Findings) -> list[str]:
         if name in findings.slices
     ]
     lines = [
-        "## By slice",
+        "## Where it is better and worse",
         "",
         f"Spoiled probes against whole references, at the detection threshold; {whole.identities} identities, "
         f"{whole.genuine:,} genuine and {whole.impostors:,} impostor comparisons a slice"
@@ -158,7 +194,8 @@ def _slice_lines(findings: Findings) -> list[str]:
 
 
 def _rate_lines(manifest: Manifest) -> list[str]:
-    lines, rates = ["## Calibrated rates in the manifest", ""], manifest.rates
+    lines: list[str] = []
+    rates = manifest.rates
     about = manifest.extra.get("calibration", {})
     more = {name: about.get("asked", {}).get(name) for name in ("frr_varied", "frr_still", "seconds_to_grant")}
     targets = {**about.get("targets", {}), **{name: value for name, value in more.items() if value is not None}}
@@ -180,8 +217,6 @@ def _recipe_lines(recipe: dict[str, Any]) -> list[str]:
         return []
     versions = ", ".join(f"{name} {version}" for name, version in recipe.get("versions", {}).items())
     return [
-        "## Recipe",
-        "",
         f"Seed {recipe.get('seed')}, data fingerprint `{str(recipe.get('data'))[:16]}`, {versions}."
         + _beginning(recipe),
         "",

@@ -43,6 +43,11 @@ class Findings:
     finder: tuple[str, ...] = ()
     """The finder's part of the card; empty when none lies beside the model."""
 
+    @property
+    def evaluations(self) -> dict[str, Evaluation]:
+        """The model's, and the peer's where there is one, as the plots take them."""
+        return {"model": self.evaluation, **({} if self.peer is None else {"peer": self.peer})}
+
 
 def gather_findings(
     model: Path, data: Path, *, run: Path | None = None, peer: Path | None = None, quiet: bool = False

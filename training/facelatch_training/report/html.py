@@ -1,4 +1,4 @@
-"""One HTML page with everything in it: tables of the model card, pictures as data, nothing fetched."""
+"""One HTML page with everything in it: the model card, pictures as data, nothing fetched."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from pathlib import Path
 from facelatch_training.files import replacing
 from facelatch_training.report.card import model_card
 from facelatch_training.report.gather import Findings
-from facelatch_training.report.plots import write_plots
+from facelatch_training.report.plots import det_picture, write_plots
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 14px; }
 td, th { border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; }
-img { max-width: 31rem; width: 48%; } img.wide { width: 100%; max-width: 60rem; }
+p img { width: 100%; max-width: 44rem; } details img { max-width: 31rem; width: 48%; }
+details img.wide { width: 100%; max-width: 60rem; }
+summary { font-size: 1.2rem; margin: 1rem 0; cursor: pointer; }
 pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; }
 """
 
 
 def write_html(findings: Findings, path: Path) -> Path:
     """The report as one file. No pictures of people are in it. Raises TrainingError when it cannot be written."""
+    from markdown_it import MarkdownIt
+
     with tempfile.TemporaryDirectory() as folder:
-        evaluations = {"model": findings.evaluation}
-        if findings.peer is not None:
-            evaluations["reference"] = findings.peer
-        plots = [(file.stem, _image(file)) for file in write_plots(evaluations, Path(folder))]
+        plots = [(file.stem, _image(file)) for file in write_plots(findings.evaluations, Path(folder))]
     curves = [(f"learning curves, {stage} stage", _image(file)) for stage, file in findings.curves.items()]
+    det = "data:image/svg+xml;base64," + base64.b64encode(det_picture(findings.evaluations).encode()).decode()
     body = [
-        _from_markdown(model_card(findings)),
-        "<h2>Curves</h2>",
+        MarkdownIt("commonmark").enable("table").render(model_card(findings, det)),
+        "<details><summary>More curves</summary>",
         *(f'<img alt="{html.escape(name)}" src="{data}">' for name, data in plots),
         *(f'<h3>{html.escape(name)}</h3><img class="wide" alt="" src="{data}">' for name, data in curves),
+        "</details>",
     ]
     title = html.escape(f"Facelatch: {findings.model}")
     page = (
@@ -47,52 +50,3 @@ def write_html(findings: Findings, path: Path) -> Path:
 
 def _image(file: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
-
-
-def _from_markdown(text: str) -> str:
-    """The few forms a model card uses: headings, tables, lists, code, paragraphs."""
-    parts: list[str] = []
-    for block in _blocks(text):
-        lines = block.splitlines()
-        if block.startswith("#"):
-            level = len(block) - len(block.lstrip("#"))
-            parts.append(f"<h{level}>{_inline(block.lstrip('# '))}</h{level}>")
-        elif block.startswith("```"):
-            parts.append(f"<pre>{html.escape(chr(10).join(lines[1:-1]))}</pre>")
-        elif block.startswith("    "):
-            parts.append(f"<pre>{html.escape(block.strip())}</pre>")
-        elif block.startswith("|"):
-            parts.append(_table(lines))
-        elif block.startswith("- "):
-            parts.append("<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>")
-        else:
-            parts.append(f"<p>{_inline(block)}</p>")
-    return "\n".join(parts)
-
-
-def _blocks(text: str) -> list[str]:
-    blocks: list[str] = []
-    fenced = False
-    for block in text.split("\n\n"):
-        if fenced:
-            blocks[-1] += "\n\n" + block
-        elif block.strip():
-            blocks.append(block.strip("\n"))
-        fenced ^= block.count("```") % 2 == 1
-    return blocks
-
-
-def _table(lines: list[str]) -> str:
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    head = "".join(f"<th>{_inline(cell)}</th>" for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows[2:]
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _inline(text: str) -> str:
-    pieces = html.escape(text).split("`")
-    return "".join(
-        f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces)
-    ).replace("**", "")

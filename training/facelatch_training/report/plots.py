@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ from facelatch.errors import InputError
 from facelatch.private_files import what_to_do
 from facelatch_training.files import keep_out_of_git
 from facelatch_training.judge.evaluate import Evaluation, hardest
-from facelatch_training.judge.intervals import MIN_ERRORS
-from facelatch_training.judge.metrics import FAILED, Floats, ranked, reliability
+from facelatch_training.judge.intervals import MIN_ERRORS, bootstrap
+from facelatch_training.judge.metrics import FAILED, Floats, Ranked, ranked, reliability
 from facelatch_training.judge.protocols import Protocol
 from facelatch_training.montage import write_montage
 
 CURVE_POINTS = 300
+BAND_POINTS, BAND_RESAMPLES = 40, 200
+LEAST_MISSED = 1e-5  # below it nothing can be drawn on a logarithmic axis
 
 _NAMELESS = {"Date": None, "Creator": None}
 """What an SVG would say besides: when, and by which version of Matplotlib."""
@@ -45,15 +49,24 @@ def write_det(evaluations: Mapping[str, Evaluation], file: Path) -> Path:
     """
     if file.suffix not in (".svg", ".png"):
         raise InputError(f"{file}: drawn are .svg and .png", hint="name it with one of these endings")
-    import matplotlib as mpl
-
-    drawing = _det_for_readers(evaluations)
     try:
-        with mpl.rc_context({"svg.hashsalt": "det", "svg.fonttype": "none", "font.family": "sans-serif"}):
-            drawing.savefig(file, dpi=120, metadata=_NAMELESS if file.suffix == ".svg" else None)
+        if file.suffix == ".svg":
+            file.write_text(det_picture(evaluations), encoding="utf-8")
+        else:
+            _det_for_readers(evaluations).savefig(file, dpi=120)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror or error}", hint=what_to_do(error)) from error
     return file
+
+
+def det_picture(evaluations: Mapping[str, Evaluation]) -> str:
+    """The DET curve as the text of an SVG, the same for the same evaluations."""
+    import matplotlib as mpl
+
+    drawn = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "det", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        _det_for_readers(evaluations).savefig(drawn, format="svg", metadata=_NAMELESS)
+    return drawn.getvalue()
 
 
 def _det_for_readers(evaluations: Mapping[str, Evaluation]) -> Any:
@@ -66,8 +79,10 @@ def _det_for_readers(evaluations: Mapping[str, Evaluation]) -> Any:
         lowest = max(MIN_ERRORS / max(1, evaluation.impostors), 1e-12)
         at = np.geomspace(lowest, 1, CURVE_POINTS)
         miss = 1 - tmr[np.searchsorted(fmr, at, side="right") - 1]
-        axes.loglog(at, np.maximum(miss, 1e-5), label=_CURVES.get(name, name))
+        axes.loglog(at, np.maximum(miss, LEAST_MISSED), label=_named(name))
         if evaluation.threshold is not None:
+            rates, low, high = _band(evaluation, lowest)
+            axes.fill_between(rates, low, high, alpha=0.2, linewidth=0, label="its 95 % interval")
             rates = [evaluation.figures[rate].value for rate in ("fmr", "fnmr")]
             axes.plot(*rates, "o", color="black", label="where its threshold is set")
     axes.set(
@@ -80,6 +95,18 @@ def _det_for_readers(evaluations: Mapping[str, Evaluation]) -> Any:
         axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{100 * rate:g} %"))
     axes.legend()
     return drawing
+
+
+def _band(evaluation: Evaluation, lowest: float) -> tuple[list[float], list[float], list[float]]:
+    """False match rates, and at each the ends of the interval of the missed share."""
+    rates = np.geomspace(lowest, 1, BAND_POINTS).tolist()
+    figures = {f"{rate}": partial(_missed_at, rate) for rate in rates}
+    found = bootstrap(evaluation.comparisons, figures, resamples=BAND_RESAMPLES).values()
+    return rates, [max(one.low, LEAST_MISSED) for one in found], [max(one.high, LEAST_MISSED) for one in found]
+
+
+def _missed_at(rate: float, curve: Ranked) -> float:
+    return 1 - curve.tar_at(rate)
 
 
 def write_hardest(evaluation: Evaluation, protocol: Protocol, folder: Path) -> Path:
@@ -118,7 +145,7 @@ def _roc(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Float
     drawing, axes = figure()
     for name, evaluation in evaluations.items():
         fmr, tmr = curves[name]
-        axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{name} (AUC {evaluation.figures['auc'].value:.4f})")
+        axes.semilogx(np.maximum(fmr, 1e-7), tmr, label=f"{_named(name)} (AUC {evaluation.figures['auc'].value:.4f})")
     axes.set(
         xlabel="false match rate", ylabel="true match rate", title=_title("ROC", evaluations), ylim=(0, 1.01)
     )
@@ -134,7 +161,7 @@ def _det(evaluations: Mapping[str, Evaluation], curves: Mapping[str, tuple[Float
         axes.loglog(
             np.maximum(fmr, 1e-7),
             np.maximum(1 - tmr, 1e-5),
-            label=f"{name} (EER {evaluation.figures['eer'].value:.2%})",
+            label=f"{_named(name)} (EER {evaluation.figures['eer'].value:.2%})",
         )
     axes.set(xlabel="false match rate", ylabel="false non-match rate", title=_title("DET", evaluations))
     axes.set_xlim(1e-6, 1)
@@ -160,7 +187,7 @@ def _similarities(evaluations: Mapping[str, Evaluation]) -> Any:
             evaluation.threshold, color="black", linestyle="--", label=f"threshold {evaluation.threshold:.3f}"
         )
     axes.set(
-        xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{name}: {evaluation.protocol}"
+        xlabel="similarity", ylabel="share of the class", yscale="log", title=f"{_named(name)}: {evaluation.protocol}"
     )
     axes.legend()
     return drawing
@@ -172,7 +199,7 @@ def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
     for name, evaluation in evaluations.items():
         diagram = reliability(evaluation.comparisons)
         axes.plot(
-            diagram.predicted, diagram.observed, marker="o", label=f"{name} (mean gap {diagram.error:.3f})"
+            diagram.predicted, diagram.observed, marker="o", label=f"{_named(name)} (mean gap {diagram.error:.3f})"
         )
     axes.set(
         xlabel="similarity the model gives",
@@ -186,3 +213,7 @@ def _reliability(evaluations: Mapping[str, Evaluation]) -> Any:
 def _title(kind: str, evaluations: Mapping[str, Evaluation]) -> str:
     evaluation = next(iter(evaluations.values()))
     return f"{kind}: {evaluation.identities} identities, {evaluation.genuine + evaluation.impostors:,} comparisons"
+
+
+def _named(name: str) -> str:
+    return _CURVES.get(name, name)
