@@ -161,7 +161,7 @@ def test_what_was_moved_or_altered_is_refused_with_exit_code_7(tmp_path: Path, s
     connection = opened(home)
     connection.execute(statement)
     connection.close()
-    with GalleryStore.open(home, [KEY]) as store, pytest.raises(GalleryError, match="damaged or altered") as caught:
+    with pytest.raises(GalleryError, match="damaged or altered") as caught, GalleryStore.open(home, [KEY]) as store:
         store.load(OTHER_MODEL if "made_by" in statement else MODEL, embed)
     assert caught.value.exit_code == 7
 

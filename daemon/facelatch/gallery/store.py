@@ -189,6 +189,11 @@ class GalleryStore:
                     references = rows.stored_references(self._connection, person)
                     yield person.id, StoredPerson(person.name, person.admin, references, access)
 
+    @property
+    def generation(self) -> int:
+        """How many changes a sealed gallery has seen; 0 where it is not sealed."""
+        return self._connection.binding.generation if self._connection.binding is not None else 0
+
     # Changing
 
     def add(self, person: NewPerson, model_sha256: str, *, knowingly: bool = False) -> Person:
