@@ -153,14 +153,13 @@ def test_whatever_facelatch_itself_changes_opens_again_with_a_higher_number(
 ) -> None:
     home = shutil.copytree(sealed, tmp_path_factory.mktemp("changed") / "state")
     with GalleryStore.open(home, [KEY]) as store:
-        begun = last = store.generation
+        last = store.generation
         for step in steps:
             step(store)
-            assert store.generation >= last
+            assert store.generation >= last  # the same gallery, and a number as high
             last = store.generation
     with GalleryStore.open(home, [KEY]) as store:
         assert store.generation == last
-        assert begun > 0
 
 
 def test_a_transaction_that_fails_binds_nothing(sealed: Path, tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ def test_a_plain_gallery_binds_nothing_and_answers_as_a_sealed_one(sealed: Path,
     ]
     assert rest == list(told(sealed, KEY)[1:])  # type: ignore[index]
     with GalleryStore.open(home) as store:
-        assert store.generation == 0
+        assert store.generation == ("", 0)
 
 
 # Galleries that were sealed before all of it was bound

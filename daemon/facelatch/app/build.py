@@ -214,11 +214,17 @@ def build_camera(
     return FilesCamera(config, clock, loop=loop, skipped=skipped)
 
 
-def open_gallery(config: Config) -> GalleryStore:
-    """Opens the gallery, sealed when there is a key. Raises AlreadyRunningError, GalleryError."""
-    from facelatch.adapters.system.credential import seal_keys
+def open_gallery(config: Config, *, older: bool = False) -> GalleryStore:
+    """Opens the gallery, sealed when there is a key; with `older` also one that is older than the ledger knows.
 
-    return GalleryStore.open(Path(config.storage.state_directory), seal_keys(config.seal))
+    Raises AlreadyRunningError, GalleryError.
+    """
+    from facelatch.adapters.system.credential import seal_keys
+    from facelatch.api.generation import newest
+
+    directory = Path(config.storage.state_directory)
+    store = GalleryStore.open(directory, seal_keys(config.seal))
+    return newest(store, directory) if config.audit.chain and not older else store
 
 
 def build_audit(config: Config) -> AuditSink:

@@ -128,6 +128,7 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
     """
     from facelatch.api.admission import traces, wiped
     from facelatch.api.door import signed
+    from facelatch.api.generation import told
     from facelatch.audit.events import fault
     from facelatch.errors import GalleryError
 
@@ -140,6 +141,8 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
         done = wiped(store)
     except GalleryError as error:
         audit.write(fault("leftovers_not_cleared", str(error)))
+    for event in told(store):
+        audit.write(event)
     return {**answer.reply, **({"wiped": done} if "wiped" in answer.reply else {})}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from facelatch.gallery.seal import Tables, Unsealed
 MIGRATION = ("ALTER TABLE seal ADD COLUMN head BLOB",)
 """Of the schema. A gallery that was sealed before is put under another salt when it is opened (`sealing.adopt`)."""
 
-_HEAD = struct.Struct(">BQ32s")
-"""What the sealed head says: version of what is bound, generation, digest."""
+_HEAD = struct.Struct(">B8sQ32s")
+"""What the sealed head says: version of what is bound, which gallery, generation, digest."""
 
 _BOUND = 1
 """Changes with the columns below."""
@@ -68,6 +69,8 @@ class Binding:
         self._changed: set[int] = set()
         self._found: tuple[Unsealed, dict[int, bytes], int] | None = None
         """What holds once the transaction is committed."""
+        self.identity = os.urandom(8)
+        """Which gallery this is, by whatever key it is sealed."""
         self.generation = 0
         """How many changes this gallery has seen."""
         connection.create_function("facelatch_bound", 1, self._changed.add)
@@ -84,14 +87,15 @@ class Binding:
         """Compares everything with what was sealed. Raises GalleryError where it is something else."""
         (head,) = self._connection.execute("SELECT head FROM seal").fetchone()
         seal = self._connection.seal
-        version, generation, digest = _HEAD.unpack(seal.open(head or b"", "head"))
+        version, identity, generation, digest = _HEAD.unpack(seal.open(head or b"", "head"))
         digests = self._digested(seal)
         if version != _BOUND or not hmac.compare_digest(digest, self._over_all(seal, digests)):
             raise GalleryError(
                 f"{self._path}: damaged or altered: hours, PINs, cards, images or whole people are not what was sealed",
                 hint=RESTORE,
             )
-        self._seal, self._digests, self.generation = seal, digests, generation
+        self._seal, self._digests = seal, digests
+        self.identity, self.generation = identity, generation
         self._changed.clear()
 
     def holds(self, person_id: int) -> None:
@@ -114,7 +118,7 @@ class Binding:
         else:
             digests = self._digested(seal)
         generation = self.generation + 1
-        head = seal.close(_HEAD.pack(_BOUND, generation, self._over_all(seal, digests)), "head")
+        head = seal.close(_HEAD.pack(_BOUND, self.identity, generation, self._over_all(seal, digests)), "head")
         self._connection.execute("UPDATE seal SET head = ?", (head,))
         self._found = seal, digests, generation
 

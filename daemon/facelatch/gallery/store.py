@@ -190,9 +190,10 @@ class GalleryStore:
                     yield person.id, StoredPerson(person.name, person.admin, references, access)
 
     @property
-    def generation(self) -> int:
-        """How many changes a sealed gallery has seen; 0 where it is not sealed."""
-        return self._connection.binding.generation if self._connection.binding is not None else 0
+    def generation(self) -> tuple[str, int]:
+        """Which sealed gallery this is, and how many changes it has seen; nothing and 0 where it is not sealed."""
+        bound = self._connection.binding
+        return (bound.identity.hex(), bound.generation) if bound is not None else ("", 0)
 
     # Changing
 
