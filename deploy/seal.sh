@@ -81,7 +81,8 @@ with_key() { # facelatch with these words, as the unit would run it; in `keys` f
         /opt/facelatch/bin/facelatch --config /etc/facelatch/facelatch.toml "$@"
 }
 
-rotate() {
+rotate() { # with words, facelatch with these in place of `seal rotate`: it does the same with something else
+    [ $# -gt 0 ] || set -- seal rotate
     [ -e "$credential" ] || fail "there is no key yet: sudo facelatch-seal make"
     if [ ! -e "$next" ] || [ ! -e "$becomes" ]; then
         # Both or none: one alone is of a rotation that never began to seal.
@@ -95,11 +96,11 @@ rotate() {
     serving=no
     if systemctl is-active --quiet "$unit"; then
         serving=yes
-        say "stopping the daemon: the door is locked until everything is sealed anew"
+        say "stopping the daemon: the door is locked until everything is sealed anew" >&2
     fi
     systemctl stop "$unit"
     keys="--property=LoadCredentialEncrypted=$name-next:$next"
-    if ! with_key seal rotate; then
+    if ! with_key "$@"; then
         [ "$serving" = no ] || systemctl start "$unit" || true
         fail "everything is still under the old key; the same command tries again"
     fi
@@ -116,7 +117,7 @@ action=${1:-}
 case $action in make | rotate | run | status) [ "$(id -u)" = 0 ] || fail "run it as root: sudo facelatch-seal $action" ;; esac
 case $action in
     make) make ;;
-    rotate) rotate ;;
+    rotate) rotate "$@" ;;
     run) with_key "$@" ;;
     status)
         if [ -e "$credential" ]; then with_key seal status; else say "there is no key: the gallery is not sealed"; fi ;;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -44,8 +45,13 @@ def test_a_sealed_door_lets_in_and_nothing_on_its_disk_is_in_clear(sealed: Door)
     assert about["PERSON"] == f"person {about['PERSON_ID']}", "names are no more in clear in the journal"
 
 
-def test_another_key_is_made_while_the_door_is_stopped_and_kept_by_the_tpm(sealed: Door):
-    sealed.run(SEAL, "rotate", seconds=180)
+def test_a_receipt_for_somebody_forgotten_takes_another_key_which_the_tpm_keeps(sealed: Door):
+    sealed.run("facelatch", "people", "rename", "robin", "sparrow")
+    sealed.run("facelatch", "people", "import", "/srv/people.facelatch", "--force", seconds=120)
+    receipt = "/srv/receipt.json"
+    with sealed.machine.measured("forgetting with another key to READY again"):
+        sealed.run("facelatch", "people", "forget", "sparrow", "--yes", "--receipt", receipt, seconds=180)
+    assert json.loads(sealed.run("cat", receipt))["key"] == {"before": 1, "now": 2}
     assert sealed.ready()
     assert told(sealed).startswith("sealed, key 2, kept by host key and TPM: ")
     assert sealed.sh("ls /etc/facelatch /run | grep -E 'next|new|old|facelatch-seal' || echo nothing") == "nothing"
