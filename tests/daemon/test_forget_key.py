@@ -29,7 +29,8 @@ from facelatch.ledger import tables
 def pieces(home: Path) -> list[tuple[bytes, str, tuple[object, ...]]]:
     """Every sealed piece of the first person, with its purpose and place."""
     with closing(opened(home)) as connection:
-        crops = connection.execute("SELECT crop_png, id, person_id FROM reference_images WHERE person_id = 1").fetchall()
+        images = "SELECT crop_png, id, person_id FROM reference_images WHERE person_id = 1"
+        crops = connection.execute(images).fetchall()
         vectors = connection.execute(
             "SELECT vector, reference_id, person_id, made_by FROM embeddings"
             " JOIN reference_images ON reference_id = reference_images.id WHERE person_id = 1"
@@ -89,7 +90,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command line of root at a sealed door whose daemon is stopped; `facelatch-seal` gives both keys to a command."""
+    """The command line of root at a sealed door whose daemon is stopped; `facelatch-seal` gives both keys."""
     fill(tmp_path / "state", KEY)
     toml = tmp_path / "facelatch.toml"
     toml.write_text(

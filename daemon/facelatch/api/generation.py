@@ -54,7 +54,7 @@ def accepted(store: GalleryStore, directory: Path, uid: int, pid: int) -> Event:
     """That somebody knows of it and wants this gallery. Raises InputError where there is nothing to accept."""
     if not behind(store, directory):
         raise InputError(
-            "there is nothing to accept: no later gallery is known here", hint="`facelatch seal status`, `facelatch check`"
+            "there is nothing to accept: no later gallery is known here", hint="`facelatch check` says what is wrong"
         )
     gallery, number = store.generation
     return Event(EventKind.GALLERY_ACCEPTED, {"GALLERY": gallery, "GENERATION": number, "UID": uid, "PID": pid})

@@ -57,7 +57,8 @@ def needs_another_key(config: Config) -> bool:
     if len(credential.seal_keys(config.seal)) > 1:
         return False  # that process is this one
     try:
-        sealed = str(ControlClient(Path(config.control.socket)).ask({"action": "status"}).get("seal", "")).startswith("sealed")
+        status = ControlClient(Path(config.control.socket)).ask({"action": "status"})
+        sealed = str(status.get("seal", "")).startswith("sealed")
     except NobodyThereError:
         sealed = credential.is_sealed(config.seal) or credential.FILE.exists()
     if sealed and (os.geteuid() != 0 or not SEAL.exists()):

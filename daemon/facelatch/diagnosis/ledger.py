@@ -23,7 +23,7 @@ def standing(config: Config) -> tuple[str, str]:
     rows = f"{found['last'] - found['first'] + 1} rows, {found['bytes'] / 1e6:.1f} MB"
     if not found["key_noted"]:
         return f"{rows}; nobody has noted its start key, so it proves little", NOT_NOTED_HINT
-    if not wall_clock_is_set():
+    if not wall_clock_is_set(assumed=config.schedule.clock_assumed):
         return f"{rows}; the clock is not set yet: nothing is removed for its age", "timedatectl; is there a network?"
     return rows, ""
 

@@ -11,15 +11,13 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from facelatch.errors import GalleryError
 from facelatch.gallery.place import RESTORE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    from facelatch.gallery.binding import Binding
 
 KEY_BYTES = 32
 SALT_BYTES = 32
@@ -177,11 +175,30 @@ def _place(header: bytes, purpose: str, where: tuple[object, ...]) -> bytes:
     return header + "|".join(map(str, (purpose, *where))).encode()
 
 
+class Bound(Protocol):
+    """What `binding.Binding` does for a connection."""
+
+    identity: bytes
+    generation: int
+
+    def holds(self, person_id: int) -> None:
+        """Raises GalleryError where what is stored of one person is not what was sealed."""
+
+    def verify(self) -> None:
+        """The same for everything."""
+
+    def renew(self) -> None:
+        """Binds what the transaction under way has changed."""
+
+    def settle(self, *, committed: bool) -> None:
+        """After the transaction."""
+
+
 class Tables(sqlite3.Connection):
     """A connection to the gallery, with the seal its rows are under, and what binds those that are not sealed."""
 
     seal: Unsealed = UNSEALED
-    binding: Binding | None = None
+    binding: Bound | None = None
 
 
 @contextmanager

@@ -30,8 +30,8 @@ KEY_HINT = (
 def adopt(connection: Tables, path: Path, keys: Sequence[bytes]) -> None:
     """Opens a sealed gallery by the first of `keys` that fits, and seals a plain one with the first there is.
 
-    Raises GalleryError: sealed and no key, or none that fits; something in it was altered; a plain gallery with pictures
-    that are none.
+    Raises GalleryError: sealed and no key, or none that fits; something in it was altered; a plain gallery with
+    pictures that are none.
     """
     found = connection.execute("SELECT salt, key_id, proof, pepper FROM seal").fetchone()
     if found is not None or keys:
@@ -56,8 +56,8 @@ def _open(connection: Tables, path: Path, row: tuple[bytes, int, bytes, bytes], 
     if seal.binds(proof):
         connection.binding.verify()
     else:
-        # Of a version that did not bind. Another salt for all of it: or its proof, from a copy of today, would make this
-        # take for granted at any later time whatever stands beside the sealed pieces then.
+        # Of a version that did not bind. Another salt for all of it: or its proof, from a copy of today, would make
+        # this take for granted at any later time whatever stands beside the sealed pieces then.
         with atomic(connection):
             put_under(connection, key)
 

@@ -159,7 +159,8 @@ def last_generation(path: Path) -> tuple[str, int]:
     with closing(open_to_read(path)) as connection, explained(path):
         found = connection.execute(
             "SELECT json_extract(fields, '$.GALLERY') AS gallery, json_extract(fields, '$.GENERATION') FROM rows"
-            " WHERE kind IN (?, ?) AND seq >= (SELECT coalesce(max(seq), 0) FROM rows WHERE kind = ?) ORDER BY seq DESC",
+            " WHERE kind IN (?, ?) AND seq >= (SELECT coalesce(max(seq), 0) FROM rows WHERE kind = ?)"
+            " ORDER BY seq DESC",
             (*_GENERATIONS, _GENERATIONS[1]),
         ).fetchall()
     last = found[0][0] if found else None
