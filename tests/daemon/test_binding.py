@@ -29,7 +29,7 @@ from facelatch.errors import GalleryError
 from facelatch.gallery import binding, credentials, schema, sealing
 from facelatch.gallery.credentials import Hashed, Pins
 from facelatch.gallery.rotation import rotate
-from facelatch.gallery.seal import Sealed, Tables
+from facelatch.gallery.seal import Sealed
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 from facelatch.values.records import Throttle
 
@@ -214,26 +214,19 @@ def test_a_plain_gallery_binds_nothing_and_answers_as_a_sealed_one(sealed: Path,
 # Galleries that were sealed before all of it was bound
 
 
-def before_it_was_bound(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def before_it_was_bound(home: Path) -> Path:
     """A sealed gallery as the schema before made it."""
-    version = list(schema.MIGRATIONS).index(binding.MIGRATION)
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
-        patch.setattr(sealing, "Binding", lambda *_: None)
-        patch.setattr(Sealed, "proof", lambda self: self.close(b"facelatch", "proof"))
-        patch.setattr(Sealed, "binds", lambda *_: True)
-        patch.setattr("facelatch.gallery.sealing._open", _opened_unbound)
-        return filled(home, KEY)
+    filled(home, KEY)
+    with closing(opened(home)) as connection:
+        old = Sealed(KEY, *connection.execute("SELECT salt, key_id FROM seal").fetchone())
+        connection.execute("UPDATE seal SET proof = ?", (old.close(b"facelatch", "proof"),))
+        connection.execute("ALTER TABLE seal DROP COLUMN head")
+        connection.execute(f"PRAGMA user_version = {schema.MIGRATIONS.index(binding.MIGRATION)}")
+    return home
 
 
-def _opened_unbound(connection: Tables, _path: Path, row: tuple[bytes, int, bytes, bytes], *_: object) -> None:
-    salt, key_id, _, pepper = row
-    connection.seal = Sealed(KEY, salt, key_id)
-    connection.seal.pepper = connection.seal.open(pepper, "pepper")
-
-
-def test_a_gallery_sealed_before_is_bound_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = before_it_was_bound(tmp_path / "state", monkeypatch)
+def test_a_gallery_sealed_before_is_bound_when_it_is_opened(tmp_path: Path) -> None:
+    home = before_it_was_bound(tmp_path / "state")
     before = (home / FILE_NAME).read_bytes()
     with closing(opened(home)) as connection:
         (row,) = connection.execute("SELECT salt, key_id, proof FROM seal")
@@ -251,7 +244,7 @@ def test_a_gallery_sealed_before_is_bound_when_it_is_opened(tmp_path: Path, monk
 def test_a_binding_that_fails_half_way_leaves_all_as_it_was_and_is_done_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = before_it_was_bound(tmp_path / "state", monkeypatch)
+    home = before_it_was_bound(tmp_path / "state")
     for place in ("_image_put_under", "note_skeletons"):
         with monkeypatch.context() as patch:
             patch.setattr(sealing, place, failing)

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -159,3 +160,35 @@ def test_check_says_that_it_is_an_older_copy(config: Config) -> None:
     found = command(config, "check", "--no-hardware")
     assert found.exit_code != 0
     assert "older copy, of generation" in found.output
+
+
+def test_a_running_door_writes_down_each_change_of_its_gallery_and_the_last_one(
+    served: Callable[..., Any], tmp_path: Path
+) -> None:
+    door = served(sections={}, keys=(KEY,))
+    door.client.ask({"action": "list"})
+
+    def known() -> tuple[str, int]:
+        door.client.ask({"action": "history"})  # waits for what was written before
+        return tables.last_generation(tmp_path / "state" / tables.NAME)
+
+    begun = known()
+    assert begun[1] > 0
+    door.client.ask({"action": "rename", "name": "Ben", "new_name": "Benjamin"})
+    door.client.ask({"action": "list"})
+    assert known() > begun
+    door.close()
+    with GalleryStore.open(tmp_path / "state", [KEY]) as store:
+        assert tables.last_generation(tmp_path / "state" / tables.NAME) == store.generation
+
+
+def test_the_daemon_does_not_serve_an_older_copy(config: Config) -> None:
+    """It ends with exit code 7, before it is ready, and the fault is in its log."""
+    copy = copied(config)
+    changed(config)
+    put_back(config, copy, FILE_NAME)
+    done = command(config, "run", "--dry-run")
+    assert isinstance(done.exception, GalleryError)
+    assert "older copy" in str(done.exception)
+    assert "start_gallery" in done.stderr
+    assert "Ready" not in done.stderr
