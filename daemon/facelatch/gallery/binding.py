@@ -36,17 +36,19 @@ _PEOPLE = (
 # The index has them: to read the rows would be to read the pictures.
 _IMAGES = "SELECT person_id, id FROM reference_images INDEXED BY reference_images_of_person"
 _SKELETONS = "SELECT person_id, skeleton FROM name_skeletons"
-_COUNTERS = (
-    "SELECT refusals, lockout_seconds, last_number, wipe_due,"
-    " (SELECT seq FROM sqlite_sequence WHERE name = 'people') FROM state"
-)
+
+_WHOLE = {
+    "state": "SELECT refusals, lockout_seconds, last_number, wipe_due,"
+    " (SELECT seq FROM sqlite_sequence WHERE name = 'people') FROM state",
+}
+"""Tables whose rows are not one person's, each with what is bound of it, in an order of its own."""
 
 _WATCHED = {
     "people": ("id", ""),
     "credentials": ("person_id", ""),
     "reference_images": ("person_id", "id, person_id"),
     "name_skeletons": ("person_id", ""),
-    "state": ("", ""),
+    **dict.fromkeys(_WHOLE, ("", "")),
 }
 """Tables, with the column that says whose a row is, and which columns of it are bound; empty: nobody's, and all."""
 
@@ -148,8 +150,8 @@ class Binding:
         return found
 
     def _over_all(self, seal: Unsealed, digests: dict[int, bytes]) -> bytes:
-        counters = json.dumps(self._connection.execute(_COUNTERS).fetchone()).encode("ascii")
-        whole = hmac.new(_key(seal), counters, hashlib.sha256)
+        rows = [self._connection.execute(query).fetchall() for query in _WHOLE.values()]
+        whole = hmac.new(_key(seal), json.dumps(rows).encode("ascii"), hashlib.sha256)
         for id_ in sorted(digests):
             whole.update(digests[id_])
         return whole.digest()
