@@ -67,6 +67,7 @@ class Served:
         control: dict[str, object] | None = None,
         fill: Callable[[GalleryStore], None] = lambda _store: None,
         sections: dict[str, object] | None = None,
+        *,
         keys: Sequence[bytes] = (),
     ) -> None:
         """With `sections` of the configuration there is a ledger, too; with `keys` the gallery is sealed."""
@@ -145,13 +146,14 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         fill: Callable[[GalleryStore], None] | None = None,
         folder: Path | None = None,
         sections: dict[str, object] | None = None,
+        *,
         keys: Sequence[bytes] = (),
     ) -> Served:
         def anna_and_ben(store: GalleryStore) -> None:
             add(store, "Anna", ANNA, admin=True)
             add(store, "Ben", BEN)
 
-        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections, keys))
+        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections, keys=keys))
         return running[-1]
 
     yield start
