@@ -16,7 +16,8 @@ def standing(config: Config) -> tuple[str, str]:
     """What is to be said, and a hint where a person should know; empty otherwise. Raises LedgerError."""
     path = Path(config.storage.state_directory) / tables.NAME
     if not config.audit.chain:
-        return "none is kept: no history, nobody is forgotten for not coming", "[audit] chain = true"
+        lost = "no history, nobody is forgotten for not coming, no older copy of a sealed gallery is noticed"
+        return f"none is kept: {lost}", "[audit] chain = true"
     if not path.exists():
         return "none yet; the daemon makes it when it starts", ""
     found = state(path)
