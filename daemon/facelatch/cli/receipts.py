@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SEAL = Path("/usr/local/sbin/facelatch-seal")
 
 COST = (
-    "The gallery gets another key: the door is locked until everybody else is sealed anew, on a Raspberry Pi"
-    " some ten seconds and a few more for every hundred people."
+    "The gallery gets another key: the door is locked until everybody else is sealed anew, 20 MB to write for every"
+    " hundred people, and the daemon is back."
 )
 
 NAMESPACE = "facelatch-receipt"
