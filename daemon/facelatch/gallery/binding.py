@@ -139,8 +139,8 @@ class Binding:
         skeletons = self._by_person(_SKELETONS, chosen, ids)
         found = {}
         for row in self._connection.execute(_PEOPLE + chosen.format("people.id"), ids or ()):
-            record = json.dumps([*row, sorted(images.get(row[0], ())), sorted(skeletons.get(row[0], ()))])
-            found[row[0]] = hmac.digest(key, record.encode("ascii"), "sha256")
+            record = _written([*row, sorted(images.get(row[0], ())), sorted(skeletons.get(row[0], ()))])
+            found[row[0]] = hmac.digest(key, record, "sha256")
         return found
 
     def _by_person(self, query: str, chosen: str, ids: tuple[int, ...] | None) -> dict[int, list[int | str]]:
@@ -150,11 +150,16 @@ class Binding:
         return found
 
     def _over_all(self, seal: Unsealed, digests: dict[int, bytes]) -> bytes:
-        rows = [self._connection.execute(query).fetchall() for query in _WHOLE.values()]
-        whole = hmac.new(_key(seal), json.dumps(rows).encode("ascii"), hashlib.sha256)
+        rows: list[object] = [self._connection.execute(query).fetchall() for query in _WHOLE.values()]
+        whole = hmac.new(_key(seal), _written(rows), hashlib.sha256)
         for id_ in sorted(digests):
             whole.update(digests[id_])
         return whole.digest()
+
+
+def _written(rows: list[object]) -> bytes:
+    # Whatever somebody has put into a column, bytes among numbers: it is to be another record, not an error of its own.
+    return json.dumps(rows, default=repr).encode("ascii")
 
 
 def _key(seal: Unsealed) -> bytes:
