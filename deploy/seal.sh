@@ -6,8 +6,8 @@
 #   sudo facelatch-seal run WORDS...  run `facelatch WORDS...` with the key, while the daemon is stopped
 #   sudo facelatch-seal status        is the gallery sealed, and what is the key kept by?
 #
-# Where there is a TPM the key is encrypted by it too (systemd-creds --with-key=auto). FACELATCH_SEAL_WITH names another
-# way, as systemd-creds does: host, tpm2, host+tpm2. Interrupted at any moment, the same command finishes what is left.
+# Where there is a TPM the key is encrypted by it too. FACELATCH_SEAL_WITH names another way, as systemd-creds does: host,
+# tpm2, host+tpm2. Interrupted at any moment, the same command finishes what is left.
 set -eu
 credential=/etc/facelatch/seal.cred
 next=/etc/facelatch/seal-next.cred
@@ -19,8 +19,21 @@ name=facelatch-seal
 say() { printf 'facelatch-seal: %s\n' "$*"; }
 fail() { printf 'facelatch-seal: %s\n' "$*" >&2; exit 1; }
 
+kept_by() { # by what to encrypt; named, as systemd by itself takes a TPM only where the firmware is UEFI, which a Pi's is not
+    if [ -n "${FACELATCH_SEAL_WITH:-}" ]; then
+        echo "$FACELATCH_SEAL_WITH"
+    elif [ ! -e /dev/tpmrm0 ]; then
+        echo host
+    elif systemd-creds encrypt --with-key=host+tpm2 /dev/null - >/dev/null; then
+        echo host+tpm2
+    else
+        say "the TPM cannot be used: the key is kept without it (apt install tpm2-tools libtss2-rc0, then rotate)" >&2
+        echo host
+    fi
+}
+
 encrypt() { # the key in file $1, for a credential of name $2, into file $3: whole or not at all
-    systemd-creds encrypt --with-key="${FACELATCH_SEAL_WITH:-auto}" --name="$2" "$1" "$3.draft" ||
+    systemd-creds encrypt --with-key="$(kept_by)" --name="$2" "$1" "$3.draft" ||
         fail "systemd-creds cannot encrypt the key: nothing was changed"
     # The daemon's user may see what it is encrypted by, for `facelatch check`; it cannot decrypt it.
     chown root:facelatch "$3.draft"
@@ -68,7 +81,8 @@ with_key() { # facelatch with these words, as the unit would run it; in `keys` f
         /opt/facelatch/bin/facelatch --config /etc/facelatch/facelatch.toml "$@"
 }
 
-rotate() {
+rotate() { # with words, facelatch with these in place of `seal rotate`: it does the same with something else
+    [ $# -gt 0 ] || set -- seal rotate
     [ -e "$credential" ] || fail "there is no key yet: sudo facelatch-seal make"
     if [ ! -e "$next" ] || [ ! -e "$becomes" ]; then
         # Both or none: one alone is of a rotation that never began to seal.
@@ -82,11 +96,11 @@ rotate() {
     serving=no
     if systemctl is-active --quiet "$unit"; then
         serving=yes
-        say "stopping the daemon: the door is locked until everything is sealed anew"
+        say "stopping the daemon: the door is locked until everything is sealed anew" >&2
     fi
     systemctl stop "$unit"
     keys="--property=LoadCredentialEncrypted=$name-next:$next"
-    if ! with_key seal rotate; then
+    if ! with_key "$@"; then
         [ "$serving" = no ] || systemctl start "$unit" || true
         fail "everything is still under the old key; the same command tries again"
     fi
@@ -103,7 +117,7 @@ action=${1:-}
 case $action in make | rotate | run | status) [ "$(id -u)" = 0 ] || fail "run it as root: sudo facelatch-seal $action" ;; esac
 case $action in
     make) make ;;
-    rotate) rotate ;;
+    rotate) rotate "$@" ;;
     run) with_key "$@" ;;
     status)
         if [ -e "$credential" ]; then with_key seal status; else say "there is no key: the gallery is not sealed"; fi ;;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +67,10 @@ class Served:
         control: dict[str, object] | None = None,
         fill: Callable[[GalleryStore], None] = lambda _store: None,
         sections: dict[str, object] | None = None,
+        *,
+        keys: Sequence[bytes] = (),
     ) -> None:
-        """With `sections` of the configuration there is a ledger, too."""
+        """With `sections` of the configuration there is a ledger, too; with `keys` the gallery is sealed."""
         self.socket = folder / "control.sock"
         with_ledger = sections is not None
         sections = {
@@ -82,13 +84,13 @@ class Served:
         self.client = ControlClient(self.socket)
         self.longest_turn = 0.0
         self._over, self._ready = threading.Event(), threading.Event()
-        self._loop = threading.Thread(target=self._serve, args=(folder / "state", fill))
+        self._loop = threading.Thread(target=self._serve, args=(folder / "state", fill, keys))
         self._loop.start()
         self._ready.wait(10)
 
-    def _serve(self, folder: Path, fill: Callable[[GalleryStore], None]) -> None:
+    def _serve(self, folder: Path, fill: Callable[[GalleryStore], None], keys: Sequence[bytes]) -> None:
         verifier, clock = fakes.FakeVerifier(), MonotonicClock()
-        with GalleryStore.open(folder) as store:
+        with GalleryStore.open(folder, keys) as store:
             fill(store)
             judge = Judge(fake_line(verifier), 0.25)
             if self.ledger is not None:
@@ -136,7 +138,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts a desk: `served(control=None, fill=None, folder=None, sections=None)`; whoever was started is ended."""
+    """Starts a desk: `served(control=None, fill=None, folder=None, sections=None, keys=())`; it is ended after."""
     running: list[Served] = []
 
     def start(
@@ -144,12 +146,14 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         fill: Callable[[GalleryStore], None] | None = None,
         folder: Path | None = None,
         sections: dict[str, object] | None = None,
+        *,
+        keys: Sequence[bytes] = (),
     ) -> Served:
         def anna_and_ben(store: GalleryStore) -> None:
             add(store, "Anna", ANNA, admin=True)
             add(store, "Ben", BEN)
 
-        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections))
+        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections, keys=keys))
         return running[-1]
 
     yield start

@@ -233,6 +233,18 @@ def test_a_right_pin_forgets_the_refusals() -> None:
     assert door.state.session.throttle.refusals == 0
 
 
+@pytest.mark.parametrize(
+    ("result", "reason", "refusals"), [(Result.WRONG, "wrong_card", 1), (Result.FAILED, "not_checked", 0)]
+)
+def test_a_card_that_could_not_be_looked_up_is_no_attempt(result: Result, reason: str, refusals: int) -> None:
+    """A failing disk shuts out nobody."""
+    door = Door(config(without_camera="card+pin"), ada=Access(has_pin=True, has_card=True))
+    door.holds_up(4711)
+    door.answer(result, card=True)
+    assert door.last(EventKind.FACTOR_REFUSED)["REASON"] == reason
+    assert door.state.session.throttle.refusals == refusals
+
+
 def test_card_and_pin_open_without_a_camera_only_if_that_is_configured() -> None:
     for without, works, opens in (
         ("card+pin", False, True),

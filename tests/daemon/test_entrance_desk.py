@@ -438,7 +438,7 @@ def test_check_names_a_schedule_that_is_missing_and_a_clock_that_was_never_set(
     assert hours.schedules(config, [ada]) == "1 schedules, 1 people with hours, the clock is trusted"
     with pytest.raises(ConfigError, match="ada has the schedule 'nights', which is not in"):
         hours.schedules(config, [{"name": "ada", "access": {"schedule": "nights"}}])
-    monkeypatch.setattr("facelatch.adapters.system.wall.was_set", lambda: False)
+    monkeypatch.setattr("facelatch.adapters.system.wall.wall_clock_is_set", lambda *, assumed: assumed)
     checked = config.model_copy(update={"schedule": config.schedule.model_copy(update={"clock": "checked"})})
     with pytest.raises(FacelatchError, match="1 people with a schedule or a date are refused"):
         hours.schedules(checked, [ada])

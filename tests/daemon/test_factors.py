@@ -80,6 +80,8 @@ def test_card_and_pin_need_no_face() -> None:
         ([face(Rule.FACE_CARD, has_card=False)], Refusal.NO_CARD, ADA),
         ([face(Rule.CARD_PIN)], Refusal.NEEDS_CARD, ADA),
         ([CardRead("1"), CardOf(serial=1, person=None)], Refusal.WRONG_CARD, None),
+        ([CardRead("1"), CardOf(serial=1, person=None, failed=True)], Refusal.NOT_CHECKED, None),
+        ([face(Rule.FACE_CARD), CardRead("1"), CardOf(serial=1, person=None, failed=True)], Refusal.NOT_CHECKED, ADA),
         ([CardRead("1"), CardOf(serial=1, person=ADA, has_pin=True, opens=False)], Refusal.NEEDS_FACE, ADA),
         ([CardRead("1"), CardOf(serial=1, person=ADA, has_pin=False, opens=True)], Refusal.NO_PIN, ADA),
         ([face(Rule.FACE_PIN), *PIN, Checked(1, Result.FAILED)], Refusal.NOT_CHECKED, ADA),
@@ -157,7 +159,8 @@ def test_what_was_typed_is_in_no_repr() -> None:
 inputs = st.one_of(
     st.builds(FaceSeen, person=st.sampled_from([ADA, BEN]), rule=st.sampled_from(Rule), has_pin=st.booleans(),
               has_card=st.booleans()),
-    st.builds(CardOf, serial=st.integers(0, 6), person=st.sampled_from([None, ADA, BEN]), has_pin=st.booleans(),
+    st.builds(CardOf, failed=st.booleans(),
+              serial=st.integers(0, 6), person=st.sampled_from([None, ADA, BEN]), has_pin=st.booleans(),
               opens=st.booleans()),
     st.builds(Checked, serial=st.integers(0, 6), result=st.sampled_from(Result)),
     st.builds(Key, st.sampled_from("0123456789*#")),

@@ -303,25 +303,34 @@ def test_a_gallery_of_the_first_schema_is_upgraded_whole_or_not_at_all(tmp_path:
 SEAL = (
     PREAMBLE
     + """
-# A gallery that is sealed, or put under another key, by children that die one step later each.
-from facelatch.gallery import rotation
+# A gallery that is sealed, bound, or put under another key, by children that die one step later each.
+from facelatch.gallery import binding, rotation
 from facelatch.gallery.seal import UNSEALED, Sealed
 KEY, NEXT = bytes(32), bytes(range(32))
-before = [KEY] if sys.argv[2] == "rotate" else []
+before = [] if sys.argv[2] == "seal" else [KEY]
+whole = lambda store: [store.export(), store.load(MODEL, embed).embeddings.tobytes()]
 with GalleryStore.open(home, before) as store:
-    for name in ("Anna", "Ben"):
-        store.add(new_person(name), MODEL)
-    expected = [store.export(), store.load(MODEL, embed).embeddings.tobytes()]
+    store.add(new_person("Anna"), MODEL)
+    forgotten = whole(store)
+    store.add(new_person("Ben"), MODEL)
+    expected = whole(store)
+if sys.argv[2] == "bind":  # as it was sealed before all of it was bound
+    connection = sqlite3.connect(home / "gallery.db", isolation_level=None)
+    old = Sealed(KEY, *connection.execute("SELECT salt, key_id FROM seal").fetchone())
+    connection.execute("UPDATE seal SET proof = ?", (old.close(b"facelatch", "proof"),))
+    connection.execute("ALTER TABLE seal DROP COLUMN head")
+    connection.execute(f"PRAGMA user_version = {gallery_schema.MIGRATIONS.index(binding.MIGRATION)}")
+    connection.close()
 
 def job(copy):
-    if sys.argv[2] == "rotate":
+    if sys.argv[2] in ("rotate", "forget"):
         with GalleryStore.open(copy, [KEY, NEXT]) as store:
             hooked(store._connection)
-            rotation.rotate(store, [KEY, NEXT])
+            rotation.rotate(store, [KEY, NEXT]) if sys.argv[2] == "rotate" else rotation.forget(store, "Ben", NEXT)
     else:
         adopt = gallery_schema.adopt
         gallery_schema.adopt = lambda connection, *rest: (hooked(connection), adopt(connection, *rest))
-        GalleryStore.open(copy, [NEXT]).close()
+        GalleryStore.open(copy, [KEY if before else NEXT]).close()
 
 def left_behind(copy):
     for keys in ([], [KEY], [NEXT]):
@@ -337,12 +346,12 @@ def left_behind(copy):
         except Exception:
             continue
         with store:
-            whole = [store.export(), store.load(MODEL, embed).embeddings.tobytes()] == expected
+            right = whole(store) == (forgotten if keys == [NEXT] and sys.argv[2] == "forget" else expected)
             while store.wipe_due:
                 store.wipe()
         files = b"".join(file.read_bytes() for file in copy.iterdir())
         plain = b"IHDR" in files
-        return [sound, whole, plain, {(): "plain", (KEY,): "old", (NEXT,): "new"}[tuple(keys)]]
+        return [sound, right, plain, {(): "plain", (KEY,): "old", (NEXT,): "new"}[tuple(keys)]]
 
 for step in itertools.count(1):
     copy = shutil.copytree(home, home.with_name(f"killed-{step}"))
@@ -363,17 +372,21 @@ for step in itertools.count(1):
 
 
 @pytest.mark.parametrize(
-    ("job", "before"), [("seal", [True, True, True, "plain"]), ("rotate", [True, True, False, "old"])]
-)
-def test_a_gallery_is_sealed_or_put_under_another_key_whole_or_not_at_all(
-    tmp_path: Path, job: str, before: list[object]
+    ("job", "before", "key"),
+    [("seal", [True, True, True, "plain"], "new"), ("bind", [True, True, False, "old"], "old"),
+     ("rotate", [True, True, False, "old"], "new"), ("forget", [True, True, False, "old"], "new")],
+)  # fmt: skip
+def test_a_gallery_is_sealed_bound_or_put_under_another_key_whole_or_not_at_all(
+    tmp_path: Path, job: str, before: list[object], key: str
 ) -> None:
-    """Killed at any step, the next start has everybody under one key, and once it is sealed nothing plain is left."""
+    """Whoever is forgotten with it is there as long as the old key is, and no longer.
+
+    Killed at any step, the next start has everybody under one key, and once it is sealed nothing plain is left."""
     with child(SEAL, str(tmp_path / "state"), job, "25") as process:
         assert process.stdout is not None
         reports = [json.loads(line) for line in process.stdout]
     *killed, finished = reports
-    after = [True, True, False, "new"]
+    after = [True, True, False, key]
     assert len(killed) > 20, "it was over before it could be killed"
     assert [report["left"] for report in killed if report["left"] not in (before, after)] == []
     assert before in [report["left"] for report in killed]

@@ -22,7 +22,6 @@ from facelatch.config.health import HealthConfig
 from facelatch.machines.health import (
     CLOCK_PATIENCE_SECONDS,
     HINTS,
-    PLAUSIBLE_TIME,
     Change,
     Health,
     Level,
@@ -32,6 +31,7 @@ from facelatch.machines.health import (
     judge,
 )
 from facelatch.values.health import Reading
+from facelatch.values.hours import EARLIEST_SECONDS
 
 SETTINGS = HealthConfig(settle_seconds=60.0)
 WELL = Reading(
@@ -41,8 +41,8 @@ WELL = Reading(
     free_mb=5000,
     read_only=False,
     card_errors=0,
-    wall_seconds=PLAUSIBLE_TIME + 1.0,
-    synchronised=True,
+    wall_seconds=EARLIEST_SECONDS + 1.0,
+    clock_set=True,
     swap_mb=0,
 )
 HOT = replace(WELL, temperature_celsius=85.0)
@@ -86,7 +86,7 @@ def test_between_the_limits_nothing_begins():
 
 
 def test_a_clock_gets_time_to_be_set_after_power_up():
-    unset = replace(WELL, synchronised=False)
+    unset = replace(WELL, clock_set=False)
     assert after((0.0, unset), (CLOCK_PATIENCE_SECONDS - 1, unset), (CLOCK_PATIENCE_SECONDS, WELL)) == (Health(), [])
     health, _ = after((0.0, unset), (CLOCK_PATIENCE_SECONDS, unset))
     assert health.troubles == (Trouble.CLOCK_NOT_TRUSTED,)
@@ -103,8 +103,8 @@ ILL: dict[Trouble, list[tuple[dict[str, Any], dict[str, Any]]]] = {
         ({"answers": False}, {"answers": True, "card_errors": None}),
     ],
     Trouble.CLOCK_NOT_TRUSTED: [
-        ({"synchronised": False}, {"synchronised": False, "hardware_clock": True}),
-        ({"wall_seconds": 3600.0}, {"synchronised": None}),
+        ({"clock_set": False}, {"clock_set": True}),
+        ({"wall_seconds": 3600.0}, {"clock_set": None}),
     ],
     Trouble.SWAP_IN_USE: [({"swap_mb": 100}, {"swap_mb": 50})],
 }
@@ -136,8 +136,7 @@ READINGS = st.builds(
     read_only=st.none() | st.booleans(),
     card_errors=NUMBERS,
     wall_seconds=st.none() | st.floats(),
-    synchronised=st.none() | st.booleans(),
-    hardware_clock=st.booleans(),
+    clock_set=st.none() | st.booleans(),
     swap_mb=NUMBERS,
 )
 
@@ -192,7 +191,7 @@ PI = {
 def test_a_pi_tells_everything(machine: Callable[..., Reading]):
     found = machine(PI)
     assert (found.under_voltage, found.throttled, found.temperature_celsius) == (False, False, 61.234)
-    assert (found.card_errors, found.synchronised, found.hardware_clock, found.swap_mb) == (2, True, False, 204)
+    assert (found.card_errors, found.clock_set, found.swap_mb) == (2, True, 204)
     assert found.free_mb is not None
     assert found.free_mb > 0
     assert found.read_only is False
@@ -218,7 +217,7 @@ def test_the_kernels_alarm_is_enough_for_an_under_voltage(machine: Callable[...,
 
 def test_a_machine_without_these_files_tells_nothing(machine: Callable[..., Reading]):
     found = machine({})
-    assert replace(found, wall_seconds=None, free_mb=None, read_only=None) == Reading()
+    assert replace(found, wall_seconds=None, free_mb=None, read_only=None, clock_set=None) == Reading()
 
 
 @given(st.text(alphabet="0123456789abcxyz -.\n", max_size=12))
@@ -275,7 +274,7 @@ def test_the_audit_and_the_status_tell_what_the_thread_has_found(
         watch.turn()
         return kind in [event.kind for event in audit.events]
 
-    looks.reading = replace(HOT, synchronised=False)
+    looks.reading = replace(HOT, clock_set=False)
     until(lambda: told(EventKind.HEALTH_DEGRADED))
     assert watch.view() == {
         "troubles": ["hot"], "under_voltage": False, "throttled": False, "temperature_celsius": 85.0,

@@ -241,8 +241,8 @@ def test_no_field_that_may_hold_a_name_is_kept(kind: EventKind) -> None:
 
 
 KEPT = """PERSON_ID ORIGIN PURPOSE REASON SIMILARITY_SHARE DETECTIONS REFERENCES MODEL FRAME_AGE_MS SECONDS COUNT KEY
-VALUE DETECTION_THRESHOLD VERIFICATION_THRESHOLD ADMIN RIGHT ACTION PID UID FILE_SYSTEM SEQ HASH DAYS TEXT_VERSION
-MEASURED RULE DEVICE VALID_UNTIL DAYS_LEFT LIVENESS"""
+VALUE DETECTION_THRESHOLD VERIFICATION_THRESHOLD ADMIN RIGHT ACTION PID UID FILE_SYSTEM GALLERY GENERATION SEQ HASH DAYS
+TEXT_VERSION MEASURED RULE DEVICE VALID_UNTIL DAYS_LEFT LIVENESS"""
 
 
 def test_of_each_field_somebody_has_decided_whether_a_name_may_stand_in_it() -> None:
@@ -514,6 +514,17 @@ def test_whoever_starts_it_is_told_until_the_start_key_is_noted(
             assert chain.key_letters(key) not in text
             assert key.hex() not in text
             keyfile.forget_start_key(tmp_path)
+
+
+def test_a_start_key_that_was_noted_is_gone_after_a_power_cut_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Overwritten first, and its name is off the card before anybody is told so."""
+    keyfile.keep_start_key(tmp_path, b"k" * 32)
+    synced = []
+    monkeypatch.setattr(keyfile, "sync_directory", lambda folder: synced.append((folder, keyfile.is_noted(folder))))
+    keyfile.forget_start_key(tmp_path)
+    assert synced == [(tmp_path, True)]
 
 
 def test_a_card_that_takes_nothing_is_told_once_and_the_gap_marked_when_it_does_again(

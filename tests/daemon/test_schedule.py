@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facelatch.adapters.system import wall
+from facelatch.adapters.system import clock, wall
+from facelatch.adapters.system.health import MachineHealth
 from facelatch.config.access import FactorsConfig
+from facelatch.config.health import HealthConfig
 from facelatch.config.schedules import load_schedules, parse_schedules
 from facelatch.errors import ConfigError
+from facelatch.machines.health import Level, Trouble, judge
 from facelatch.machines.schedule import Allowed, Denial, Denied, allowed, current
 from facelatch.values.hours import Access, LocalTime, Rule, Schedules, Window
 
@@ -176,27 +179,38 @@ def test_the_hour_that_is_skipped_does_not_happen_and_the_one_that_is_repeated_h
 # ---- The clock
 
 
-def test_the_clock_is_trusted_once_the_network_or_a_battery_clock_has_set_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("file", "text"), [("sys/class/rtc/rtc0/hctosys", "1"), (clock.SYNCHRONISED, ""), ("the kernel knows", "")]
+)
+def test_one_clock_is_trusted_for_hours_ledger_and_health_alike_once_somebody_has_set_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str
 ) -> None:
-    monkeypatch.setattr(wall, "SYNCHRONISED", tmp_path / "synchronized")
-    monkeypatch.setattr(wall, "REAL_TIME_CLOCKS", tmp_path)
-    assert not wall.WallClock("", assumed=False).local_time().trusted
-    assert wall.WallClock("", assumed=True).local_time().trusted
-    (tmp_path / "rtc0").mkdir()
-    (tmp_path / "rtc0" / "hctosys").write_text("0\n")
-    assert not wall.was_set()
-    (tmp_path / "rtc0" / "hctosys").write_text("1\n")
-    assert wall.WallClock("Europe/Berlin", assumed=False).local_time().trusted
-    (tmp_path / "rtc0" / "hctosys").write_text("0\n")
-    (tmp_path / "synchronized").touch()
-    assert wall.was_set()
+    """By the network, by a battery clock, or by another time service that has told the kernel."""
+    monkeypatch.setattr(clock.wall_clock_is_set, "__kwdefaults__", {"assumed": False, "root": tmp_path})
+    monkeypatch.setattr(clock, "_kernel_knows", lambda: (tmp_path / "the kernel knows").exists())
+
+    def trusted(*, assumed: bool = False) -> set[bool]:
+        health = MachineHealth(tmp_path, tmp_path, clock_assumed=assumed).read()
+        return {
+            wall.WallClock("Europe/Berlin", assumed=assumed).local_time().trusted,
+            clock.moments(assumed=assumed)().trusted,
+            judge(Trouble.CLOCK_NOT_TRUSTED, health, HealthConfig())[0] is Level.WELL,
+        }
+
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    if text:
+        (tmp_path / file).write_text("0\n")
+    assert trusted() == {False}
+    assert trusted(assumed=True) == {True}
+    (tmp_path / file).write_text(f"{text}\n")
+    assert trusted() == {True}
 
 
 def test_a_clock_in_the_past_is_never_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A battery clock whose battery is empty begins in 1970 or 2000."""
-    monkeypatch.setattr(wall, "EARLIEST", datetime(9000, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(clock, "EARLIEST_SECONDS", 2**40)
     assert not wall.WallClock("", assumed=True).local_time().trusted
+    assert not clock.moments(assumed=True)().trusted
 
 
 # ---- The file

@@ -161,7 +161,7 @@ def test_what_was_moved_or_altered_is_refused_with_exit_code_7(tmp_path: Path, s
     connection = opened(home)
     connection.execute(statement)
     connection.close()
-    with GalleryStore.open(home, [KEY]) as store, pytest.raises(GalleryError, match="damaged or altered") as caught:
+    with pytest.raises(GalleryError, match="damaged or altered") as caught, GalleryStore.open(home, [KEY]) as store:
         store.load(OTHER_MODEL if "made_by" in statement else MODEL, embed)
     assert caught.value.exit_code == 7
 
@@ -278,7 +278,13 @@ def test_the_key_is_the_credential_of_the_unit(tmp_path: Path, monkeypatch: pyte
     (tmp_path / credential.NAME).write_bytes(KEY)
     assert credential.seal_keys(SealConfig()) == credential.seal_keys(SealConfig(key="credential")) == (KEY,)
     assert credential.seal_keys(SealConfig(key="none")) == ()
+    assert credential.is_sealed(SealConfig())
+    (tmp_path / credential.NAME).unlink()
+    assert not credential.is_sealed(SealConfig())
     (tmp_path / credential.NEXT).write_bytes(OTHER_KEY)
+    assert credential.seal_keys(SealConfig()) == (OTHER_KEY,)
+    assert credential.is_sealed(SealConfig()), "or the journal would have names"
+    (tmp_path / credential.NAME).write_bytes(KEY)
     assert credential.seal_keys(SealConfig()) == (KEY, OTHER_KEY)
     (tmp_path / credential.NAME).write_bytes(KEY[:31])
     with pytest.raises(GalleryError, match="31 bytes, a key has 32"):

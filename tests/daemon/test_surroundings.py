@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from facelatch.app.model_files import deciding_files
 from facelatch.config.file import Config, parse
 from facelatch.config.shipped import shipped_file
 from facelatch.diagnosis import bypass, ownership, surroundings
@@ -111,6 +112,35 @@ def test_what_everybody_may_change_is_refused_by_its_name(settings: Config, tmp_
     with pytest.raises(ConfigError, match=f"{tmp_path / name}: everybody can change it") as caught:
         ownership.owned(settings, tmp_path / "etc" / "facelatch.toml")
     assert f"chmod go-w {tmp_path / name}" in caught.value.hint
+
+
+def test_every_file_by_which_a_face_is_judged_or_a_model_passes_as_signed_counts(tmp_path: Path):
+    """Those of all models in use, in one list with what `check` says of signatures."""
+    folder = tmp_path / "own"
+    names = {"siamese.tflite", "siamese.json", "siamese.json.sig", "siamese.cohort"}
+    names |= {f"{model}.{suffix}" for model in ("finder", "liveness") for suffix in ("tflite", "json", "json.sig")}
+    names |= {"pair.json", "allowed_signers"}
+    used = parse(
+        {
+            "model": {"path": str(folder / "siamese.tflite"), "allowed_signers": str(folder / "allowed_signers")},
+            "finder": {"model": str(folder / "finder.tflite")},
+            "liveness": {
+                "level": "strict", "model": str(folder / "liveness.tflite"), "extra_model": str(folder / "pair.json"),
+            },
+        },
+        origin="test",
+    )  # fmt: skip
+    assert {path.name for path in deciding_files(used) if path.parent == folder} == names
+    assert shipped_file("models", "allowed_signers") in deciding_files(used)
+    folder.mkdir(mode=0o755)
+    for name in sorted(names):
+        (folder / name).touch(0o644)
+        (folder / name).chmod(0o666)
+        with pytest.raises(ConfigError, match=f"{name}: everybody can change it"):
+            ownership.owned(used, None)
+        (folder / name).chmod(0o644)
+    yunet = parse({"finder": {"kind": "yunet", "model": str(folder / "yunet.onnx")}}, origin="test")
+    assert folder / "yunet.onnx" in deciding_files(yunet)
 
 
 def test_a_link_counts_with_the_folders_on_both_ways(settings: Config, tmp_path: Path):

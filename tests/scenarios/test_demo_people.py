@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facelatch.adapters.models.finder_cascade import CascadeFinder
-from facelatch.app import build
+from facelatch.app import build, model_files
 from facelatch.config.file import Config
 from facelatch.config.shipped import shipped_file
 from facelatch.line import stills
@@ -29,7 +29,7 @@ PICTURES = 8
 
 needs_models = pytest.mark.skipif(
     not (
-        build.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()
+        model_files.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()
     ),
     reason="models/siamese.tflite or models/finder.tflite is not there",
 )

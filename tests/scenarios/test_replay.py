@@ -17,7 +17,7 @@ import demo_story
 import numpy as np
 import pytest
 
-from facelatch.app import build
+from facelatch.app import model_files
 from facelatch.config.file import Config
 from facelatch.config.shipped import shipped_file
 from facelatch.values.pictures import Image
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not (
-            build.siamese_path(Config().model).is_file()
+            model_files.siamese_path(Config().model).is_file()
             and shipped_file("models", "finder.tflite").is_file()
         ),
         reason="models/siamese.tflite or models/finder.tflite is not there",

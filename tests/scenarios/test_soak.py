@@ -14,7 +14,7 @@ import pytest
 import soak
 from soak import Outcome, Sample, Visit
 
-from facelatch.app import build
+from facelatch.app import model_files
 from facelatch.config.file import Config
 from facelatch.config.shipped import shipped_file
 
@@ -71,7 +71,7 @@ def test_one_handle_that_stays_open_is_seen(what: str):
 @pytest.mark.first
 @pytest.mark.skipif(
     not (
-        build.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()
+        model_files.siamese_path(Config().model).is_file() and shipped_file("models", "finder.tflite").is_file()
     ),
     reason="models/siamese.tflite or models/finder.tflite is not there",
 )

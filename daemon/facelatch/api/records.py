@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from facelatch.api.rights import Asker
 from facelatch.audit.chain import Row
 from facelatch.audit.events import Event, EventKind
 from facelatch.errors import InputError, LedgerError
+from facelatch.gallery import rotation
 from facelatch.gallery import rows as gallery
 from facelatch.gallery.store import GalleryStore
 from facelatch.ledger import tables
@@ -46,6 +47,8 @@ class Records:
 
     store: GalleryStore
     ledger: Ledger | None
+    next_key: bytes | None = field(default=None, repr=False)
+    """What everybody else is sealed anew with when a person is forgotten; None: the key stays."""
 
 
 def execute(records: Records, request: requests.RecordRequest, asker: Asker, trace: Event | None = None) -> Work:
@@ -190,11 +193,16 @@ def _forget(records: Records, name: str) -> Work:
         consent, events, last = yield from _asked(records, lambda ledger: _left_behind(ledger, person.id))
     except (InputError, LedgerError):
         consent, events, last = None, None, None  # nobody stays because a ledger fails
-    gone = records.store.remove(person.name)
+    key = records.store.seal.key_id
+    if records.next_key is None:
+        gone = records.store.remove(person.name)
+    else:
+        gone = rotation.forget(records.store, person.name, records.next_key)
     receipt = {
         "person": {"id": gone.id, "name": gone.name, "enrolled": record.created},
         "removed": {"images": len(poses), "embeddings": len(poses), "name": True, "consent": consent is not None},
         "overwritten": wiped(records.store),
+        "key": None if key is None else {"before": key, "now": records.store.seal.key_id},
         "kept": {"events_without_name": events},
         "time": _time(time.time() * 1000),
         "ledger": last,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facelatch.app.model_files import finder_path, liveness_path, siamese_path
 from facelatch.config.file import Config
 from facelatch.config.line import CameraConfig, FinderConfig, ModelConfig
 from facelatch.config.liveness import LivenessConfig
-from facelatch.config.shipped import shipped_file
 from facelatch.decoder.files import LeftOut
 from facelatch.errors import ModelError
 from facelatch.gallery.store import GalleryStore
@@ -41,17 +41,6 @@ if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
     from facelatch.control.server import ControlServer
     from facelatch.ledger.writer import Ledger
-
-
-
-def siamese_path(config: ModelConfig) -> Path:
-    """The Siamese model the configuration names."""
-    return Path(config.path) if config.path else shipped_file("models", "siamese.tflite")
-
-
-def finder_path(config: FinderConfig) -> Path:
-    """The face finder's network that the configuration names."""
-    return Path(config.model) if config.model else shipped_file("models", "finder.tflite")
 
 
 def build_finder(config: FinderConfig) -> FaceFinder:
@@ -99,11 +88,6 @@ def build_verifier(config: ModelConfig) -> TfliteVerifier:
             hint="facelatch-train calibrate MODEL --data CROPS",
         )
     return verifier
-
-
-def liveness_path(config: LivenessConfig) -> Path:
-    """The liveness network the configuration names."""
-    return Path(config.model) if config.model else shipped_file("models", "liveness.tflite")
 
 
 def build_liveness(config: LivenessConfig, models: ModelConfig) -> Check | None:
@@ -214,11 +198,17 @@ def build_camera(
     return FilesCamera(config, clock, loop=loop, skipped=skipped)
 
 
-def open_gallery(config: Config) -> GalleryStore:
-    """Opens the gallery, sealed when there is a key. Raises AlreadyRunningError, GalleryError."""
-    from facelatch.adapters.system.credential import seal_keys
+def open_gallery(config: Config, *, older: bool = False) -> GalleryStore:
+    """Opens the gallery, sealed when there is a key; with `older` also one that is older than the ledger knows.
 
-    return GalleryStore.open(Path(config.storage.state_directory), seal_keys(config.seal))
+    Raises AlreadyRunningError, GalleryError.
+    """
+    from facelatch.adapters.system.credential import seal_keys
+    from facelatch.api.generation import newest
+
+    directory = Path(config.storage.state_directory)
+    store = GalleryStore.open(directory, seal_keys(config.seal))
+    return newest(store, directory) if config.audit.chain and not older else store
 
 
 def build_audit(config: Config) -> AuditSink:
@@ -241,7 +231,7 @@ def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
         anchor_seconds=config.audit.anchor_seconds,
         events_days=config.retention.events_days,
     )
-    return Ledger(journal, Path(config.storage.state_directory), terms, moments())
+    return Ledger(journal, Path(config.storage.state_directory), terms, moments(assumed=config.schedule.clock_assumed))
 
 
 def build_control(config: Config, pepper: bytes | None) -> ControlServer:

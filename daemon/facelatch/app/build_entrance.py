@@ -34,7 +34,7 @@ def build_entrance(
         store=store,
         audit=audit,
         clock=clock,
-        wall=WallClock(schedules.timezone, assumed=config.schedule.clock == "assumed"),
+        wall=WallClock(schedules.timezone, assumed=config.schedule.clock_assumed),
         schedules=schedules,
         openers=reader_openers(config) if readers else {},
         hasher=cache(lambda: hasher(store.seal.pepper, Path(config.storage.state_directory))),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from facelatch.api import door, retention
+from facelatch.api import door, generation, retention
 from facelatch.api.admission import Admission, traces
 from facelatch.api.answer import Answer, Work, about
 from facelatch.api.exports import Exports
@@ -62,7 +62,7 @@ class Desk:
         self._untold: deque[Event] = deque()
         self._wipe_from = 0.0
         self._ledger, self._unused_days = ledger, config.retention.unused_person_days
-        self._unused_from = 0.0
+        self._unused_from = self._generation_from = 0.0
         consent = config.enrolment.consent_text if config.enrolment.consent == "recorded" else ""
         self._loaded: Gallery | None = None
         self.gallery: Gallery
@@ -87,6 +87,7 @@ class Desk:
         else:
             self.gallery = household.prepared(self._judge.line, loaded)
         self._loaded = loaded
+        self._generation_from = 0.0
 
     def serve(
         self, control: Control, enrolment: EnrolmentView, status: Callable[[], Mapping[str, Any]]
@@ -158,6 +159,9 @@ class Desk:
                 elif self._store.wipe_failed:
                     self._untold.extend(traces(self._store))
                     self._wipe_from = now + WIPE_AGAIN_SECONDS
+            if now >= self._generation_from:
+                self._generation_from = now + generation.TOLD_SECONDS
+                self._untold.extend(generation.told(self._store))
             if self._unused_days and self._ledger is not None and now >= self._unused_from:
                 self._unused_from = now + UNUSED_SECONDS
                 self._forget_unused(self._ledger)
@@ -182,6 +186,6 @@ class Desk:
 
     def close(self) -> None:
         """Writes what is left for the audit."""
-        self._untold.extend(self._exports.told(self._clock.now(), ending=True))
+        self._untold.extend((*self._exports.told(self._clock.now(), ending=True), *generation.told(self._store)))
         while self._untold:
             self._audit.write(self._untold.popleft())

@@ -106,7 +106,10 @@ def _audited(config: Config) -> Iterator[tuple[AuditSink, Ledger | None]]:
 def _health(config: Config, audit: AuditSink, clock: Clock) -> HealthWatch:
     from facelatch.adapters.system.health import MachineHealth
 
-    return HealthWatch(MachineHealth(Path(config.storage.state_directory)).read, config.health, audit, clock)
+    machine = MachineHealth(
+        Path(config.storage.state_directory), clock_assumed=config.schedule.clock_assumed
+    )
+    return HealthWatch(machine.read, config.health, audit, clock)
 
 
 def _frames(config: Config, clock: Clock, camera: Opener) -> ReopenedFrames:

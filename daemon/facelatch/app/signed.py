@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from facelatch.adapters.system.signature import UNSIGNED, signer
+from facelatch.app.model_files import allowed_signers
 from facelatch.config.line import ModelConfig
-from facelatch.config.shipped import shipped_file
 from facelatch.errors import ModelError
 from facelatch.vision.finder_manifest import FinderManifest
 from facelatch.vision.liveness_manifest import LivenessManifest
@@ -34,5 +34,4 @@ def _content_and_signer(manifest: Path, config: ModelConfig) -> tuple[bytes, str
         content = manifest.read_bytes()
     except OSError as error:
         raise ModelError(f"{manifest}: {error.strerror}", hint="fetch the model and its manifest again") from error
-    allowed = (shipped_file("models", "allowed_signers"), Path(config.allowed_signers))
-    return content, signer(manifest, content, allowed)
+    return content, signer(manifest, content, allowed_signers(config))

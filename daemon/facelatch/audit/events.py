@@ -55,6 +55,8 @@ class EventKind(StrEnum):
     GALLERY_WIPED = "gallery.wiped"
     GALLERY_NOT_WIPED = "gallery.not_wiped"
     GALLERY_VOLATILE = "gallery.volatile"
+    GALLERY_GENERATION = "gallery.generation"
+    GALLERY_ACCEPTED = "gallery.accepted"
     ADMIN_CHANGED = "gallery.admin_changed"
     PERSON_ADDED = "gallery.person_added"
     GALLERY_IMPORTED = "gallery.imported"
@@ -190,6 +192,10 @@ SPECS: Mapping[EventKind, Spec] = {
         "Traces of people removed may still be there: {REASON}", frozenset({"HINT"})),
     EventKind.GALLERY_VOLATILE: Spec("fdd5603f63b84bdfb8dc7f12c6306591", Priority.WARNING,
         "The gallery lies on {FILE_SYSTEM}, which may forget at the next start who was enrolled or removed: {HINT}"),
+    EventKind.GALLERY_GENERATION: Spec("b5479dd485544352a06f0a012e81a3ef", Priority.INFO,
+        "The sealed gallery is at generation {GENERATION}", frozenset({"GALLERY"})),
+    EventKind.GALLERY_ACCEPTED: Spec("76b9d916ea8f4acbab7538e5376b08ea", Priority.WARNING,
+        "A gallery older than the one before is accepted, of generation {GENERATION}", ASKER | {"GALLERY"}),
     EventKind.ADMIN_CHANGED: Spec("6f7c371348be41589e3ea93d164db90f", Priority.NOTICE,
         "{PERSON}: admin {REASON}", frozenset({"ADMIN", "PERSON_ID"}) | ASKER),
     EventKind.PERSON_ADDED: Spec("f4da69db3ac2419699188bd9cdff4d7c", Priority.NOTICE,

@@ -36,6 +36,8 @@ FIELDS: Mapping[str, str] = {
     "DEVICE": "a reader at the door: wiegand, hid_keypad or hid_card_reader",
     "VALID_UNTIL": "a person's last day",
     "DAYS_LEFT": "how many days are left until then",
+    "GALLERY": "which sealed gallery, by a random number",
+    "GENERATION": "how many changes the sealed gallery has seen",
     "FILE_SYSTEM": "type of the file system a file lies on",
     "SEQ": "number of a row of the ledger",
     "HASH": "a sha256 in hex, of a row of the ledger or of a receipt",

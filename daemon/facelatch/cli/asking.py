@@ -50,16 +50,26 @@ def _ask_the_gallery(config: Config, request: dict[str, Any], bulk: bytes | None
     with _store(config) as store, audited(config) as audit:
         content = intake.content(parsed, bulk, house(config, store.seal.pepper))
         if isinstance(parsed, requests.RecordRequest):
-            return _finished(_recorded(parsed, store, audit), store, audit)
+            return _finished(_recorded(parsed, store, audit, _next_key(config)), store, audit)
         return _finished(people.execute(_admission(config, store), parsed, content), store, audit)
 
 
-def _recorded(request: RecordRequest, store: GalleryStore, audit: AuditSink) -> Answer:
+def _next_key(config: Config) -> bytes | None:
+    """The key that is to replace the one in force, where `facelatch-seal rotate` runs this."""
+    from facelatch.adapters.system.credential import seal_keys
+
+    keys = seal_keys(config.seal)
+    return keys[-1] if len(keys) > 1 else None
+
+
+def _recorded(
+    request: RecordRequest, store: GalleryStore, audit: AuditSink, next_key: bytes | None = None
+) -> Answer:
     """What the ledger and the gallery tell where no daemon holds them."""
     from facelatch.api import answer, records
     from facelatch.ledger.writer import Ledger
 
-    kept = records.Records(store, audit if isinstance(audit, Ledger) else None)
+    kept = records.Records(store, audit if isinstance(audit, Ledger) else None, next_key)
     return answer.done(records.execute(kept, request, _ourselves()))
 
 
@@ -128,6 +138,7 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
     """
     from facelatch.api.admission import traces, wiped
     from facelatch.api.door import signed
+    from facelatch.api.generation import told
     from facelatch.audit.events import fault
     from facelatch.errors import GalleryError
 
@@ -140,6 +151,8 @@ def _finished(answer: Answer, store: GalleryStore, audit: AuditSink) -> dict[str
         done = wiped(store)
     except GalleryError as error:
         audit.write(fault("leftovers_not_cleared", str(error)))
+    for event in told(store):
+        audit.write(event)
     return {**answer.reply, **({"wiped": done} if "wiped" in answer.reply else {})}
 
 

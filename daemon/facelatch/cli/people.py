@@ -89,30 +89,39 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
 @click.argument("name", type=person_name)
 @click.option("--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Write what was removed there (0600).")
 @click.option("--sign", type=click.Path(exists=True, dir_okay=False), help="Sign it with this SSH key, in FILE.sig.")
+@click.option("--keep-key", is_flag=True, help="Leave a sealed gallery's key: quick, but old copies can still be read.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 @click.pass_obj
-def forget(settings: Settings, name: str, receipt: Path | None, sign: str | None, yes: bool) -> None:
+def forget(
+    settings: Settings, name: str, receipt: Path | None, sign: str | None, keep_key: bool, yes: bool
+) -> None:
     """Forget a person as `remove` does, with a receipt.
 
     The receipt says what was removed and what is kept without a name; its sha256 stands in the ledger
     (gallery.person_receipt). Events that are kept have a number of the person only.
+
+    With --receipt a sealed gallery gets another key, so that no old copy of it can be read with the present one. That
+    takes root, and the door is locked meanwhile.
     """
-    from facelatch.cli.receipts import refuse_existing, signed
+    from facelatch.cli import receipts
     from facelatch.private_files import write_private_file
 
     if sign is not None and receipt is None:
         raise click.UsageError("--sign goes with --receipt")
-    refuse_existing(receipt)
+    receipts.refuse_existing(receipt)
+    config = settings.config()
+    another = receipt is not None and not keep_key and receipts.needs_another_key(config)
     if not yes:
-        click.confirm(f"Forget {name} and every image of this person?", abort=True, err=True)
-    answer = ask(settings.config(), {"action": "forget", "name": name})
+        cost = f" {receipts.COST}" if another else ""
+        click.confirm(f"Forget {name} and every image of this person?{cost}", abort=True, err=True)
+    answer = receipts.under_another_key(name) if another else ask(config, {"action": "forget", "name": name})
     if receipt is not None:
         from facelatch.api.records import receipt_text
 
         write_private_file(receipt, receipt_text(answer["receipt"]).encode("ascii"))
         if sign is not None:
-            signed(receipt, sign)
+            receipts.signed(receipt, sign)
     traces = "" if answer["receipt"]["overwritten"] else "; traces may still be there: the log says why"
     settings.show(answer, f"{answer['receipt']['person']['name']} forgotten{traces}; receipt {answer['sha256']}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from facelatch.cli.settings import Settings, as_json
@@ -42,3 +44,25 @@ def rotate(settings: Settings) -> None:
         while store.wipe_due and not store.wipe_failed:
             store.wipe()
     settings.show({"key": number}, f"sealed anew: key {number} is in force")
+
+
+@seal.command()
+@as_json
+@click.pass_obj
+def accept(settings: Settings) -> None:
+    """Let an older gallery serve that you have put back yourself. With the daemon stopped.
+
+    Whoever was removed since it was copied is enrolled in it again, with the hours, PINs and cards of then.
+    """
+    import os
+
+    from facelatch.api.generation import accepted
+    from facelatch.app.build import open_gallery
+    from facelatch.cli.asking import audited
+
+    config = settings.config()
+    with open_gallery(config, older=True) as store:
+        event = accepted(store, Path(config.storage.state_directory), os.getuid(), os.getpid())
+        with audited(config) as audit:
+            audit.write(event)
+    settings.show(dict(event.fields), f"{event.message}: it serves from now on")

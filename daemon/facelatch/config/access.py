@@ -20,6 +20,11 @@ class ScheduleConfig(Section):
     warn_days: Annotated[int, Field(ge=0, le=60)] = 3
     """How many days before somebody's last one an event says so, once a day; 0 says nothing."""
 
+    @property
+    def clock_assumed(self) -> bool:
+        """Whether the clock on the wall is trusted unasked."""
+        return self.clock == "assumed"
+
 
 class FactorsConfig(Section):
     """A second factor: a PIN or a card besides the face, and the readers for them.

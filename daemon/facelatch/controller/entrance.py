@@ -14,7 +14,7 @@ from facelatch.machines import factors, schedule, session, session_states, strok
 from facelatch.machines.factors import CardOf, FaceSeen, Factors, Halt
 from facelatch.machines.session_states import Ending
 from facelatch.values.hours import Access, Rule
-from facelatch.values.readers import Checked, Entry, Pulse, Stroke
+from facelatch.values.readers import Checked, Entry, Pulse, Result, Stroke
 from facelatch.values.records import Person
 
 _EVERYBODY = Access()
@@ -114,7 +114,7 @@ def _answers(place: Entrance, settings: Config, *, sees: bool) -> Iterator[facto
 def _holder(checked: Checked, place: Entrance, settings: Config, *, sees: bool) -> CardOf:
     person = place.people.get(checked.holder) if checked.holder is not None else None
     if person is None:
-        return CardOf(serial=checked.serial, person=None)
+        return CardOf(serial=checked.serial, person=None, failed=checked.result is Result.FAILED)
     decision = decide(person.id, place, settings)
     alone = not sees and settings.factors.without_camera == "card+pin"
     opens = isinstance(decision, schedule.Allowed) and (decision.rule is Rule.CARD_PIN or alone)

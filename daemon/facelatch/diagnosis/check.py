@@ -12,7 +12,7 @@ from typing import Any
 
 from facelatch.adapters.pins import lock
 from facelatch.api.rights import group_exists, unknown_accounts
-from facelatch.app import build, keeper
+from facelatch.app import build, keeper, model_files
 from facelatch.config.file import Config
 from facelatch.diagnosis import (
     bypass,
@@ -100,7 +100,7 @@ def _cause(error: OSError | ImportError) -> str:
 
 def _model(config: Config) -> str:
     verifier = build.build_verifier(config.model)
-    load_cohort(build.siamese_path(config.model), verifier.manifest)
+    load_cohort(model_files.siamese_path(config.model), verifier.manifest)
     limits = build.thresholds(config.model, verifier.manifest)
     speed = "accelerated" if verifier.accelerated else "not accelerated"
     changed = _overrides(config, verifier.manifest)

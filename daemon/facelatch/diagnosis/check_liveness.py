@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facelatch.app import build
+from facelatch.app import build, model_files
 from facelatch.config.line import ModelConfig
 from facelatch.config.liveness import LivenessConfig
 from facelatch.diagnosis.finding import Finding
@@ -16,7 +16,7 @@ def finding(config: LivenessConfig, models: ModelConfig) -> str | Finding:
     """The level with its rates, once the network has answered; a warning where it is off. Raises ModelError."""
     if build.build_liveness(config, models) is None:
         return Finding(item="liveness", ok=True, detail=_OFF, hint=_OFF_HINT, warning=True)
-    manifest = load_liveness(build.liveness_path(config))[0]
+    manifest = load_liveness(model_files.liveness_path(config))[0]
     level = build.liveness_level(config, manifest, config.level)
     return (
         f"{config.level}, {manifest.model_sha256[:12]}, threshold {level.threshold:.2f}: of unknown cameras "

@@ -33,7 +33,7 @@ def schedules(config: Config, people: Sequence[dict[str, Any]]) -> str:
             )
     build_entrance.free_schedule(config, found)
     held = [name for name, one in access.items() if _HOURS & one.keys()]
-    clock = WallClock(found.timezone, assumed=config.schedule.clock == "assumed").local_time()
+    clock = WallClock(found.timezone, assumed=config.schedule.clock_assumed).local_time()
     if held and not clock.trusted:
         raise FacelatchError(
             f"{len(held)} people with a schedule or a date are refused: nobody has set the clock since power-up",

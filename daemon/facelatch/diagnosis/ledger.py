@@ -16,14 +16,15 @@ def standing(config: Config) -> tuple[str, str]:
     """What is to be said, and a hint where a person should know; empty otherwise. Raises LedgerError."""
     path = Path(config.storage.state_directory) / tables.NAME
     if not config.audit.chain:
-        return "none is kept: no history, nobody is forgotten for not coming", "[audit] chain = true"
+        lost = "no history, nobody is forgotten for not coming, no older copy of a sealed gallery is noticed"
+        return f"none is kept: {lost}", "[audit] chain = true"
     if not path.exists():
         return "none yet; the daemon makes it when it starts", ""
     found = state(path)
     rows = f"{found['last'] - found['first'] + 1} rows, {found['bytes'] / 1e6:.1f} MB"
     if not found["key_noted"]:
         return f"{rows}; nobody has noted its start key, so it proves little", NOT_NOTED_HINT
-    if not wall_clock_is_set():
+    if not wall_clock_is_set(assumed=config.schedule.clock_assumed):
         return f"{rows}; the clock is not set yet: nothing is removed for its age", "timedatectl; is there a network?"
     return rows, ""
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
 
-from facelatch.app import build
+from facelatch.app.model_files import deciding_files
 from facelatch.config.file import Config
-from facelatch.config.shipped import shipped_file
 from facelatch.diagnosis import bypass
 from facelatch.errors import ConfigError
 
@@ -21,23 +20,12 @@ def owned(config: Config, file: Path | None) -> str:
     """Whether only root and this user could change the configuration's `file` and the models, or put others in their
     place. Raises ConfigError that names the first others and how to mend it; OSError.
     """
-    paths = list(_files(config, file))
-    for path in paths:
+    for path in [*([] if file is None else [file]), *deciding_files(config)]:
         for part in _way_to(path):
             if who := others(part):
                 raise ConfigError(f"{part}: {who} can change it, and so for whom the door opens", hint=_mend(part))
     trusted = sorted(TRUSTED | {bypass.name_of(os.geteuid())})
     return f"only {' and '.join(trusted)} can change the configuration and the models"
-
-
-def _files(config: Config, file: Path | None) -> Iterator[Path]:
-    model = build.siamese_path(config.model)
-    yield from [] if file is None else [file]
-    yield from [model, model.with_suffix(".json"), model.with_suffix(".cohort")]
-    if config.finder.model:
-        yield Path(config.finder.model)
-    elif config.finder.kind == "network":
-        yield from (shipped_file("models", name) for name in ("finder.tflite", "finder.json"))
 
 
 def _way_to(path: Path) -> Iterable[Path]:

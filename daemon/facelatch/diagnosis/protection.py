@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from facelatch.adapters.system import credential
 from facelatch.adapters.system.signature import UNSIGNED
 from facelatch.app import signed
-from facelatch.app.build import finder_path, liveness_path, open_gallery, siamese_path
+from facelatch.app.build import open_gallery
+from facelatch.app.model_files import models
 from facelatch.config.file import Config
 from facelatch.errors import ModelError
 
@@ -56,12 +57,8 @@ def signature(config: Config) -> str:
     """For `facelatch check`: who signed the models. Raises ModelError: a signature that is wrong, or missing and asked
     for.
     """
-    models = [siamese_path(config.model)]
-    if config.finder.kind == "network":
-        models.append(finder_path(config.finder))
-    if config.liveness.level != "off":
-        models.append(liveness_path(config.liveness))
-    manifests = [path for model in models if (path := model.with_suffix(".json")).exists()]  # else an item of its own
+    # Where one is missing that is an item of its own.
+    manifests = [path for model in models(config) if (path := model.with_suffix(".json")).exists()]
     names = {manifest.name: signed.signed_by(manifest, config.model) for manifest in manifests}
     missing = [manifest for manifest, name in names.items() if name is None]
     if missing and config.model.require_signature:

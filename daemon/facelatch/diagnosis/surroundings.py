@@ -11,7 +11,8 @@ from facelatch.config.file import Config
 from facelatch.diagnosis.finding import Finding
 from facelatch.errors import FacelatchError, GalleryError
 from facelatch.gallery.place import VOLATILE_HINT, broken_promise, file_system, volatile_file_system
-from facelatch.machines.health import HINTS, PLAUSIBLE_TIME, Level, Trouble, judge
+from facelatch.machines.health import HINTS, Level, Trouble, judge
+from facelatch.values.hours import EARLIEST_SECONDS
 
 LEAST_BYTES = 1_000_000
 """With less free space SQLite may not even start."""
@@ -44,7 +45,9 @@ def storage(config: Config) -> str | Finding:
 
 def health(config: Config) -> str | Finding:
     """What one look at the machine says; what lasts a moment is seen by the running daemon (`facelatch status`)."""
-    reading = MachineHealth(Path(config.storage.state_directory)).read()
+    reading = MachineHealth(
+        Path(config.storage.state_directory), clock_assumed=config.schedule.clock_assumed
+    ).read()
     judged = {trouble: judge(trouble, reading, config.health) for trouble in Trouble}
     ill = {trouble: text for trouble, (level, text) in judged.items() if level is Level.ILL}
     if ill:
@@ -55,6 +58,6 @@ def health(config: Config) -> str | Finding:
 
 def clock() -> str:
     """The time, as the system believes. Raises FacelatchError when it was never set."""
-    if time.time() < PLAUSIBLE_TIME:
+    if time.time() < EARLIEST_SECONDS:
         raise FacelatchError("the clock was never set", hint="timedatectl; the door works, but log times lie")
     return time.strftime("%Y-%m-%d %H:%M:%S")

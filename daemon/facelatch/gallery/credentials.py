@@ -166,8 +166,9 @@ def _refuse_taken(connection: Tables, person: Person, card: str) -> None:
 
 
 def pins_of(store: GalleryStore, person_id: int) -> Pins:
-    """The hashes of somebody's PINs. Raises GalleryError."""
+    """The hashes of somebody's PINs. Raises GalleryError, also where they are not what was sealed."""
     with store.transaction() as connection:
+        _bound(connection, person_id)
         found = connection.execute(
             "SELECT pin_hash, duress_hash FROM credentials WHERE person_id = ?", (person_id,)
         ).fetchone()
@@ -175,7 +176,15 @@ def pins_of(store: GalleryStore, person_id: int) -> Pins:
 
 
 def card_holder(store: GalleryStore, card: str) -> int | None:
-    """Whose card has this hash. Raises GalleryError."""
+    """Whose card has this hash. Raises GalleryError, also where that person's hashes are not what was sealed."""
     with store.transaction() as connection:
         found = connection.execute("SELECT person_id FROM credentials WHERE card_hash = ?", (card,)).fetchone()
+        if found is not None:
+            _bound(connection, found[0])
     return int(found[0]) if found is not None else None
+
+
+def _bound(connection: Tables, person_id: int) -> None:
+    """Raises GalleryError where what is stored of a person was altered since it was sealed."""
+    if connection.binding is not None:
+        connection.binding.holds(person_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from facelatch.errors import InputError
+from facelatch.gallery import rows
 from facelatch.gallery.sealing import put_under
 from facelatch.gallery.store import GalleryStore
+from facelatch.values.records import Person
 
 
 def rotate(store: GalleryStore, keys: Sequence[bytes]) -> int:
@@ -24,3 +26,24 @@ def rotate(store: GalleryStore, keys: Sequence[bytes]) -> int:
         store.wipe_if_short()
     assert store.seal.key_id is not None
     return store.seal.key_id
+
+
+def forget(store: GalleryStore, name: str, key: bytes) -> Person:
+    """Removes a person, and seals everybody else anew with `key`: both or neither, in one transaction.
+
+    So whatever an old page or copy of the gallery has of this person is under a key that is in force nowhere. Raises
+    InputError: unknown, not sealed, or `key` is in force already; GalleryError.
+    """
+    if store.seal.key_id is None:
+        raise InputError("this gallery is not sealed", hint="`sudo facelatch-seal make` seals it")
+    if store.seal.is_from(key):
+        raise InputError(
+            "the gallery is under its next key already: a change of keys was cut off",
+            hint="`sudo facelatch-seal rotate` finishes it; then the same again",
+        )
+    with store.transaction() as connection:
+        person = rows.find(connection, name)
+        rows.delete_person(connection, person)
+        put_under(connection, key)
+    store.wipe_if_short()
+    return person

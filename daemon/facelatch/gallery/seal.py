@@ -11,7 +11,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from facelatch.errors import GalleryError
 from facelatch.gallery.place import RESTORE
@@ -27,8 +27,9 @@ _HEADER = struct.Struct(">BH")
 """In front of every piece: version of the format and number of the key."""
 _NONCE_BYTES, _TAG_BYTES = 12, 16
 
-_PROOF = b"facelatch"
-"""What is sealed to tell another key from a damaged gallery."""
+_PROOF, _UNBOUND_PROOF = b"facelatch: everything is bound", b"facelatch"
+"""What is sealed to tell another key from a damaged gallery; the second one was so before what stands beside the sealed
+pieces was bound (`binding.py`)."""
 
 
 class Unsealed:
@@ -161,32 +162,62 @@ class Sealed(Unsealed):
     def proves(self, proof: bytes) -> bool:
         """Whether this key, of this gallery, made the piece."""
         try:
-            return self.open(proof, "proof") == _PROOF
+            return self.open(proof, "proof") in (_PROOF, _UNBOUND_PROOF)
         except GalleryError:
             return False
+
+    def binds(self, proof: bytes) -> bool:
+        """Whether the piece, which this key `proves`, says that everything is bound."""
+        return self.open(proof, "proof") == _PROOF
 
 
 def _place(header: bytes, purpose: str, where: tuple[object, ...]) -> bytes:
     return header + "|".join(map(str, (purpose, *where))).encode()
 
 
+class Bound(Protocol):
+    """What `binding.Binding` does for a connection."""
+
+    identity: bytes
+    generation: int
+
+    def holds(self, person_id: int) -> None:
+        """Raises GalleryError where what is stored of one person is not what was sealed."""
+
+    def verify(self) -> None:
+        """The same for everything."""
+
+    def renew(self) -> None:
+        """Binds what the transaction under way has changed."""
+
+    def settle(self, *, committed: bool) -> None:
+        """After the transaction."""
+
+
 class Tables(sqlite3.Connection):
-    """A connection to the gallery, with the seal its rows are under."""
+    """A connection to the gallery, with the seal its rows are under, and what binds those that are not sealed."""
 
     seal: Unsealed = UNSEALED
+    binding: Bound | None = None
 
 
 @contextmanager
 def atomic(connection: Tables) -> Iterator[None]:
     """Everything inside is saved when the block ends; when it raises nothing is, and the seal is the one of before."""
-    seal = connection.seal
+    seal, committed = connection.seal, False
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        if connection.binding is not None:
+            connection.binding.renew()
         connection.execute("COMMIT")
+        committed = True
     except BaseException:
         connection.seal = seal
         # A full disk makes SQLite roll back by itself.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    finally:
+        if connection.binding is not None:
+            connection.binding.settle(committed=committed)

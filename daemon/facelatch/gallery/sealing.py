@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facelatch.errors import GalleryError
+from facelatch.gallery.binding import Binding
 from facelatch.gallery.names import name_key
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import EMBEDDING, note_skeletons
@@ -29,24 +30,36 @@ KEY_HINT = (
 def adopt(connection: Tables, path: Path, keys: Sequence[bytes]) -> None:
     """Opens a sealed gallery by the first of `keys` that fits, and seals a plain one with the first there is.
 
-    Raises GalleryError: sealed and no key, or none that fits; a plain gallery with pictures that are none.
+    Raises GalleryError: sealed and no key, or none that fits; something in it was altered; a plain gallery with
+    pictures that are none.
     """
     found = connection.execute("SELECT salt, key_id, proof, pepper FROM seal").fetchone()
+    if found is not None or keys:
+        connection.binding = Binding(connection, path)
     if found is None and keys:
         _convert(connection, path, keys[0])
     elif found is not None:
-        connection.seal = _opened(path, found, keys)
+        _open(connection, path, found, keys)
     _forget_pepper_file(connection, path)
 
 
-def _opened(path: Path, row: tuple[bytes, int, bytes, bytes], keys: Sequence[bytes]) -> Sealed:
+def _open(connection: Tables, path: Path, row: tuple[bytes, int, bytes, bytes], keys: Sequence[bytes]) -> None:
     salt, key_id, proof, pepper = row
-    fitting = [seal for key in keys if (seal := Sealed(key, salt, key_id)).proves(proof)]
+    fitting = [(key, seal) for key in keys if (seal := Sealed(key, salt, key_id)).proves(proof)]
     if not fitting:
         fault = "sealed with another key" if keys else "sealed, and no key is there"
         raise GalleryError(f"{path}: {fault}", hint=KEY_HINT)
-    fitting[0].pepper = fitting[0].open(pepper, "pepper")
-    return fitting[0]
+    key, seal = fitting[0]
+    seal.pepper = seal.open(pepper, "pepper")
+    connection.seal = seal
+    assert connection.binding is not None
+    if seal.binds(proof):
+        connection.binding.verify()
+    else:
+        # Of a version that did not bind. Another salt for all of it: or its proof, from a copy of today, would make
+        # this take for granted at any later time whatever stands beside the sealed pieces then.
+        with atomic(connection):
+            put_under(connection, key)
 
 
 def _convert(connection: Tables, path: Path, key: bytes) -> None:

@@ -189,6 +189,12 @@ class GalleryStore:
                     references = rows.stored_references(self._connection, person)
                     yield person.id, StoredPerson(person.name, person.admin, references, access)
 
+    @property
+    def generation(self) -> tuple[str, int]:
+        """Which sealed gallery this is, and how many changes it has seen; nothing and 0 where it is not sealed."""
+        bound = self._connection.binding
+        return (bound.identity.hex(), bound.generation) if bound is not None else ("", 0)
+
     # Changing
 
     def add(self, person: NewPerson, model_sha256: str, *, knowingly: bool = False) -> Person:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from facelatch.errors import GalleryError
 from facelatch.gallery.place import explained
+from facelatch.gallery.seal import Tables, atomic
 
 EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 """Moves the log into the database and cuts it to nothing."""
@@ -45,7 +46,7 @@ def is_due(connection: sqlite3.Connection) -> bool:
 class Wiping:
     """One way through the file, in steps. Nothing else may use the connection during a step."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: Tables) -> None:
         """Raises OSError."""
         self._path, self._connection = path, connection
         self.failed = False
@@ -72,7 +73,8 @@ class Wiping:
         with suppress(GalleryError), explained(self._path):
             done = self._cleared(may_go_on)
             if done:
-                self._connection.execute("UPDATE state SET wipe_due = 0")
+                with atomic(self._connection):
+                    self._connection.execute("UPDATE state SET wipe_due = 0")
                 self._connection.execute(EMPTY_LOG)
             self.failed = False
             return done

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from facelatch.audit.chain import KEY_BYTES
 from facelatch.errors import InputError, LedgerError
-from facelatch.private_files import open_alone, write_private_file
+from facelatch.private_files import open_alone, sync_directory, write_private_file
 
 NAME = "ledger.key"
 START_NAME = "ledger.start"
@@ -110,3 +110,4 @@ def forget_start_key(directory: Path) -> None:
     finally:
         os.close(descriptor)
     path.unlink()
+    sync_directory(directory)

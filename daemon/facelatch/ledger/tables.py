@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -145,6 +145,26 @@ def last_row(connection: sqlite3.Connection) -> Row | None:
     """The newest row."""
     found = connection.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY seq DESC LIMIT 1").fetchone()
     return _row(found) if found else None
+
+
+_GENERATIONS = (EventKind.GALLERY_GENERATION.value, EventKind.GALLERY_ACCEPTED.value)
+
+
+def last_generation(path: Path) -> tuple[str, int]:
+    """Which gallery was beside this ledger last, and the highest generation of it that is known since somebody accepted
+    an older one; nothing and 0 where none is known, or it was not sealed. Raises LedgerError.
+    """
+    if not path.exists():
+        return "", 0
+    with closing(open_to_read(path)) as connection, explained(path):
+        found = connection.execute(
+            "SELECT json_extract(fields, '$.GALLERY') AS gallery, json_extract(fields, '$.GENERATION') FROM rows"
+            " WHERE kind IN (?, ?) AND seq >= (SELECT coalesce(max(seq), 0) FROM rows WHERE kind = ?)"
+            " ORDER BY seq DESC",
+            (*_GENERATIONS, _GENERATIONS[1]),
+        ).fetchall()
+    last = found[0][0] if found else None
+    return (str(last), max(number for gallery, number in found if gallery == last)) if last else ("", 0)
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

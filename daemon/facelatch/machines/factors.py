@@ -7,6 +7,7 @@
 | any      | a face whose rule is card+pin                       | idle (refused: needs_card)                         |
 | idle     | a card                                              | looking up                                         |
 | looking up | nobody's card                                     | idle (refused: wrong_card, counts)                 |
+| looking up | it could not be looked up, or took `pin_seconds`  | idle (refused: not_checked)                        |
 | looking up | somebody's, for whom card and PIN do now          | awaiting the PIN (asked)                           |
 | looking up | somebody's, for whom they do not                  | idle (refused: needs_face)                         |
 | awaiting | digits, *                                           | awaiting, more time; typed, cleared                |
@@ -167,6 +168,8 @@ class CardOf:
     has_pin: bool = False
     opens: bool = False
     """Whether card and PIN let this person in now."""
+    failed: bool = False
+    """Whether it could not be looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,8 @@ def advance(factors: Factors, told: Input, now: float, settings: FactorsConfig) 
             return _entered(factors, awaiting, told, now, settings)
         case CardOf(serial=serial, person=person), Checking(serial=expected, awaiting=awaiting) if serial == expected:
             right = person is not None and person.id == awaiting.person.id
-            return _answered(factors, awaiting, Result.RIGHT if right else Result.WRONG, now, settings)
+            found = Result.FAILED if told.failed else Result.RIGHT if right else Result.WRONG
+            return _answered(factors, awaiting, found, now, settings)
         case Checked(serial=serial, result=result), Checking(serial=expected, awaiting=awaiting) if serial == expected:
             return _answered(factors, awaiting, result, now, settings)
     return factors
@@ -229,6 +233,8 @@ def _face(factors: Factors, seen: FaceSeen, now: float, settings: FactorsConfig)
 
 
 def _holder(factors: Factors, told: CardOf, now: float, settings: FactorsConfig) -> Factors:
+    if told.failed:
+        return _refuse(factors, Refusal.NOT_CHECKED, None)
     if told.person is None:
         return _refuse(factors, Refusal.WRONG_CARD, None)
     if not told.opens:

@@ -19,12 +19,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from facelatch.values.hours import EARLIEST_SECONDS
+
 if TYPE_CHECKING:
     from facelatch.config.health import HealthConfig
     from facelatch.values.health import Reading
-
-PLAUSIBLE_TIME = 1_750_000_000
-"""Unix seconds; a clock behind this year has not been set since power-up."""
 
 CLOCK_PATIENCE_SECONDS = 120.0
 """A machine that has just started needs a while to hear from a time server."""
@@ -169,9 +168,9 @@ def _card_errors(reading: Reading, _settings: HealthConfig) -> tuple[Level, str]
 def _clock(reading: Reading, _settings: HealthConfig) -> tuple[Level, str]:
     if reading.wall_seconds is None:
         return Level.UNKNOWN, ""
-    if reading.wall_seconds < PLAUSIBLE_TIME:
+    if reading.wall_seconds < EARLIEST_SECONDS:
         return Level.ILL, "the clock was never set"
-    if reading.synchronised is False and not reading.hardware_clock:
+    if reading.clock_set is False:
         return Level.ILL, "no time server has set the clock since power-up"
     return Level.WELL, "the clock is set"
 
@@ -202,7 +201,7 @@ HINTS: Mapping[Trouble, str] = {
     Trouble.LITTLE_SPACE: "free some space: `df -h`, `journalctl --vacuum-size=100M`; without any nobody is enrolled",
     Trouble.CARD_ERRORS: "make an export, look at `dmesg`, and replace the card soon",
     Trouble.CLOCK_NOT_TRUSTED: "`timedatectl`; the door works, but times in the log may be wrong: give it a network "
-    "or a clock with a battery",
+    "or a clock with a battery; for another time service schedule.clock",
     Trouble.SWAP_IN_USE: "something takes more memory than there is: `free -m`, `systemd-cgtop -m`",
 }
 """What a person can do about it."""

@@ -24,9 +24,7 @@ class Reading:
     """Errors that the ext4 file systems have counted since they were last checked."""
     wall_seconds: float | None = None
     """Unix time, as the system believes."""
-    synchronised: bool | None = None
-    """Whether a time server has set the clock since power-up."""
-    hardware_clock: bool = False
-    """Whether the system took the time from a clock with a battery at power-up."""
+    clock_set: bool | None = None
+    """Whether the clock was set since power-up, by a time server or from a clock with a battery."""
     swap_mb: int | None = None
     """Memory that has gone to swap."""

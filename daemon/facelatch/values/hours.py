@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+EARLIEST_SECONDS = 1_750_000_000
+"""Unix time from before this program: a clock that shows less has not been set, whoever says so. A battery clock whose
+battery is empty begins in 1970 or 2000."""
 HOLIDAY = 7
 """The day of the week that a holiday counts as; Monday is 0."""
 DAY_MINUTES = 24 * 60

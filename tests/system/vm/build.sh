@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the virtual machine of the system tests: Debian bookworm with Facelatch installed by its own installer, and
-# parts that behave like a Pi's: GPIO lines (gpio-sim), V4L2 cameras (v4l2loopback, vivid), a hardware watchdog (i6300esb).
+# parts that behave like a Pi's: GPIO lines (gpio-sim), V4L2 cameras (v4l2loopback, vivid), a hardware watchdog (i6300esb),
+# a TPM (swtpm).
 #
 #   build.sh OUT WHEELS     root, on Debian 12. WHEELS: Facelatch's wheel and those it needs
 #
@@ -26,7 +27,7 @@ fetch_tools() {
         apt-get -o DPkg::Lock::Timeout=300 update -qq || true # the lists may be fresh enough
         DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends \
             qemu-system-x86 qemu-utils mmdebstrap e2fsprogs busybox-static kmod cpio gcc-12 make bc xz-utils \
-            linux-headers-amd64 linux-source-6.1
+            linux-headers-amd64 linux-source-6.1 swtpm
     } 9>/run/lock/facelatch-apt >"$work/log" 2>&1 || cannot_fetch "apt has no QEMU or no kernel headers"
     # The mirror this machine uses itself.
     # shellcheck disable=SC2016  # apt's placeholders, not the shell's
@@ -51,7 +52,7 @@ fetch_system() {
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --include="$(tr -s ' \n' , <<<'
-            dbus e2fsprogs kmod procps python3 python3-systemd python3-venv systemd systemd-sysv udev v4l-utils' | sed 's/^,//;s/,$//')" \
+            dbus e2fsprogs kmod libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-tcti-device0 procps python3 python3-systemd python3-venv systemd systemd-sysv udev v4l-utils' | sed 's/^,//;s/,$//')" \
         bookworm "$root" "$mirror" >"$work/log" 2>&1 || cannot_fetch "mmdebstrap fails"
 }
 

@@ -36,13 +36,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
-    """Boots machines with a fresh disk each; they end with the tests."""
+def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Machine]]:
+    """Boots machines with a fresh disk each, and with a TPM where one is asked for; they end with the tests."""
     machines: list[Machine] = []
 
-    def booted() -> Machine:
+    def booted(*, tpm: bool = False) -> Machine:
         work = tmp_path_factory.mktemp("machine")
-        machines.append(Machine(image, new_disk(work / "disk.qcow2", image / "root.img"), clips, work))
+        disk = new_disk(work / "disk.qcow2", image / "root.img")
+        machines.append(Machine(image, disk, clips, work, tpm=tpm))
         return machines[-1]
 
     yield booted
@@ -51,13 +52,13 @@ def boot(image: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def active_high(boot: Callable[[], Machine]) -> Door:
+def active_high(boot: Callable[..., Machine]) -> Door:
     """A door whose relay unlocks while its line is high."""
     return serving(boot(), "high")
 
 
 @pytest.fixture(scope="session")
-def active_low(boot: Callable[[], Machine]) -> Door:
+def active_low(boot: Callable[..., Machine]) -> Door:
     """A door whose relay unlocks while its line is low."""
     return serving(boot(), "low")
 

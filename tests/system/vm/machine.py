@@ -49,10 +49,23 @@ def start_qemu(image: Path, root: str, work: Path, words: str, devices: list[str
         return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log)
 
 
+def start_tpm(work: Path) -> list[str]:
+    """Starts a TPM of a machine's own, which ends with it; QEMU's words for it."""
+    state, port = work / "tpm", work / "tpm.socket"
+    state.mkdir()
+    command = ["setpriv", "--pdeathsig", "KILL", "swtpm", "socket", "--tpm2", "--terminate"]
+    command += ["--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={port}"]
+    with (work / "tpm.log").open("w") as log:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    Patient().until(port.exists, 10, "the TPM is there")
+    found = ["-chardev", f"socket,id=tpm,path={port}", "-tpmdev", "emulator,id=tpm,chardev=tpm"]
+    return [*found, "-device", "tpm-tis,tpmdev=tpm"]
+
+
 class Machine(Patient):
     """A virtual machine; `run` runs a command in it. QEMU emulates the processor, so it needs nothing of the host."""
 
-    def __init__(self, image: Path, disk: Path, clips: Path, work: Path) -> None:
+    def __init__(self, image: Path, disk: Path, clips: Path, work: Path, *, tpm: bool = False) -> None:
         work.mkdir(exist_ok=True, parents=True)
         self.work, self.boot_id, self.status, self.output = work, "", 0, ""
         self._numbers = itertools.count()
@@ -66,6 +79,7 @@ class Machine(Patient):
             *("-device", "virtserialport,chardev=agent,name=agent"),
             *("-chardev", f"file,id=trace,path={work}/trace", "-device", "virtserialport,chardev=trace,name=trace"),
             *("-monitor", f"unix:{work}/monitor,server=on,wait=off"),
+            *(start_tpm(work) if tpm else ()),
         ]
         self._qemu = start_qemu(image, f"file={disk},format=qcow2", work, "", devices)
         try:

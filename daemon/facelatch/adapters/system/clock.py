@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facelatch.audit.chain import Moment
+from facelatch.values.hours import EARLIEST_SECONDS
 
 
 class MonotonicClock:
@@ -18,8 +19,11 @@ class MonotonicClock:
         return time.monotonic()
 
 
-SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+SYNCHRONISED = "run/systemd/timesync/synchronized"
 """There once systemd-timesyncd has set the clock since the start of the machine."""
+
+FROM_A_BATTERY = "sys/class/rtc/rtc*/hctosys"
+"""Each says 1 when the system took the time from that clock at its start."""
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 """What names this start of the machine."""
@@ -28,9 +32,23 @@ _UNSYNCHRONISED = 5
 """What adjtimex returns of a clock that nobody disciplines (TIME_ERROR)."""
 
 
-def wall_clock_is_set() -> bool:
-    """Whether the wall clock was set since the start: by systemd-timesyncd, or others who told the kernel."""
-    return SYNCHRONISED.exists() or _kernel_knows()
+def wall_clock_is_set(*, assumed: bool = False, root: Path = Path("/")) -> bool:
+    """Whether the wall clock can be believed: the one answer for people's hours, the ledger and health. Never raises.
+
+    Never at a time from before this program. Otherwise always when `assumed` (schedule.clock); else once
+    systemd-timesyncd, or another time service that tells the kernel, has set it since the start, or the system took it
+    from a clock with a battery.
+    """
+    if time.time() < EARLIEST_SECONDS:
+        return False
+    return assumed or (root / SYNCHRONISED).exists() or _from_a_battery(root) or _kernel_knows()
+
+
+def _from_a_battery(root: Path) -> bool:
+    try:
+        return any(one.read_text(encoding="ascii").strip() == "1" for one in root.glob(FROM_A_BATTERY))
+    except (OSError, ValueError):
+        return False
 
 
 def _kernel_knows() -> bool:
@@ -39,8 +57,10 @@ def _kernel_knows() -> bool:
     return ctypes.CDLL(None).adjtimex(asked) not in (-1, _UNSYNCHRONISED)
 
 
-def moments() -> Callable[[], Moment]:
-    """What tells the present moment by every clock there is, for what is written down; nothing is decided by it."""
+def moments(*, assumed: bool = False) -> Callable[[], Moment]:
+    """What tells the present moment by every clock there is, for what is written down; `assumed` trusts the one on the
+    wall unasked.
+    """
     try:
         boot = BOOT.read_text(encoding="ascii")[:8]
     except OSError:
@@ -49,7 +69,7 @@ def moments() -> Callable[[], Moment]:
     def now() -> Moment:
         return Moment(
             wall_ms=time.time_ns() // 1_000_000,
-            trusted=wall_clock_is_set(),
+            trusted=wall_clock_is_set(assumed=assumed),
             mono_ms=time.monotonic_ns() // 1_000_000,
             boot=boot,
         )

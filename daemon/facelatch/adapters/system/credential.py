@@ -38,8 +38,7 @@ def seal_keys(config: SealConfig) -> tuple[bytes, ...]:
     """
     if config.key == "none":
         return ()
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    found = [path for path in (Path(folder, NAME), Path(folder, NEXT)) if path.exists()] if folder else []
+    found = _found()
     if not found and config.key == "credential":
         raise GalleryError(f'seal.key = "credential", and there is no credential {NAME}', hint=_HINT)
     return tuple(_key(path) for path in found)
@@ -49,8 +48,12 @@ def is_sealed(config: SealConfig) -> bool:
     """Whether the gallery of this start is a sealed one, as far as the key tells; never raises."""
     if config.key != "auto":
         return config.key == "credential"
+    return bool(_found())
+
+
+def _found() -> list[Path]:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    return folder is not None and Path(folder, NAME).exists()
+    return [path for path in (Path(folder, NAME), Path(folder, NEXT)) if path.exists()] if folder else []
 
 
 def _key(path: Path) -> bytes:

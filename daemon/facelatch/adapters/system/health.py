@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from facelatch.adapters.system.clock import wall_clock_is_set
 from facelatch.values.health import Reading
 
 _MB = 1_000_000
@@ -26,9 +27,9 @@ class MachineHealth:
     `vcgencmd` would need the firmware's device; the files have the same bits.
     """
 
-    def __init__(self, state_directory: Path, root: Path = Path("/")) -> None:
-        """`root` is where these folders are."""
-        self._state, self._root = state_directory, root
+    def __init__(self, state_directory: Path, root: Path = Path("/"), *, clock_assumed: bool = False) -> None:
+        """`root` is where these folders are; `clock_assumed` trusts the clock on the wall unasked."""
+        self._state, self._root, self._assumed = state_directory, root, clock_assumed
 
     def read(self) -> Reading:
         """One look. Never raises; may take as long as a disk that hangs."""
@@ -44,8 +45,7 @@ class MachineHealth:
             read_only=read_only,
             card_errors=self._card_errors(),
             wall_seconds=time.time(),
-            synchronised=self._synchronised(),
-            hardware_clock=any(text == "1" for text in self._texts("sys/class/rtc/rtc*/hctosys")),
+            clock_set=wall_clock_is_set(assumed=self._assumed, root=self._root),
             swap_mb=self._swap(),
         )
 
@@ -88,11 +88,6 @@ class MachineHealth:
         counts = [_integer(text) for text in self._texts("sys/fs/ext4/*/errors_count")]
         known = [count for count in counts if count is not None]
         return sum(known) if known else None
-
-    def _synchronised(self) -> bool | None:
-        """What systemd-timesyncd has noted; None without it, as under chrony."""
-        folder = self._root / "run/systemd/timesync"
-        return (folder / "synchronized").exists() if folder.is_dir() else None
 
     def _swap(self) -> int | None:
         found = dict(re.findall(r"^(SwapTotal|SwapFree): +(\d+) kB$", _text(self._root / "proc/meminfo") or "", re.M))

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from facelatch.adapters.system.clock import SYNCHRONISED
+from facelatch.adapters.system.clock import wall_clock_is_set
 from facelatch.values.hours import LocalTime
-
-REAL_TIME_CLOCKS = Path("/sys/class/rtc")
-EARLIEST = datetime(2025, 6, 15, tzinfo=UTC)
-"""A clock before this day has lost its battery, whatever it is said to have been set by."""
 
 
 class WallClock:
@@ -24,8 +19,7 @@ class WallClock:
 
     def local_time(self) -> LocalTime:
         """The day and the minute now."""
-        now = datetime.now(UTC)
-        return local_time(now, self._zone, trusted=now >= EARLIEST and (self._assumed or was_set()))
+        return local_time(datetime.now(UTC), self._zone, trusted=wall_clock_is_set(assumed=self._assumed))
 
 
 def local_time(now: datetime, zone: tzinfo | None, *, trusted: bool) -> LocalTime:
@@ -33,13 +27,3 @@ def local_time(now: datetime, zone: tzinfo | None, *, trusted: bool) -> LocalTim
     wall = now.astimezone(zone)
     second = wall.second + wall.microsecond / 1e6
     return LocalTime(day=wall.date(), minute=wall.hour * 60 + wall.minute, trusted=trusted, second=second)
-
-
-def was_set() -> bool:
-    """Whether the time comes from the network or, since the start, from a clock with a battery. Never raises."""
-    try:
-        return SYNCHRONISED.exists() or any(
-            one.read_text(encoding="ascii").strip() == "1" for one in REAL_TIME_CLOCKS.glob("rtc*/hctosys")
-        )
-    except (OSError, ValueError):
-        return False
