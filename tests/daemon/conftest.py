@@ -163,7 +163,7 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
             add(store, "Anna", ANNA, admin=True)
             add(store, "Ben", BEN)
 
-        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections))
+        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections, member))
         return running[-1]
 
     yield start

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import fleet_gate, fleet_requests, hours_requests, people, records, requests, site, site_requests
+from facelatch.api import (
+    fleet_gate,
+    fleet_requests,
+    hours_requests,
+    people,
+    records,
+    requests,
+    site,
+    site_requests,
+)
 from facelatch.api.admission import Admission, require_consent
 from facelatch.api.answer import Answer, Work, yes_or_no
 from facelatch.api.fleet_people import Fleet, no_fleet

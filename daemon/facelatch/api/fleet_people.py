@@ -12,7 +12,7 @@ from facelatch.api.admission import Admission, traces
 from facelatch.api.answer import Answer, Work, about
 from facelatch.api.fleet_requests import ApplyPeople, Arriving, FleetPeople, Resolve, Share
 from facelatch.api.fleet_telling import events_of, held_events, sent
-from facelatch.audit.events import Event, EventKind
+from facelatch.audit.events import Event, EventKind, fault
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import fleet, fleet_sealing, rows
 from facelatch.gallery.embeddings import maker
@@ -200,8 +200,14 @@ class Fleet:
         with admission.store.transaction() as connection:
             due = fleet_sealing.due(connection)
         for row in due:
-            with admission.store.transaction() as connection:
-                sealed = fleet_sealing.seal(connection, self._member, row, _made_by(admission))
+            sealed = None
+            try:
+                with admission.store.transaction() as connection:
+                    sealed = fleet_sealing.seal(connection, self._member, row, _made_by(admission))
+            except ValueError as error:  # somebody whom no envelope can hold stays known here; the others go on
+                changes.events.append(fault("person_not_sealed", type(error).__name__))
+                with admission.store.transaction() as connection:
+                    fleet_sealing.give_up(connection, row)
             if sealed is not None:
                 changes.events.append(sent(sealed))
             yield

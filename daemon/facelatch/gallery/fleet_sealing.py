@@ -90,6 +90,11 @@ def seal(connection: Tables, member: Membership, row: FleetRow, made_by: str) ->
     return Sealed(new, person)
 
 
+def give_up(connection: Tables, row: FleetRow) -> None:
+    """Does not try again before the person changes."""
+    connection.execute("UPDATE fleet_people SET dirty = 0 WHERE uuid = ?", (row.uuid,))
+
+
 def withdraw(connection: Tables, member: Membership, row: FleetRow) -> Sealed:
     """Makes somebody a person of this door alone again: all others forget."""
     return _revoke(connection, member, row)

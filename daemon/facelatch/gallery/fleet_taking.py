@@ -18,7 +18,7 @@ from facelatch.gallery.fleet import FleetRow
 from facelatch.gallery.names import clean_name
 from facelatch.gallery.seal import Tables
 from facelatch.sharing.content import FLEET_HASH, Content, Vectors, unpack
-from facelatch.sharing.envelope import EnvelopeError, Opened, open_
+from facelatch.sharing.envelope import EnvelopeError, Opened, reopen
 from facelatch.sharing.membership import Membership
 from facelatch.sharing.merge import Rank
 from facelatch.values.pictures import Pose
@@ -79,7 +79,7 @@ def checked(opened: Opened) -> Told | None:
 def before(member: Membership, row: FleetRow) -> Told | None:
     """What the door was told last of a person; None where that cannot be read any more."""
     try:
-        return checked(open_(member, row.envelope)) if row.version else None
+        return checked(reopen(member, row.envelope)) if row.version else None
     except EnvelopeError:
         return None
 

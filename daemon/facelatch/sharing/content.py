@@ -29,8 +29,8 @@ _LENGTH, _VECTOR = struct.Struct(">I"), np.dtype("<f4")
 
 
 def _day(value: object) -> date | None:
-    if value is None:
-        return None
+    if value is None or isinstance(value, date):
+        return value
     if not isinstance(value, str) or len(value) != 10:
         raise ValueError("no day")
     return date.fromisoformat(value)
