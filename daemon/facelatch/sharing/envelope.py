@@ -27,7 +27,7 @@ MAGIC = b"FLP1"
 MAX_BYTES = 256 * 1024
 """Of one envelope: 64 references by two models need 200 KB."""
 MAX_VERSION = 2**53
-UUID = re.compile(r"^[0-9a-f]{32}$")
+UUID = re.compile(r"[0-9a-f]{32}")
 
 _LENGTH = struct.Struct(">I")
 _MOST_HEADER, _NONCE, _TAG, _SIGNATURE = 1024, 12, 16, 64
@@ -179,13 +179,13 @@ def _sound(header: Header, *, sealed: int) -> bool:
     return (
         isinstance(header.fleet, str)
         and isinstance(header.uuid, str)
-        and UUID.match(header.uuid) is not None
+        and UUID.fullmatch(header.uuid) is not None
         and type(header.version) is int
         and 1 <= header.version <= MAX_VERSION
         and isinstance(header.revoked, bool)
         and type(header.key_id) is int
         and isinstance(header.signer, str)
-        and DOOR.match(header.signer) is not None
+        and DOOR.fullmatch(header.signer) is not None
         and (sealed >= _NONCE + _TAG or header.revoked)
     )
 

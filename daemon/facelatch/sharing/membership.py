@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-DOOR = re.compile(r"^[a-z0-9-]{1,32}$")
-FLEET = re.compile(r"^[0-9a-f]{32}$")
+DOOR = re.compile(r"[a-z0-9-]{1,32}")
+FLEET = re.compile(r"[0-9a-f]{32}")
 KEY_BYTES = 32
 MOST_KEYS = 16
 
@@ -67,9 +67,9 @@ def loads(data: bytes) -> Membership:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("not what `facelatch fleet join` wrote") from None
-    if not isinstance(member.fleet, str) or not FLEET.match(member.fleet):
+    if not isinstance(member.fleet, str) or not FLEET.fullmatch(member.fleet):
         raise ValueError("it names no fleet")
-    if not isinstance(member.door, str) or not all(map(DOOR.match, [member.door, *member.enrollers])):
+    if not isinstance(member.door, str) or not all(map(DOOR.fullmatch, [member.door, *member.enrollers])):
         raise ValueError("a door's name is none")
     if not 1 <= len(member.keys) <= MOST_KEYS or min(member.keys) < 1:
         raise ValueError("it has no keys")
