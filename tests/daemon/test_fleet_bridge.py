@@ -189,6 +189,23 @@ def test_a_flood_takes_a_few_megabytes_at_most_and_everything_arrives_all_the_sa
     assert site.daemons["garage"].people == everybody
 
 
+def test_what_a_daemon_could_not_open_is_brought_again_later() -> None:
+    """It may have got the newer key meanwhile."""
+    site = Site("garage")
+    daemon, refuse = site.daemons["garage"], Daemon._apply
+    daemon._apply = lambda bulk, fields: {  # type: ignore[method-assign]
+        "results": [{"uuid": A, "outcome": "refused"}],
+        "overwritten": True,
+    }
+    site.broker.retained = {f"{TOPIC}/{A}": b"1"}
+    site.broker.again("")
+    site.turns()
+    assert daemon.people == {}
+    daemon._apply = lambda bulk, fields: refuse(daemon, bulk, fields)  # type: ignore[method-assign]
+    site.turns(int(people.LOOK_AGAIN_SECONDS / people.PAUSE_SECONDS) + 1)
+    assert daemon.people == {A: b"1"}
+
+
 @pytest.mark.parametrize(
     "topic", [f"{TOPIC}/{'A' * 32}", f"{TOPIC}/{A}/more", f"{TOPIC}/../{A}", f"{TOPIC}/{A}\n", "facelatch/front/state"]
 )

@@ -12,6 +12,7 @@ from facelatch.cli.asking import ask, import_all, listed
 from facelatch.cli.hours import access_text, card, pin, set_
 from facelatch.cli.output import echo, for_progress, standard_output
 from facelatch.cli.settings import Settings, as_json, person_name
+from facelatch.cli.sharing import resolve, share
 from facelatch.errors import FacelatchError, InputError
 
 
@@ -288,3 +289,5 @@ def _people(count: int) -> str:
 people.add_command(set_)
 people.add_command(pin)
 people.add_command(card)
+people.add_command(share)
+people.add_command(resolve)

@@ -35,6 +35,9 @@ SETTLED_SECONDS = 2.0
 AGAIN_SECONDS = 60.0
 """Before the same envelope is published once more: two doors that disagree must not shout each other down."""
 
+LOOK_AGAIN_SECONDS = 600.0
+"""How often the broker is asked for everything while the daemon has not taken it all: it may have a newer key now."""
+
 Ask = Callable[..., tuple[dict[str, Any], bytes]]
 """Asks the daemon: (action, bulk, **fields) to reply and what came along. Raises FacelatchError."""
 
@@ -73,6 +76,7 @@ class People:
         self._digest = ""
         self._published: dict[str, tuple[str, float]] = {}
         self._told: dict[str, Any] | None = None
+        self._looked = clock()
         self._complaint = ""
         wire.listen(f"{TOPIC}/+", self.heard, self.connected)
 
@@ -150,6 +154,16 @@ class People:
             self._told = told
         if reply["enrols"] and self._wire.connected:
             self._publish_what_lacks()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        with self._lock:
+            if self._clock() - self._looked < LOOK_AGAIN_SECONDS:
+                return
+            self._looked = self._clock()
+            same = all(self._index.get(uuid, ("", 0))[0] == digest for uuid, digest in self._on_broker.items())
+        if not same:
+            self._wire.again(f"{TOPIC}/+")
 
     def _read_index(self, first: dict[str, Any]) -> None:
         def page(begin: dict[str, Any]) -> dict[str, Any]:
