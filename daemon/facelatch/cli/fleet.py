@@ -29,7 +29,9 @@ and restart mosquitto, facelatch and facelatch-bridge there"""
 
 @click.group()
 def fleet() -> None:
-    """Several doors, one gallery: whoever is shared at one comes in at all.
+    """Several doors with one gallery.
+
+    Whoever is shared at one door comes in at all.
 
     \b
     On a computer that is none of the doors:
