@@ -20,7 +20,8 @@ from facelatch.gallery import fleet, fleet_sealing, rows, schema
 from facelatch.gallery.credentials import Hasher, card_holder
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
-from facelatch.sharing.envelope import close, open_
+from facelatch.sharing.content import Content
+from facelatch.sharing.envelope import MAX_VERSION, close, open_
 from facelatch.sharing.membership import Membership
 from facelatch.values.readers import Result
 
@@ -186,6 +187,7 @@ def test_a_pin_set_at_one_door_is_right_at_all_and_one_of_before_stays_at_its_do
     front, garage = Hasher(b"1" * 32, b"p" * 32), Hasher(b"2" * 32, b"p" * 32)
     from facelatch.gallery.credentials import Pins
 
+    Content(name="Anna", enrolled=1, pin=front.pin("835172"), card=front.card("7"))
     assert garage.check(Pins(pin=front.pin("835172")), "835172") is Result.RIGHT
     assert garage.check(Pins(pin=front.pin("835172")), "835173") is Result.WRONG
     alone = Hasher(b"1" * 32).pin("835172")
@@ -458,6 +460,31 @@ def test_one_envelope_that_cannot_be_saved_keeps_none_of_the_others_back(
     assert [one["outcome"] for one in results] == ["revoked", "refused"]
     assert names(garage) == {"Ben": ""}
     assert lets_in(garage, RED) is None
+
+
+def test_whoever_has_the_last_version_there_is_can_be_revoked_all_the_same(site: Start) -> None:
+    """A stolen door could use up all versions, so that nobody changes the person any more."""
+    back = site("back")
+    give(back, envelope("Eve", BLUE, version=MAX_VERSION))
+    back.client.ask({"action": "remove", "name": "Eve"})
+    (sent,) = kept(back)
+    assert open_(member("garage"), sent).header.revoked
+
+
+def test_references_that_would_let_in_people_who_do_not_exist_let_in_nobody(site: Start) -> None:
+    garage = site("garage")
+    line = garage.desk._judge.line
+    object.__setattr__(line, "set_tests", (lambda embeddings: "near to everybody",))
+    give(garage, envelope("Eve", BLUE))
+    assert names(garage) == {"Eve": "indistinct"}
+
+
+@pytest.mark.parametrize(
+    "pin", ["fleet:$argon2id$v=19$m=4194304,t=3,p=1$c2FsdA$aA", "$argon2id$v=19$m=32768,t=3,p=1$c2FsdA$aA", "x"]
+)
+def test_a_hash_that_would_take_all_memory_to_compare_is_none(site: Start, pin: str) -> None:
+    with pytest.raises(ValueError, match="pin"):
+        envelope("Eve", BLUE, pin=pin)
 
 
 def test_an_enroller_gone_mad_fills_no_disk(site: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from facelatch.gallery.embeddings import maker
 from facelatch.gallery.fleet_models import at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
-from facelatch.line.alike import taken_for
+from facelatch.line.alike import indistinct, taken_for
 from facelatch.sharing.content import MOST_BESIDE
 from facelatch.sharing.envelope import EnvelopeError, Opened, open_
 from facelatch.sharing.membership import Membership
@@ -230,6 +230,8 @@ class Fleet:
             alike[one.uuid] = frozenset(uuids[other] for other in found if other in uuids)
             if id_ not in gallery.ids:
                 blocked[one.uuid] = fleet.MODEL
+            elif indistinct(judge, id_, gallery):
+                blocked[one.uuid] = fleet.INDISTINCT
             elif found - uuids.keys():
                 blocked[one.uuid] = fleet.ALIKE_HERE
             yield

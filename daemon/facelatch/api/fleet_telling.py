@@ -17,6 +17,7 @@ from facelatch.values.records import Person
 HINTS = {
     ALIKE: "looks like somebody enrolled earlier: `facelatch people remove` one of the two, or `people resolve` them",
     fleet.ALIKE_HERE: "looks like somebody of this door alone: remove that one, or share and `people resolve` them",
+    fleet.INDISTINCT: "would let in people who do not exist: enrol anew, in good light",
     fleet.MODEL: "this door's model is another one: upgrade the door that enrolled, then this one",
     NO_FLEET: "this door has left the fleet: remove the person, or join again",
 }

@@ -25,6 +25,9 @@ ANSWER_SECONDS = 10.0
 DELIVERY_SECONDS = 5.0
 APPLY_SECONDS = 60.0
 
+ASKING = threading.Lock()
+"""One thread asks at a time: the daemon has two places for a user, and one shall be left for a person at a terminal."""
+
 
 class Bridge:
     """Between one door and one broker."""
@@ -34,7 +37,8 @@ class Bridge:
         client = ControlClient(Path(settings.socket))
 
         def ask(action: str, **fields: Any) -> dict[str, Any]:
-            return client.ask({"action": action, **fields}, timeout_seconds=ANSWER_SECONDS)
+            with ASKING:
+                return client.ask({"action": action, **fields}, timeout_seconds=ANSWER_SECONDS)
 
         self._settings, self._ask, self._broker, self._notifier = settings, ask, broker, notifier
         self._feed = Feed(Path(settings.state_directory), ask)
@@ -127,7 +131,8 @@ def _sharing(settings: Settings, broker: Broker | None) -> Iterator[None]:
     client = ControlClient(Path(settings.socket))
 
     def ask(action: str, bulk: bytes | None, **fields: Any) -> tuple[dict[str, Any], bytes]:
-        return client.fetch({"action": action, **fields}, bulk, timeout_seconds=APPLY_SECONDS)
+        with ASKING:
+            return client.fetch({"action": action, **fields}, bulk, timeout_seconds=APPLY_SECONDS)
 
     one, over = People(settings.door, ask, broker), threading.Event()
     thread = threading.Thread(target=one.run, args=(over,), name="people", daemon=True)

@@ -15,9 +15,9 @@ from facelatch.values.records import Person
 MOST_PEOPLE = 30_000
 """Of the fleet that a door remembers, those revoked counted: a door that may enrol and has gone mad fills no disk."""
 
-UNCHECKED, ALIKE_HERE, MODEL = "unchecked", "alike_here", "model"
+UNCHECKED, ALIKE_HERE, INDISTINCT, MODEL = "unchecked", "alike_here", "indistinct", "model"
 """Why somebody is held besides `merge.ALIKE`: not compared with the others yet, looks like somebody of this door alone,
-no embedding by this door's model."""
+looks like people who do not exist, no embedding by this door's model."""
 
 _COLUMNS = (
     "uuid, person_id, version, revoked, suspended, digest, own, enrolled, beside, content, held, dirty, envelope"

@@ -61,13 +61,15 @@ def due(connection: Tables) -> list[FleetRow]:
 def seal(connection: Tables, member: Membership, row: FleetRow, made_by: str) -> Sealed | None:
     """Brings the envelope of one person up to date; None where it was, or this door may not, or cannot yet."""
     connection.execute("UPDATE fleet_people SET dirty = 0 WHERE uuid = ?", (row.uuid,))
-    if not member.enrols or row.version >= MAX_VERSION:
+    if not member.enrols:
         return None
     person = in_gallery(connection, row)
     if row.revoked and not is_stale(member, row):
         return None
     if row.revoked or person is None:
         return _revoke(connection, member, row)
+    if row.version >= MAX_VERSION:
+        return None
     last = before(member, row)
     vectors = _vectors(connection, person, row, last, made_by)
     if not vectors:
@@ -101,7 +103,8 @@ def withdraw(connection: Tables, member: Membership, row: FleetRow) -> Sealed:
 
 
 def _revoke(connection: Tables, member: Membership, row: FleetRow) -> Sealed:
-    opened = open_(member, close(member, row.uuid, row.version + 1, None))
+    # The version of a revocation matters little, and a door gone mad may have used up all others.
+    opened = open_(member, close(member, row.uuid, min(row.version + 1, MAX_VERSION), None))
     fleet.save(connection, revoked(opened))
     fleet.note_alike(connection, row.uuid, ())
     return Sealed(fleet.of_uuid(connection, row.uuid) or row, None)

@@ -33,6 +33,12 @@ def taken_for(judge: Judge, person: int, gallery: Gallery, unheeded: Collection[
     return frozenset(found) - {person} - set(unheeded)
 
 
+def indistinct(judge: Judge, person: int, gallery: Gallery) -> bool:
+    """Whether the references of `person`, one of `gallery`, would not be taken at an enrolment here."""
+    own = gallery.embeddings[gallery.codes == gallery.ids.index(person)]
+    return any(test(own) for test in judge.line.set_tests)
+
+
 def _matching(
     hits: NDArray[np.bool_], codes: NDArray[np.intp], counts: NDArray[np.intp]
 ) -> NDArray[np.float64]:

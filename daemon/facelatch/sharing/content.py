@@ -38,7 +38,10 @@ def _day(value: object) -> date | None:
 
 Day = Annotated[date | None, BeforeValidator(_day)]
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Hash = Annotated[str | None, Field(pattern=rf"^{FLEET_HASH}[ -~]{{1,200}}$", repr=False)]
+_ARGON2 = r"\$argon2id\$v=19\$m=[1-9][0-9]{0,4},t=[1-9],p=[1-4]\$[A-Za-z0-9+/]{1,64}\$[A-Za-z0-9+/]{1,128}"
+"""A hash says itself how much memory it takes to compare it: not more than a door has to spare."""
+PinHash = Annotated[str | None, Field(pattern=rf"^{FLEET_HASH}{_ARGON2}$", repr=False)]
+CardHash = Annotated[str | None, Field(pattern=rf"^{FLEET_HASH}[0-9a-f]{{64}}$", repr=False)]
 
 
 
@@ -64,9 +67,9 @@ class Content(BaseModel):
     schedule: Annotated[str, Field(pattern=SCHEDULE_PATTERN)] | None = None
     suspended: bool = False
     forget: bool = False
-    pin: Hash = None
-    duress: Hash = None
-    card: Hash = None
+    pin: PinHash = None
+    duress: PinHash = None
+    card: CardHash = None
     beside: Annotated[tuple[Uuid, ...], Field(max_length=MOST_BESIDE, strict=False)] = ()
     """Who looks like this person and is another one, by uuid."""
     models: Annotated[tuple[_Model, ...], Field(max_length=MOST_MODELS, strict=False)] = ()
