@@ -19,7 +19,7 @@ from facelatch.gallery.embeddings import maker
 from facelatch.gallery.fleet_models import at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
-from facelatch.line.alike import indistinct, taken_for
+from facelatch.line.alike import indistinct, middles, taken_for
 from facelatch.sharing.content import MOST_BESIDE
 from facelatch.sharing.envelope import EnvelopeError, Opened, open_
 from facelatch.sharing.membership import Membership
@@ -224,9 +224,9 @@ class Fleet:
         judge = admission.judge()
         gallery = store.everybody(judge.model_sha256, judge.line.verifier.embedding_size)
         uuids, blocked = {id_: one.uuid for id_, _, one in known}, dict[str, str]()
-        alike = dict[str, frozenset[str]]()
+        alike, means = dict[str, frozenset[str]](), middles(gallery)
         for id_, _, one in waiting:
-            found = taken_for(judge, id_, gallery)
+            found = taken_for(judge, id_, gallery, means)
             alike[one.uuid] = frozenset(uuids[other] for other in found if other in uuids)
             if id_ not in gallery.ids:
                 blocked[one.uuid] = fleet.MODEL
