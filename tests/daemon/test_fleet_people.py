@@ -20,7 +20,7 @@ from facelatch.gallery import fleet, fleet_sealing, rows, schema
 from facelatch.gallery.credentials import Hasher, card_holder
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
-from facelatch.sharing.content import Content
+from facelatch.sharing.content import Content, pack
 from facelatch.sharing.envelope import MAX_VERSION, close, open_
 from facelatch.sharing.membership import Membership
 from facelatch.values.readers import Result
@@ -427,6 +427,30 @@ def test_a_right_signature_around_nonsense_changes_nothing(site: Start) -> None:
         assert refused(garage, close(member("front"), "a" * 32, 1, nonsense)) == "not_a_person"
 
 
+def test_embeddings_of_another_length_do_not_spoil_the_gallery(site: Start) -> None:
+    """By this very model, as it says: the next start would find a damaged gallery, and let in nobody."""
+    garage = site("garage")
+    give(garage, envelope("Anna", RED))
+    longer = np.full((2, 5), 0.5, np.float32)
+    packed = pack(Content(name="Eve", enrolled=1), {MADE_BY: longer})
+    assert refused(garage, close(member("front"), "e" * 32, 1, packed)) == "not_a_person"
+    assert lets_in(garage, RED) == "Anna"
+
+
+@pytest.mark.parametrize("error", [OverflowError, TypeError, ValueError])
+def test_what_nobody_has_foreseen_in_an_envelope_does_not_end_the_daemon(
+    site: Start, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """It would come again from the broker after each start."""
+    garage = site("garage")
+
+    def failing(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("facelatch.api.fleet_people.take", failing)
+    assert refused(garage, envelope("Anna", RED)) == error.__name__
+
+
 def test_a_flood_is_taken_in_short_turns_and_leaves_nothing(site: Start) -> None:
     """64 in a request is the most; the loop goes on between any two."""
     garage = site("garage")
@@ -450,10 +474,10 @@ def test_one_envelope_that_cannot_be_saved_keeps_none_of_the_others_back(
 
     real = fleet_people.take
 
-    def failing(connection: Any, who: Membership, opened: Any, made_by: str) -> Any:
+    def failing(connection: Any, who: Membership, opened: Any, made_by: str, size: int) -> Any:
         if opened.header.uuid == "b" * 32:
             raise GalleryError("no space", hint="")
-        return real(connection, who, opened, made_by)
+        return real(connection, who, opened, made_by, size)
 
     monkeypatch.setattr(fleet_people, "take", failing)
     results = give(garage, tombstone(), tombstone("b" * 32))

@@ -117,8 +117,9 @@ class Fleet:
             return {"uuid": one.uuid, "outcome": "refused", "reason": one.fault}
         try:
             with admission.store.transaction() as connection:
-                taken = take(connection, self._member, one.opened, _made_by(admission))
-        except (EnvelopeError, FacelatchError) as error:
+                taken = take(connection, self._member, one.opened, _made_by(admission), _size(admission))
+        # Whatever it is: what ends this process would come again from the broker, and end it again.
+        except (FacelatchError, ValueError, TypeError, OverflowError) as error:
             reason = str(error) if isinstance(error, EnvelopeError) else type(error).__name__
             refused.append(reason)
             return {"uuid": one.uuid, "outcome": "refused", "reason": reason}
@@ -260,12 +261,16 @@ def started(admission: Admission, member: Membership | None, part: Fleet | None)
     with admission.store.transaction() as connection:
         if not fleet.any_(connection):
             return []
-        at_start(connection, member, _made_by(admission))
+        at_start(connection, member, _made_by(admission), _size(admission))
     return part.settled(admission) if part is not None else []
 
 
 def _made_by(admission: Admission) -> str:
     return maker(admission.judge().model_sha256)
+
+
+def _size(admission: Admission) -> int:
+    return admission.judge().line.verifier.embedding_size
 
 
 def _enrolled(store: GalleryStore, person: Person) -> int:

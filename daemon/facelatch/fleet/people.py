@@ -99,7 +99,6 @@ class People:
             if uuid in self._on_broker or len(self._on_broker) < MOST_KNOWN:
                 self._on_broker[uuid] = digest
             if not message or self._index.get(uuid, ("", 0))[0] == digest:
-                self._waiting.pop(uuid, None)
                 return
             size = sum(map(len, self._waiting.values())) - len(self._waiting.get(uuid, b""))
             if size + len(message) > MOST_WAITING_BYTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facelatch.gallery import fleet, rows
 from facelatch.gallery.fleet_sealing import note_stale
-from facelatch.gallery.fleet_taking import before, in_gallery, put_references
+from facelatch.gallery.fleet_taking import before, fits, in_gallery, put_references
 from facelatch.gallery.seal import Tables
 from facelatch.sharing.membership import Membership
 
@@ -12,7 +12,7 @@ NO_FLEET = "no_fleet"
 """Why somebody is held whom nobody could revoke any more: this door has left the fleet."""
 
 
-def at_start(connection: Tables, member: Membership | None, made_by: str) -> None:
+def at_start(connection: Tables, member: Membership | None, made_by: str, size: int | None) -> None:
     """Brings what came from elsewhere in line with this start's membership and model.
 
     Embeddings by another model are exchanged for those of this one, where they were told. Whoever came from a fleet
@@ -37,7 +37,7 @@ def at_start(connection: Tables, member: Membership | None, made_by: str) -> Non
         if row.person_id in there or person is None:
             continue
         rows.delete_references(connection, person)
-        if told is not None:
+        if told is not None and fits(told, made_by, size):
             put_references(connection, person, told, made_by)
         connection.execute(
             "UPDATE fleet_people SET held = ?, dirty = ? WHERE uuid = ?", (fleet.UNCHECKED, row.dirty, row.uuid)

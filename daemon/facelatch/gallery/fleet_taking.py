@@ -76,6 +76,11 @@ def checked(opened: Opened) -> Told | None:
         raise EnvelopeError("not_a_person") from None
 
 
+def fits(told: Told, made_by: str, size: int | None) -> bool:
+    """Whether the embeddings by one model are as long as it makes them: others would spoil the whole gallery."""
+    return size is None or made_by not in told.vectors or told.vectors[made_by].shape[1] == size
+
+
 def before(member: Membership, row: FleetRow) -> Told | None:
     """What the door was told last of a person; None where that cannot be read any more."""
     try:
@@ -84,13 +89,17 @@ def before(member: Membership, row: FleetRow) -> Told | None:
         return None
 
 
-def take(connection: Tables, member: Membership, opened: Opened, made_by: str) -> Taken:
+def take(
+    connection: Tables, member: Membership, opened: Opened, made_by: str, size: int | None = None
+) -> Taken:
     """Puts an envelope into effect where it counts more than what the door has.
 
-    The embeddings that count are those made by `made_by`. Whoever is new or has new ones is held until compared with
-    the others. Raises EnvelopeError, InputError; then the caller rolls back.
+    The embeddings that count are those made by `made_by`, each of `size` numbers. Whoever is new or has new ones is
+    held until compared with the others. Raises EnvelopeError, InputError; then the caller rolls back.
     """
     told, row = checked(opened), fleet.of_uuid(connection, opened.header.uuid)
+    if told is not None and not fits(told, made_by, size):
+        raise EnvelopeError("not_a_person")
     if row is not None and row.version and _rank(opened, told) <= row.rank:
         return Taken(Outcome.OLD)
     if row is None:
