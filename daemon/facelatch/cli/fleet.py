@@ -64,7 +64,10 @@ def fleet() -> None:
 @as_json
 @click.pass_obj
 def init(settings: Settings, folder: Path, hosts: tuple[str, ...]) -> None:
-    """Make a fleet: keys, an authority for certificates, the broker's files. All in FOLDER (0700), files 0600."""
+    """Make a fleet.
+
+    Keys, an authority for certificates, and the broker's files go to FOLDER (0700, its files 0600).
+    """
     from facelatch.cli.fleet_files import found
 
     made = found(folder, hosts)
@@ -122,11 +125,11 @@ def doors(settings: Settings, folder: Path) -> None:
 @as_json
 @click.pass_obj
 def revoke_door(settings: Settings, door: str, yes: bool, folder: Path) -> None:
-    """Take a door out that was stolen or given away: certificate, signature and key count no more.
+    """Take a door out that was stolen or given away.
 
-    The broker's files go first: they shut the door out. With the other doors' files it can open nothing new, and a
-    door that enrols seals and signs everybody anew. Whom a stolen door enrolled stays: look at `facelatch people list`
-    for people you do not know.
+    Its certificate, signature and key count no more. The broker's files go first: they shut the door out. With the
+    other doors' files it can open nothing new, and a door that enrols seals and signs everybody anew. Whom a stolen
+    door enrolled stays: look at `facelatch people list` for people you do not know.
     """
     from facelatch.cli.fleet_files import changed, forget_files
     from facelatch.sharing.authority import revoked
@@ -144,9 +147,9 @@ def revoke_door(settings: Settings, door: str, yes: bool, folder: Path) -> None:
 @as_json
 @click.pass_obj
 def rotate(settings: Settings, folder: Path) -> None:
-    """Make another key for the fleet, such as once a year. Doors that do not have it yet learn of no change until then.
+    """Make another key for the fleet, such as once a year.
 
-    Revocations need no key: these are obeyed meanwhile.
+    Doors that do not have it yet learn of no change until then. Revocations need no key: these are obeyed meanwhile.
     """
     from facelatch.cli.fleet_files import changed
     from facelatch.sharing.authority import rotated
