@@ -14,14 +14,12 @@ import os
 import re
 import struct
 from dataclasses import dataclass, field
-
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from typing import TYPE_CHECKING
 
 from facelatch.sharing.membership import DOOR, Membership
+
+if TYPE_CHECKING:  # a door in no fleet needs none of it, so each function imports what it uses
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAGIC = b"FLP1"
 MAX_BYTES = 256 * 1024
@@ -79,6 +77,8 @@ def close(member: Membership, uuid: str, version: int, content: bytes | None) ->
 
     Raises ValueError where this door may not enrol.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     if member.signing_key is None:
         raise ValueError("this door may not enrol for the fleet")
     key_id = 0 if content is None else max(member.keys)
@@ -94,6 +94,9 @@ def close(member: Membership, uuid: str, version: int, content: bytes | None) ->
 
 def open_(member: Membership, data: bytes) -> Opened:
     """What is in an envelope, whoever brought it. Raises EnvelopeError for all that no enroller of this fleet made."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     header, front = _header(data)
     if header.fleet != member.fleet:
         raise EnvelopeError("another_fleet")
@@ -114,6 +117,8 @@ def reopen(member: Membership, data: bytes) -> Opened:
 
 
 def _unsealed(member: Membership, header: Header, front: bytes, data: bytes) -> Opened:
+    from cryptography.exceptions import InvalidTag
+
     sealed = data[len(front) : -_SIGNATURE]
     if header.revoked:
         if sealed:
@@ -191,5 +196,9 @@ def _sound(header: Header, *, sealed: int) -> bool:
 
 
 def _cipher(member: Membership, key_id: int) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     info = f"facelatch/fleet/people/{key_id}".encode()
     return AESGCM(HKDF(SHA256(), 32, bytes.fromhex(member.fleet), info).derive(member.keys[key_id]))
