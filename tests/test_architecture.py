@@ -17,7 +17,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "facelatch": (
         "errors values audit",
         "config ports private_files control decoder",
-        "vision machines site keeper console fleet",
+        "vision machines site sharing keeper console fleet",
         "line controller gallery ledger adapters.cameras adapters.models adapters.pins adapters.readers adapters.system"
         " adapters.fakes",
         "api",
@@ -49,9 +49,10 @@ networks, and prints as its commands do."""
 
 VENDORS = {
     "PIL": "decoder.decoding",
-    "numpy": "values decoder vision line gallery adapters.* ports app diagnosis",
+    "numpy": "values decoder vision sharing.content line gallery adapters.* ports app diagnosis",
     "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench diagnosis.peer",
-    "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export",
+    "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export"
+    " sharing.content",
     "click": "cli",
     "paho": "fleet.broker",
     "starlette uvicorn jinja2 markupsafe": "console",
@@ -63,7 +64,7 @@ VENDORS = {
     "argon2": "console gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
     "ncnn": "diagnosis.peer",
-    "cryptography": "gallery.seal",
+    "cryptography": "gallery.seal sharing",
     "pyrage": "gallery.age",
 }
 """Third-party libraries of the daemon and where they may be imported, also by name through importlib."""

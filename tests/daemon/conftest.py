@@ -26,6 +26,7 @@ from facelatch.gallery.store import GalleryStore
 from facelatch.line.admission import Judge
 from facelatch.line.pipeline import Line
 from facelatch.line.search import Pace
+from facelatch.sharing.membership import Membership
 from facelatch.values.health import Reading
 from facelatch.values.observations import Thresholds
 from facelatch.values.pictures import Image, Pose
@@ -67,10 +68,12 @@ class Served:
         control: dict[str, object] | None = None,
         fill: Callable[[GalleryStore], None] = lambda _store: None,
         sections: dict[str, object] | None = None,
+        member: Membership | None = None,
         *,
         keys: Sequence[bytes] = (),
     ) -> None:
-        """With `sections` of the configuration there is a ledger, too; with `keys` the gallery is sealed."""
+        """With `sections` of the configuration there is a ledger, too; with `member` it is a door of a fleet; with
+        `keys` the gallery is sealed."""
         self.socket = folder / "control.sock"
         with_ledger = sections is not None
         sections = {
@@ -79,6 +82,7 @@ class Served:
             "storage": {"state_directory": str(folder / "state")},
         }
         self.config = parse(sections, origin="test")
+        self.member = member
         self.audit, self.commands = fakes.FakeAudit(), list[Command]()
         self.ledger = build.build_ledger(self.config, self.audit) if with_ledger else None
         self.client = ControlClient(self.socket)
@@ -96,8 +100,17 @@ class Served:
             if self.ledger is not None:
                 self.ledger.start()
             audit = self.ledger or self.audit
-            desk = Desk(store=store, judge=judge, audit=audit, clock=clock, config=self.config, ledger=self.ledger)
-            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config)))
+            desk = Desk(
+                store=store,
+                judge=judge,
+                audit=audit,
+                clock=clock,
+                config=self.config,
+                ledger=self.ledger,
+                member=self.member,
+            )
+            self.desk = desk
+            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config, member=self.member)))
             health = HealthWatch(Reading, self.config.health, self.audit, clock)
 
             def status() -> dict[str, object]:
@@ -138,7 +151,8 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts a desk: `served(control=None, fill=None, folder=None, sections=None, keys=())`; it is ended after."""
+    """Starts a desk: `served(control=None, fill=None, folder=None, sections=None, member=None, keys=())`; it is ended
+    after."""
     running: list[Served] = []
 
     def start(
@@ -146,6 +160,7 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         fill: Callable[[GalleryStore], None] | None = None,
         folder: Path | None = None,
         sections: dict[str, object] | None = None,
+        member: Membership | None = None,
         *,
         keys: Sequence[bytes] = (),
     ) -> Served:
@@ -153,7 +168,7 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
             add(store, "Anna", ANNA, admin=True)
             add(store, "Ben", BEN)
 
-        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections, keys=keys))
+        running.append(Served(folder or tmp_path, control, fill or anna_and_ben, sections, member, keys=keys))
         return running[-1]
 
     yield start

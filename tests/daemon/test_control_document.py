@@ -8,18 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import fleets
 import numpy as np
 import pytest
 
 from facelatch import errors
+from facelatch.adapters.fakes import FakeVerifier
 from facelatch.api import parsing, people, requests
+from facelatch.api.fleet_requests import Arriving
 from facelatch.api.rights import OF_THE_GROUP
 from facelatch.config.service import Right
 from facelatch.control import peer, sealed, wire
 from facelatch.errors import FacelatchError
-from facelatch.gallery import export
+from facelatch.gallery import export, fleet
 from facelatch.gallery.export import StoredPerson, StoredReference, pack
+from facelatch.gallery.store import GalleryStore
 from facelatch.values.pictures import Pose
+from facelatch.values.records import NewPerson, Reference
 from facelatch.vision.png import encode_png
 
 PAGE = (Path(__file__).parents[2] / "daemon" / "docs" / "control-socket.md").read_text(encoding="utf-8")
@@ -45,6 +50,8 @@ def test_a_section_names_the_right_and_every_field(action: str) -> None:
     assert ("Bulk:" in section) == bool(cls.most_bulk)
     fields = {name for row in re.findall(r"^\| (`.*?) \|", section, flags=re.M) for name in re.findall(r"`(\w+)`", row)}
     expected = set(cls.model_fields) - {"action", "actor"}
+    if "envelopes" in expected:
+        expected |= set(Arriving.model_fields) & fields
     if "pictures" in expected:
         expected |= set(requests.Picture.model_fields)
     assert fields == expected
@@ -56,7 +63,21 @@ def content_of(action: str) -> bytes | None:
         StoredPerson(name, False, (StoredReference(crop, Pose(0.0, 0.0, 0.0)),))
         for name, crop in zip(("anna", "dora"), crops, strict=True)
     ]
-    return {"judge": crops[0], "enroll_pictures": crops[1], "import": pack(folk)}.get(action)
+    return {
+        "judge": crops[0],
+        "enroll_pictures": crops[1],
+        "import": pack(folk),
+        "apply_people": fleets.envelope("dora", (0, 0, 200)),
+    }.get(action)
+
+
+def anna_and_ben_are_shared(store: GalleryStore) -> None:
+    for number, (name, colour) in enumerate({"anna": (200, 90, 60), "ben": (60, 200, 90)}.items()):
+        picture = np.full((112, 112, 3), colour, np.uint8)
+        reference = Reference(picture, fleets.face(colour)[0], Pose(0.0, 0.0, 0.0))
+        one = store.add(NewPerson(name, False, (reference,)), FakeVerifier().model_sha256)
+        with store.transaction() as connection:
+            fleet.share(connection, one, f"{number + 1:032x}", number)
 
 
 @pytest.mark.parametrize("action", requests.ACTIONS)
@@ -69,7 +90,10 @@ def test_an_example_is_a_request_and_its_reply_has_the_keys_of_a_real_one(
     bulk = content_of(action)
     if action == "enroll_pictures":
         message["pictures"][0]["size"] = len(bulk or b"")
-    door = served(sections={})
+    if action == "apply_people":
+        message["envelopes"][0]["size"] = len(bulk or b"")
+    fill = anna_and_ben_are_shared if action in ("resolve", "fleet_people") else None
+    door = served(sections={}, fill=fill, member=fleets.member("front"))
     reply, came = door.client.fetch(message, bulk)
     assert shape(reply) == shape(expected)
     assert bool(came) == (message.get("by") == "descriptor" or action == "report")

@@ -125,11 +125,13 @@ def test_a_request_is_admitted_only_with_all_rights(
     rights: frozenset[Right], cls: type[requests._Request], acts: bool, grand: bool
 ) -> None:
     given_: dict[str, Any] = {"action": cls.model_fields["action"].annotation.__args__[0]}
-    given_ |= {name: "x" for name in ("name", "new_name") if name in cls.model_fields}
+    given_ |= {name: "x" for name in ("name", "new_name", "beside") if name in cls.model_fields}
     if "admin" in cls.model_fields:
         given_["admin"] = grand
     if "pictures" in cls.model_fields:
         given_["pictures"] = [PICTURE]
+    if "envelopes" in cls.model_fields:
+        given_["envelopes"] = [{"uuid": "a" * 32, "size": 1}]
     if acts:
         given_["actor"] = "bridge-1"
     needed = parsing.parse(given_).needs()

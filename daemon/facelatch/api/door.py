@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import hours_requests, people, records, requests, site, site_requests
+from facelatch.api import (
+    fleet_gate,
+    fleet_requests,
+    hours_requests,
+    people,
+    records,
+    requests,
+    site,
+    site_requests,
+)
 from facelatch.api.admission import Admission, require_consent
 from facelatch.api.answer import Answer, Work, yes_or_no
+from facelatch.api.fleet_people import Fleet, no_fleet
 from facelatch.api.importing import Importing
-from facelatch.api.intake import Asked, Refused, crop, newcomers, references
+from facelatch.api.intake import Asked, Refused, crop, envelopes, newcomers, references
 from facelatch.api.judge import judge
 from facelatch.api.record_requests import Forget, History, Report
 from facelatch.api.rights import Asker
@@ -42,6 +52,8 @@ class Door:
     ledger: Ledger | None = None
     modes: ModeMemory | None = None
     """Where a lockdown is written down."""
+    fleet: Fleet | None = None
+    """None: this door is in none."""
 
 
 def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
@@ -55,7 +67,11 @@ def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
         if isinstance(asked, Refused):
             refused = {**asked.by.fields(), "ACTION": asked.action, "RIGHT": asked.missing}
             return Answer(failure(asked.error), trace=Event(EventKind.CONTROL_REFUSED, refused))
+        enrols = door.fleet is not None and door.fleet.enrols
+        fleet_gate.refuse_foreign(door.admission.store, asked.request, enrols=enrols)
         match asked.request:
+            case fleet_requests.ApplyPeople() | fleet_requests.FleetPeople():
+                return _told(_of_the_fleet(asked, door), asked.by)
             case requests.EnrollPictures() as request:
                 work = people.enroll_pictures(door.admission, request, references(asked.content))
                 return _told(work, asked.by)
@@ -91,6 +107,22 @@ def _admins_left_alone(asked: Asked, admission: Admission) -> Asked | Refused:
     if not admission.store.find(request.name).admin:
         return asked
     return Refused(asked.by, request.action, "admin")
+
+
+def _share(request: fleet_requests.Share | fleet_requests.Resolve, door: Door) -> Answer:
+    if door.fleet is None:
+        raise no_fleet()
+    if isinstance(request, fleet_requests.Share):
+        return door.fleet.share(door.admission.store, request)
+    return door.fleet.resolve(door.admission.store, request)
+
+
+def _of_the_fleet(asked: Asked, door: Door) -> Work:
+    if door.fleet is None:
+        raise no_fleet()
+    if isinstance(asked.request, fleet_requests.FleetPeople):
+        return (yield from door.fleet.people(door.admission, asked.request))
+    return (yield from door.fleet.apply(door.admission, envelopes(asked.content)))
 
 
 def _told(work: Work, asker: Asker) -> Work:
@@ -130,7 +162,9 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer(reply, trace=_request(asked))
         case requests.List() | requests.Show() as request:
             return replace(people.execute(door.admission, request), trace=_request(asked))
-        case History() | Report() | Forget():
+        case fleet_requests.Share() | fleet_requests.Resolve() as request:
+            return _share(request, door)
+        case fleet_requests.ApplyPeople() | fleet_requests.FleetPeople() | History() | Report() | Forget():
             raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)

@@ -16,6 +16,7 @@ from facelatch.config.schedules import load_schedules
 from facelatch.errors import InputError
 from facelatch.gallery.credentials import Hashed, Hasher, Pins, hasher, set_access, set_credentials
 from facelatch.gallery.store import GalleryStore
+from facelatch.sharing.membership import Membership
 from facelatch.values.hours import Access
 from facelatch.values.readers import card_number
 
@@ -30,6 +31,8 @@ class House:
     """Made with the first PIN or card, with its key where there is none yet. Raises GalleryError."""
     schedules: frozenset[str] = frozenset()
     min_pin_digits: int = 6
+    member: Membership | None = None
+    """Of the fleet, if the door is in one."""
 
     def prepared(self, request: HoursRequest) -> Hashed | None:
         """What comes of the PIN or card in `request`. Raises InputError for what is none, GalleryError."""
@@ -58,16 +61,17 @@ class House:
         return self.hasher().pin(code)
 
 
-def house(config: Config, pepper: bytes | None = None) -> House:
+def house(config: Config, pepper: bytes | None = None, member: Membership | None = None) -> House:
     """What the configuration says; `pepper` is the secret for PINs of a sealed gallery.
 
     Raises ConfigError for schedules that cannot be read.
     """
     folder = Path(config.storage.state_directory)
     return House(
-        hasher=lambda: hasher(pepper, folder),
+        hasher=lambda: hasher(pepper, folder, member.pepper if member is not None else None),
         schedules=frozenset(load_schedules(Path(config.schedule.file), config.factors).windows),
         min_pin_digits=config.factors.min_pin_digits,
+        member=member,
     )
 
 

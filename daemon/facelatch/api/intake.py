@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facelatch.api import hours_requests, parsing, requests
+from facelatch.api import fleet_requests, hours_requests, parsing, requests
+from facelatch.api.fleet_people import Arrived, arrived
 from facelatch.api.hours import House
 from facelatch.api.requests import AnyRequest
 from facelatch.api.rights import Asker, policy
@@ -23,7 +24,7 @@ from facelatch.gallery.export import SMALL, StoredPerson, StoredReference, unpac
 from facelatch.values.pictures import Image, Pose
 from facelatch.vision.png import decode_png
 
-Content = tuple[StoredPerson, ...] | tuple[StoredReference, ...] | Image | Hashed | None
+Content = tuple[StoredPerson, ...] | tuple[StoredReference, ...] | tuple[Arrived, ...] | Image | Hashed | None
 """What a request brings along: the people of an import, the references of an enrolment, the crop to judge, a PIN."""
 
 
@@ -82,7 +83,7 @@ def admitted(
         return Asked(asker, request, content(request, None, house))
     if not request.most_bulk:
         raise InputError(f"{request.action} takes no descriptor", hint="send the request alone")
-    return Asked(asker, request, content(request, read_sealed(descriptor, request.most_bulk)))
+    return Asked(asker, request, content(request, read_sealed(descriptor, request.most_bulk), house))
 
 
 def content(request: AnyRequest, bulk: bytes | None, house: House | None = None) -> Content:
@@ -97,6 +98,8 @@ def content(request: AnyRequest, bulk: bytes | None, house: House | None = None)
             return unpack(data, SMALL)
         case requests.EnrollPictures():
             return _pictures(request, bulk)
+        case fleet_requests.ApplyPeople():
+            return arrived(house.member if house is not None else None, request, bulk)
         case requests.Judge():
             return None if bulk is None else decode_png(bulk)
         case hours_requests.Set() | hours_requests.Pin() | hours_requests.Card() if house is not None:
@@ -108,6 +111,11 @@ def content(request: AnyRequest, bulk: bytes | None, house: House | None = None)
 def newcomers(content: Content) -> tuple[StoredPerson, ...]:
     """The people an import brought along."""
     return tuple(one for one in content if isinstance(one, StoredPerson)) if isinstance(content, tuple) else ()
+
+
+def envelopes(content: Content) -> tuple[Arrived, ...]:
+    """What came from other doors."""
+    return tuple(one for one in content if isinstance(one, Arrived)) if isinstance(content, tuple) else ()
 
 
 def references(content: Content) -> tuple[StoredReference, ...]:

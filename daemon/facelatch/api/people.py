@@ -84,6 +84,8 @@ def _row(record: PersonRecord) -> dict[str, Any]:
         "references": record.references,
         "created": record.created,
         "access": hours.shown(record.access),
+        **({"fleet": record.fleet} if record.fleet else {}),
+        **({"held": record.held} if record.held else {}),
     }
 
 

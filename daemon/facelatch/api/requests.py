@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from facelatch.api.fleet_requests import ApplyPeople, FleetPeople, Resolve, Share
 from facelatch.api.hours_requests import Card, Pin, Set
 from facelatch.api.record_requests import Forget, History, Report
 from facelatch.api.request import Name, Request
@@ -278,7 +279,10 @@ PeopleRequest = QuickRequest | Set | Pin | Card | EnrollPictures | Import
 RecordRequest = History | Report | Forget
 """What needs the gallery and the ledger."""
 
-DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm
+FleetRequest = ApplyPeople | FleetPeople | Share | Resolve
+"""What needs the fleet's keys."""
+
+DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm | FleetRequest
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest | RecordRequest

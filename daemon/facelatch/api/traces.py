@@ -7,7 +7,11 @@ from dataclasses import replace
 
 from facelatch.audit.events import Event, EventKind
 
-PERIOD_SECONDS: Mapping[EventKind, float] = {EventKind.CONTROL_REFUSED: 60.0, EventKind.CONTROL_REQUEST: 600.0}
+PERIOD_SECONDS: Mapping[EventKind, float] = {
+    EventKind.CONTROL_REFUSED: 60.0,
+    EventKind.CONTROL_REQUEST: 600.0,
+    EventKind.FLEET_REFUSED: 600.0,
+}
 
 _MOST = 256
 """Remembered; the oldest is forgotten first, and then written again when it comes again."""

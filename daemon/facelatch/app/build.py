@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
     from facelatch.control.server import ControlServer
     from facelatch.ledger.writer import Ledger
+    from facelatch.sharing.membership import Membership
 
 
 def build_finder(config: FinderConfig) -> FaceFinder:
@@ -234,17 +235,17 @@ def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
     return Ledger(journal, Path(config.storage.state_directory), terms, moments(assumed=config.schedule.clock_assumed))
 
 
-def build_control(config: Config, pepper: bytes | None) -> ControlServer:
+def build_control(config: Config, pepper: bytes | None, member: Membership | None = None) -> ControlServer:
     """Opens the control socket; `pepper` is the secret for PINs of a sealed gallery.
 
-    Raises AlreadyRunningError, ControlError, ConfigError for the schedules.
+    `member` is the door's part in a fleet. Raises AlreadyRunningError, ControlError, ConfigError for the schedules.
     """
     from facelatch.api.hours import house
     from facelatch.api.intake import intake
     from facelatch.control.server import ControlServer
 
     control = config.control
-    return ControlServer(Path(control.socket), control.group, intake(control, house(config, pepper)))
+    return ControlServer(Path(control.socket), control.group, intake(control, house(config, pepper, member)))
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 
 def build_entrance(
-    config: Config, store: GalleryStore, clock: Clock, audit: AuditSink, *, readers: bool = True
+    config: Config,
+    store: GalleryStore,
+    clock: Clock,
+    audit: AuditSink,
+    *,
+    readers: bool = True,
+    fleet: bytes | None = None,
 ) -> EntranceDesk:
-    """The hours, and the readers that the configuration names unless it is a rehearsal. Raises ConfigError."""
+    """The hours, and the readers that the configuration names unless it is a rehearsal. Raises ConfigError.
+
+    `fleet` is the secret of PINs and cards that hold at every door.
+    """
     from facelatch.adapters.system.wall import WallClock
     from facelatch.app.entrance import EntranceDesk
     from facelatch.app.free_hours import FreeHours
@@ -37,7 +46,7 @@ def build_entrance(
         wall=WallClock(schedules.timezone, assumed=config.schedule.clock_assumed),
         schedules=schedules,
         openers=reader_openers(config) if readers else {},
-        hasher=cache(lambda: hasher(store.seal.pepper, Path(config.storage.state_directory))),
+        hasher=cache(lambda: hasher(store.seal.pepper, Path(config.storage.state_directory), fleet)),
         guests=Guests(config.schedule.warn_days),
         free=FreeHours(name, after_first=config.mode.free_after_first) if name else None,
     )

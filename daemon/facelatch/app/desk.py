@@ -11,6 +11,7 @@ from facelatch.api import door, generation, retention
 from facelatch.api.admission import Admission, traces
 from facelatch.api.answer import Answer, Work, about
 from facelatch.api.exports import Exports
+from facelatch.api.fleet_people import Fleet, started
 from facelatch.api.importing import Importing
 from facelatch.api.traces import Traces
 from facelatch.audit.events import Event, EventKind, fault
@@ -24,6 +25,7 @@ from facelatch.line import household
 from facelatch.line.admission import Judge
 from facelatch.machines.enrolment_states import StartEnrolment
 from facelatch.ports import AuditSink, Clock, Control, ModeMemory, Request
+from facelatch.sharing.membership import Membership
 from facelatch.values.records import Gallery
 
 WORK_SECONDS = 0.1
@@ -52,8 +54,12 @@ class Desk:
         config: Config,
         ledger: Ledger | None = None,
         modes: ModeMemory | None = None,
+        member: Membership | None = None,
     ) -> None:
-        """Loads the gallery, which may take long where the model is new. Raises GalleryError."""
+        """Loads the gallery, which may take long where the model is new. Raises GalleryError.
+
+        `member` is the door's part in a fleet, if it is in one.
+        """
         self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
         self._settings = {"settings": in_force(config)}
         self._modes = modes
@@ -75,6 +81,8 @@ class Desk:
             consent=consent,
             pictures=config.enrolment.pictures,
         )
+        self._fleet = Fleet(member) if member is not None else None
+        self._untold.extend(started(self.admission, member, self._fleet))
         self.reload()
 
     def reload(self) -> None:
@@ -111,6 +119,7 @@ class Desk:
                 now=self._clock.now(),
                 ledger=self._ledger,
                 modes=self._modes,
+                fleet=self._fleet,
             )
             answer = door.answer(request.asked, place)
             if isinstance(answer, Answer):
@@ -170,7 +179,9 @@ class Desk:
 
     def _forget_unused(self, ledger: Ledger) -> None:
         """Warns of whoever has not come for long, and forgets one of those who were warned of."""
-        now = retention.due(self._store.people(), ledger.seen(), ledger.moment(), self._unused_days)
+        # Of people of the fleet nobody here knows whether they come to another door.
+        ours = [record for record in self._store.people() if not record.fleet]
+        now = retention.due(ours, ledger.seen(), ledger.moment(), self._unused_days)
         hint = f"a visit is enough; retention.unused_person_days = {self._unused_days}"
         for record, days in now.warn:
             self._untold.append(about(record.person, EventKind.PERSON_UNUSED, DAYS=days, HINT=hint))

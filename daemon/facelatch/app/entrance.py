@@ -102,7 +102,7 @@ class EntranceDesk:
     def _begin(self, check: Check) -> None:
         hasher = self._hasher()
         if check.person is None:
-            holder = credentials.card_holder(self._store, hasher.card(check.code))
+            holder = credentials.card_holder(self._store, *hasher.cards(check.code))
             self._at_once.append(Checked(serial=check.serial, result=Result.WRONG, holder=holder, card=True))
             return
         pins = credentials.pins_of(self._store, check.person)

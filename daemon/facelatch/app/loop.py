@@ -111,6 +111,7 @@ class _Loop:
             config=config,
             ledger=world.ledger,
             modes=world.modes,
+            member=world.member,
         )
         self.driver = Driver(world.lock, world.audit, config.door.max_unlock_seconds)
         if world.store.reembedded:

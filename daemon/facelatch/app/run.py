@@ -50,6 +50,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
     every way out of this function leaves it locked.
     """
     from facelatch.adapters.system.clock import MonotonicClock
+    from facelatch.adapters.system.membership import membership
     from facelatch.adapters.system.systemd import SystemdService
 
     stop = _stop_on_signals()
@@ -66,9 +67,11 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             if ledger is not None:
                 ledger.start()  # not before the gallery is this process's: it says who may write here
             _tell_of_the_place(audit, store)
-            entrance = build_entrance(config, store, clock, audit, readers=not dry_run)
+            member = membership(config.fleet)
+            shared = member.pepper if member is not None else None
+            entrance = build_entrance(config, store, clock, audit, readers=not dry_run, fleet=shared)
             opened.callback(entrance.close)
-            control = build_control(config, store.seal.pepper)
+            control = build_control(config, store.seal.pepper, member)
             opened.callback(control.close)
             _tell_of_the_socket(audit, config.control.group, control.shared_with)
             frames = _frames(config, clock, camera)
@@ -80,7 +83,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             clock=clock, frames=frames, line=line, store=store, lock=lock, indicator=indicator, buttons=buttons,
             audit=audit, service=service, control=control, ledger=ledger, entrance=entrance,
             health=_health(config, audit, clock), site=site, reopen=frames.reopen, trust=_trusted(audit, config),
-            modes=ModeFile(Path(config.storage.state_directory)),
+            modes=ModeFile(Path(config.storage.state_directory)), member=member,
         )  # fmt: skip
         loop.run(world, config, stop=stop)
 

@@ -23,6 +23,7 @@ from facelatch.ports import (
     ServiceManager,
     SiteWires,
 )
+from facelatch.sharing.membership import Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +48,7 @@ class World:
     modes: ModeMemory | None = None
     trust: Trust = field(default_factory=Trust)
     """Whether the camera is the one of before."""
+    member: Membership | None = None
+    """The door's part in a fleet, if it is in one."""
     reopen: Callable[[], None] | None = None
     """Opens the camera of `frames` again; returns at once. Without it every fault of the camera ends the loop."""

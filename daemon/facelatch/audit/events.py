@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from facelatch.audit import hours_events, site_events
+from facelatch.audit import fleet_events, hours_events, site_events
 from facelatch.audit.spec import ASKER, VERDICT, Priority, Spec
 
 Value = str | int | float
@@ -88,6 +88,13 @@ class EventKind(StrEnum):
     CREDENTIAL_CHANGED = "gallery.credential_changed"
     ACCESS_EXPIRING = "access.expiring"
     ACCESS_EXPIRED = "access.expired"
+    FLEET_PERSON_TAKEN = "fleet.person_taken"
+    FLEET_PERSON_REVOKED = "fleet.person_revoked"
+    FLEET_PERSON_HELD = "fleet.person_held"
+    FLEET_PERSON_RELEASED = "fleet.person_released"
+    FLEET_PERSON_SHARED = "fleet.person_shared"
+    FLEET_PERSON_SENT = "fleet.person_sent"
+    FLEET_REFUSED = "fleet.refused"
     DOOR_OPENED = "door.opened"
     DOOR_CLOSED = "door.closed"
     DOOR_NOT_TAKEN = "door.not_taken"
@@ -234,7 +241,8 @@ SPECS: Mapping[EventKind, Spec] = {
         "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
-} | {EventKind(kind): spec for kind, spec in [*hours_events.SPECS.items(), *site_events.SPECS.items()]}
+} | {EventKind(kind): spec for part in (hours_events, fleet_events, site_events)
+     for kind, spec in part.SPECS.items()}
 # fmt: on
 """The vocabulary."""
 

@@ -42,6 +42,7 @@ FIELDS: Mapping[str, str] = {
     "SEQ": "number of a row of the ledger",
     "HASH": "a sha256 in hex, of a row of the ledger or of a receipt",
     "DAYS": "a number of days",
+    "SIGNER": "name of the door of the fleet that signed",
     "TEXT_VERSION": "which text a person has agreed to",
 }
 """Every field an event may carry besides EVENT, MESSAGE, MESSAGE_ID and PRIORITY, with its meaning."""

@@ -43,12 +43,15 @@ def ask(config: Config, request: dict[str, Any], bulk: bytes | None = None) -> d
 
 def _ask_the_gallery(config: Config, request: dict[str, Any], bulk: bytes | None) -> dict[str, Any]:
     """The same of the gallery itself; what only that needs is loaded here, as loading it takes longer than asking."""
-    from facelatch.api import intake, parsing, people, requests
+    from facelatch.adapters.system.membership import membership
+    from facelatch.api import fleet_gate, intake, parsing, people, requests
     from facelatch.api.hours import house
 
     parsed = parsing.people_request(request)
+    member = membership(config.fleet)
     with _store(config) as store, audited(config) as audit:
-        content = intake.content(parsed, bulk, house(config, store.seal.pepper))
+        fleet_gate.refuse_foreign(store, parsed, enrols=member is not None and member.enrols)
+        content = intake.content(parsed, bulk, house(config, store.seal.pepper, member))
         if isinstance(parsed, requests.RecordRequest):
             return _finished(_recorded(parsed, store, audit, _next_key(config)), store, audit)
         return _finished(people.execute(_admission(config, store), parsed, content), store, audit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from facelatch.cli.asking import ask, import_all, listed
 from facelatch.cli.hours import access_text, card, pin, set_
 from facelatch.cli.output import echo, for_progress, standard_output
 from facelatch.cli.settings import Settings, as_json, person_name
+from facelatch.cli.sharing import resolve, share
 from facelatch.errors import FacelatchError, InputError
 
 
@@ -32,10 +34,17 @@ def list_(settings: Settings) -> None:
     found = listed(settings.config())
     rows = [
         f"{p['name']:<32} {p['references']:>3} images  {'admin' if p['admin'] else '':<6}"
-        f" {access_text(p.get('access', {}))}".rstrip()
+        f" {access_text(p.get('access', {}))}{_of_the_fleet(p)}".rstrip()
         for p in found
     ]
     settings.show(found, "\n".join(rows) or "nobody is enrolled")
+
+
+def _of_the_fleet(person: dict[str, Any]) -> str:
+    """What the list says of somebody whom other doors know as well."""
+    if person.get("held"):
+        return f" held: {person['held']}"
+    return {"here": " shared", "elsewhere": " from another door"}.get(person.get("fleet", ""), "")
 
 
 @people.command()
@@ -289,3 +298,5 @@ def _people(count: int) -> str:
 people.add_command(set_)
 people.add_command(pin)
 people.add_command(card)
+people.add_command(share)
+people.add_command(resolve)

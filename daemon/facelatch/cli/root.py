@@ -48,6 +48,7 @@ class _Lazy(click.Group):
         "enroll": "facelatch.cli.enroll",
         "bridge": "facelatch.cli.bridge",
         "console": "facelatch.cli.console",
+        "fleet": "facelatch.cli.fleet",
         "verify": "facelatch.cli.diagnosis",
         "check": "facelatch.cli.diagnosis",
         "bench": "facelatch.cli.diagnosis",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,10 @@ class FleetConfig(Section):
     """Where Home Assistant looks for devices; empty: nothing is announced."""
     publish_names: bool = False
     """Whether names of people leave the device; otherwise the number that each has here."""
+    people: Literal["none", "follow", "enroller"] = "none"
+    """Whether people are shared with other doors: follow takes them, enroller also enrols and revokes for all."""
+    membership: str = "/etc/facelatch/fleet/membership.json"
+    """What `facelatch fleet join` wrote for the daemon; a systemd credential named facelatch-fleet goes before it."""
     notify: Annotated[list[str], Field(max_length=64)] = []  # noqa: RUF012  (pydantic copies it)
     """Which events are told to `webhook` and `command`, such as ["visit.refused", "fault"]; "*" is all."""
     webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""

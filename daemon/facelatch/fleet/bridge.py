@@ -6,7 +6,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ from facelatch.fleet import homeassistant, notify
 from facelatch.fleet.broker import Broker
 from facelatch.fleet.feed import Feed
 from facelatch.fleet.notify import Notifier
+from facelatch.fleet.people import People
 from facelatch.fleet.settings import Settings
 
 PAUSE_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 DELIVERY_SECONDS = 5.0
+APPLY_SECONDS = 60.0
+
+ASKING = threading.Lock()
+"""One thread asks at a time: the daemon has two places for a user, and one shall be left for a person at a terminal."""
 
 
 class Bridge:
@@ -31,7 +37,8 @@ class Bridge:
         client = ControlClient(Path(settings.socket))
 
         def ask(action: str, **fields: Any) -> dict[str, Any]:
-            return client.ask({"action": action, **fields}, timeout_seconds=ANSWER_SECONDS)
+            with ASKING:
+                return client.ask({"action": action, **fields}, timeout_seconds=ANSWER_SECONDS)
 
         self._settings, self._ask, self._broker, self._notifier = settings, ask, broker, notifier
         self._feed = Feed(Path(settings.state_directory), ask)
@@ -100,8 +107,8 @@ def run(settings: Settings) -> None:
     bridges: list[Bridge] = []
 
     def connected() -> None:
-        for one in bridges:
-            one.forget_published()
+        for bridge in bridges:
+            bridge.forget_published()
 
     with (
         closing(Notifier(settings)) as notifier,
@@ -109,6 +116,30 @@ def run(settings: Settings) -> None:
     ):
         bridge = Bridge(settings, broker, notifier)
         bridges.append(bridge)
-        while not over.is_set():
-            bridge.turn()
-            over.wait(PAUSE_SECONDS)
+        with _sharing(settings, broker):
+            while not over.is_set():
+                bridge.turn()
+                over.wait(PAUSE_SECONDS)
+
+
+@contextmanager
+def _sharing(settings: Settings, broker: Broker | None) -> Iterator[None]:
+    """Envelopes of people, on a thread of their own: a revocation waits for no visit to be delivered."""
+    if broker is None or settings.people == "none":
+        yield
+        return
+    client = ControlClient(Path(settings.socket))
+
+    def ask(action: str, bulk: bytes | None, **fields: Any) -> tuple[dict[str, Any], bytes]:
+        with ASKING:
+            return client.fetch({"action": action, **fields}, bulk, timeout_seconds=APPLY_SECONDS)
+
+    one, over = People(settings.door, ask, broker), threading.Event()
+    thread = threading.Thread(target=one.run, args=(over,), name="people", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        one.woken.set()
+        thread.join(ANSWER_SECONDS)

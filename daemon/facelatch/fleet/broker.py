@@ -8,6 +8,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -17,6 +18,9 @@ from facelatch.fleet.settings import Settings
 
 MOST_QUEUED = 1000
 """Messages kept while the broker is away."""
+
+MOST_BYTES = 512 * 1024
+"""Of a message; the broker keeps larger ones to itself."""
 
 
 class Broker:
@@ -44,12 +48,39 @@ class Broker:
             raise ConfigError(
                 f"fleet.ca, certificate, key: {error}", hint="PEM files that the bridge may read"
             ) from error
-        self._client.connect_async(settings.broker, settings.port, settings.keepalive_seconds)
+        self._listeners: dict[str, Callable[[], None]] = {}
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        limits.MaximumPacketSize = MOST_BYTES
+        self._client.connect_async(
+            settings.broker, settings.port, settings.keepalive_seconds, properties=limits
+        )
         self._client.loop_start()
 
     def publish(self, topic: str, message: Mapping[str, Any], *, retain: bool) -> mqtt.MQTTMessageInfo:
         """Hands a message over; it is delivered at least once, or is lost with this process."""
         return self._client.publish(topic, json.dumps(message), qos=1, retain=retain)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+        return self._client.is_connected()
+
+    def listen(self, topic: str, heard: Callable[[str, bytes], None], begun: Callable[[], None]) -> None:
+        """From every connection on, before which `begun()` is called.
+
+        `heard(topic, message)` is called for each message. Both run on the client's thread.
+        """
+        self._client.message_callback_add(topic, lambda _c, _d, message: heard(message.topic, bytes(message.payload)))
+        self._listeners[topic] = begun
+        self.again(topic)
+
+    def again(self, topic: str) -> None:
+        """Asks for what is retained once more."""
+        self._client.subscribe(topic, qos=1)
+
+    def send(self, topic: str, message: bytes) -> None:
+        """Publishes bytes, retained."""
+        self._client.publish(topic, message, qos=1, retain=True)
 
     def close(self) -> None:
         """Says that the door is not to be reached any more, and goes."""
@@ -71,6 +102,9 @@ class Broker:
             client.subscribe(f"{self._settings.discovery_prefix}/status", qos=1)
         client.publish(self._availability, "online", qos=1, retain=True)
         self._connected()
+        for topic, begun in tuple(self._listeners.items()):
+            begun()
+            self.again(topic)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         if message.payload == b"online":  # Home Assistant has started, and knows nothing yet

@@ -25,6 +25,8 @@ class Settings:
     keepalive_seconds: int
     discovery_prefix: str
     publish_names: bool
+    people: str
+    membership: str
     notify: tuple[str, ...]
     webhook: str
     command: tuple[str, ...]

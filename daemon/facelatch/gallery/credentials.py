@@ -18,11 +18,13 @@ from typing import Any
 from facelatch.errors import GalleryError, InputError
 from facelatch.gallery import access as access_rows
 from facelatch.gallery import rows
+from facelatch.gallery.fleet_schema import HELD
 from facelatch.gallery.place import explained
 from facelatch.gallery.seal import Tables
 from facelatch.gallery.sealing import PEPPER_BYTES, PEPPER_FILE
 from facelatch.gallery.store import GalleryStore
 from facelatch.private_files import create_private, sync_directory
+from facelatch.sharing.content import FLEET_HASH
 from facelatch.values.hours import Access
 from facelatch.values.readers import Result
 from facelatch.values.records import Person
@@ -53,14 +55,22 @@ class Hasher:
     """Makes and compares hashes by the key of the device. May be used by several threads."""
 
     key: bytes = field(repr=False)
+    fleet: bytes | None = field(default=None, repr=False)
+    """The key of the fleet, where the door is in one: what is hashed from then on counts at every door."""
 
     def pin(self, code: str) -> str:
         """The hash of a PIN; takes a while, on purpose. Raises InputError where argon2 is not installed."""
-        return str(_argon2().PasswordHasher(TIME_COST, MEMORY_KIB, LANES).hash(self._keyed("pin", code)))
+        key, prefix = (self.key, "") if self.fleet is None else (self.fleet, FLEET_HASH)
+        return prefix + str(_argon2().PasswordHasher(TIME_COST, MEMORY_KIB, LANES).hash(_keyed(key, "pin", code)))
 
     def card(self, number: str) -> str:
         """The hash of a card's number."""
-        return self._keyed("card", number).hex()
+        return self.cards(number)[0]
+
+    def cards(self, number: str) -> tuple[str, ...]:
+        """All hashes that a card may be kept as, the one of `card` first."""
+        own = _keyed(self.key, "card", number).hex()
+        return (own,) if self.fleet is None else (FLEET_HASH + _keyed(self.fleet, "card", number).hex(), own)
 
     def check(self, pins: Pins, code: str) -> Result:
         """Whether `code` is the PIN, the duress PIN, or wrong. Takes as long whichever it is. Raises InputError."""
@@ -70,16 +80,22 @@ class Hasher:
         return Result.RIGHT if pins.pin is not None and found[0] else Result.WRONG
 
     def _verified(self, stored: str, code: str) -> bool:
-        argon2 = _argon2()
+        argon2, of_fleet = _argon2(), stored.startswith(FLEET_HASH)
+        key = self.fleet if of_fleet else self.key
+        if key is None:
+            raise InputError("a stored PIN is of a fleet that this door has left", hint="`facelatch people pin NAME`")
         try:
-            return bool(argon2.PasswordHasher().verify(stored, self._keyed("pin", code)))
+            return bool(
+                argon2.PasswordHasher().verify(stored.removeprefix(FLEET_HASH), _keyed(key, "pin", code))
+            )
         except argon2.exceptions.VerifyMismatchError:
             return False
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError) as error:
             raise InputError("a stored PIN is damaged", hint="set it again: `facelatch people pin NAME`") from error
 
-    def _keyed(self, purpose: str, text: str) -> bytes:
-        return hmac.new(self.key, f"{purpose}:{text}".encode(), hashlib.sha256).digest()
+
+def _keyed(key: bytes, purpose: str, text: str) -> bytes:
+    return hmac.new(key, f"{purpose}:{text}".encode(), hashlib.sha256).digest()
 
 
 def _argon2() -> Any:
@@ -111,12 +127,14 @@ def device_hasher(directory: Path, *, create: bool = False) -> Hasher:
     return Hasher(key)
 
 
-def hasher(pepper: bytes | None, directory: Path) -> Hasher:
+def hasher(pepper: bytes | None, directory: Path, fleet: bytes | None = None) -> Hasher:
     """By the secret that lies sealed in the gallery, else by the key in the state directory, made where there is none.
+    `fleet` is the secret that all doors of the fleet have.
 
     Raises GalleryError as `device_hasher` does.
     """
-    return Hasher(pepper) if pepper is not None else device_hasher(directory, create=True)
+    own = Hasher(pepper) if pepper is not None else device_hasher(directory, create=True)
+    return Hasher(own.key, fleet)
 
 
 # In the gallery
@@ -175,13 +193,19 @@ def pins_of(store: GalleryStore, person_id: int) -> Pins:
     return Pins(*found) if found is not None else Pins()
 
 
-def card_holder(store: GalleryStore, card: str) -> int | None:
-    """Whose card has this hash. Raises GalleryError, also where that person's hashes are not what was sealed."""
+def card_holder(store: GalleryStore, *hashes: str) -> int | None:
+    """Whose card has one of these hashes; nobody's where two have, or where the one who has is held.
+
+    Raises GalleryError, also where that person's hashes are not what was sealed.
+    """
+    places = ",".join("?" * len(hashes))
     with store.transaction() as connection:
-        found = connection.execute("SELECT person_id FROM credentials WHERE card_hash = ?", (card,)).fetchone()
-        if found is not None:
-            _bound(connection, found[0])
-    return int(found[0]) if found is not None else None
+        found = connection.execute(
+            f"SELECT person_id FROM credentials WHERE card_hash IN ({places}) AND person_id NOT IN ({HELD})", hashes
+        ).fetchall()
+        for (person_id,) in found:
+            _bound(connection, person_id)
+    return int(found[0][0]) if len(found) == 1 else None
 
 
 def _bound(connection: Tables, person_id: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facelatch.errors import GalleryError, InputError
+from facelatch.gallery.fleet_schema import WITHOUT_PICTURES
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import insert_embedding, person_of
 from facelatch.gallery.seal import Tables
@@ -37,7 +38,8 @@ def refuse_other_alignment(connection: Tables, path: Path) -> None:
     """Raises GalleryError that names the people whose crops no model of this code fits."""
     found = connection.execute(
         "SELECT DISTINCT people.id, name, admin, align_version FROM reference_images"
-        " JOIN people ON people.id = person_id WHERE align_version <> ? AND staged IS NULL",
+        " JOIN people ON people.id = person_id WHERE align_version <> ? AND staged IS NULL"
+        f" AND people.id NOT IN ({WITHOUT_PICTURES})",
         (ALIGN_VERSION,),
     ).fetchall()
     if found:
@@ -53,6 +55,13 @@ def missing(connection: Tables, model_sha256: str) -> list[int]:
     have = connection.execute("SELECT reference_id FROM embeddings WHERE made_by = ?", (maker(model_sha256),))
     known = {id_ for (id_,) in have}
     return sorted(id_ for id_ in owners_of_images(connection) if id_ not in known)
+
+
+def to_be_made(connection: Tables, model_sha256: str) -> list[int]:
+    """Those of `missing` that have a picture: of people enrolled at other doors of the fleet no picture is here."""
+    without = {id_ for (id_,) in connection.execute(WITHOUT_PICTURES)}
+    owners = owners_of_images(connection) if without else {}
+    return [id_ for id_ in missing(connection, model_sha256) if owners.get(id_) not in without]
 
 
 def owners_of_images(connection: Tables) -> dict[int, int]:

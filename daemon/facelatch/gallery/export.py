@@ -6,7 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +18,7 @@ from facelatch.errors import InputError
 from facelatch.gallery.names import clean_name, name_key
 from facelatch.values.hours import SCHEDULE_PATTERN, Access
 from facelatch.values.pictures import Pose
+from facelatch.values.records import Person
 from facelatch.vision.align import ALIGN_VERSION
 from facelatch.vision.png import MAX_BYTES, decode_png
 
@@ -132,6 +133,15 @@ class _Manifest(_Strict):
     version: Literal[1]
     align_version: int
     people: Annotated[list[_Person], Field(max_length=MAX_PEOPLE)]
+
+
+def refuse_named(person: Person, wanted: Set[int] | None) -> None:
+    """Raises InputError where somebody of whom there are no pictures here is among those `wanted`."""
+    if wanted is not None and person.id in wanted:
+        raise InputError(
+            f"{person.name} was enrolled at another door of the fleet: there are no pictures here",
+            hint="export at that door",
+        )
 
 
 def pack(people: Iterable[StoredPerson]) -> bytes:

@@ -134,15 +134,19 @@ def refuse_overfull(connection: Tables, people: int, references: int) -> None:
 
 def records(connection: Tables, after: int, most: int) -> list[PersonRecord]:
     """Everybody enrolled whose id is over `after`, by id; at most `most`, where that is not negative."""
+    access_columns = ACCESS_COLUMNS.replace("suspended", "people.suspended")
     found = connection.execute(
         "SELECT id, name, admin, created, (SELECT count(*) FROM reference_images WHERE person_id = people.id),"
-        f" {ACCESS_COLUMNS}, pin_hash IS NOT NULL, card_hash IS NOT NULL"
-        " FROM people LEFT JOIN credentials ON person_id = id WHERE staged IS NULL AND id > ? ORDER BY id LIMIT ?",
+        " CASE own WHEN 1 THEN 'here' WHEN 0 THEN 'elsewhere' ELSE '' END, coalesce(held, ''),"
+        f" {access_columns}, pin_hash IS NOT NULL, card_hash IS NOT NULL"
+        " FROM people LEFT JOIN credentials ON credentials.person_id = id"
+        " LEFT JOIN fleet_people ON fleet_people.person_id = id"
+        " WHERE staged IS NULL AND id > ? ORDER BY id LIMIT ?",
         (after, most),
     )
     return [
-        PersonRecord(person_of(connection, (id_, name, admin)), count, created, access_of(*access))
-        for id_, name, admin, created, count, *access in found
+        PersonRecord(person_of(connection, (id_, name, admin)), count, created, access_of(*access), fleet, held)
+        for id_, name, admin, created, count, fleet, held, *access in found
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from facelatch.errors import GalleryError
-from facelatch.gallery import binding
+from facelatch.gallery import binding, fleet_schema
 from facelatch.gallery.names import skeletons
 from facelatch.gallery.place import RESTORE, explained
 from facelatch.gallery.seal import Tables
@@ -130,6 +130,7 @@ MIGRATIONS: Sequence[Migration] = (
             pepper BLOB NOT NULL
         ) STRICT""",
     ),
+    fleet_schema.MIGRATION,
     binding.MIGRATION,
 )
 """One entry a schema version, the first makes version 1. Entries are history: add, never change."""

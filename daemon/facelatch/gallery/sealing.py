@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facelatch.errors import GalleryError
 from facelatch.gallery.binding import Binding
+from facelatch.gallery.fleet_schema import WITHOUT_PICTURES
 from facelatch.gallery.names import name_key
 from facelatch.gallery.place import RESTORE
 from facelatch.gallery.rows import EMBEDDING, note_skeletons
@@ -66,7 +67,9 @@ def _convert(connection: Tables, path: Path, key: bytes) -> None:
     """Seals a plain gallery. What it was before is still in gaps of the file, so a wipe is due."""
     with atomic(connection):
         damaged = connection.execute(
-            "SELECT count(*) FROM reference_images WHERE substr(crop_png, 1, 4) <> ?", (_PNG,)
+            "SELECT count(*) FROM reference_images WHERE substr(crop_png, 1, 4) <> ?"
+            f" AND person_id NOT IN ({WITHOUT_PICTURES})",
+            (_PNG,),
         ).fetchone()
         if damaged != (0,):
             raise GalleryError(f"{path}: damaged: {damaged[0]} images are no pictures", hint=RESTORE)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from facelatch.gallery import embeddings, rows, saving, wiping
 from facelatch.gallery.access import EVERYBODY
-from facelatch.gallery.export import StoredPerson, pack
+from facelatch.gallery.export import StoredPerson, pack, refuse_named
+from facelatch.gallery.fleet_schema import HELD
 from facelatch.gallery.place import Ownership, explained, prepare_directory, volatile_file_system
 from facelatch.gallery.saving import Terms
 from facelatch.gallery.schema import memory_database, open_database
@@ -140,7 +141,7 @@ class GalleryStore:
         """
         with explained(self._path):
             embeddings.refuse_other_alignment(self._connection, self._path)
-            missing = embeddings.missing(self._connection, model_sha256)
+            missing = embeddings.to_be_made(self._connection, model_sha256)
         self.reembedded = len(missing)
         for start in range(0, len(missing), embeddings.BATCH):
             batch = missing[start : start + embeddings.BATCH]
@@ -154,7 +155,14 @@ class GalleryStore:
         self._stack.remember(dict(made))
 
     def loaded(self, model_sha256: str, size: int | None = None) -> Gallery:
-        """Everybody whose images are all embedded; `size` as for `load`. Raises GalleryError."""
+        """Everybody who is not held and whose images are all embedded; `size` as for `load`. Raises GalleryError."""
+        gallery = self.everybody(model_sha256, size)
+        with explained(self._path):
+            held = {id_ for (id_,) in self._connection.execute(HELD)}
+        return gallery.only(gallery.people.keys() - held) if held else gallery
+
+    def everybody(self, model_sha256: str, size: int | None = None) -> Gallery:
+        """The same with people of the fleet who are held. Raises GalleryError."""
         with explained(self._path):
             owners, stacked = self._stack.arranged(model_sha256)
             embeddings.refuse_other_length(self._path, stacked, size)
@@ -177,6 +185,7 @@ class GalleryStore:
     ) -> Iterator[tuple[int, StoredPerson]]:
         """The named people, or everybody, whose id is over `after`: id and what is exported, one by one, by id.
 
+        Without those who were enrolled at other doors of the fleet: there are no pictures of them here.
         Raises InputError, GalleryError. The gallery must not change before the last has come.
         """
         with explained(self._path):
@@ -185,7 +194,9 @@ class GalleryStore:
             while chosen := self.people(after=after, most=1):
                 person, access = chosen[0].person, chosen[0].access
                 after = person.id
-                if wanted is None or after in wanted:
+                if chosen[0].without_pictures:  # the fleet brings them back
+                    refuse_named(person, wanted)
+                elif wanted is None or after in wanted:
                     references = rows.stored_references(self._connection, person)
                     yield person.id, StoredPerson(person.name, person.admin, references, access)
 

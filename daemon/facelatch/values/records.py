@@ -32,6 +32,15 @@ class PersonRecord:
     created: str
     """UTC, ISO 8601, by the wall clock of that moment; for people to read, nothing is decided by it."""
     access: Access = Access()  # noqa: RUF009  (frozen)
+    fleet: str = ""
+    """Of the fleet: "here" where the person was enrolled at this door, else "elsewhere"; empty: of this door alone."""
+    held: str = ""
+    """Why somebody of the fleet may not come in here; empty: may."""
+
+    @property
+    def without_pictures(self) -> bool:
+        """Whether there are embeddings only."""
+        return self.fleet == "elsewhere"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
