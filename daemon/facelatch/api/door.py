@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import hours_requests, people, records, requests, site, site_requests
+from facelatch.api import aim_requests, hours_requests, people, records, requests, site, site_requests
 from facelatch.api.admission import Admission, require_consent
+from facelatch.api.aim import Preview
 from facelatch.api.answer import Answer, Work, yes_or_no
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, newcomers, references
@@ -39,6 +40,7 @@ class Door:
     """The reply to `config`."""
     now: float
     """Monotonic seconds."""
+    preview: Preview
     ledger: Ledger | None = None
     modes: ModeMemory | None = None
     """Where a lockdown is written down."""
@@ -118,6 +120,11 @@ def _at_once(asked: Asked, door: Door) -> Answer:
         case site_requests.Alarm() as request:
             told = (_request(asked),) if request.acknowledge or request.prop else ()
             return site.alarm(request, door.status["site"], told)
+        case aim_requests.Aim(on=on) as request:
+            told = (_request(asked, VALUE=yes_or_no(on)),) if on is not None else ()
+            return door.preview.aim(request, told, door.now)
+        case aim_requests.Preview() as request:
+            return door.preview.look(request, asked.by, door.now)
         case requests.Enroll() as request:
             start = _start(request, door)
             event = _request(asked, PERSON=start.name or "", ADMIN=yes_or_no(request.admin))

@@ -184,6 +184,7 @@ class _Loop:
         else:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
+        self._show(now, outputs, frame, observation)
         self.world.trust.pass_time(now)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None:
@@ -194,6 +195,12 @@ class _Loop:
             self.world.reopen()
         if frame is not None or outputs.blind:
             self.world.service.watchdog()
+
+    def _show(self, now: float, outputs: Outputs, frame: Frame | None, seen: Observation | None) -> None:
+        """To whoever aims the camera, after the door has been decided on."""
+        self.desk.preview.allow(outputs.aiming)
+        if frame is not None and seen is not None:
+            self.desk.preview.see(frame, seen, self.memory.background, now)
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured

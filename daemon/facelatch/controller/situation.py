@@ -63,6 +63,8 @@ class Situation:
     not_now_until: float = 0.0
     site: Site = Site()  # noqa: RUF009  (frozen, as the next)
     camera: CameraWatch = CameraWatch()  # noqa: RUF009
+    aiming: bool = False
+    """Whether somebody may see the camera's picture."""
 
     @property
     def asks_factor(self) -> bool:
@@ -100,6 +102,8 @@ def patterns(of: Situation) -> Iterator[Pattern]:
         yield Pattern.NOT_NOW
     if of.now < of.refused_until:
         yield Pattern.REFUSED
+    if of.aiming:
+        yield Pattern.AIMING
     match of.session.phase:
         case session_states.LockedOut(until=until):
             left = until - of.now

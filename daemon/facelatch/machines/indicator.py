@@ -49,6 +49,7 @@ class Pattern(StrEnum):
     LOCKED_OUT_LONGER = "locked_out_longer"
     LOCKED_OUT_LONG = "locked_out_long"
     LOCKED_OUT = "locked_out"
+    AIMING = "aiming"
     UNCLEAR = "unclear"
     LOOKING = "looking"
     NOBODY_ENROLLED = "nobody_enrolled"
@@ -168,6 +169,13 @@ ROWS: Mapping[Pattern, Row] = {
         "no attempts for 1 to 5 minutes", "2 short, every 2.5 s", (0.3, 0.2, 0.3, 1.7), Colour.RED
     ),
     Pattern.LOCKED_OUT: Row("no attempts for up to a minute", "short, every 2 s", (0.3, 1.7), Colour.RED),
+    Pattern.AIMING: Row(
+        "the camera's picture is shown on the console",
+        "long, short, short, pause",
+        (0.8, 0.2, 0.2, 0.2, 0.2, 1.4),
+        Colour.YELLOW,
+        _SHORT,
+    ),
     Pattern.UNCLEAR: Row(
         "cannot see you well: alone, closer, in the light",
         "short, short, pause",
