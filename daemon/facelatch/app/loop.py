@@ -185,7 +185,6 @@ class _Loop:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
         self._show(now, outputs, frame, observation)
-        self.world.trust.pass_time(now)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None:
             words = str(self.camera_error) if fault else f"camera fault: {outputs.fault}"
@@ -232,6 +231,7 @@ class _Loop:
             # Not while unlocked for somebody: a grant forgives refusals, and a slow disk would cost it its lease.
             self._save_throttle(self.throttle)
             self.throttle = None
+        world.trust.pass_time(now)
 
     def _entrance(self) -> Entrance:
         if self.world.entrance is not None:
