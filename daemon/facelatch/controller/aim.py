@@ -9,7 +9,7 @@ from facelatch.controller.state import Inputs, State
 from facelatch.machines import aiming
 from facelatch.machines.aiming import Aim, Aiming
 from facelatch.machines.button import Gesture
-from facelatch.machines.enrolment_states import Idle
+from facelatch.machines.enrolment_states import Done, Failed, Idle
 from facelatch.site.mode import Mode
 
 
@@ -24,7 +24,7 @@ def barred(state: State) -> str:
     """What forbids that the picture is shown, as a stable code; empty: nothing does."""
     if state.stopping or state.fault is not None:
         return "stopping" if state.stopping else "fault"
-    if not isinstance(state.enrolment, Idle):
+    if not isinstance(state.enrolment, Idle | Done | Failed):
         return "enrolment"
     if state.site.mode.mode is Mode.LOCKDOWN:
         return "lockdown"
