@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from facelatch.api import aim_requests, hours_requests, people, records, requests, site, site_requests
+from facelatch.api import (
+    about_people,
+    aim_requests,
+    hours_requests,
+    people,
+    records,
+    requests,
+    site,
+    site_requests,
+)
 from facelatch.api.admission import Admission, require_consent
 from facelatch.api.aim import Preview
 from facelatch.api.answer import Answer, Work, yes_or_no
@@ -136,11 +145,19 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             reply = judge(line, gallery, found, person=person, similarities=alike)
             return Answer(reply, trace=_request(asked))
         case requests.List() | requests.Show() as request:
-            return replace(people.execute(door.admission, request), trace=_request(asked))
+            return replace(_about(request, asked.by, door), trace=_request(asked))
         case History() | Report() | Forget():
             raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)
+
+
+def _about(request: requests.List | requests.Show, asker: Asker, door: Door) -> Answer:
+    """Who is enrolled; when somebody came last is a matter of the right `history`."""
+    answer = people.execute(door.admission, request)
+    came = door.ledger.seen().came if door.ledger is not None and "history" in asker.rights else None
+    more = about_people.with_more(answer.reply, door.admission.store, door.admission.gallery(), came)
+    return replace(answer, reply=more)
 
 
 def signed(answer: Answer, asker: Asker) -> Answer:

@@ -84,6 +84,8 @@ class EnrolmentView:
     """The new person, if named; after a duplicate whoever it is."""
     reason: str | None = None
     hint: str = ""
+    lookalike: str | None = None
+    """Who is enrolled already and looks so much alike that it is worth a question."""
 
 
 def patterns(of: Situation) -> Iterator[Pattern]:
@@ -201,10 +203,17 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
             return EnrolmentView(state=name, kept=0, wanted=wanted, person=request.name)
         case enrolment.Confirming(request=request, kept=kept):
             return EnrolmentView(
-                state=name, kept=len(kept), wanted=wanted, person=request.name, hint="press the button to confirm"
+                state=name,
+                kept=len(kept),
+                wanted=wanted,
+                person=request.name,
+                hint="press the button to confirm",
+                lookalike=_lookalike(state),
             )
         case enrolment.Capturing(request=request, kept=kept) | enrolment.Saving(request=request, kept=kept):
-            return EnrolmentView(state=name, kept=len(kept), wanted=wanted, person=request.name)
+            return EnrolmentView(
+                state=name, kept=len(kept), wanted=wanted, person=request.name, lookalike=_lookalike(state)
+            )
         case enrolment.Done(person=person, references=count):
             return EnrolmentView(state=name, kept=count, wanted=wanted, person=person.name)
         case enrolment.Failed(failure=failure, detail=detail):
@@ -215,3 +224,8 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
                 state=name, kept=0, wanted=wanted, person=already, reason=failure.value, hint=hint
             )
     return EnrolmentView(state=name, kept=0, wanted=wanted)
+
+
+def _lookalike(state: enrolment.Capturing | enrolment.Confirming | enrolment.Saving) -> str | None:
+    close = state.lookalike.person if state.lookalike is not None else None
+    return close.name if close is not None else None
