@@ -12,6 +12,7 @@ import pytest
 
 from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.api.checks import Checks
 from facelatch.api.hours import house
 from facelatch.api.intake import intake
 from facelatch.app import build
@@ -81,6 +82,8 @@ class Served:
         self.ledger = build.build_ledger(self.config, self.audit) if with_ledger else None
         self.client = ControlClient(self.socket)
         self.longest_turn = 0.0
+        well = {"item": "storage", "ok": True, "detail": "21 GB free", "hint": "", "warning": False}
+        self.findings = [well, {**well, "item": "owners", "ok": False, "detail": "somebody", "hint": "chmod"}]
         self._over, self._ready = threading.Event(), threading.Event()
         self._loop = threading.Thread(target=self._serve, args=(folder / "state", fill))
         self._loop.start()
@@ -95,7 +98,8 @@ class Served:
                 self.ledger.start()
             audit = self.ledger or self.audit
             desk = Desk(store=store, judge=judge, audit=audit, clock=clock, config=self.config, ledger=self.ledger)
-            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config)))
+            checks = Checks(lambda: list(self.findings), clock.now)
+            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config), checks))
             health = HealthWatch(Reading, self.config.health, self.audit, clock)
 
             def status() -> dict[str, object]:

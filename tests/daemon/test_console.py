@@ -377,6 +377,12 @@ def test_the_settings_say_which_are_set(house: House) -> None:
     assert str(house.served.socket) in page
 
 
+def test_the_settings_say_whether_all_is_there_and_what_to_do(house: House) -> None:
+    page = house.signed_in("admin").get("/settings").text
+    assert "21 GB free" in page
+    assert "chmod" in page
+
+
 def test_a_door_that_does_not_answer_is_said(house: House) -> None:
     browser = house.signed_in("viewer")
     house.served.close()

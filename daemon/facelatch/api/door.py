@@ -20,6 +20,7 @@ from facelatch.api import (
 from facelatch.api.admission import Admission, require_consent
 from facelatch.api.aim import Preview
 from facelatch.api.answer import Answer, Work, yes_or_no
+from facelatch.api.check_request import Check
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, newcomers, references
 from facelatch.api.judge import judge
@@ -120,6 +121,9 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer({}, events=(_request(asked),), command=AbortEnrolment(lease=lease))
         case requests.Settings():
             return Answer(dict(door.settings), trace=_request(asked))
+        case Check():
+            findings = asked.content if isinstance(asked.content, list) else []
+            return Answer({"findings": findings}, trace=_request(asked))
         case requests.Lockout(clear=clear):
             events = (_request(asked),) if clear else ()
             return Answer(dict(door.status["lockout"]), events=events, command=ForgetRefusals() if clear else None)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from facelatch.api.aim_requests import Aim, Preview
+from facelatch.api.check_request import Check
 from facelatch.api.hours_requests import Card, Pin, Set
 from facelatch.api.record_requests import Forget, History, Report
 from facelatch.api.request import AnyRight, Name, Request
@@ -278,7 +279,7 @@ PeopleRequest = QuickRequest | Set | Pin | Card | EnrollPictures | Import
 RecordRequest = History | Report | Forget
 """What needs the gallery and the ledger."""
 
-DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm | Aim | Preview
+DoorRequest = Status | Enroll | Abort | Settings | Check | Lockout | Judge | Mode | Alarm | Aim | Preview
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest | RecordRequest

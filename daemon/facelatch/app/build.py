@@ -39,6 +39,7 @@ from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+    from facelatch.api.checks import Checks
     from facelatch.control.server import ControlServer
     from facelatch.ledger.writer import Ledger
 
@@ -244,8 +245,8 @@ def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
     return Ledger(journal, Path(config.storage.state_directory), terms, moments())
 
 
-def build_control(config: Config, pepper: bytes | None) -> ControlServer:
-    """Opens the control socket; `pepper` is the secret for PINs of a sealed gallery.
+def build_control(config: Config, pepper: bytes | None, checks: Checks | None = None) -> ControlServer:
+    """Opens the control socket; `pepper` is the secret for PINs of a sealed gallery, `checks` answers `check`.
 
     Raises AlreadyRunningError, ControlError, ConfigError for the schedules.
     """
@@ -254,7 +255,7 @@ def build_control(config: Config, pepper: bytes | None) -> ControlServer:
     from facelatch.control.server import ControlServer
 
     control = config.control
-    return ControlServer(Path(control.socket), control.group, intake(control, house(config, pepper)))
+    return ControlServer(Path(control.socket), control.group, intake(control, house(config, pepper), checks))
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:
