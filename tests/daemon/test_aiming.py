@@ -80,6 +80,17 @@ def test_two_short_presses_show_the_picture_for_five_minutes_and_say_so() -> Non
     assert [(event.kind, event.fields["REASON"]) for event in door.events] == [(EventKind.PREVIEW_ENDED, "expired")]
 
 
+@pytest.mark.parametrize("mode", [Mode.FREE, Mode.LOCKED])
+def test_whoever_is_seen_can_see_it_in_every_mode_but_while_told_something_else(mode: Mode) -> None:
+    door = Door()
+    door.turn(NoFace(), commands=(Aim(True),))
+    door.see(*[match(ADA)] * 3)
+    assert door.outputs is not None
+    assert door.outputs.pattern is Pattern.UNLOCKED
+    door.wait(10)
+    assert door.turn(NoFace(), commands=(SetMode(mode),)).pattern is Pattern.AIMING
+
+
 def test_two_more_end_it() -> None:
     door = Door()
     tap_twice(door)

@@ -145,6 +145,16 @@ def test_whoever_stands_still_after_a_visit_is_still_shown() -> None:
     assert made.look(LOOK, CONSOLE, 102.0).reply["reason"] == "several_faces"
 
 
+def test_a_fault_in_making_the_picture_is_no_fault_of_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_given: object) -> None:
+        raise RuntimeError
+
+    made = armed()
+    monkeypatch.setattr(preview, "shown", broken)
+    made.see(picture(), NoFace(), Background(), 101.0)
+    assert made.look(LOOK, CONSOLE, 101.0).bulk is None
+
+
 # When it is shown
 
 

@@ -63,8 +63,13 @@ class Preview:
         if self._left(now) is None or now - self._asked > ASKED_SECONDS or now - self._made < LEAST_SECONDS:
             return
         face, reason = _told(observation, background)
-        self._shown, self._made = preview.shown(frame, face, reason, self._limits), now
-        self._number += 1
+        self._made = now
+        try:
+            self._shown = preview.shown(frame, face, reason, self._limits)
+        except Exception:  # whatever it is: the door goes on without a picture
+            self._shown = None
+        else:
+            self._number += 1
 
     def aim(self, request: AimRequest, told: tuple[Event, ...], now: float) -> Answer:
         """How it stands, and what of it is to change. Raises InputError where it must not be shown now."""

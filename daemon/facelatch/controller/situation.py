@@ -96,6 +96,8 @@ def patterns(of: Situation) -> Iterator[Pattern]:
     yield from _enrolment_patterns(of.enrolment, of.now)
     if of.button is Position.IGNORED:
         yield Pattern.BUTTON_STUCK
+    if of.aiming and not _answers_a_visitor(of):
+        yield Pattern.AIMING
     if isinstance(of.door, Unlocked):
         yield Pattern.UNLOCKED
     if of.asks_factor:
@@ -104,8 +106,6 @@ def patterns(of: Situation) -> Iterator[Pattern]:
         yield Pattern.NOT_NOW
     if of.now < of.refused_until:
         yield Pattern.REFUSED
-    if of.aiming:
-        yield Pattern.AIMING
     match of.session.phase:
         case session_states.LockedOut(until=until):
             left = until - of.now
@@ -127,6 +127,11 @@ _MODES = {
     Mode.LOCKED: (Pattern.NOBODY_LET_IN, "locked: nobody is let in, by request"),
     Mode.LOCKDOWN: (Pattern.LOCKDOWN, "locked: lockdown"),
 }
+
+
+def _answers_a_visitor(of: Situation) -> bool:
+    """Whether somebody is being told something that is over in seconds; all else gives way to being seen."""
+    return isinstance(of.door, Unlocked) or of.asks_factor or of.now < max(of.not_now_until, of.refused_until)
 
 
 def _site_patterns(of: Situation) -> Iterator[Pattern]:

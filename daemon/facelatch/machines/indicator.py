@@ -39,6 +39,7 @@ class Pattern(StrEnum):
     AUTHORISING = "authorising"
     BUTTON_STUCK = "button_stuck"
     CLOSE_THE_DOOR = "close_the_door"
+    AIMING = "aiming"
     FREE = "free"
     UNLOCKED = "unlocked"
     ASKS_FACTOR = "asks_factor"
@@ -49,7 +50,6 @@ class Pattern(StrEnum):
     LOCKED_OUT_LONGER = "locked_out_longer"
     LOCKED_OUT_LONG = "locked_out_long"
     LOCKED_OUT = "locked_out"
-    AIMING = "aiming"
     UNCLEAR = "unclear"
     LOOKING = "looking"
     NOBODY_ENROLLED = "nobody_enrolled"
@@ -141,6 +141,13 @@ ROWS: Mapping[Pattern, Row] = {
         "the button is stuck", "short, short, long", (0.2, 0.3, 0.2, 0.3, 0.8, 0.8), Colour.YELLOW
     ),
     Pattern.CLOSE_THE_DOOR: Row("close the door", "flicker, long", (0.15, 0.15, 0.6, 0.3), Colour.YELLOW),
+    Pattern.AIMING: Row(
+        "the camera's picture is shown on the console",
+        "long, short, short, pause",
+        (0.8, 0.2, 0.2, 0.2, 0.2, 1.4),
+        Colour.YELLOW,
+        _SHORT,
+    ),
     Pattern.FREE: Row("free passage", "lit, a wink every 3 s", (2.85, 0.15), Colour.GREEN),
     Pattern.UNLOCKED: Row("unlocked", "steady", (1.0,), Colour.GREEN, (0.3,)),
     Pattern.ASKS_FACTOR: Row(
@@ -169,13 +176,6 @@ ROWS: Mapping[Pattern, Row] = {
         "no attempts for 1 to 5 minutes", "2 short, every 2.5 s", (0.3, 0.2, 0.3, 1.7), Colour.RED
     ),
     Pattern.LOCKED_OUT: Row("no attempts for up to a minute", "short, every 2 s", (0.3, 1.7), Colour.RED),
-    Pattern.AIMING: Row(
-        "the camera's picture is shown on the console",
-        "long, short, short, pause",
-        (0.8, 0.2, 0.2, 0.2, 0.2, 1.4),
-        Colour.YELLOW,
-        _SHORT,
-    ),
     Pattern.UNCLEAR: Row(
         "cannot see you well: alone, closer, in the light",
         "short, short, pause",
