@@ -130,8 +130,14 @@ def test_what_bars_it_ends_it_and_keeps_it_off(command: Any, reason: str) -> Non
     assert (door.state.aiming.until, door.state.aiming.ended) == (None, reason)
     door.turn(NoFace(), commands=(Aim(True),))
     assert door.state.aiming.until is None
+
+
+def test_what_became_of_an_enrolment_bars_nothing() -> None:
+    """It is only shown for a while; the next press of the button ends that, and means nothing else."""
+    door = Door()
+    door.turn(NoFace(), commands=(StartEnrolment(name="x", lease="a"),))
     door.turn(NoFace(), commands=(AbortEnrolment(lease=None), Aim(True)))
-    assert door.state.aiming.until is None
+    assert door.state.aiming.until is not None
 
 
 def test_an_alarm_ends_it() -> None:
