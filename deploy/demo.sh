@@ -65,6 +65,13 @@ draw() {
     .venv/bin/python tests/scenarios/demo_clip.py "$scratch/demo"
 }
 
+await_daemon() {
+    while [ ! -S "$scratch/control.sock" ]; do
+        kill -0 "$daemon" 2>/dev/null || { wait "$daemon"; exit $?; }
+        sleep 1
+    done
+}
+
 on_recorded_frames() {
     draw
     say "facelatch enroll robin --images ..."
@@ -78,10 +85,7 @@ before_a_camera() {
     say "facelatch run --dry-run on $camera: the daemon, with fakes for lock, LED and button"
     become_facelatch run --dry-run &
     daemon=$!
-    while [ ! -S "$scratch/control.sock" ]; do
-        kill -0 "$daemon" 2>/dev/null || { wait "$daemon"; exit $?; }
-        sleep 1
-    done
+    await_daemon
     say "facelatch enroll you --camera"
     facelatch enroll you --camera
     say "Step away, come back, let a friend try. Every event is a line. Ctrl-C ends it."
@@ -105,6 +109,9 @@ CONFIG
     beside=$!
     become_facelatch console serve &
     beside="$beside $!"
+    await_daemon
+    say "facelatch aim: for five minutes the page Aim shows what the camera sees; once more by .venv/bin/python -m facelatch --config $scratch/facelatch.toml aim"
+    facelatch aim
     say "facelatch console invite alice --role admin: open this link, choose a password"
     facelatch console invite alice --role admin
     say "Pictures to try an upload with: $scratch/demo/enrol. Ctrl-C ends it all."

@@ -14,7 +14,7 @@ import pytest
 from facelatch.audit.events import SPECS
 from facelatch.cli.root import facelatch
 from facelatch.config.file import Config
-from facelatch.machines import indicator
+from facelatch.machines import button, indicator
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -24,6 +24,11 @@ def test_the_led_card_in_the_readme_is_the_table_the_daemon_follows() -> None:
     """Row by row; the daemon has no other table."""
     card = README.split("<!-- led-card -->")[1].split("<!-- /led-card -->")[0]
     assert card.strip() == led_card()
+
+
+def test_the_gestures_in_the_readme_are_all_that_the_daemon_knows() -> None:
+    table = README.split("<!-- gestures -->")[1].split("<!-- /gestures -->")[0].strip().splitlines()
+    assert table[2:] == [f"| {how} | {meaning} |" for how, meaning in button.card()]
 
 
 def test_every_command_the_readme_names_exists() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from facelatch.adapters import fakes
 from facelatch.adapters.system.clock import MonotonicClock
+from facelatch.api.checks import Checks
 from facelatch.api.hours import house
 from facelatch.api.intake import intake
 from facelatch.app import build
@@ -87,6 +88,8 @@ class Served:
         self.ledger = build.build_ledger(self.config, self.audit) if with_ledger else None
         self.client = ControlClient(self.socket)
         self.longest_turn = 0.0
+        well = {"item": "storage", "ok": True, "detail": "21 GB free", "hint": "", "warning": False}
+        self.findings = [well, {**well, "item": "owners", "ok": False, "detail": "somebody", "hint": "chmod"}]
         self._over, self._ready = threading.Event(), threading.Event()
         self._loop = threading.Thread(target=self._serve, args=(folder / "state", fill, keys))
         self._loop.start()
@@ -110,7 +113,9 @@ class Served:
                 member=self.member,
             )
             self.desk = desk
-            server = ControlServer(self.socket, "", intake(self.config.control, house(self.config, member=self.member)))
+            checks = Checks(lambda: list(self.findings), clock.now)
+            asked = intake(self.config.control, house(self.config, member=self.member), checks)
+            server = ControlServer(self.socket, "", asked)
             health = HealthWatch(Reading, self.config.health, self.audit, clock)
 
             def status() -> dict[str, object]:
@@ -124,6 +129,7 @@ class Served:
                 told["hours"] = {"clock": "not needed", "readers_lost": []}
                 return told
 
+            self.desk = desk
             self._ready.set()
             try:
                 while not self._over.wait(0.001):

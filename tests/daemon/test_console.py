@@ -29,6 +29,7 @@ from facelatch.console.pages import history
 from facelatch.console.pages.page import Console, inside
 from facelatch.errors import InputError
 from facelatch.machines.enrolment_states import RenewEnrolment, StartEnrolment
+from facelatch.values.observations import Reason
 
 PASSWORD = "four words of nothing"
 SITE = "https://localhost"
@@ -116,7 +117,7 @@ def test_no_form_is_taken_without_the_token_of_its_session(house: House, route: 
     assert answer.status_code == 403
 
 
-CHANGES = [route.path for route in WRITES if route.path not in ("/sign-out", "/prove", "/enrolment/abort")]
+CHANGES = [route.path for route in WRITES if route.path not in ("/sign-out", "/prove", "/enrolment/abort", "/aim/end")]
 
 
 @pytest.mark.parametrize("path", CHANGES)
@@ -271,6 +272,28 @@ def test_people_are_listed_shown_renamed_and_forgotten(house: House) -> None:
     assert told, "the audit has on whose behalf it was asked"
 
 
+def test_when_somebody_may_come_is_shown_and_changed_and_anybody_can_be_suspended(house: House) -> None:
+    browser = house.signed_in("admin")
+    listed = browser.get("/people").text
+    assert "always" in listed
+    assert "not known" in listed
+    assert datetime.now(UTC).date().isoformat() in listed, "how old the pictures are"
+    days = {"valid_from": "2027-01-01", "valid_until": "2027-12-31", "schedule": ""}
+    assert send(browser, "/people/Ben/hours", **days).headers["location"] == "/people/Ben"
+    assert "2027-01-01 – 2027-12-31" in browser.get("/people").text
+    assert 'value="2027-12-31"' in browser.get("/people/Ben").text
+    send(browser, "/people/Ben/hours", suspended="yes")
+    page = browser.get("/people/Ben").text
+    assert "suspended" in page
+    assert "2027-12-31" in page, "what is not named stays"
+    send(browser, "/people/Ben/hours", suspended="no")
+    assert "Let in no more" in browser.get("/people/Ben").text
+    wrong = send(browser, "/people/Ben/hours", **{**days, "schedule": "nights"})
+    assert wrong.status_code == 400
+    assert "there is no schedule" in html.unescape(wrong.text)
+    assert send(house.signed_in("enroller"), "/people/Ben/hours", suspended="yes").status_code == 403
+
+
 def test_the_door_s_own_words_for_what_it_refuses_reach_the_page(house: House) -> None:
     browser = house.signed_in("admin")
     answer = send(browser, "/people/Nobody/rename", new_name="x")
@@ -339,10 +362,25 @@ def test_the_charts_count_visits_by_day_and_reasons_by_frequency() -> None:
     assert history.charts([])["days"] is None
 
 
+@pytest.mark.parametrize("language", sorted(words.catalogue()))
+def test_why_somebody_was_refused_is_said_in_words(language: str) -> None:
+    """Each reason in the reader's language; the code of a newer daemon is shown as it is."""
+    for reason in set(Reason) - {Reason.MATCHED}:
+        assert "_" not in history.why(language, reason)
+        assert f"why.{reason}" in words.catalogue()[language]
+    assert history.why(language, "of_a_newer_one") == "of a newer one"
+
+
 def test_the_settings_say_which_are_set(house: House) -> None:
     page = house.signed_in("admin").get("/settings").text
     assert "unlock_seconds" in page
     assert str(house.served.socket) in page
+
+
+def test_the_settings_say_whether_all_is_there_and_what_to_do(house: House) -> None:
+    page = house.signed_in("admin").get("/settings").text
+    assert "21 GB free" in page
+    assert "chmod" in page
 
 
 def test_a_door_that_does_not_answer_is_said(house: House) -> None:
@@ -377,7 +415,8 @@ def test_every_word_that_a_template_asks_for_is_there_and_no_other() -> None:
     source = "".join(file.read_text() for file in [*home.glob("templates/*.html"), *home.glob("**/*.py")])
     for key in words.catalogue()["en"]:
         section = key.split(".")[0]
-        assert f'"{key}"' in source or f'"{section}." +' in source, f"nothing says {key}"
+        computed = f'"{section}." +' in source or f'f"{section}.{{' in source
+        assert f'"{key}"' in source or computed, f"nothing says {key}"
     for key in re.findall(r'say\("([a-z_]+\.[a-z_]+)"', source):
         assert key in words.catalogue()["en"], key
 

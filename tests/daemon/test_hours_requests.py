@@ -138,7 +138,13 @@ def test_whoever_may_not_make_admins_may_not_give_them_a_pin_or_a_card(store: Ga
         asked = admitted({"name": name, **request}, warden, None, house)
         assert isinstance(asked, Asked)
         place = api_door.Door(
-            admission=admission, importing=None, enrolment=None, status={}, settings={}, now=0.0  # type: ignore[arg-type]
+            admission=admission,
+            importing=None,  # type: ignore[arg-type]
+            enrolment=None,  # type: ignore[arg-type]
+            status={},
+            settings={},
+            now=0.0,
+            preview=None,  # type: ignore[arg-type]
         )
         answer = api_door.answer(asked, place)
         return answer.reply  # type: ignore[union-attr]

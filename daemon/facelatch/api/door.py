@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from facelatch.api import (
+    about_people,
+    aim_requests,
     fleet_gate,
     fleet_requests,
     hours_requests,
@@ -18,7 +20,9 @@ from facelatch.api import (
     site_requests,
 )
 from facelatch.api.admission import Admission, require_consent
+from facelatch.api.aim import Preview
 from facelatch.api.answer import Answer, Work, yes_or_no
+from facelatch.api.check_request import Check
 from facelatch.api.fleet_people import Fleet, no_fleet
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, envelopes, newcomers, references
@@ -49,6 +53,7 @@ class Door:
     """The reply to `config`."""
     now: float
     """Monotonic seconds."""
+    preview: Preview
     ledger: Ledger | None = None
     modes: ModeMemory | None = None
     """Where a lockdown is written down."""
@@ -141,6 +146,9 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer({}, events=(_request(asked),), command=AbortEnrolment(lease=lease))
         case requests.Settings():
             return Answer(dict(door.settings), trace=_request(asked))
+        case Check():
+            findings = asked.content if isinstance(asked.content, list) else []
+            return Answer({"findings": findings}, trace=_request(asked))
         case requests.Lockout(clear=clear):
             events = (_request(asked),) if clear else ()
             return Answer(dict(door.status["lockout"]), events=events, command=ForgetRefusals() if clear else None)
@@ -150,6 +158,11 @@ def _at_once(asked: Asked, door: Door) -> Answer:
         case site_requests.Alarm() as request:
             told = (_request(asked),) if request.acknowledge or request.prop else ()
             return site.alarm(request, door.status["site"], told)
+        case aim_requests.Aim(on=on) as request:
+            told = (_request(asked, VALUE=yes_or_no(on)),) if on is not None else ()
+            return door.preview.aim(request, told, door.now)
+        case aim_requests.Preview() as request:
+            return door.preview.look(request, asked.by, door.now)
         case requests.Enroll() as request:
             start = _start(request, door)
             event = _request(asked, PERSON=start.name or "", ADMIN=yes_or_no(request.admin))
@@ -161,13 +174,21 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             reply = judge(line, gallery, found, person=person, similarities=alike)
             return Answer(reply, trace=_request(asked))
         case requests.List() | requests.Show() as request:
-            return replace(people.execute(door.admission, request), trace=_request(asked))
+            return replace(_about(request, asked.by, door), trace=_request(asked))
         case fleet_requests.Share() | fleet_requests.Resolve() as request:
             return _share(request, door)
         case fleet_requests.ApplyPeople() | fleet_requests.FleetPeople() | History() | Report() | Forget():
             raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)
+
+
+def _about(request: requests.List | requests.Show, asker: Asker, door: Door) -> Answer:
+    """Who is enrolled; when somebody came last is a matter of the right `history`."""
+    answer = people.execute(door.admission, request)
+    came = door.ledger.seen().came if door.ledger is not None and "history" in asker.rights else None
+    more = about_people.with_more(answer.reply, door.admission.store, door.admission.gallery(), came)
+    return replace(answer, reply=more)
 
 
 def signed(answer: Answer, asker: Asker) -> Answer:

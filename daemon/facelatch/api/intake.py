@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from facelatch.api import fleet_requests, hours_requests, parsing, requests
+from facelatch.api.check_request import Check
+from facelatch.api.checks import Checks, Findings, nothing
 from facelatch.api.fleet_people import Arrived, arrived
 from facelatch.api.hours import House
 from facelatch.api.requests import AnyRequest
@@ -24,7 +26,9 @@ from facelatch.gallery.export import SMALL, StoredPerson, StoredReference, unpac
 from facelatch.values.pictures import Image, Pose
 from facelatch.vision.png import decode_png
 
-Content = tuple[StoredPerson, ...] | tuple[StoredReference, ...] | tuple[Arrived, ...] | Image | Hashed | None
+Content = (
+    tuple[StoredPerson, ...] | tuple[StoredReference, ...] | tuple[Arrived, ...] | Image | Hashed | Findings | None
+)
 """What a request brings along: the people of an import, the references of an enrolment, the crop to judge, a PIN."""
 
 
@@ -56,13 +60,16 @@ class Refused:
 
 
 def intake(
-    config: ControlConfig, house: House | None = None
+    config: ControlConfig, house: House | None = None, checks: Checks | None = None
 ) -> Callable[[Mapping[str, Any], Peer, int | None], Asked | Refused]:
     """What the control socket does with each message."""
 
     def take_in(message: Mapping[str, Any], peer: Peer, descriptor: int | None) -> Asked | Refused:
         asker = Asker(peer.uid, peer.pid, policy(config, os.geteuid()).rights_of(peer.uid, peer.groups))
-        return admitted(message, asker, descriptor, house)
+        found = admitted(message, asker, descriptor, house)
+        if isinstance(found, Asked) and isinstance(found.request, Check):
+            return replace(found, content=(checks or nothing()).findings())
+        return found
 
     return take_in
 
@@ -125,7 +132,7 @@ def references(content: Content) -> tuple[StoredReference, ...]:
 
 def crop(content: Content) -> Image:
     """The crop (112, 112, 3) a judgement brought along. Raises InputError when it brought none."""
-    if content is None or isinstance(content, tuple | Hashed):
+    if content is None or isinstance(content, tuple | list | Hashed):
         raise InputError("judge takes a picture", hint="by a descriptor")
     return content
 

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from facelatch.api.request import Name, Request
-from facelatch.config.service import Right
+from facelatch.api.request import AnyRight, Name, Request
 
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 """Unix time, seconds."""
@@ -39,7 +38,7 @@ class Report(Request):
     action: Literal["report"]
     name: Name
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """It tells when the person came, too."""
         return super().needs() | {"history"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,10 @@ Name = Annotated[str, Field(max_length=1024)]
 
 Actor = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 """On whose behalf somebody with the right `acts_for` asks."""
+
+
+AnyRight = Right | Literal["owner"]
+"""Rights as the configuration gives them, and one that nobody can be given: root and the daemon's own user have it."""
 
 
 class Request(BaseModel):
@@ -27,6 +31,7 @@ class Request(BaseModel):
     action: str
     actor: Actor | None = None
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """All rights that this very request takes."""
-        return {self.right} | ({"acts_for"} if self.actor is not None else set())
+        acting: set[AnyRight] = {"acts_for"} if self.actor is not None else set()
+        return acting | {self.right}

@@ -18,12 +18,13 @@ from pydantic import (
     model_validator,
 )
 
+from facelatch.api.aim_requests import Aim, Preview
+from facelatch.api.check_request import Check
 from facelatch.api.fleet_requests import ApplyPeople, FleetPeople, Resolve, Share
 from facelatch.api.hours_requests import Card, Pin, Set
 from facelatch.api.record_requests import Forget, History, Report
-from facelatch.api.request import Name, Request
+from facelatch.api.request import AnyRight, Name, Request
 from facelatch.api.site_requests import Alarm, Mode
-from facelatch.config.service import Right
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
 from facelatch.gallery.export import MAX_REFERENCES, Angle
 from facelatch.gallery.saving import Clash
@@ -87,9 +88,9 @@ class _Enrolment(Request):
         """Whether the pictures are of somebody who is enrolled already."""
         return self.add or self.replace
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """To make an admin, or to change whom the door takes for somebody, is more than to enrol."""
-        more: set[Right] = {"admin"} if self.admin else set()
+        more: set[AnyRight] = {"admin"} if self.admin else set()
         return super().needs() | more | ({"people.write"} if self.of_somebody else set())
 
 
@@ -122,9 +123,9 @@ class Lockout(Request):
     action: Literal["lockout"]
     clear: bool = False
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """To look is a matter of status, to forget is more."""
-        more: set[Right] = {"lockout"} if self.clear else set()
+        more: set[AnyRight] = {"lockout"} if self.clear else set()
         return super().needs() | more
 
 
@@ -204,7 +205,7 @@ class EnrollPictures(_Enrolment):
     """Even if the face is enrolled already under another name, or is not the one that it replaces."""
     pictures: Annotated[list[Picture], Field(min_length=1, max_length=MAX_REFERENCES)]
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """A face that is enrolled twice opens for neither: that shuts somebody out."""
         return super().needs() | ({"people.write"} if self.force else set())
 
@@ -259,9 +260,9 @@ class Import(Request):
             raise ValueError("part and more go with a batch only")
         return self
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """To replace somebody is to remove somebody."""
-        more: set[Right] = {"people.write"} if self.replace else set()
+        more: set[AnyRight] = {"people.write"} if self.replace else set()
         return super().needs() | more | ({"admin"} if self.keep_admins else set())
 
     @property
@@ -282,7 +283,9 @@ RecordRequest = History | Report | Forget
 FleetRequest = ApplyPeople | FleetPeople | Share | Resolve
 """What needs the fleet's keys."""
 
-DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm | FleetRequest
+DoorRequest = (
+    Status | Enroll | Abort | Settings | Check | Lockout | Judge | Mode | Alarm | Aim | Preview | FleetRequest
+)
 """What needs the running daemon."""
 
 AnyRequest = DoorRequest | PeopleRequest | RecordRequest

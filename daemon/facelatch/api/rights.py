@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
+from facelatch.api.request import AnyRight
 from facelatch.audit.events import Value
 from facelatch.config.service import ControlConfig, Right
 
-Rights = frozenset[Right]
+Rights = frozenset[AnyRight]
 
-ALL: Rights = frozenset(get_args(Right))
+ALL: Rights = frozenset({*get_args(Right), "owner"})
 
 OF_THE_GROUP: Rights = frozenset({"status", "events", "people.read", "enrol"})
 """What members of `control.group` may do where the configuration says nothing about that group."""

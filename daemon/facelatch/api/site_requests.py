@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from facelatch.api.request import Request
-from facelatch.config.service import Right
+from facelatch.api.request import AnyRight, Request
 
 
 class Mode(Request):
@@ -25,9 +24,9 @@ class Mode(Request):
             raise ValueError("seconds go with locked and free only")
         return self
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """To look is a matter of status, to change it is more."""
-        more: set[Right] = {"mode"} if self.mode is not None else set()
+        more: set[AnyRight] = {"mode"} if self.mode is not None else set()
         return super().needs() | more
 
 
@@ -39,7 +38,7 @@ class Alarm(Request):
     acknowledge: bool = False
     prop: bool = False
 
-    def needs(self) -> set[Right]:
+    def needs(self) -> set[AnyRight]:
         """To look is a matter of status, to silence it is more."""
-        more: set[Right] = {"mode"} if self.acknowledge or self.prop else set()
+        more: set[AnyRight] = {"mode"} if self.acknowledge or self.prop else set()
         return super().needs() | more

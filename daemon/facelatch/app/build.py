@@ -39,6 +39,7 @@ from facelatch.vision.manifest import Manifest
 
 if TYPE_CHECKING:
     from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+    from facelatch.api.checks import Checks
     from facelatch.control.server import ControlServer
     from facelatch.ledger.writer import Ledger
     from facelatch.sharing.membership import Membership
@@ -235,8 +236,10 @@ def build_ledger(config: Config, journal: AuditSink) -> Ledger | None:
     return Ledger(journal, Path(config.storage.state_directory), terms, moments(assumed=config.schedule.clock_assumed))
 
 
-def build_control(config: Config, pepper: bytes | None, member: Membership | None = None) -> ControlServer:
-    """Opens the control socket; `pepper` is the secret for PINs of a sealed gallery.
+def build_control(
+    config: Config, pepper: bytes | None, member: Membership | None = None, checks: Checks | None = None
+) -> ControlServer:
+    """Opens the control socket; `pepper` is the secret for PINs of a sealed gallery, `checks` answers `check`.
 
     `member` is the door's part in a fleet. Raises AlreadyRunningError, ControlError, ConfigError for the schedules.
     """
@@ -245,7 +248,8 @@ def build_control(config: Config, pepper: bytes | None, member: Membership | Non
     from facelatch.control.server import ControlServer
 
     control = config.control
-    return ControlServer(Path(control.socket), control.group, intake(control, house(config, pepper, member)))
+    answering = intake(control, house(config, pepper, member), checks)
+    return ControlServer(Path(control.socket), control.group, answering)
 
 
 def build_pins(config: Config) -> tuple[Lock, Indicator, Buttons]:

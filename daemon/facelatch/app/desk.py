@@ -9,6 +9,7 @@ from typing import Any
 
 from facelatch.api import door, generation, retention
 from facelatch.api.admission import Admission, traces
+from facelatch.api.aim import Preview
 from facelatch.api.answer import Answer, Work, about
 from facelatch.api.exports import Exports
 from facelatch.api.fleet_people import Fleet, started
@@ -63,6 +64,7 @@ class Desk:
         self._store, self._judge, self._audit, self._clock = store, judge, audit, clock
         self._settings = {"settings": in_force(config)}
         self._modes = modes
+        self.preview = Preview(config.quality)
         self._importing, self._traces, self._exports = Importing(), Traces(), Exports()
         self._work: deque[tuple[Request, Work]] = deque()
         self._untold: deque[Event] = deque()
@@ -117,6 +119,7 @@ class Desk:
                 status=told,
                 settings=self._settings,
                 now=self._clock.now(),
+                preview=self.preview,
                 ledger=self._ledger,
                 modes=self._modes,
                 fleet=self._fleet,

@@ -185,7 +185,7 @@ class _Loop:
         else:
             self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
         self._apply(now, outputs)
-        self.world.trust.pass_time(now)
+        self._show(now, outputs, frame, observation)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
         if outputs.fault is not None:
             words = str(self.camera_error) if fault else f"camera fault: {outputs.fault}"
@@ -195,6 +195,12 @@ class _Loop:
             self.world.reopen()
         if frame is not None or outputs.blind:
             self.world.service.watchdog()
+
+    def _show(self, now: float, outputs: Outputs, frame: Frame | None, seen: Observation | None) -> None:
+        """To whoever aims the camera, after the door has been decided on."""
+        self.desk.preview.allow(outputs.aiming)
+        if frame is not None and seen is not None:
+            self.desk.preview.see(frame, seen, self.memory.background, now)
 
     def _observe(self, frame: Frame) -> Observation:
         self.seen_at = frame.captured
@@ -226,6 +232,7 @@ class _Loop:
             # Not while unlocked for somebody: a grant forgives refusals, and a slow disk would cost it its lease.
             self._save_throttle(self.throttle)
             self.throttle = None
+        world.trust.pass_time(now)
 
     def _entrance(self) -> Entrance:
         if self.world.entrance is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from facelatch.adapters.cameras.identity import identity as camera_identity
+from facelatch.api.checks import Checks, Findings
 from facelatch.api.rights import group_exists
 from facelatch.app import loop
 from facelatch.app.build import (
@@ -43,11 +44,14 @@ from facelatch.ports import AuditSink, Buttons, Camera, Clock, Indicator, Lock, 
 Opener = Callable[[CameraConfig, Clock], Camera]
 
 
-def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, camera: Opener = build_camera) -> None:
+def run(
+    config: Config, *, origin: str = "the defaults", dry_run: bool = False, camera: Opener = build_camera,
+    try_all: Callable[[], Findings] = list,
+) -> None:  # fmt: skip
     """The daemon, until SIGTERM or SIGINT. With `dry_run` the pins are fakes and nothing is driven.
 
-    `origin` says where the configuration is from, for the audit. The lock is claimed first: from then on
-    every way out of this function leaves it locked.
+    `origin` says where the configuration is from, for the audit; `try_all` is what `check` comes to. The lock is
+    claimed first: from then on every way out of this function leaves it locked.
     """
     from facelatch.adapters.system.clock import MonotonicClock
     from facelatch.adapters.system.membership import membership
@@ -71,7 +75,7 @@ def run(config: Config, *, origin: str = "the defaults", dry_run: bool = False, 
             shared = member.pepper if member is not None else None
             entrance = build_entrance(config, store, clock, audit, readers=not dry_run, fleet=shared)
             opened.callback(entrance.close)
-            control = build_control(config, store.seal.pepper, member)
+            control = build_control(config, store.seal.pepper, member, Checks(try_all, clock.now))
             opened.callback(control.close)
             _tell_of_the_socket(audit, config.control.group, control.shared_with)
             frames = _frames(config, clock, camera)

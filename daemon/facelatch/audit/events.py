@@ -115,6 +115,9 @@ class EventKind(StrEnum):
     SIREN_ON = "siren.on"
     SIREN_OFF = "siren.off"
     CAMERA_RECOVERED = "camera.recovered"
+    PREVIEW_STARTED = "preview.started"
+    PREVIEW_WATCHED = "preview.watched"
+    PREVIEW_ENDED = "preview.ended"
 
     @property
     def spec(self) -> Spec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from facelatch.audit.spec import Priority, Spec
+from facelatch.audit.spec import ASKER, Priority, Spec
 
 # fmt: off
 SPECS: Mapping[str, Spec] = {
@@ -48,5 +48,11 @@ SPECS: Mapping[str, Spec] = {
         "The alarm is silent ({REASON})"),
     "camera.recovered": Spec("e755dc7c932a43dd935f05df6f3b72b8", Priority.NOTICE,
         "The camera delivers again after {SECONDS} s and {COUNT} tries"),
+    "preview.started": Spec("b60a20af1c6849feb8c0503c16b4907b", Priority.NOTICE,
+        "The camera's picture may be seen for {SECONDS} s ({REASON})"),
+    "preview.watched": Spec("d48f06799ea543b788ff228a557021b8", Priority.NOTICE,
+        "User {UID} looks at the camera's picture", ASKER),
+    "preview.ended": Spec("a02cbc55eee84bbda2fcac390b6894ed", Priority.NOTICE,
+        "The camera's picture may be seen no longer, after {SECONDS} s ({REASON})"),
 }
 # fmt: on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from facelatch.cli.settings import Settings, as_json
 from facelatch.cli.site import site_text
 
 if TYPE_CHECKING:
+    from facelatch.config.file import Config
     from facelatch.decoder.files import LeftOut
 
 
@@ -33,7 +35,15 @@ def run(settings: Settings, dry_run: bool, repeat: bool) -> None:
     if repeat and config.camera.source != "files":
         raise click.UsageError('--loop goes with camera.source = "files" only')
     camera = partial(build_camera, loop=repeat, skipped=_say_skipped)
-    serve(config, origin=settings.origin(), dry_run=dry_run, camera=camera)
+    try_all = partial(_findings, config, settings.file())
+    serve(config, origin=settings.origin(), dry_run=dry_run, camera=camera, try_all=try_all)
+
+
+def _findings(config: Config, file: Path | None) -> list[dict[str, Any]]:
+    from facelatch.diagnosis import check
+
+    found = check.check(config, with_hardware=False, file=file, only=check.BESIDE_THE_DOOR)
+    return [asdict(finding) for finding in found]
 
 
 @click.command()

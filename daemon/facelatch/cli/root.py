@@ -41,6 +41,7 @@ class _Lazy(click.Group):
         "lockout": "facelatch.cli.door",
         "mode": "facelatch.cli.site",
         "alarm": "facelatch.cli.site",
+        "aim": "facelatch.cli.site",
         "relock": "facelatch.cli.door",
         "lock-arguments": "facelatch.cli.door",
         "people": "facelatch.cli.people",

@@ -1,4 +1,4 @@
-"""`facelatch mode` and `facelatch alarm`: what holds for everybody at the door, and its alarms."""
+"""`facelatch mode`, `alarm` and `aim`: what holds for everybody at the door, its alarms, and what its camera sees."""
 
 from __future__ import annotations
 
@@ -53,6 +53,29 @@ def alarm(settings: Settings, acknowledge: bool, prop: bool) -> None:
     request = {"action": "alarm", "acknowledge": acknowledge, "prop": prop}
     answer = ControlClient(Path(settings.config().control.socket)).ask(request)
     settings.show(answer, site_text(answer))
+
+
+@click.command()
+@click.argument("what", default="on", type=click.Choice(["on", "off", "status"]))
+@as_json
+@click.pass_obj
+def aim(settings: Settings, what: str) -> None:
+    """Show the camera's picture on the console, for five minutes.
+
+    \b
+    on      (or nothing) as root only; pressing the button briefly twice does the same
+    off     at once; takes the right `preview`
+    status  whether it is shown
+
+    Whoever has signed in there as enroller or admin sees it on the page Aim, and each of them is written into the audit
+    log. An enrolment, a lockdown and an alarm end it.
+    """
+    from facelatch.control.client import ControlClient
+
+    request = {"action": "aim", **({"on": what == "on"} if what != "status" else {})}
+    answer = ControlClient(Path(settings.config().control.socket)).ask(request)
+    text = f"the camera's picture is shown for {answer['seconds']:.0f} s" if answer["armed"] else "not shown"
+    settings.show(answer, text)
 
 
 def site_text(site: dict[str, Any]) -> str:

@@ -14,11 +14,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facelatch.config.console import ConsoleConfig
-from facelatch.console import live
+from facelatch.console import live, picture
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
 from facelatch.console.guard import App, Guard
-from facelatch.console.pages import door, enrolment, history, people, settings, signing, upload
+from facelatch.console.pages import aim, door, enrolment, history, people, settings, signing, upload
 from facelatch.console.pages.page import Console, Visit
 from facelatch.errors import ConfigError
 
@@ -39,8 +39,10 @@ def routes() -> list[Route]:
     """All pages, beside the files that are as they are."""
     return [
         *live.routes(),
+        *picture.routes(),
         *signing.routes(),
         *door.routes(),
+        *aim.routes(),
         *enrolment.routes(),
         *history.routes(),
         *upload.routes(),
@@ -55,7 +57,7 @@ def application(console: Console, config: ConsoleConfig) -> App:
         routes=[Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")), *routes()],
         exception_handlers={404: _not_found, 405: _not_found},
     )
-    app.state.console, app.state.streams = console, 0
+    app.state.console, app.state.streams, app.state.pictures = console, 0, 0
     return Guard(app, config.names, secure=bool(config.certificate))
 
 

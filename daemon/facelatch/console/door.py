@@ -22,7 +22,13 @@ class Door:
         self._places = threading.BoundedSemaphore(MAX_CLIENTS_PER_USER)
 
     def ask(self, actor: str | None, action: str, bulk: bytes | None = None, **fields: Any) -> dict[str, Any]:
-        """The daemon's reply. `actor` is the account on whose behalf it is asked; None where nobody in particular asks.
+        """The daemon's reply, see `fetch`. Raises what the daemon raises; ControlError when it is busy or not there."""
+        return self.fetch(actor, action, bulk, **fields)[0]
+
+    def fetch(
+        self, actor: str | None, action: str, bulk: bytes | None = None, **fields: Any
+    ) -> tuple[dict[str, Any], bytes]:
+        """The reply with what came along. `actor` is the account on whose behalf it is asked; None: nobody's.
 
         Raises what the daemon raises; ControlError when it is busy or not there.
         """
@@ -30,7 +36,7 @@ class Door:
             raise ControlError("the door is busy with other questions", hint="try again in a moment")
         try:
             request = {"action": action, **fields, **({"actor": actor} if actor is not None else {})}
-            return self._client.ask(request, bulk, timeout_seconds=PATIENCE_SECONDS * 2)
+            return self._client.fetch(request, bulk, timeout_seconds=PATIENCE_SECONDS * 2)
         finally:
             self._places.release()
 

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from facelatch.console.accounts import Role
-from facelatch.console.pages import door, enrolment
+from facelatch.console.pages import aim, door, enrolment
 from facelatch.console.pages.page import Visit, checked
 from facelatch.errors import FacelatchError
 
@@ -30,6 +30,7 @@ def routes() -> list[Route]:
     """Those of this module."""
     return [
         Route("/live", _streaming("door_now.html", door.now, "viewer")),
+        Route("/aim/live", _streaming("aim_now.html", aim.now, "enroller")),
         Route("/enrolment/live", _streaming("enrolment_now.html", enrolment.now, "enroller")),
     ]
 

@@ -40,10 +40,13 @@ def requests(inputs: Inputs, pressed: button.Button, halt: Failure | None) -> It
         yield AbortEnrolment(halt)
         return
     for gesture in pressed.gestures:
-        if gesture is Gesture.HOLD:
-            yield StartEnrolment(origin=Origin.BUTTON)
-        else:
-            yield Pressed() if gesture is Gesture.PRESS else AbortEnrolment(Failure.BUTTON_STUCK)
+        match gesture:
+            case Gesture.HOLD:
+                yield StartEnrolment(origin=Origin.BUTTON)
+            case Gesture.PRESS:
+                yield Pressed()
+            case Gesture.STUCK:
+                yield AbortEnrolment(Failure.BUTTON_STUCK)
     yield from (command for command in commands if not isinstance(command, RenewEnrolment))
 
 

@@ -63,6 +63,8 @@ class Situation:
     not_now_until: float = 0.0
     site: Site = Site()  # noqa: RUF009  (frozen, as the next)
     camera: CameraWatch = CameraWatch()  # noqa: RUF009
+    aiming: bool = False
+    """Whether somebody may see the camera's picture."""
 
     @property
     def asks_factor(self) -> bool:
@@ -82,6 +84,8 @@ class EnrolmentView:
     """The new person, if named; after a duplicate whoever it is."""
     reason: str | None = None
     hint: str = ""
+    lookalike: str | None = None
+    """Who is enrolled already and looks so much alike that it is worth a question."""
 
 
 def patterns(of: Situation) -> Iterator[Pattern]:
@@ -92,6 +96,8 @@ def patterns(of: Situation) -> Iterator[Pattern]:
     yield from _enrolment_patterns(of.enrolment, of.now)
     if of.button is Position.IGNORED:
         yield Pattern.BUTTON_STUCK
+    if of.aiming and not _answers_a_visitor(of):
+        yield Pattern.AIMING
     if isinstance(of.door, Unlocked):
         yield Pattern.UNLOCKED
     if of.asks_factor:
@@ -121,6 +127,11 @@ _MODES = {
     Mode.LOCKED: (Pattern.NOBODY_LET_IN, "locked: nobody is let in, by request"),
     Mode.LOCKDOWN: (Pattern.LOCKDOWN, "locked: lockdown"),
 }
+
+
+def _answers_a_visitor(of: Situation) -> bool:
+    """Whether somebody is being told something that is over in seconds; all else gives way to being seen."""
+    return isinstance(of.door, Unlocked) or of.asks_factor or of.now < max(of.not_now_until, of.refused_until)
 
 
 def _site_patterns(of: Situation) -> Iterator[Pattern]:
@@ -197,10 +208,17 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
             return EnrolmentView(state=name, kept=0, wanted=wanted, person=request.name)
         case enrolment.Confirming(request=request, kept=kept):
             return EnrolmentView(
-                state=name, kept=len(kept), wanted=wanted, person=request.name, hint="press the button to confirm"
+                state=name,
+                kept=len(kept),
+                wanted=wanted,
+                person=request.name,
+                hint="press the button to confirm",
+                lookalike=_lookalike(state),
             )
         case enrolment.Capturing(request=request, kept=kept) | enrolment.Saving(request=request, kept=kept):
-            return EnrolmentView(state=name, kept=len(kept), wanted=wanted, person=request.name)
+            return EnrolmentView(
+                state=name, kept=len(kept), wanted=wanted, person=request.name, lookalike=_lookalike(state)
+            )
         case enrolment.Done(person=person, references=count):
             return EnrolmentView(state=name, kept=count, wanted=wanted, person=person.name)
         case enrolment.Failed(failure=failure, detail=detail):
@@ -211,3 +229,8 @@ def enrolment_view(state: Enrolment, wanted: int) -> EnrolmentView:
                 state=name, kept=0, wanted=wanted, person=already, reason=failure.value, hint=hint
             )
     return EnrolmentView(state=name, kept=0, wanted=wanted)
+
+
+def _lookalike(state: enrolment.Capturing | enrolment.Confirming | enrolment.Saving) -> str | None:
+    close = state.lookalike.person if state.lookalike is not None else None
+    return close.name if close is not None else None

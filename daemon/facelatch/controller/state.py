@@ -11,6 +11,7 @@ from facelatch.controller import situation
 from facelatch.controller.site import Site, SiteCommand
 from facelatch.controller.situation import EnrolmentView
 from facelatch.machines import (
+    aiming,
     button,
     camera_watch,
     door,
@@ -43,7 +44,7 @@ from facelatch.values.readers import Check, Checked
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, LockLevel, Signal
 
-Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals | SiteCommand
+Command = StartEnrolment | AbortEnrolment | RenewEnrolment | ForgetRefusals | SiteCommand | aiming.Aim
 """What the control socket may ask of the machines."""
 
 
@@ -126,6 +127,8 @@ class Outputs:
     """For the site, besides what the pattern sounds."""
     reopen: bool = False
     """The camera is to be opened again."""
+    aiming: aiming.Aiming = aiming.Aiming()  # noqa: RUF009  (frozen)
+    """Whether somebody may see the camera's picture."""
     blind: bool = False
     """There is no camera to wait for: a turn without a frame is a healthy one."""
 
@@ -140,6 +143,7 @@ class State:
     door: door.Door = door.Locked()  # noqa: RUF009  (frozen and empty, as the others)
     enrolment: Enrolment = Idle()  # noqa: RUF009
     button: button.Button = button.Button()  # noqa: RUF009
+    aiming: aiming.Aiming = aiming.Aiming()  # noqa: RUF009
     freshness: freshness.Freshness = freshness.Freshness()  # noqa: RUF009
     factors: factors.Factors = factors.Factors()  # noqa: RUF009
     wiegand: wiegand.Wiegand = wiegand.Wiegand()  # noqa: RUF009

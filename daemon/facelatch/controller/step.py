@@ -8,7 +8,7 @@ from typing import Any
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import changes, enrolling, entrance, site, site_changes, situation
+from facelatch.controller import aim, changes, enrolling, entrance, site, site_changes, situation
 from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
 from facelatch.machines import button, camera_watch, door, freshness, indicator, session, session_states
 from facelatch.machines.button import Gesture
@@ -67,6 +67,7 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
         stopping=stopping,
         **_door(state, around, heard, base, settings, person=came.person, ending=ending),
     )
+    after = replace(after, aiming=aim.advance(state, after, inputs))
     return _outputs(state, after, inputs, settings, (steps, came))
 
 
@@ -86,7 +87,9 @@ def _looked(state: State, inputs: Inputs, settings: Config) -> State:
         state,
         freshness=fresh,
         camera=camera,
-        button=button.advance(state.button, inputs.edges, now, settings.enrolment),
+        button=button.advance(
+            state.button, inputs.edges, now, settings.enrolment, free=isinstance(state.enrolment, Idle)
+        ),
         fault=state.fault or (inputs.fault if inputs.fault != "camera_failed" else None) or given_up,
     )
 
@@ -180,6 +183,7 @@ def _outputs(
         not_now_until=after.not_now_until,
         site=after.site,
         camera=after.camera,
+        aiming=after.aiming.until is not None,
     )
     pattern = indicator.choose(frozenset(situation.patterns(seen)))
     if pattern is not after.pattern:
@@ -203,6 +207,7 @@ def _outputs(
         buzzer=site.buzzes(after.site, inputs.now, settings),
         reopen=after.camera.sight is Sight.OPENING and before.camera.sight is not Sight.OPENING,
         blind=not after.camera.seeing,
+        aiming=after.aiming,
     )
 
 
@@ -228,6 +233,7 @@ def _events(
     yield from entrance.events(came)
     yield from steps
     yield from site_changes.of_site(before.site, after.site)
+    yield from aim.events(before.aiming, after.aiming, now)
     if before.site.free or after.site.free:
         return  # what the door was beside free passage is not what the lock held
     person: Person | str | None = came.person

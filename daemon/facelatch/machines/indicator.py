@@ -39,6 +39,7 @@ class Pattern(StrEnum):
     AUTHORISING = "authorising"
     BUTTON_STUCK = "button_stuck"
     CLOSE_THE_DOOR = "close_the_door"
+    AIMING = "aiming"
     FREE = "free"
     UNLOCKED = "unlocked"
     ASKS_FACTOR = "asks_factor"
@@ -140,6 +141,13 @@ ROWS: Mapping[Pattern, Row] = {
         "the button is stuck", "short, short, long", (0.2, 0.3, 0.2, 0.3, 0.8, 0.8), Colour.YELLOW
     ),
     Pattern.CLOSE_THE_DOOR: Row("close the door", "flicker, long", (0.15, 0.15, 0.6, 0.3), Colour.YELLOW),
+    Pattern.AIMING: Row(
+        "the camera's picture is shown on the console",
+        "long, short, short, pause",
+        (0.8, 0.2, 0.2, 0.2, 0.2, 1.4),
+        Colour.YELLOW,
+        _SHORT,
+    ),
     Pattern.FREE: Row("free passage", "lit, a wink every 3 s", (2.85, 0.15), Colour.GREEN),
     Pattern.UNLOCKED: Row("unlocked", "steady", (1.0,), Colour.GREEN, (0.3,)),
     Pattern.ASKS_FACTOR: Row(

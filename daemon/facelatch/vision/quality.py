@@ -79,32 +79,51 @@ def measure(frame_shape: tuple[int, ...], face: Face, crop: Image) -> Measures:
     )
 
 
-def judge(measures: Measures, limits: QualityConfig) -> Reason | None:
-    """The first thing a person should change, or None when the picture will do.
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One measure beside what it may be."""
+
+    name: str
+    value: float
+    least: float
+    most: float
+    reason: Reason
+    """What is wrong when it does not pass."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the measure is within its limits; what is no number is not."""
+        return self.least <= self.value <= self.most
+
+
+def against(measures: Measures, limits: QualityConfig) -> tuple[Limit, ...]:
+    """Every measure beside its limits, what matters first.
 
     Where the face is comes before how it is held, that before the light, and sharpness last: each is
     only worth mending, or even measurable, once the ones before it are right.
     """
-    if measures.cut_off:
-        return Reason.CUT_OFF
-    if not measures.eye_distance_px >= limits.min_eye_distance_px:
-        return Reason.TOO_SMALL
-    turn = measures.pose
-    if not (
-        abs(turn.yaw) <= limits.max_yaw
-        and abs(turn.pitch) <= limits.max_pitch
-        and abs(turn.roll) <= limits.max_roll_degrees
-    ):
-        return Reason.TURNED_AWAY
-    if measures.brightness < limits.min_brightness:
-        return Reason.TOO_DARK
-    if measures.brightness > limits.max_brightness:
-        return Reason.TOO_BRIGHT
-    if measures.contrast < limits.min_contrast:
-        return Reason.LOW_CONTRAST
-    if measures.sharpness < limits.min_sharpness:
-        return Reason.BLURRED
-    return None
+    turn, any_ = measures.pose, math.inf
+    low, high = (Reason.TOO_DARK, Reason.TOO_BRIGHT)
+    light = low if measures.brightness < limits.min_brightness else high
+    rows = (
+        ("cut_off", float(measures.cut_off), -any_, 0.0, Reason.CUT_OFF),
+        ("eye_distance_px", measures.eye_distance_px, limits.min_eye_distance_px, any_, Reason.TOO_SMALL),
+        ("yaw", turn.yaw, -limits.max_yaw, limits.max_yaw, Reason.TURNED_AWAY),
+        ("pitch", turn.pitch, -limits.max_pitch, limits.max_pitch, Reason.TURNED_AWAY),
+        ("roll", turn.roll, -limits.max_roll_degrees, limits.max_roll_degrees, Reason.TURNED_AWAY),
+        ("brightness", measures.brightness, limits.min_brightness, limits.max_brightness, light),
+        ("contrast", measures.contrast, limits.min_contrast, any_, Reason.LOW_CONTRAST),
+        ("sharpness", measures.sharpness, limits.min_sharpness, any_, Reason.BLURRED),
+    )
+    return tuple(
+        Limit(name=name, value=value, least=least, most=most, reason=reason)
+        for name, value, least, most, reason in rows
+    )
+
+
+def judge(measures: Measures, limits: QualityConfig) -> Reason | None:
+    """The first thing a person should change, or None when the picture will do."""
+    return next((one.reason for one in against(measures, limits) if not one.passes), None)
 
 
 def is_plausible(face: Face) -> bool:

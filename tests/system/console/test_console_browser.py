@@ -157,9 +157,37 @@ def test_pictures_from_a_phone_enrol_and_a_hostile_one_is_named(signed_in: Any, 
     house.facelatch("people", "rename", "wren", "robin b")
 
 
+def test_the_camera_is_aimed_with_the_eyes(signed_in: Any, house: House) -> None:
+    """Not armed the page says how to; armed it shows the picture, which moves, and the bars; ended it is gone."""
+    signed_in.get(f"http://localhost:{house.port}/aim")
+    assert "press the button briefly twice" in find(signed_in, "main").text
+    house.facelatch("aim")
+    image = until(lambda: signed_in.find_elements("css selector", "img[src='/aim/picture']"), "the picture")[0]
+    until(lambda: signed_in.execute_script("return arguments[0].naturalWidth", image) == 320, "it has come")
+    until(lambda: signed_in.find_elements("css selector", "meter"), "somebody drawn comes to the door")
+    first, drawn_on = _pixels(signed_in), "return document.querySelector('#advice').textContent"
+    assert signed_in.execute_script(drawn_on)
+    until(lambda: _pixels(signed_in) != first, "it is another one")
+    find(signed_in, "form[action='/aim/end'] button").click()
+    until(lambda: "not shown" in find(signed_in, "#advice").text, "ended")
+    assert not signed_in.find_elements("css selector", "img")
+
+
+def _pixels(browser: Any) -> str:
+    """The picture as it is on the page now."""
+    return str(
+        browser.execute_script(
+            "const image = document.querySelector('.seen img'), canvas = document.createElement('canvas');"
+            "canvas.width = 32; canvas.height = 24;"
+            "canvas.getContext('2d').drawImage(image, 0, 0, 32, 24); return canvas.toDataURL()"
+        )
+    )
+
+
 def paths(house: House) -> list[str]:
     return [
         "/",
+        "/aim",
         "/people",
         "/people/robin%20b",
         "/people/robin%20b/forget",
@@ -177,6 +205,7 @@ def test_every_page_fits_and_can_be_used_by_everybody(
     """Nothing sticks out, axe finds nothing serious, the browser's console has no errors; a picture of each is kept."""
     kept = Path(os.environ.get("FACELATCH_SCREENSHOTS", tmp_path))
     kept.mkdir(parents=True, exist_ok=True)
+    house.facelatch("aim")
     signed_in.get_log("browser")
     signed_in.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -189,6 +218,8 @@ def test_every_page_fits_and_can_be_used_by_everybody(
     )
     for path in paths(house):
         signed_in.get(f"http://localhost:{house.port}{path}")
+        if path == "/aim":
+            until(lambda: signed_in.find_elements("css selector", "meter"), "somebody drawn comes to the door")
         name = path.strip("/").replace("/", "-").replace("%20", "-") or "door"
         signed_in.save_screenshot(str(kept / f"{size}-{name}.png"))
         wide = signed_in.execute_script("return document.documentElement.scrollWidth")

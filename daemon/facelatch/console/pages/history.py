@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facelatch.audit.spreadsheet import cell
+from facelatch.console import words
 from facelatch.console.pages.page import Visit, route
 from facelatch.control.client import every_page
 from facelatch.errors import InputError
@@ -47,6 +49,7 @@ def history(visit: Visit) -> Response:
         csv=urlencode({key: value for key, value in asked.items() if value}),
         asked=asked,
         **({"days": None, "reasons": None} if paging or asked["day"] else charts(_recent(visit, wanted))),
+        why=partial(why, visit.language),
     )
 
 
@@ -76,6 +79,12 @@ def charts(rows: list[dict[str, Any]]) -> dict[str, Any]:
     most = max((granted[day] + refused[day] for day in days), default=0)
     counted = [{"day": day, "granted": granted[day], "refused": refused[day]} for day in days]
     return {"days": {"rows": counted, "most": most} if most else None, "reasons": reasons.most_common(8)}
+
+
+def why(language: str, reason: str) -> str:
+    """A code of the ledger in words; that of a newer daemon as it is."""
+    key = f"why.{reason}"
+    return words.speaker(language)(key) if key in words.catalogue()[words.FALLBACK] else reason.replace("_", " ")
 
 
 def _recent(visit: Visit, wanted: dict[str, Any]) -> list[dict[str, Any]]:

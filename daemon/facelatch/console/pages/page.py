@@ -29,8 +29,14 @@ MOST_FORM_BYTES = 16 * 1024
 MOST_PICTURES, MOST_PICTURE_BYTES = 16, 16 * 1024 * 1024
 """Of one form, and of each."""
 
-PAGES = (("/", "door"), ("/people", "people"), ("/history", "history"), ("/settings", "settings"))
-"""The menu."""
+PAGES: Sequence[tuple[str, str, Role]] = (
+    ("/", "door", "viewer"),
+    ("/aim", "aim", "enroller"),
+    ("/people", "people", "viewer"),
+    ("/history", "history", "viewer"),
+    ("/settings", "settings", "admin"),
+)
+"""The menu, each with who sees it."""
 
 _HOME = Path(__file__).resolve().parents[1]
 
@@ -97,7 +103,7 @@ class Visit:
             language=self.language,
             session=self.session,
             csrf=Markup('<input type="hidden" name="csrf" value="{}">').format(csrf),
-            pages=PAGES,
+            pages=[(path, key) for path, key, role in PAGES if self.session and self.session.may(role)],
             here=self.request.url.path,
             uploads=self.console.intake is not None,
             most_pictures=MOST_PICTURES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -16,6 +17,7 @@ def routes() -> list[Route]:
         route("/people", people, "viewer"),
         route("/people/{name}", person, "viewer"),
         route("/people/{name}/rename", rename, "admin", post=True, proof=True),
+        route("/people/{name}/hours", hours, "admin", post=True, proof=True),
         route("/people/{name}/admin", set_admin, "admin", post=True, proof=True),
         route("/people/{name}/forget", forget, "admin", proof=True),
         route("/people/{name}/forget", forgotten, "admin", post=True, proof=True),
@@ -37,6 +39,18 @@ def rename(visit: Visit) -> Response:
     """Another name."""
     done = visit.ask("rename", name=_name(visit), new_name=visit.form.get("new_name", "").strip())
     return go(path_of(done["name"]))
+
+
+def hours(visit: Visit) -> Response:
+    """When the person may come; or whether at all, without forgetting anything."""
+    given = visit.form
+    if "suspended" in given:
+        changes: dict[str, Any] = {"suspended": given["suspended"] == "yes"}
+    else:
+        wanted = {key: given.get(key, "").strip() for key in ("schedule", "valid_from", "valid_until")}
+        changes = {key: value or None for key, value in wanted.items()}
+    visit.ask("set", name=_name(visit), **changes)
+    return go(path_of(_name(visit)))
 
 
 def set_admin(visit: Visit) -> Response:

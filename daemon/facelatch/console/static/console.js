@@ -6,6 +6,14 @@ for (const place of document.querySelectorAll("[data-source]")) {
     // Drawn by the server from the template the page itself was drawn from, which escapes all that people have typed.
     place.innerHTML = JSON.parse(message.data);
     if (place.querySelector("[data-over]")) stream.close();
+    // What is said aloud stands outside of what is replaced, and is touched only when it is something else.
+    for (const said of place.querySelectorAll("[data-says]")) {
+      const where = document.getElementById(said.dataset.says);
+      if (where.textContent !== said.textContent) where.textContent = said.textContent;
+    }
+    // The page is another one now: with the picture, or without.
+    const is = place.querySelector("[data-is]");
+    if (is && is.dataset.is !== place.dataset.state) location.reload();
   };
   addEventListener("pagehide", () => stream.close());
 }
