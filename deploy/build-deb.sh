@@ -66,7 +66,7 @@ set -e
 [ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 if [ "$1" = purge ]; then
     # As the gallery removes people: overwritten first, as far as a file system lets anyone.
-    for state in /var/lib/facelatch /var/lib/facelatch-console; do
+    for state in /var/lib/facelatch /var/lib/facelatch-console /etc/facelatch/console; do
         [ ! -d "$state" ] || find "$state" -type f -exec shred -f -n 0 -z {} + || true
         rm -rf "$state"
     done

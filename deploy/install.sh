@@ -46,7 +46,7 @@ user=facelatch
 # Beside the door, all of them off until somebody wants them. The door notices none of them.
 console="facelatch-console.service facelatch-intake.socket"
 bridge=facelatch-bridge.service
-companions="$console $bridge facelatch-backup.timer"
+companions="$console $bridge facelatch-backup.timer facelatch-certificate.timer"
 action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no seal=auto
 with_console=no with_bridge=no fresh=no
 
@@ -99,6 +99,8 @@ deploy/facelatch-lock.service lib/systemd/system/$keeper
 deploy/facelatch-backup.service lib/systemd/system/facelatch-backup.service
 deploy/facelatch-backup.timer lib/systemd/system/facelatch-backup.timer
 deploy/facelatch-bridge.service lib/systemd/system/$bridge
+deploy/facelatch-certificate.service lib/systemd/system/facelatch-certificate.service
+deploy/facelatch-certificate.timer lib/systemd/system/facelatch-certificate.timer
 deploy/facelatch-console.service lib/systemd/system/facelatch-console.service
 deploy/facelatch-intake.socket lib/systemd/system/facelatch-intake.socket
 deploy/facelatch-intake@.service lib/systemd/system/facelatch-intake@.service
@@ -452,11 +454,12 @@ uninstall() {
     rm -rf -- "$current" "$current-a" "$current-b"
     forget "$state_before"
     if [ "$purge" = yes ]; then
-        say "deleting configuration, gallery, backups and the console's accounts"
+        say "deleting configuration, gallery, backups, the console's accounts and certificates"
         rm -f -- "$root/etc/systemd/system/facelatch.service.d/seal.conf"
         forget "$root/var/lib/facelatch-backup"
         forget "$root/var/lib/facelatch-console"
         rm -rf -- "$root/var/lib/facelatch-bridge"
+        forget "$root/etc/facelatch/console"
         rm -rf -- "$root/etc/facelatch"
         forget "$state"
     else

@@ -63,7 +63,7 @@ VENDORS = {
     "argon2": "console gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
     "ncnn": "diagnosis.peer",
-    "cryptography": "gallery.seal",
+    "cryptography": "gallery.seal console.authority",
     "pyrage": "gallery.age",
 }
 """Third-party libraries of the daemon and where they may be imported, also by name through importlib."""

@@ -17,6 +17,7 @@ import pytest
 
 from facelatch.adapters.pins import lock
 from facelatch.audit.events import SPECS, EventKind
+from facelatch.cli import certificate
 from facelatch.cli.root import facelatch
 from facelatch.config.file import Config, load
 from facelatch.errors import ConfigError, ModelError
@@ -28,6 +29,7 @@ UNIT = (DEPLOY / "facelatch.service").read_text(encoding="utf-8")
 KEEPER = (DEPLOY / "facelatch-lock.service").read_text(encoding="utf-8")
 BACKUP = (DEPLOY / "facelatch-backup.service").read_text(encoding="utf-8")
 TIMER = (DEPLOY / "facelatch-backup.timer").read_text(encoding="utf-8")
+RENEWAL = (DEPLOY / "facelatch-certificate.service").read_text(encoding="utf-8")
 UNITS = sorted(file for file in DEPLOY.glob("facelatch*") if file.suffix in (".service", ".timer", ".socket"))
 CATALOGUE = DEPLOY / "facelatch.catalog"
 GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
@@ -95,6 +97,13 @@ def test_the_backup_calls_a_command_that_exists_and_runs_only_when_somebody_want
     assert unit_value("MemorySwapMax", BACKUP) == unit_value("MemorySwapMax") == "0"
 
 
+def test_the_renewal_writes_where_the_certificates_lie_and_nowhere_else():
+    folder = str(certificate.FOLDER)
+    assert unit_value("ReadWritePaths", RENEWAL) == folder
+    assert unit_value("ConditionPathExists", RENEWAL) == f"{folder}/{certificate.AUTHORITY}"
+    assert unit_value("ExecStart", RENEWAL).split()[3:] == ["console", "certificate", "--renew"]
+
+
 @pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
 def test_a_mistake_in_a_unit_would_be_found(tmp_path: Path, file: Path):
     text = re.sub(r"^(\w+)=", r"\1Not=", file.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
@@ -123,6 +132,10 @@ def test_the_console_is_exposed_by_its_network_alone():
     assert exposure_is_within(13, "facelatch-console.service")
 
 
+def test_the_renewal_of_the_certificate_is_exposed_by_being_root_alone():
+    assert exposure_is_within(12, "facelatch-certificate.service")
+
+
 def test_the_bridge_is_exposed_by_its_network_alone():
     assert exposure_is_within(16, "facelatch-bridge.service")
 
@@ -149,7 +162,9 @@ def directives(unit: str = UNIT) -> list[tuple[str, str, bool]]:
     return found
 
 
-@pytest.mark.parametrize("unit", [UNIT, KEEPER, BACKUP, TIMER], ids=["daemon", "keeper", "backup", "timer"])
+@pytest.mark.parametrize(
+    "unit", [UNIT, KEEPER, BACKUP, TIMER, RENEWAL], ids=["daemon", "keeper", "backup", "timer", "renewal"]
+)
 def test_every_line_of_a_unit_has_its_reason_in_words(unit: str):
     assert [key for key, _, explained in directives(unit) if not explained] == []
 

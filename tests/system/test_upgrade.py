@@ -86,7 +86,7 @@ def test_uninstalling_leaves_gallery_and_configuration_and_installing_finds_them
     assert door.ready()
 
 
-RIGHTS = '[control]\nrights = { facelatch-console = ["status", "people.read", "acts_for"] }\n'
+RIGHTS = '\n[control]\nrights = { facelatch-console = ["status", "people.read", "acts_for"] }\n'
 
 
 def test_the_console_answers_this_machine_and_lets_in_whoever_was_invited(door: Any):

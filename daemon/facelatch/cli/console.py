@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facelatch.cli.certificate import certificate
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError, NotInstalledError
@@ -31,6 +32,9 @@ def console() -> None:
       sudo facelatch console invite alice --role admin
       ssh -L 8080:localhost:8080 door      on your own machine; then open the link
     """
+
+
+console.add_command(certificate)
 
 
 @console.command()

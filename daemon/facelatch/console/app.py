@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -93,4 +96,31 @@ def serve(config: ConsoleConfig, socket: Path) -> None:
             f"console.certificate, console.key: {error.strerror or error}",
             hint="both are PEM files it may read",
         ) from error
+    if settings_.ssl is not None:
+        follow(settings_.ssl, Path(config.certificate), Path(config.key))
     uvicorn.Server(settings_).run()
+
+
+def follow(context: ssl.SSLContext, certificate: Path, key: Path, *, every: float = 600.0) -> threading.Event:
+    """A thread that takes a renewed certificate without a restart; until the event it returns is set.
+
+    One that cannot be read changes nothing: the old one goes on, and is looked for again.
+    """
+    over, known = threading.Event(), _age(certificate)
+
+    def look() -> None:
+        nonlocal known
+        while not over.wait(every):
+            with suppress(OSError):  # ssl.SSLError is one
+                if (age := _age(certificate)) != known:
+                    # First where nothing is served from: half of a pair would spoil what is.
+                    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+                    context.load_cert_chain(certificate, key)
+                    known = age
+
+    threading.Thread(target=look, name="certificate", daemon=True).start()
+    return over
+
+
+def _age(file: Path) -> int:
+    return file.stat().st_mtime_ns
