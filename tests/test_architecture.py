@@ -60,6 +60,7 @@ VENDORS = {
     "systemd": "adapters.system",
     "gpiod": "adapters.readers.wiegand",
     "evdev": "adapters.readers.hid",
+    "webauthn": "console.passkeys",
     "argon2": "console gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
     "ncnn": "diagnosis.peer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import time
@@ -21,8 +22,9 @@ from facelatch.console import live
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
 from facelatch.console.guard import App, Guard
-from facelatch.console.pages import door, enrolment, history, people, settings, signing, upload
+from facelatch.console.pages import account, door, enrolment, history, people, settings, signing, upload
 from facelatch.console.pages.page import Console, Visit
+from facelatch.console.passkeys import Passkeys, available
 from facelatch.errors import ConfigError
 
 
@@ -43,6 +45,7 @@ def routes() -> list[Route]:
     return [
         *live.routes(),
         *signing.routes(),
+        *account.routes(),
         *door.routes(),
         *enrolment.routes(),
         *history.routes(),
@@ -58,8 +61,8 @@ def application(console: Console, config: ConsoleConfig) -> App:
         routes=[Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")), *routes()],
         exception_handlers={404: _not_found, 405: _not_found},
     )
-    app.state.console, app.state.streams = console, 0
-    return Guard(app, config.names, secure=bool(config.certificate))
+    app.state.console, app.state.streams, app.state.uploading = console, 0, asyncio.Semaphore(1)
+    return Guard(app, config.names, secure=console.secure)
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
@@ -72,7 +75,14 @@ async def _not_found(request: Request, _error: Exception) -> Response:
 def serve(config: ConsoleConfig, socket: Path) -> None:
     """Serves until it is told to stop. Raises ConfigError for a certificate that cannot be read."""
     intake = Path(config.intake) if config.intake else None
-    console = Console(accounts=accounts_of(config), door=Door(socket), intake=intake)
+    accounts = accounts_of(config)
+    console = Console(
+        accounts=accounts,
+        door=Door(socket),
+        intake=intake,
+        passkeys=Passkeys(accounts, time.time) if config.passkeys and available() else None,
+        secure=bool(config.certificate),
+    )
     host, port = config.address
     try:
         settings_ = uvicorn.Config(

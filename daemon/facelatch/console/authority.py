@@ -60,7 +60,9 @@ def new_authority(label: str, names: Collection[str], now: datetime) -> bytes:
         _builder(subject, subject, key.public_key(), now, AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(authority=True), critical=True)
-        .add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
+        .add_extension(
+            x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True
+        )
     )
     return _pem(key, builder.sign(key, hashes.SHA256()))
 
@@ -110,14 +112,18 @@ def read(pem: bytes) -> Issued:
     return Issued(names=names, until=found.not_valid_after_utc, fingerprint=fingerprint)
 
 
-_ANEW = "`facelatch console certificate NAMES --new-authority`; who trusts the old one has to trust the new one"
+_ANEW = (
+    "`facelatch console certificate NAMES --new-authority`; who trusts the old one has to trust the new one"
+)
 
 
 def _first(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(pem)[0]
     except ValueError as error:
-        raise InputError(f"no certificate in it: {error}", hint="`facelatch console certificate` makes one") from error
+        raise InputError(
+            f"no certificate in it: {error}", hint="`facelatch console certificate` makes one"
+        ) from error
 
 
 def _loaded(pem: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -140,8 +146,14 @@ def _sorted_out(
         try:
             addresses.append(ipaddress.ip_address(name))
         except ValueError:
-            if not name or any(not (c.isascii() and (c.isalnum() or c in ".-")) for c in name) or name[0] in ".-":
-                raise InputError(f"{name!r} is neither a host name nor an address", hint="door.local") from None
+            if (
+                not name
+                or any(not (c.isascii() and (c.isalnum() or c in ".-")) for c in name)
+                or name[0] in ".-"
+            ):
+                raise InputError(
+                    f"{name!r} is neither a host name nor an address", hint="door.local"
+                ) from None
             hosts.append(name.lower())
     return hosts, addresses
 
@@ -161,7 +173,7 @@ def _require_permitted(
 ) -> None:
     limits = above.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
     domains = [one.value for one in limits if isinstance(one, x509.DNSName)]
-    networks = [one.value for one in limits if isinstance(one, x509.IPAddress)]
+    networks = [ipaddress.ip_network(one.value) for one in limits if isinstance(one, x509.IPAddress)]
     outside = [host for host in hosts if not any(host == d or host.endswith(f".{d}") for d in domains)]
     outside += [str(one) for one in addresses if not any(one in network for network in networks)]
     if outside:
