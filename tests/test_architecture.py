@@ -49,6 +49,7 @@ networks, and prints as its commands do."""
 
 VENDORS = {
     "PIL": "decoder.decoding",
+    "pillow_heif": "decoder.heic",
     "numpy": "values decoder vision line gallery adapters.* ports app diagnosis",
     "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench diagnosis.peer",
     "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export",

@@ -285,7 +285,7 @@ def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reading, "PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr(reading, "_DYING_SECONDS", 0.05)
     own = PictureReader()
-    own._worker = reading._Worker()
+    own._worker = reading._Worker(heic=False)
     own._worker.process.send_signal(signal.SIGSTOP)
     with pytest.raises(InputError, match=r"slow\.png: its decoder failed"):
         own.decode(coded(RED_LEFT, "PNG"), "slow.png")

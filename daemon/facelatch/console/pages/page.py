@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +33,9 @@ MOST_FORM_BYTES = 16 * 1024
 
 MOST_PICTURES, MOST_PICTURE_BYTES, MOST_UPLOAD_BYTES = 16, 16 * 1024 * 1024, 64 * 1024 * 1024
 """Of one form, of each, and of all together: they are held in memory, as faces are written to no card."""
+
+HEIC = importlib.util.find_spec("pillow_heif") is not None
+"""Whether the intake, which has the same packages, takes such pictures. Without it phones are asked for JPEG."""
 
 MultiPartParser.spool_max_size = MOST_PICTURE_BYTES  # what is larger would go to a file, and is refused
 
@@ -117,6 +121,7 @@ class Visit:
             uploads=self.console.intake is not None,
             passkeys=self.passkeys,
             most_pictures=MOST_PICTURES,
+            heic=HEIC,
             **values,
         )
 
