@@ -46,7 +46,7 @@ def serve(settings: Settings) -> None:
         from facelatch.console import app
     except ImportError as error:
         raise _not_installed(error) from error
-    app.serve(config.console, Path(config.control.socket))
+    app.serve(config.console, Path(config.control.socket), config.model.path)
 
 
 @console.command()

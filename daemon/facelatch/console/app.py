@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facelatch.config.console import ConsoleConfig
+from facelatch.config.shipped import shipped_file
 from facelatch.console import live
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
@@ -72,8 +73,11 @@ async def _not_found(request: Request, _error: Exception) -> Response:
     return visit.refuse("error.not_found", status)
 
 
-def serve(config: ConsoleConfig, socket: Path) -> None:
-    """Serves until it is told to stop. Raises ConfigError for a certificate that cannot be read."""
+def serve(config: ConsoleConfig, socket: Path, model: str) -> None:
+    """Serves until it is told to stop; `model` is the configuration's `model.path`.
+
+    Raises ConfigError for a certificate that cannot be read.
+    """
     intake = Path(config.intake) if config.intake else None
     accounts = accounts_of(config)
     console = Console(
@@ -82,6 +86,7 @@ def serve(config: ConsoleConfig, socket: Path) -> None:
         intake=intake,
         passkeys=Passkeys(accounts, time.time) if config.passkeys and available() else None,
         secure=bool(config.certificate),
+        manifest=(Path(model) if model else shipped_file("models", "siamese.tflite")).with_suffix(".json"),
     )
     host, port = config.address
     try:

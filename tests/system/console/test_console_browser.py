@@ -158,6 +158,11 @@ def test_pictures_from_a_phone_enrol_and_a_hostile_one_is_named(signed_in: Any, 
     house.facelatch("people", "rename", "wren", "robin b")
 
 
+def test_the_console_stays_small(house: House) -> None:
+    """Resident memory after that, in MB, as long as nobody has used a passkey."""
+    assert house.resident_mb("console") < 60
+
+
 @pytest.fixture
 def phone(signed_in: Any) -> Iterator[Any]:
     """An authenticator of the driver's. It also works on pages whose certificate nobody trusts, where a person's does
@@ -210,6 +215,7 @@ def paths(house: House) -> list[str]:
         "/people/robin%20b/forget",
         "/history",
         "/settings",
+        "/settings/model",
         "/prove",
         "/account",
         "/nowhere",
@@ -265,6 +271,6 @@ def test_signing_out_ends_it(signed_in: Any, house: House) -> None:
     assert signed_in.find_elements("css selector", "[name=password]")
 
 
-def test_the_console_stays_small(house: House) -> None:
-    """Resident memory after all of that, in MB."""
-    assert house.resident_mb("console") < 60
+def test_the_console_stays_small_with_the_library_for_passkeys_in_use(house: House) -> None:
+    """Resident memory after all of that, in MB; what passkeys take comes with the first one."""
+    assert house.resident_mb("console") < 70

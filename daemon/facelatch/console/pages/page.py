@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from facelatch.config.shipped import shipped_file
 from facelatch.console import words
 from facelatch.console.accounts import Accounts, Role, Session
 from facelatch.console.door import Door
@@ -57,6 +58,8 @@ class Console:
     """None: none are taken."""
     secure: bool = False
     """Whether it speaks TLS itself."""
+    manifest: Path = field(default_factory=lambda: shipped_file("models", "siamese.json"))
+    """Of the model that recognises people."""
     enrolments: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By account: the lease of the enrolment that it has begun, and whose."""
     templates: Environment = field(
