@@ -79,7 +79,9 @@ def test_a_name_outside_can_be_had_from_the_beginning(tmp_path: Path):
     assert talk(context, authority.certificate_of(above), "door.example.org")
 
 
-@pytest.mark.parametrize("name", ["", "a b", "-x", "https://door.local", "door.local:8443", "*.local", "dörr.local"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "-x", "https://door.local", "door.local:8443", "*.local", "dörr.local"]
+)
 def test_what_is_no_name_is_refused(name: str):
     with pytest.raises(InputError, match="neither a host name nor an address"):
         authority.issue(ABOVE, [name], NOW)
@@ -154,3 +156,20 @@ def test_a_renewed_certificate_is_served_without_a_restart_and_a_damaged_one_cha
             pytest.fail("the new one is not served")
     finally:
         over.set()
+
+
+@pytest.mark.parametrize(
+    ("section", "link"),
+    [
+        ("", "http://localhost:8080/"),
+        ('names = ["door.local"]\ncertificate = "c.pem"\nkey = "c.pem"', "https://door.local:8080/"),
+        ('listen = "0.0.0.0:8443"\nnames = ["door.local"]\ncertificate = "c.pem"\nkey = "c.pem"', "https://door.local:8443/"),
+        ('listen = "192.168.1.2:8443"\nnames = []\ncertificate = "c.pem"\nkey = "c.pem"', "https://192.168.1.2:8443/"),
+        ('listen = "[fd00::7]:8443"\nnames = []\ncertificate = "c.pem"\nkey = "c.pem"', "https://[fd00::7]:8443/"),
+    ],
+)  # fmt: skip
+def test_an_invitation_s_link_has_a_name_that_the_console_knows(tmp_path: Path, section: str, link: str):
+    config = tmp_path / "facelatch.toml"
+    config.write_text(f'[console]\nstate_directory = "{tmp_path}/console"\n{section}\n', encoding="utf-8")
+    done = CliRunner().invoke(facelatch, ["--config", str(config), "console", "invite", "alice"])
+    assert done.output.startswith(f"{link}welcome/"), done.output

@@ -112,6 +112,34 @@ def test_the_console_answers_this_machine_and_lets_in_whoever_was_invited(door: 
     assert door.run("stat", "-c", "%U", f"/proc/{pid}") == "facelatch-console"
 
 
+TLS = """
+import ssl, sys, urllib.request
+trusted = ssl.create_default_context(cafile="/etc/facelatch/console/facelatch-authority.crt")
+print(urllib.request.urlopen("https://localhost:8443/sign-in", context=trusted).read().decode())
+"""
+
+
+def test_the_console_serves_its_own_certificate_and_the_timer_s_unit_renews_it(door: Any):
+    """Before another name is asked for, whoever trusts the authority reads the page."""
+    made, renewal = "/etc/facelatch/console/console.pem", "facelatch-certificate.service"
+    door.run("facelatch", "console", "certificate", "localhost")
+    assert door.run("stat", "-c", "%U %G %a", made) == "root facelatch-console 640"
+    lines = f'\n[console]\nlisten = "0.0.0.0:8443"\ncertificate = "{made}"\nkey = "{made}"\n'
+    door.configure(door.run("cat", CONFIG_PATH) + lines)
+    door.run("systemctl", "restart", CONSOLE)
+    door.until(lambda: "Sign in" in door.run("python3", "-c", TLS, check=False), 10, "the page, by TLS")
+    before = door.run("sha256sum", made)
+    door.run("systemctl", "start", renewal)
+    assert door.run("sha256sum", made) == before, "it has long to go"
+    now = "ExecStart=/opt/facelatch/bin/facelatch console certificate"
+    door.change_unit(f"[Service]\nExecStart=\n{now}\n", renewal)
+    door.run("systemctl", "start", renewal)
+    assert door.run("sha256sum", made) != before
+    assert door.run("stat", "-c", "%U %G %a", made) == "root facelatch-console 640"
+    assert door.run("stat", "-c", "%U %a", "/etc/facelatch/console/authority.key") == "root 600"
+    door.run("rm", "-r", f"/run/systemd/system/{renewal}.d")
+
+
 def test_purging_leaves_nothing(door: Any):
     """After it nothing is installed."""
     door.run("systemctl", "enable", "--now", "facelatch-backup.timer")

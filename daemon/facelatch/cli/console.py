@@ -100,7 +100,8 @@ def invite(settings: Settings, name: str, role: Role) -> None:
     with closing(_accounts(wanted)) as accounts:
         token = accounts.invite(name, role)
     host, port = wanted.address
-    shown = "localhost" if host in ("127.0.0.1", "::1") else next(iter(wanted.names), host)
+    here = "localhost" in wanted.names and host in ("127.0.0.1", "::1")
+    shown = "localhost" if here else next(iter(wanted.names), f"[{host}]" if ":" in host else host)
     link = f"{'https' if wanted.certificate else 'http'}://{shown}:{port}/welcome/{token}"
     settings.show(
         {"name": name, "role": role, "link": link}, f"{link}\nfor {name} ({role}), once, within 15 minutes"
