@@ -23,7 +23,17 @@ from facelatch.console import live
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
 from facelatch.console.guard import App, Guard
-from facelatch.console.pages import account, door, enrolment, history, people, settings, signing, upload
+from facelatch.console.pages import (
+    account,
+    door,
+    enrolment,
+    history,
+    model,
+    people,
+    settings,
+    signing,
+    upload,
+)
 from facelatch.console.pages.page import Console, Visit
 from facelatch.console.passkeys import Passkeys, available
 from facelatch.errors import ConfigError
@@ -53,6 +63,7 @@ def routes() -> list[Route]:
         *upload.routes(),
         *people.routes(),
         *settings.routes(),
+        *model.routes(),
     ]
 
 
@@ -62,8 +73,9 @@ def application(console: Console, config: ConsoleConfig) -> App:
         routes=[Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")), *routes()],
         exception_handlers={404: _not_found, 405: _not_found},
     )
-    app.state.console, app.state.streams, app.state.uploading = console, 0, asyncio.Semaphore(1)
-    return Guard(app, config.names, secure=console.secure)
+    app.state.console, app.state.streams = console, 0
+    app.state.uploading = asyncio.Semaphore(1)
+    return Guard(app, config.names, secure=bool(config.certificate))
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
@@ -73,8 +85,8 @@ async def _not_found(request: Request, _error: Exception) -> Response:
     return visit.refuse("error.not_found", status)
 
 
-def serve(config: ConsoleConfig, socket: Path, model: str) -> None:
-    """Serves until it is told to stop; `model` is the configuration's `model.path`.
+def serve(config: ConsoleConfig, socket: Path, model_path: str) -> None:
+    """Serves until it is told to stop; `model_path` is the configuration's `model.path`.
 
     Raises ConfigError for a certificate that cannot be read.
     """
@@ -86,7 +98,9 @@ def serve(config: ConsoleConfig, socket: Path, model: str) -> None:
         intake=intake,
         passkeys=Passkeys(accounts, time.time) if config.passkeys and available() else None,
         secure=bool(config.certificate),
-        manifest=(Path(model) if model else shipped_file("models", "siamese.tflite")).with_suffix(".json"),
+        manifest=(Path(model_path) if model_path else shipped_file("models", "siamese.tflite")).with_suffix(
+            ".json"
+        ),
     )
     host, port = config.address
     try:
