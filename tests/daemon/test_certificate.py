@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -106,7 +107,12 @@ def command(*words: object, exit_code: int = 0) -> Any:
 
 
 def test_the_command_makes_both_with_the_key_of_the_authority_for_its_owner_alone(tmp_path: Path):
-    told = command("door.local", "192.168.1.20", "--folder", tmp_path / "c")
+    before = os.umask(0o077)
+    try:
+        told = command("door.local", "192.168.1.20", "--folder", tmp_path / "c")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "c").stat().st_mode & 0o777 == 0o755
     modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "c").iterdir()}
     assert modes == {"authority.key": 0o600, "console.pem": 0o640, "facelatch-authority.crt": 0o644}
     assert told["names"] == ["door.local", "192.168.1.20"]

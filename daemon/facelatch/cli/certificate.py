@@ -69,7 +69,8 @@ def _make(folder: Path, names: list[str], now: datetime, *, anew: bool) -> None:
     from facelatch.private_files import write_private_file
 
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # whatever root's umask: the console's user has to reach its file
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}", hint="as root: sudo facelatch console ...") from error
     above = folder / AUTHORITY

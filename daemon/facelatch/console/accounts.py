@@ -28,7 +28,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 INVITATION_SECONDS = 15 * 60.0
 PROOF_SECONDS = 5 * 60.0
-"""How long after a password was given changes need no further one."""
+"""How long after a password or passkey was given changes need no further one."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _TABLES = """
@@ -57,7 +57,7 @@ class Session:
     csrf: str
     """What each form has to bring back."""
     proved: bool
-    """Whether the password was given just now."""
+    """Whether the password or a passkey was given just now."""
 
     def may(self, role: Role) -> bool:
         """Whether the role of the account covers `role`."""
