@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import threading
@@ -398,6 +399,20 @@ def test_an_upload_of_unknown_length_or_without_its_token_is_refused(
     assert browser.post("/people/upload", content=iter([b"--x--\r\n"]), headers=chunked).status_code == 413
     assert upload(browser, ("a.jpg", b"x"), csrf="guessed").status_code == 403
     assert looking == []
+
+
+def test_an_upload_that_never_ends_does_not_keep_others_from_theirs(
+    house: House, looking: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = house.signed_in("enroller", "alice")
+    never = asyncio.Event
+    monkeypatch.setattr(page, "UPLOAD_SECONDS", 0.01)
+    with monkeypatch.context() as slow:
+        slow.setattr(page, "_upload", lambda _request: never().wait())
+        assert upload(browser, ("a.jpg", b"x")).status_code == 408
+    monkeypatch.setattr(page, "UPLOAD_SECONDS", 60.0)
+    assert upload(browser, ("a.jpg", b"x")).status_code == 400
+    assert looking == [("a.jpg", 1)]
 
 
 def test_an_enroller_gives_nobody_other_pictures_and_a_viewer_none_at_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -110,6 +111,30 @@ def test_the_console_answers_this_machine_and_lets_in_whoever_was_invited(door: 
     assert owner == "facelatch-console 600"
     pid = door.show("MainPID", CONSOLE)
     assert door.run("stat", "-c", "%U", f"/proc/{pid}") == "facelatch-console"
+
+
+UPLOAD = """
+import io, socket
+import pillow_heif
+from PIL import Image
+pillow_heif.register_heif_opener()
+for kind in ("JPEG", "HEIF"):
+    picture = io.BytesIO()
+    Image.new("RGB", (640, 480), (90, 90, 90)).save(picture, kind)
+    with socket.socket(socket.AF_UNIX) as intake:
+        intake.connect("/run/facelatch-intake.sock")
+        intake.sendall(len(picture.getvalue()).to_bytes(4, "big") + picture.getvalue())
+        print(intake.makefile().readline())
+"""
+
+
+def test_uploads_are_decoded_where_nothing_can_be_reached(door: Any):
+    """By the unit as it is installed: a user of its own, no network, few system calls; HEIC takes a thread there."""
+    door.run("systemctl", "start", "facelatch-intake.socket")
+    answers = door.run("/opt/facelatch/bin/python", "-I", "-c", UPLOAD).split("\n\n")
+    assert len(answers) == 2
+    for answer in answers:
+        assert json.loads(answer)["problem"].startswith("no_face"), answer
 
 
 TLS = """

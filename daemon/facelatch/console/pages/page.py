@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,9 @@ MOST_FORM_BYTES = 16 * 1024
 
 MOST_PICTURES, MOST_PICTURE_BYTES, MOST_UPLOAD_BYTES = 16, 16 * 1024 * 1024, 64 * 1024 * 1024
 """Of one form, of each, and of all together: they are held in memory, as faces are written to no card."""
+
+UPLOAD_SECONDS = 120.0
+"""For all of them to come: others who upload wait so long."""
 
 HEIC = importlib.util.find_spec("pillow_heif") is not None
 """Whether the intake, which has the same packages, takes such pictures. Without it phones are asked for JPEG."""
@@ -204,11 +208,14 @@ async def _uploaded(visit: Visit, page: Page, *, proof: bool) -> Response:
     """The answer to a form with pictures."""
     form: FormData | None = None
     try:
-        form = await _upload(visit.request)
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            form = await _upload(visit.request)
         visit = replace(visit, form=_texts(form), files=_pictures(form))
         return await run_in_threadpool(_answered, page, visit, True, proof)
     except _TooLargeError:
         return visit.refuse("error.too_large", 413)
+    except TimeoutError:
+        return visit.refuse("error.too_slow", 408)
     finally:
         if form is not None:
             await form.close()
