@@ -63,13 +63,18 @@ SCRIPT
 cat >"$stage/DEBIAN/postrm" <<'SCRIPT'
 #!/bin/sh
 set -e
+[ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 if [ "$1" = purge ]; then
     # As the gallery removes people: overwritten first, as far as a file system lets anyone.
-    [ ! -d /var/lib/facelatch ] || find /var/lib/facelatch -type f -exec shred -f -n 0 -z {} + || true
-    rm -rf /var/lib/facelatch /var/lib/facelatch-backup /etc/facelatch
+    for state in /var/lib/facelatch /var/lib/facelatch-console /etc/facelatch/console; do
+        [ ! -d "$state" ] || find "$state" -type f -exec shred -f -n 0 -z {} + || true
+        rm -rf "$state"
+    done
+    rm -rf /var/lib/facelatch-backup /var/lib/facelatch-bridge /etc/facelatch
     rm -f /etc/systemd/system/facelatch.service.d/seal.conf
-    userdel facelatch 2>/dev/null || true
-    userdel facelatch-lock 2>/dev/null || true
+    for user in facelatch-console facelatch-bridge facelatch facelatch-lock; do
+        userdel "$user" 2>/dev/null || true
+    done
 fi
 SCRIPT
 chmod 755 "$stage/DEBIAN/postinst" "$stage/DEBIAN/prerm" "$stage/DEBIAN/postrm"

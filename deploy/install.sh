@@ -11,6 +11,8 @@
 #   --root DIR      only lay out the files under DIR, for packages and tests: nothing on this machine changes
 #   --prefix DIR    where the files go, /usr/local by default
 #   --packaged      the files came with the .deb: only make the virtual environment, and start
+#   --with-console  also start the console, the door's web page, on this machine's own address, and with every boot
+#   --with-bridge   also start the bridge to MQTT and notifications with every boot, once [fleet] says whom it tells
 #   --seal, --no-seal   whether a first installation encrypts the gallery by a key of this machine; on a Pi it does
 #   --help          this text
 #
@@ -41,7 +43,12 @@ of_the_system="numpy gpiozero colorzero lgpio setuptools" # see choose_requireme
 unit=facelatch.service
 keeper=facelatch-lock.service # holds the lock's line; the daemon's start wants it
 user=facelatch
+# Beside the door, all of them off until somebody wants them. The door notices none of them.
+console="facelatch-console.service facelatch-intake.socket"
+bridge=facelatch-bridge.service
+companions="$console $bridge facelatch-backup.timer facelatch-certificate.timer"
 action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no seal=auto
+with_console=no with_bridge=no fresh=no
 
 say() { printf 'facelatch: %s\n' "$*"; }
 fail() { printf 'facelatch: %s\n' "$*" >&2; exit 1; }
@@ -53,6 +60,8 @@ while [ $# -gt 0 ]; do
         --uninstall) action=uninstall ;;
         --purge) purge=yes ;;
         --no-apt) with_apt=no ;;
+        --with-console) with_console=yes ;;
+        --with-bridge) with_bridge=yes ;;
         --seal) seal=yes ;;
         --no-seal) seal=no ;;
         --packaged) packaged=yes with_apt=no prefix=/usr ;;
@@ -89,6 +98,12 @@ deploy/facelatch.service lib/systemd/system/$unit
 deploy/facelatch-lock.service lib/systemd/system/$keeper
 deploy/facelatch-backup.service lib/systemd/system/facelatch-backup.service
 deploy/facelatch-backup.timer lib/systemd/system/facelatch-backup.timer
+deploy/facelatch-bridge.service lib/systemd/system/$bridge
+deploy/facelatch-certificate.service lib/systemd/system/facelatch-certificate.service
+deploy/facelatch-certificate.timer lib/systemd/system/facelatch-certificate.timer
+deploy/facelatch-console.service lib/systemd/system/facelatch-console.service
+deploy/facelatch-intake.socket lib/systemd/system/facelatch-intake.socket
+deploy/facelatch-intake@.service lib/systemd/system/facelatch-intake@.service
 deploy/facelatch.sysusers lib/sysusers.d/facelatch.conf
 deploy/facelatch.tmpfiles lib/tmpfiles.d/facelatch.conf
 deploy/facelatch.catalog lib/systemd/catalog/facelatch.catalog
@@ -136,6 +151,7 @@ put_configuration() {
     else
         say "writing /etc/facelatch/facelatch.toml: every key is explained in it"
         install -D -m 644 "$source/config/facelatch.toml" "$configuration"
+        fresh=yes
     fi
 }
 
@@ -268,6 +284,41 @@ seal_gallery() { # a first installation on a Pi, or where it is asked for; the d
     "$prefix/sbin/facelatch-seal" make || say "the gallery will not be sealed, see above"
 }
 
+# What the console and the bridge may ask the daemon for, as deploy/README.md explains it: into a configuration that was
+# written just now; into anybody's own, that person writes it.
+allow_companions() {
+    rights=
+    if [ "$with_console" = yes ]; then
+        add_rights facelatch-console \
+            '["status", "people.read", "people.write", "enrol", "admin", "lockout", "config", "history", "acts_for"]'
+    fi
+    if [ "$with_bridge" = yes ]; then add_rights facelatch-bridge '["status", "history"]'; fi
+    [ -n "$rights" ] || return 0
+    if [ "$fresh" = yes ]; then
+        sed -i "s|^rights = {}\$|rights = { $rights }|" "$configuration"
+    else
+        say "what is left to do for them, in [control] of /etc/facelatch/facelatch.toml, and restart the daemon:"
+        printf '    rights = { %s }\n' "$rights"
+    fi
+}
+
+add_rights() { # add_rights USER LIST: to $rights, unless the configuration has an entry of that user
+    if grep -q "^rights *=.*$1 *=" "$configuration"; then return 0; fi
+    rights="${rights:+$rights, }$1 = $2"
+}
+
+start_companions() { # those that are wanted; those that run already get the new version
+    systemctl try-restart facelatch-console.service "$bridge" || say "see systemctl status facelatch-console $bridge"
+    if [ "$with_console" = yes ]; then
+        # shellcheck disable=SC2086  # one word each
+        systemctl enable --now $console || say "the console does not start: journalctl -xu facelatch-console"
+        say "the console listens; \`sudo facelatch console invite NAME --role admin\` lets the first person in"
+    fi
+    [ "$with_bridge" = yes ] || return 0
+    systemctl enable "$bridge"
+    say "the bridge starts with the next boot, or by: sudo systemctl start facelatch-bridge (first say whom it tells in [fleet])"
+}
+
 check() { # as the daemon's user; the camera and the pins are left alone, for nobody has said how they are wired yet
     say "facelatch check --no-hardware says:"
     if [ -e "$root/etc/facelatch/seal.cred" ]; then # only a unit is given the key
@@ -356,6 +407,7 @@ install_or_upgrade() {
     if [ "$serving" = yes ]; then keep_what_was; fi
     point_to "$new_slot"
     activate
+    allow_companions
     [ -n "$old_slot" ] || seal_gallery
     check
     if [ "$serving" = yes ]; then
@@ -365,6 +417,7 @@ install_or_upgrade() {
     elif systemctl is-enabled --quiet "$unit" 2>/dev/null; then
         systemctl start "$unit" || say "it does not start: journalctl -xu facelatch"
     fi
+    start_companions
     forget "$state_before"
     [ -z "$old_slot" ] || rm -rf -- "$root/opt/$old_slot"
     explain
@@ -390,8 +443,9 @@ uninstall() {
     if [ -z "$root" ]; then
         require_system
         say "stopping the daemon; the door is locked, and its pin is let go"
-        systemctl disable --now "$unit" 2>/dev/null || true
-        systemctl stop "$keeper" 2>/dev/null || true
+        # shellcheck disable=SC2086  # one word each
+        for one in "$unit" $companions; do systemctl disable --now "$one" 2>/dev/null || true; done
+        systemctl stop "$keeper" facelatch-backup.service 'facelatch-intake@*.service' 2>/dev/null || true
     fi
     if [ "$packaged" = no ]; then
         say "removing the program"
@@ -400,9 +454,12 @@ uninstall() {
     rm -rf -- "$current" "$current-a" "$current-b"
     forget "$state_before"
     if [ "$purge" = yes ]; then
-        say "deleting configuration, gallery and backups"
+        say "deleting configuration, gallery, backups, the console's accounts and certificates"
         rm -f -- "$root/etc/systemd/system/facelatch.service.d/seal.conf"
         forget "$root/var/lib/facelatch-backup"
+        forget "$root/var/lib/facelatch-console"
+        rm -rf -- "$root/var/lib/facelatch-bridge"
+        forget "$root/etc/facelatch/console"
         rm -rf -- "$root/etc/facelatch"
         forget "$state"
     else
@@ -411,7 +468,7 @@ uninstall() {
     [ -z "$root" ] || return 0
     systemctl daemon-reload
     journalctl --update-catalog 2>/dev/null || true
-    [ "$purge" = no ] || for one in "$user" "$user-lock"; do
+    [ "$purge" = no ] || for one in "$user-console" "$user-bridge" "$user" "$user-lock"; do
         if id "$one" >/dev/null 2>&1; then userdel "$one"; fi
     done
 }
@@ -423,6 +480,7 @@ case $action in
             generate "$python"
             put_files
             put_configuration
+            allow_companions
         else
             install_or_upgrade
         fi ;;

@@ -74,7 +74,7 @@ printf 'backports-strenum<1.3\n' >"$scratch/constraints.in"
 
 for version in 3.11 3.12 3.13; do
     for processor in aarch64 x86_64; do
-        compile "$version-$processor.txt" pyproject.toml --extra pi --extra console --extra factors --extra fleet \
+        compile "$version-$processor.txt" pyproject.toml --extra pi --extra console --extra passkeys --extra heic --extra factors --extra fleet \
             --python-version "$version" \
             --python-platform "$processor-manylinux_2_36" --constraint "$scratch/constraints.in"
         require_there "$version" "$processor"

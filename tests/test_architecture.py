@@ -49,6 +49,7 @@ networks, and prints as its commands do."""
 
 VENDORS = {
     "PIL": "decoder.decoding",
+    "pillow_heif": "decoder.heic",
     "numpy": "values decoder vision sharing.content line gallery adapters.* ports app diagnosis",
     "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench diagnosis.peer",
     "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export"
@@ -61,10 +62,11 @@ VENDORS = {
     "systemd": "adapters.system",
     "gpiod": "adapters.readers.wiegand",
     "evdev": "adapters.readers.hid",
+    "webauthn": "console.passkeys",
     "argon2": "console gallery.credentials",
     "ai_edge_litert tflite_runtime": "adapters.models.tflite",
     "ncnn": "diagnosis.peer",
-    "cryptography": "gallery.seal sharing",
+    "cryptography": "gallery.seal sharing console.authority",
     "pyrage": "gallery.age",
 }
 """Third-party libraries of the daemon and where they may be imported, also by name through importlib."""

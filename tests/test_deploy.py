@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,8 +17,9 @@ import pytest
 
 from facelatch.adapters.pins import lock
 from facelatch.audit.events import SPECS, EventKind
+from facelatch.cli import certificate
 from facelatch.cli.root import facelatch
-from facelatch.config.file import Config
+from facelatch.config.file import Config, load
 from facelatch.errors import ConfigError, ModelError
 from facelatch.keeper.__main__ import arguments
 
@@ -27,6 +29,7 @@ UNIT = (DEPLOY / "facelatch.service").read_text(encoding="utf-8")
 KEEPER = (DEPLOY / "facelatch-lock.service").read_text(encoding="utf-8")
 BACKUP = (DEPLOY / "facelatch-backup.service").read_text(encoding="utf-8")
 TIMER = (DEPLOY / "facelatch-backup.timer").read_text(encoding="utf-8")
+RENEWAL = (DEPLOY / "facelatch-certificate.service").read_text(encoding="utf-8")
 UNITS = sorted(file for file in DEPLOY.glob("facelatch*") if file.suffix in (".service", ".timer", ".socket"))
 CATALOGUE = DEPLOY / "facelatch.catalog"
 GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
@@ -94,6 +97,13 @@ def test_the_backup_calls_a_command_that_exists_and_runs_only_when_somebody_want
     assert unit_value("MemorySwapMax", BACKUP) == unit_value("MemorySwapMax") == "0"
 
 
+def test_the_renewal_writes_where_the_certificates_lie_and_nowhere_else():
+    folder = str(certificate.FOLDER)
+    assert unit_value("ReadWritePaths", RENEWAL) == folder
+    assert unit_value("ConditionPathExists", RENEWAL) == f"{folder}/{certificate.AUTHORITY}"
+    assert unit_value("ExecStart", RENEWAL).split()[3:] == ["console", "certificate", "--renew"]
+
+
 @pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
 def test_a_mistake_in_a_unit_would_be_found(tmp_path: Path, file: Path):
     text = re.sub(r"^(\w+)=", r"\1Not=", file.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
@@ -122,6 +132,10 @@ def test_the_console_is_exposed_by_its_network_alone():
     assert exposure_is_within(13, "facelatch-console.service")
 
 
+def test_the_renewal_of_the_certificate_is_exposed_by_being_root_alone():
+    assert exposure_is_within(12, "facelatch-certificate.service")
+
+
 def test_the_bridge_is_exposed_by_its_network_alone():
     assert exposure_is_within(16, "facelatch-bridge.service")
 
@@ -148,7 +162,9 @@ def directives(unit: str = UNIT) -> list[tuple[str, str, bool]]:
     return found
 
 
-@pytest.mark.parametrize("unit", [UNIT, KEEPER, BACKUP, TIMER], ids=["daemon", "keeper", "backup", "timer"])
+@pytest.mark.parametrize(
+    "unit", [UNIT, KEEPER, BACKUP, TIMER, RENEWAL], ids=["daemon", "keeper", "backup", "timer", "renewal"]
+)
 def test_every_line_of_a_unit_has_its_reason_in_words(unit: str):
     assert [key for key, _, explained in directives(unit) if not explained] == []
 
@@ -277,12 +293,18 @@ def test_systemd_makes_the_user_with_camera_and_pins_and_private_directories(tmp
     assert re.search(r"^gpio:.*\bfacelatch\b", groups, re.MULTILINE)
     assert re.search(r"^gpio:.*\bfacelatch-lock\b", groups, re.MULTILINE)
     assert re.search(r"^facelatch-lock:.*\bfacelatch\b", groups, re.MULTILINE)
+    for companion in ("console", "bridge"):
+        assert re.search(rf"^facelatch:.*\bfacelatch-{companion}\b", groups, re.MULTILINE)
+    assert not re.search(r"^gpio:.*\bfacelatch-(console|bridge)\b", groups, re.MULTILINE)
     done = run(tmpfiles, f"--root={tmp_path}", "--create", DEPLOY / "facelatch.tmpfiles")
     assert (done.returncode, done.stderr) == (0, "")
     state = (tmp_path / "var" / "lib" / "facelatch").stat()
     assert state.st_mode & 0o777 == 0o700
     assert state.st_uid != 0
     assert (tmp_path / "etc" / "facelatch").stat().st_mode & 0o777 == 0o755
+    accounts = (tmp_path / "var" / "lib" / "facelatch-console").stat()
+    assert accounts.st_mode & 0o777 == 0o700
+    assert accounts.st_uid not in (0, state.st_uid)
 
 
 # ---- The installer
@@ -328,6 +350,39 @@ def test_installing_again_repairs_a_file_but_keeps_an_edited_configuration(tmp_p
     install(tmp_path)
     assert configuration.read_text(encoding="utf-8") == "[gpio]\nlock_pin = 16\n"
     assert unit.read_text(encoding="utf-8") == UNIT
+
+
+def test_console_and_bridge_may_ask_the_door_for_what_the_guide_says_when_they_are_wanted(tmp_path: Path):
+    install(tmp_path, "--with-console", "--with-bridge")
+    given = load(tmp_path / "etc" / "facelatch" / "facelatch.toml").control.rights
+    told = re.findall(r"^rights = { (facelatch-\w+) = (\[.*\]) }$", GUIDE, re.MULTILINE)
+    assert given == {user: json.loads(rights) for user, rights in told}
+    assert given.keys() == {"facelatch-console", "facelatch-bridge"}
+
+
+def test_a_configuration_of_somebody_s_own_is_left_to_that_person(tmp_path: Path):
+    configuration = tmp_path / "etc" / "facelatch" / "facelatch.toml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text('[control]\nrights = { facelatch-bridge = ["status"] }\n', encoding="utf-8")
+    said = install(tmp_path, "--with-console", "--with-bridge").stdout
+    assert "what is left to do" in said
+    assert "facelatch-console = [" in said
+    assert "facelatch-bridge" not in said.partition("what is left to do")[2], "it has an entry"
+    assert configuration.read_text(encoding="utf-8").count("facelatch-console") == 0
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda file: file.name)
+def test_every_unit_is_laid_out_and_taken_away_again(installed: Path, unit: Path):
+    assert (installed / "usr/local/lib/systemd/system" / unit.name).read_bytes() == unit.read_bytes()
+
+
+def test_what_can_be_enabled_is_disabled_when_it_is_removed():
+    """A unit that is gone and still enabled is an error at every boot."""
+    script = (DEPLOY / "install.sh").read_text(encoding="utf-8")
+    companions = re.findall(r'^(?:console|bridge|companions)="?(.*?)"?$', script, re.MULTILINE)
+    names = " ".join(companions).replace("$console", "").replace("$bridge", "").split()
+    wanted = {file.name for file in UNITS if "[Install]" in file.read_text(encoding="utf-8")}
+    assert wanted == {*names, "facelatch.service"}
 
 
 def test_uninstalling_leaves_configuration_and_gallery_only(tmp_path: Path):
@@ -411,8 +466,7 @@ def test_the_package_holds_program_models_and_files(tmp_path: Path):
     (package,) = tmp_path.glob("facelatch_*_all.deb")
     assert run(dpkg, "-x", package, tmp_path / "x").returncode == 0
     held = set(tree(tmp_path / "x"))
-    assert "usr/lib/systemd/system/facelatch.service" in held
-    assert "usr/lib/systemd/system/facelatch-lock.service" in held
+    assert {f"usr/lib/systemd/system/{unit.name}" for unit in UNITS} <= held
     assert "usr/share/facelatch/deploy/install.sh" in held
     (wheel,) = (tmp_path / "x" / "usr" / "share" / "facelatch").glob("*.whl")
     names = run(sys.executable, "-m", "zipfile", "-l", wheel).stdout

@@ -16,7 +16,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 EVERYWHERE = (
     "bin boot dev etc lib lib64 media mnt nowhere opt proc run sbin srv sys tmp usr var home/pi home/user home/you"
-    " aim enrolment lockout people static welcome"  # the console's pages
+    " account aim enrolment lockout people prove settings static welcome"  # the console's pages
 )
 
 PLACES_OF_ONE_MACHINE = re.compile(

@@ -27,6 +27,7 @@ from facelatch.console.accounts import Accounts, Role
 from facelatch.console.door import Door
 from facelatch.console.pages import history
 from facelatch.console.pages.page import Console, inside
+from facelatch.console.passkeys import Passkeys
 from facelatch.errors import InputError
 from facelatch.machines.enrolment_states import RenewEnrolment, StartEnrolment
 from facelatch.values.observations import Reason
@@ -74,7 +75,10 @@ def house(served: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(passwords, "_HASHER", quick)
     running, clock = served(sections={}), Clock()
     accounts = Accounts(tmp_path / "console", clock)
-    yield House(running, accounts, clock, Console(accounts=accounts, door=Door(running.socket)))
+    console = Console(
+        accounts=accounts, door=Door(running.socket), passkeys=Passkeys(accounts, clock), secure=True
+    )
+    yield House(running, accounts, clock, console)
     accounts.close()
 
 
@@ -89,7 +93,7 @@ def send(browser: TestClient, path: str, on: str = "/people", **fields: str) -> 
 
 
 ROUTES = app.routes()
-PUBLIC = {"/sign-in", "/welcome/{token}"}
+PUBLIC = {"/sign-in", "/sign-in/passkey", "/welcome/{token}"}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.path} {sorted(route.methods)}")
@@ -117,7 +121,8 @@ def test_no_form_is_taken_without_the_token_of_its_session(house: House, route: 
     assert answer.status_code == 403
 
 
-CHANGES = [route.path for route in WRITES if route.path not in ("/sign-out", "/prove", "/enrolment/abort", "/aim/end")]
+NO_CHANGES = {"/sign-out", "/prove", "/prove/passkey", "/enrolment/abort", "/aim/end"}
+CHANGES = [route.path for route in WRITES if route.path not in NO_CHANGES]
 
 
 @pytest.mark.parametrize("path", CHANGES)

@@ -246,7 +246,7 @@ VICTIM = """
 import os, sys, time; sys.path[:] = sys.argv[1:]
 from facelatch.decoder import decoding, worker
 decode = decoding.decode
-def hit(data):
+def hit(data, kinds):
     if data == b"evil": os.kill(os.getpid(), 11)
     if data == b"slow": time.sleep(60)
     return decode(data)
@@ -285,7 +285,7 @@ def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reading, "PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr(reading, "_DYING_SECONDS", 0.05)
     own = PictureReader()
-    own._worker = reading._Worker()
+    own._worker = reading._Worker(heic=False)
     own._worker.process.send_signal(signal.SIGSTOP)
     with pytest.raises(InputError, match=r"slow\.png: its decoder failed"):
         own.decode(coded(RED_LEFT, "PNG"), "slow.png")
@@ -307,7 +307,7 @@ def test_a_worker_that_was_taken_over_is_not_believed(monkeypatch: pytest.Monkey
     """Whatever it says instead of a picture: an error that names the picture, and no memory for what it claims."""
     monkeypatch.setattr(reading, "_DYING_SECONDS", 0.01)
     own = PictureReader()
-    own._worker = reading._Worker()
+    own._worker = reading._Worker(heic=False)
     ours, theirs = socket.socketpair()
     own._worker.connection.close()
     own._worker.connection = ours

@@ -102,6 +102,48 @@ def _try_picture(data: bytes) -> None:
     assert len(picture.tobytes()) == 3 * picture.width * picture.height
 
 
+@cache
+def _phone_pictures() -> list[bytes]:
+    from PIL import Image
+
+    from facelatch.decoder import heic
+
+    heic.prepare()
+    colour, made = Image.fromarray(_picture()), []
+    notes = Image.Exif()
+    notes[0x0112] = 6
+    for picture, options in [
+        (colour, {"quality": 60}),
+        (colour.resize((160, 128)), {"quality": 30, "exif": notes.tobytes()}),
+        (colour.convert("L"), {}),
+        (colour.convert("RGBA"), {"quality": -1}),
+        (colour, {"save_all": True, "append_images": [colour.rotate(90)]}),
+    ]:
+        stream = io.BytesIO()
+        picture.save(stream, heic.KIND, **options)
+        made.append(stream.getvalue())
+    return made
+
+
+def _mutate_phone_picture(data: bytes, rng: random.Random, others: Bytes) -> bytes:
+    from mutations import mutated
+
+    boxes = (b"meta", b"iloc", b"iinf", b"ipco", b"ipma", b"ispe", b"hvcC", b"irot", b"grid", b"mdat", b"pixi", b"Exif")
+    return mutated(data, rng, boxes, others)
+
+
+def _try_phone_picture(data: bytes) -> None:
+    from facelatch.decoder import heic
+    from facelatch.decoder.decoding import UnfitError, decode
+
+    try:
+        picture = decode(data, heic.prepare())
+    except UnfitError:
+        return
+    assert picture.mode == "RGB"
+    assert len(picture.tobytes()) == 3 * picture.width * picture.height
+
+
 def _try_opencv(data: bytes) -> None:
     import cv2
 
@@ -351,6 +393,7 @@ def _try_video(data: bytes) -> None:
 
 TARGETS = {
     "pictures": Target(_pictures, _try_picture, _mutate_picture, address_space=768 << 20),
+    "phone-pictures": Target(_phone_pictures, _try_phone_picture, _mutate_phone_picture, address_space=768 << 20),
     "crops": Target(_crops, _try_crop, _mutate_crop),
     "exports": Target(_exports, _try_export, _mutate_export),
     "messages": Target(_messages, _try_message, _plainly(b'{"', b'":', b"[[", b"null", b"\\ud800", b"\xff", b"1e999")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ REPO = Path(__file__).resolve().parents[2]
 CONFIG_PATH = "/etc/facelatch/facelatch.toml"
 STATE = "/var/lib/facelatch"
 UNIT = "facelatch.service"
+CONSOLE = "facelatch-console.service"
 
 
 def test_upgrading_a_running_door_keeps_gallery_and_configuration(door: Any):
@@ -78,14 +80,94 @@ def test_uninstalling_leaves_gallery_and_configuration_and_installing_finds_them
     assert door.run("sh", "-c", "ls -d /opt/facelatch* /usr/local/bin/facelatch", check=False) == ""
     assert "gallery.db" in door.run("ls", STATE)
     config = door.run("cat", CONFIG_PATH)
-    door.install()
+    said = door.install("--with-console", "--with-bridge")
+    assert "what is left to do" in said, "the configuration is somebody's own"
     assert door.run("cat", CONFIG_PATH) == config
     door.start()
     assert door.ready()
 
 
+RIGHTS = '\n[control]\nrights = { facelatch-console = ["status", "people.read", "acts_for"] }\n'
+
+
+def test_the_console_answers_this_machine_and_lets_in_whoever_was_invited(door: Any):
+    """As the test before has installed it; as its own user, who reaches no face."""
+    door.configure(door.run("cat", CONFIG_PATH) + RIGHTS)
+    door.start()
+    for unit in (CONSOLE, "facelatch-intake.socket"):
+        door.until(lambda unit=unit: door.show("ActiveState", unit) == "active", 5, unit)
+        assert door.show("UnitFileState", unit) == "enabled"
+    assert door.show("UnitFileState", "facelatch-bridge.service") == "enabled"
+    asked = "import urllib.request as r; print(r.urlopen('http://localhost:8080/sign-in').read().decode())"
+    door.until(lambda: "Sign in" in door.run("python3", "-c", asked, check=False), 10, "the page to sign in")
+    listening = door.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
+    (where,) = (
+        line.split()[1] for line in listening if line.split()[3] == "0A" and ":1F90" in line.split()[1]
+    )
+    assert where == "0100007F:1F90", "127.0.0.1 alone"
+    link = door.run("facelatch", "console", "invite", "alice").splitlines()[0]
+    assert "alice" in door.run("python3", "-c", asked.replace("http://localhost:8080/sign-in", link))
+    owner = door.run("stat", "-c", "%U %a", "/var/lib/facelatch-console/accounts.sqlite")
+    assert owner == "facelatch-console 600"
+    pid = door.show("MainPID", CONSOLE)
+    assert door.run("stat", "-c", "%U", f"/proc/{pid}") == "facelatch-console"
+
+
+UPLOAD = """
+import io, socket
+import pillow_heif
+from PIL import Image
+pillow_heif.register_heif_opener()
+for kind in ("JPEG", "HEIF"):
+    picture = io.BytesIO()
+    Image.new("RGB", (640, 480), (90, 90, 90)).save(picture, kind)
+    with socket.socket(socket.AF_UNIX) as intake:
+        intake.connect("/run/facelatch-intake.sock")
+        intake.sendall(len(picture.getvalue()).to_bytes(4, "big") + picture.getvalue())
+        print(intake.makefile().readline())
+"""
+
+
+def test_uploads_are_decoded_where_nothing_can_be_reached(door: Any):
+    """By the unit as it is installed: a user of its own, no network, few system calls; HEIC takes a thread there."""
+    door.run("systemctl", "start", "facelatch-intake.socket")
+    answers = door.run("/opt/facelatch/bin/python", "-I", "-c", UPLOAD).split("\n\n")
+    assert len(answers) == 2
+    for answer in answers:
+        assert json.loads(answer)["problem"].startswith("no_face"), answer
+
+
+TLS = """
+import ssl, sys, urllib.request
+trusted = ssl.create_default_context(cafile="/etc/facelatch/console/facelatch-authority.crt")
+print(urllib.request.urlopen("https://localhost:8443/sign-in", context=trusted).read().decode())
+"""
+
+
+def test_the_console_serves_its_own_certificate_and_the_timer_s_unit_renews_it(door: Any):
+    """Before another name is asked for, whoever trusts the authority reads the page."""
+    made, renewal = "/etc/facelatch/console/console.pem", "facelatch-certificate.service"
+    door.run("facelatch", "console", "certificate", "localhost")
+    assert door.run("stat", "-c", "%U %G %a", made) == "root facelatch-console 640"
+    lines = f'\n[console]\nlisten = "0.0.0.0:8443"\ncertificate = "{made}"\nkey = "{made}"\n'
+    door.configure(door.run("cat", CONFIG_PATH) + lines)
+    door.run("systemctl", "restart", CONSOLE)
+    door.until(lambda: "Sign in" in door.run("python3", "-c", TLS, check=False), 10, "the page, by TLS")
+    before = door.run("sha256sum", made)
+    door.run("systemctl", "start", renewal)
+    assert door.run("sha256sum", made) == before, "it has long to go"
+    now = "ExecStart=/opt/facelatch/bin/facelatch console certificate"
+    door.change_unit(f"[Service]\nExecStart=\n{now}\n", renewal)
+    door.run("systemctl", "start", renewal)
+    assert door.run("sha256sum", made) != before
+    assert door.run("stat", "-c", "%U %G %a", made) == "root facelatch-console 640"
+    assert door.run("stat", "-c", "%U %a", "/etc/facelatch/console/authority.key") == "root 600"
+    door.run("rm", "-r", f"/run/systemd/system/{renewal}.d")
+
+
 def test_purging_leaves_nothing(door: Any):
     """After it nothing is installed."""
+    door.run("systemctl", "enable", "--now", "facelatch-backup.timer")
     door.install("--uninstall", "--purge")
     assert left_behind(door) == ""
     assert "f70c4632c70d4b0b9cc2b3e7682f00b9" not in door.run("journalctl", "--list-catalog")
@@ -114,8 +196,11 @@ def test_the_package_installs_upgrades_and_leaves_as_the_installer_does(door: An
     assert door.run("readlink", "/opt/facelatch") != slot
     door.install("--upgrade", check=False)
     assert "use apt" in door.machine.output
+    assert door.show("UnitFileState", CONSOLE) == "disabled", "until somebody wants it"
+    door.run("systemctl", "enable", "--now", CONSOLE, "facelatch-backup.timer")
     door.run("dpkg", "--remove", "facelatch")
     assert not door.ready()
+    assert door.run("sh", "-c", "ls /etc/systemd/system/*.wants/facelatch*", check=False) == ""
     assert "gallery.db" in door.run("ls", STATE)
     assert door.run("cat", CONFIG_PATH) == config
     door.run("dpkg", "--purge", "facelatch")
@@ -125,4 +210,7 @@ def test_the_package_installs_upgrades_and_leaves_as_the_installer_does(door: An
 def left_behind(door: Any) -> str:
     """Every trace of an installation, the user included; empty when there is none."""
     places = f"/opt/facelatch* /etc/facelatch {STATE}* /usr/bin/facelatch /usr/share/facelatch /usr/local/*/facelatch*"
-    return door.run("sh", "-c", f"ls -d {places}; getent passwd facelatch", check=False)
+    units = "/usr/*/systemd/system/facelatch* /etc/systemd/system/*/facelatch* /etc/systemd/system/facelatch*"
+    users = "facelatch facelatch-console facelatch-bridge facelatch-lock"
+    running = "systemctl list-units --all --plain --no-legend 'facelatch*' | grep -v not-found"
+    return door.run("sh", "-c", f"ls -d {places} {units}; getent passwd {users}; {running}", check=False)

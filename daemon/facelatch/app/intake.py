@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 from facelatch.app.build import build_line
 from facelatch.config.file import Config
+from facelatch.decoder import heic
+from facelatch.decoder.formats import HEAD_BYTES, refusal
 from facelatch.decoder.reader import PictureReader
 from facelatch.errors import FacelatchError
 from facelatch.line import stills
@@ -28,7 +30,7 @@ MOST_BYTES, MOST_PICTURES = 16 * 1024 * 1024, 16
 def serve(config: Config, reading: BinaryIO, writing: BinaryIO) -> None:
     """Answers until the connection ends. Raises ModelError; what a picture is like is an answer, never an error."""
     line = build_line(config)
-    with closing(PictureReader()) as reader:
+    with closing(PictureReader(heic=True)) as reader:
         for number in range(1, MOST_PICTURES + 1):
             picture = _next(reading)
             if picture is None:
@@ -40,6 +42,9 @@ def serve(config: Config, reading: BinaryIO, writing: BinaryIO) -> None:
 
 def look(line: Line, reader: PictureReader, picture: bytes, name: str) -> dict[str, Any]:
     """The answer to one picture."""
+    refused = refusal(picture[:HEAD_BYTES], heic=heic.available())
+    if refused is not None:
+        return {"problem": f"{refused.reason}: {refused.hint}"}
     try:
         observation = stills.observe_image(line, reader.decode(picture, name), stills.NOBODY)
     except FacelatchError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facelatch.cli.certificate import certificate
 from facelatch.cli.output import echo
 from facelatch.cli.settings import Settings, as_json
 from facelatch.errors import InputError, NotInstalledError
@@ -33,6 +34,9 @@ def console() -> None:
     """
 
 
+console.add_command(certificate)
+
+
 @console.command()
 @click.pass_obj
 def serve(settings: Settings) -> None:
@@ -42,7 +46,7 @@ def serve(settings: Settings) -> None:
         from facelatch.console import app
     except ImportError as error:
         raise _not_installed(error) from error
-    app.serve(config.console, Path(config.control.socket))
+    app.serve(config.console, Path(config.control.socket), config.model.path)
 
 
 @console.command()
@@ -96,7 +100,8 @@ def invite(settings: Settings, name: str, role: Role) -> None:
     with closing(_accounts(wanted)) as accounts:
         token = accounts.invite(name, role)
     host, port = wanted.address
-    shown = "localhost" if host in ("127.0.0.1", "::1") else next(iter(wanted.names), host)
+    here = "localhost" in wanted.names and host in ("127.0.0.1", "::1")
+    shown = "localhost" if here else next(iter(wanted.names), f"[{host}]" if ":" in host else host)
     link = f"{'https' if wanted.certificate else 'http'}://{shown}:{port}/welcome/{token}"
     settings.show(
         {"name": name, "role": role, "link": link}, f"{link}\nfor {name} ({role}), once, within 15 minutes"

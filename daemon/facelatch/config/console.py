@@ -27,6 +27,9 @@ class ConsoleConfig(Section):
     """Accounts and sessions; 0700. Nothing of the gallery."""
     intake: str = "/run/facelatch-intake.sock"
     """UNIX socket of the process that looks at uploaded pictures (facelatch-intake.socket); empty: none are taken."""
+    passkeys: bool = True
+    """Whether people may sign in by passkeys, too, where the console is asked for by a name and not by an address. It
+    takes the package webauthn (facelatch[passkeys])."""
     session_hours: Annotated[float, Field(ge=0.1, le=720)] = 12.0
     """Whoever signs in has to do so again after this long."""
     idle_minutes: Annotated[float, Field(ge=1, le=1440)] = 30.0

@@ -5,6 +5,7 @@ Tokens and session ids are kept as SHA-256 only: who reads the file can neither 
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
 import re
@@ -27,7 +28,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 INVITATION_SECONDS = 15 * 60.0
 PROOF_SECONDS = 5 * 60.0
-"""How long after a password was given changes need no further one."""
+"""How long after a password or passkey was given changes need no further one."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _TABLES = """
@@ -39,7 +40,12 @@ CREATE TABLE IF NOT EXISTS sessions (
   csrf TEXT NOT NULL, began REAL NOT NULL, seen REAL NOT NULL, proved REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS failures (
   key TEXT PRIMARY KEY, count INTEGER NOT NULL, last REAL NOT NULL, until REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS passkeys (
+  id BLOB PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE, site TEXT NOT NULL,
+  key BLOB NOT NULL, count INTEGER NOT NULL, handle BLOB NOT NULL, label TEXT NOT NULL, made REAL NOT NULL) STRICT;
 """
+_SCHEMA = 2
+"""Of the file; 1, which had no passkeys, did not say so. Older ones get what they lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Session:
     csrf: str
     """What each form has to bring back."""
     proved: bool
-    """Whether the password was given just now."""
+    """Whether the password or a passkey was given just now."""
 
     def may(self, role: Role) -> bool:
         """Whether the role of the account covers `role`."""
@@ -79,9 +85,13 @@ class Accounts:
         file = directory / "accounts.sqlite"
         os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._lock, self._clock = threading.Lock(), clock
+        self._one_guess = threading.Lock()
         self._longest, self._idle = hours * 3600.0, minutes * 60.0
         self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=10)
-        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;" + _TABLES)
+        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;")
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] > _SCHEMA:
+            raise InputError(f"{file}: written by a newer version", hint="install that one again")
+        self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_SCHEMA}; COMMIT;")
 
     def invite(self, name: str, role: Role) -> str:
         """A token by which `name` may choose a password, once, within a quarter of an hour. Raises InputError."""
@@ -90,7 +100,7 @@ class Accounts:
                 f"{name!r}: an account's name has 1 to 32 of a-z, 0-9 and -", hint="such as alice"
             )
         token = secrets.token_urlsafe(16)
-        with self._changing() as change:
+        with self.changing() as change:
             change("DELETE FROM invitations WHERE until < ? OR name = ?", self._clock(), name)
             until = self._clock() + INVITATION_SECONDS
             change("INSERT INTO invitations VALUES (?, ?, ?, ?)", _digest(token), name, role, until)
@@ -98,7 +108,7 @@ class Accounts:
 
     def invited(self, token: str) -> str | None:
         """Whom an invitation is for; None when there is none, or no longer."""
-        row = self._row(
+        row = self.row(
             "SELECT name FROM invitations WHERE token = ? AND until >= ?", _digest(token), self._clock()
         )
         return None if row is None else str(row[0])
@@ -106,7 +116,7 @@ class Accounts:
     def accept(self, token: str, password: str) -> str:
         """Uses an invitation up; whoever was signed in under that name is not any more. Returns a session's id."""
         kept = passwords.hashed(password)
-        with self._changing() as change:
+        with self.changing() as change:
             row = change(
                 "DELETE FROM invitations WHERE token = ? AND until >= ? RETURNING name, role",
                 _digest(token),
@@ -125,9 +135,13 @@ class Accounts:
 
     def sign_in(self, name: str, password: str, address: str) -> str | None:
         """The id of a new session; None for a wrong name or password. Raises ThrottledError."""
-        if not self._proved(name, password, address):
-            return None
-        with self._changing() as change:
+        return self.begin(name) if self._proved(name, password, address) else None
+
+    def begin(self, name: str) -> str:
+        """The id of a new session of whoever has just proved to be `name`. Raises InputError: no such account."""
+        with self.changing() as change:
+            if change("SELECT name FROM accounts WHERE name = ?", name) is None:
+                raise InputError("there is no such account any more")
             return self._begun(change, name)
 
     def prove(self, id_: str, password: str, address: str) -> bool:
@@ -135,17 +149,21 @@ class Accounts:
 
         Raises ThrottledError.
         """
-        row = self._row("SELECT account FROM sessions WHERE id = ?", _digest(id_))
+        row = self.row("SELECT account FROM sessions WHERE id = ?", _digest(id_))
         if row is None or not self._proved(str(row[0]), password, address):
             return False
-        with self._changing() as change:
-            change("UPDATE sessions SET proved = ? WHERE id = ?", self._clock(), _digest(id_))
+        self.note_proof(id_)
         return True
+
+    def note_proof(self, id_: str) -> None:
+        """Whoever has this session has just shown once more who it is: changes are allowed for a while."""
+        with self.changing() as change:
+            change("UPDATE sessions SET proved = ? WHERE id = ?", self._clock(), _digest(id_))
 
     def session(self, id_: str) -> Session | None:
         """Whose session it is, which is in use now; None when it is over or never was."""
         now = self._clock()
-        with self._changing() as change:
+        with self.changing() as change:
             oldest = (
                 now - self._longest,
                 now - self._idle,
@@ -158,7 +176,7 @@ class Accounts:
     def watching(self, id_: str) -> Session | None:
         """The same for a page that is only open: looking at it is no use that keeps the session going."""
         now = self._clock()
-        row = self._row(
+        row = self.row(
             "SELECT account, role, csrf, proved, began, seen FROM sessions JOIN accounts ON name = account"
             " WHERE id = ?",
             _digest(id_),
@@ -172,17 +190,16 @@ class Accounts:
 
     def sign_out(self, id_: str) -> None:
         """Ends a session."""
-        with self._changing() as change:
+        with self.changing() as change:
             change("DELETE FROM sessions WHERE id = ?", _digest(id_))
 
     def list(self) -> list[tuple[str, Role]]:
         """All accounts with their roles, by name."""
-        with self._lock:
-            return self._connection.execute("SELECT name, role FROM accounts ORDER BY name").fetchall()
+        return self.rows("SELECT name, role FROM accounts ORDER BY name")
 
     def remove(self, name: str) -> bool:
         """Whether there was such an account; its sessions end with it."""
-        with self._changing() as change:
+        with self.changing() as change:
             return change("DELETE FROM accounts WHERE name = ? RETURNING name", name) is not None
 
     def close(self) -> None:
@@ -190,18 +207,22 @@ class Accounts:
         self._connection.close()
 
     def _proved(self, name: str, password: str, address: str) -> bool:
-        keys = (f"account {name}", f"address {address}")
+        # One after the other: of many at once none would see that the others failed, and each takes 19 MB.
+        with self._one_guess:
+            return self._guessed(name, password, (f"account {name}", f"address {throttle.place(address)}"))
+
+    def _guessed(self, name: str, password: str, keys: tuple[str, str]) -> bool:
         longest = max(throttle.wait(self._failures(key), self._clock()) for key in keys)
         if longest > 0:
             raise ThrottledError(longest)
-        row = self._row("SELECT password FROM accounts WHERE name = ?", name)
+        row = self.row("SELECT password FROM accounts WHERE name = ?", name)
         if passwords.right(None if row is None else str(row[0]), password):
-            with self._changing() as change:
+            with self.changing() as change:
                 change("DELETE FROM failures WHERE key = ?", keys[0])
             return True
         now = self._clock()
         failures = {key[:64]: throttle.failed(self._failures(key), now) for key in keys}
-        with self._changing() as change:
+        with self.changing() as change:
             change("DELETE FROM failures WHERE last < ?", now - throttle.FORGET_SECONDS)
             for key, after in failures.items():
                 change(
@@ -211,7 +232,7 @@ class Accounts:
         return False
 
     def _failures(self, key: str) -> Failures:
-        row = self._row("SELECT count, last, until FROM failures WHERE key = ?", key[:64])
+        row = self.row("SELECT count, last, until FROM failures WHERE key = ?", key[:64])
         return Failures() if row is None else Failures(count=row[0], last=row[1], until=row[2])
 
     def _begun(self, change: Callable[..., tuple[Any, ...] | None], name: str) -> str:
@@ -227,13 +248,19 @@ class Accounts:
         )
         return id_
 
-    def _row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+    def row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row of an answer."""
         with self._lock:
             row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
             return row
 
+    def rows(self, statement: str, *values: object) -> builtins.list[Any]:
+        """All rows of an answer."""
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
+
     @contextmanager
-    def _changing(self) -> Iterator[Callable[..., tuple[Any, ...] | None]]:
+    def changing(self) -> Iterator[Callable[..., tuple[Any, ...] | None]]:
         """All statements or none; each call gives the first row of its answer."""
         with self._lock, self._connection:
             self._connection.execute("BEGIN IMMEDIATE")

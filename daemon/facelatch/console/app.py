@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -14,12 +18,25 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facelatch.config.console import ConsoleConfig
+from facelatch.config.shipped import shipped_file
 from facelatch.console import live, picture
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
 from facelatch.console.guard import App, Guard
-from facelatch.console.pages import aim, door, enrolment, history, people, settings, signing, upload
+from facelatch.console.pages import (
+    account,
+    aim,
+    door,
+    enrolment,
+    history,
+    model,
+    people,
+    settings,
+    signing,
+    upload,
+)
 from facelatch.console.pages.page import Console, Visit
+from facelatch.console.passkeys import Passkeys, available
 from facelatch.errors import ConfigError
 
 
@@ -41,6 +58,7 @@ def routes() -> list[Route]:
         *live.routes(),
         *picture.routes(),
         *signing.routes(),
+        *account.routes(),
         *door.routes(),
         *aim.routes(),
         *enrolment.routes(),
@@ -48,6 +66,7 @@ def routes() -> list[Route]:
         *upload.routes(),
         *people.routes(),
         *settings.routes(),
+        *model.routes(),
     ]
 
 
@@ -58,6 +77,7 @@ def application(console: Console, config: ConsoleConfig) -> App:
         exception_handlers={404: _not_found, 405: _not_found},
     )
     app.state.console, app.state.streams, app.state.pictures = console, 0, 0
+    app.state.uploading = asyncio.Semaphore(1)
     return Guard(app, config.names, secure=bool(config.certificate))
 
 
@@ -68,10 +88,23 @@ async def _not_found(request: Request, _error: Exception) -> Response:
     return visit.refuse("error.not_found", status)
 
 
-def serve(config: ConsoleConfig, socket: Path) -> None:
-    """Serves until it is told to stop. Raises ConfigError for a certificate that cannot be read."""
+def serve(config: ConsoleConfig, socket: Path, model_path: str) -> None:
+    """Serves until it is told to stop; `model_path` is the configuration's `model.path`.
+
+    Raises ConfigError for a certificate that cannot be read.
+    """
     intake = Path(config.intake) if config.intake else None
-    console = Console(accounts=accounts_of(config), door=Door(socket), intake=intake)
+    accounts = accounts_of(config)
+    console = Console(
+        accounts=accounts,
+        door=Door(socket),
+        intake=intake,
+        passkeys=Passkeys(accounts, time.time) if config.passkeys and available() else None,
+        secure=bool(config.certificate),
+        manifest=(Path(model_path) if model_path else shipped_file("models", "siamese.tflite")).with_suffix(
+            ".json"
+        ),
+    )
     host, port = config.address
     try:
         settings_ = uvicorn.Config(
@@ -95,4 +128,31 @@ def serve(config: ConsoleConfig, socket: Path) -> None:
             f"console.certificate, console.key: {error.strerror or error}",
             hint="both are PEM files it may read",
         ) from error
+    if settings_.ssl is not None:
+        follow(settings_.ssl, Path(config.certificate), Path(config.key))
     uvicorn.Server(settings_).run()
+
+
+def follow(context: ssl.SSLContext, certificate: Path, key: Path, *, every: float = 600.0) -> threading.Event:
+    """A thread that takes a renewed certificate without a restart; until the event it returns is set.
+
+    One that cannot be read changes nothing: the old one goes on, and is looked for again.
+    """
+    over, known = threading.Event(), _age(certificate)
+
+    def look() -> None:
+        nonlocal known
+        while not over.wait(every):
+            with suppress(OSError):  # ssl.SSLError is one
+                if (age := _age(certificate)) != known:
+                    # First where nothing is served from: half of a pair would spoil what is.
+                    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+                    context.load_cert_chain(certificate, key)
+                    known = age
+
+    threading.Thread(target=look, name="certificate", daemon=True).start()
+    return over
+
+
+def _age(file: Path) -> int:
+    return file.stat().st_mtime_ns

@@ -33,7 +33,7 @@ class Guard:
 
     def __init__(self, app: App, names: Collection[str], *, secure: bool) -> None:
         """`names` are those by which it may be asked beside IP addresses; `secure` says whether it speaks TLS."""
-        self._app, self._names, self._scheme = app, frozenset(names), "https" if secure else "http"
+        self._app, self._names, self._secure = app, frozenset(names), secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers with 4xx itself, or hands on."""
@@ -76,12 +76,12 @@ class Guard:
             origin is None and "sec-fetch-site" not in fetched
         ):
             return 403, "the request comes from another site"
-        if origin is not None and origin != f"{self._scheme}://{hosts[0]}":
+        if origin is not None and origin not in origins(hosts[0], secure=self._secure):
             return 403, "the request comes from another site"
         return None
 
     def _known(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = name_in(host)
         if name.lower() in self._names:
             return True
         try:
@@ -89,6 +89,19 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def origins(host: str, *, secure: bool) -> tuple[str, ...]:
+    """Which origins pages of this console have that is asked as `host` (with port); `secure`: it speaks TLS itself.
+
+    What does so in its place, on the same machine, is asked by https too.
+    """
+    return (f"https://{host}",) if secure else (f"http://{host}", f"https://{host}")
+
+
+def name_in(host: str) -> str:
+    """The name or address in a Host header, without port."""
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

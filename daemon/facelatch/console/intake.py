@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from facelatch.errors import ControlError
 
@@ -28,16 +28,18 @@ class Looked:
     pose: dict[str, float]
 
 
-def looked_at(path: Path, pictures: Iterable[tuple[str, bytes]]) -> list[Looked]:
-    """`pictures` (name and bytes) one after the other. Raises ControlError when nobody is there to look."""
+def looked_at(path: Path, pictures: Iterable[tuple[str, BinaryIO]]) -> list[Looked]:
+    """`pictures` (name and file) one after the other. Raises ControlError when nobody is there to look."""
     found = []
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PICTURE_SECONDS)
             connection.connect(str(path))
             answers = connection.makefile("rb")
-            for name, picture in pictures:
-                connection.sendall(len(picture).to_bytes(4, "big") + picture)
+            for name, file in pictures:
+                picture = file.read()
+                connection.sendall(len(picture).to_bytes(4, "big"))
+                connection.sendall(picture)
                 found.append(_read(name, answers.readline(_MOST_ANSWER)))
     except OSError as error:
         raise ControlError(

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 FREE, FIRST_SECONDS, MOST_SECONDS = 5, 30.0, 900.0
@@ -24,6 +25,17 @@ class Failures:
     last: float = 0.0
     until: float = 0.0
     """No attempt is looked at before."""
+
+
+def place(address: str) -> str:
+    """What counts as one address: of IPv6 its network, of which a single machine has all addresses."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if known.version == 4:
+        return str(known)
+    return str(known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False))
 
 
 def wait(failures: Failures, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from PIL import (
     BmpImagePlugin,
@@ -39,13 +40,14 @@ class UnfitError(Exception):
     """The picture is not decoded; the text says why, for people."""
 
 
-def decode(data: bytes) -> Image.Image:
-    """The picture in `data`, mode RGB, upright. Grey becomes RGB, transparency is dropped, 16 bits become 8.
+def decode(data: bytes, kinds: Sequence[str] = ALLOWED) -> Image.Image:
+    """The picture in `data`, of one of `kinds` as Pillow names them, mode RGB, upright.
 
-    Raises UnfitError: too many pixels (told before one is decoded), cut short, damaged, or of another format.
+    Grey becomes RGB, transparency is dropped, 16 bits become 8. Raises UnfitError: too many pixels (told before one is
+    decoded), cut short, damaged, or of another format.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=ALLOWED) as picture:
+        with Image.open(io.BytesIO(data), formats=tuple(kinds)) as picture:
             _refuse_large(*picture.size)
             picture.load()
             return _as_rgb(_upright(picture))

@@ -59,14 +59,16 @@ def kind_of(head: bytes) -> str:
     return next((kind for at, start, kind in _STARTS if head[at:].startswith(start)), "")
 
 
-def refusal(head: bytes) -> Refused | None:
-    """Why a file that begins with `head` is not decoded; None when it is of an allowed kind."""
+def refusal(head: bytes, *, heic: bool = False) -> Refused | None:
+    """Why a file that begins with `head` is not decoded; None when it is of an allowed kind. `heic`: that is one."""
     if not head:
         return Refused("the file is empty", "copy or download it again")
     kind = kind_of(head)
-    if kind in ALLOWED:
+    if kind in ALLOWED or (heic and kind == "HEIC"):
         return None
     if kind:
         article = "an" if kind == "AVIF" else "a"
         return Refused(f"{article} {kind} picture, which is not read here", "convert it to JPEG")
-    return Refused("not a picture", "give a JPEG, PNG, WebP or BMP; open it in a viewer to see whether it is one")
+    return Refused(
+        "not a picture", "give a JPEG, PNG, WebP or BMP; open it in a viewer to see whether it is one"
+    )

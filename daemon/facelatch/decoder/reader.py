@@ -30,7 +30,7 @@ _DYING_SECONDS = 1.0
 _HOME = str(Path(__file__).resolve().parents[2])
 """Where this package lies: of an installation that can be edited the path does not tell."""
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from facelatch.decoder import worker; worker.main()"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from facelatch.decoder import worker; worker.main({})"
 """Imports what this process would, from wherever that found it, and reads no settings of the user's Python."""
 
 
@@ -47,8 +47,10 @@ class PictureReader:
     take little more than their decoding.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, heic: bool = False) -> None:
+        """`heic`: `decode` also takes what phones take, where pillow-heif is installed; `read` never does."""
         self._worker: _Worker | None = None
+        self._heic = heic
 
     def read(self, path: Path) -> Image:
         """The picture in `path` as RGB (H, W, 3), upright. Raises InputError that names it, and says why it is not
@@ -60,7 +62,7 @@ class PictureReader:
         """The same for bytes in memory; `name` is what errors call them. Raises FacelatchError without Pillow."""
         if self._worker is None or self._worker.process.poll() is not None:
             self.close()
-            self._worker = _Worker()
+            self._worker = _Worker(heic=self._heic)
         try:
             return self._worker.decode(data)
         except _UnfitError as error:
@@ -93,12 +95,13 @@ class _UnfitError(Exception):
 class _Worker:
     """The process, and this end of its socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, heic: bool) -> None:
         """Starts it. Raises FacelatchError when it does not come up."""
+        program = _PROGRAM.format("with_heic=True" if heic else "")
         self.connection, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM, _HOME, *filter(None, sys.path)],
+                [sys.executable, "-I", "-S", "-c", program, _HOME, *filter(None, sys.path)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -112,7 +115,9 @@ class _Worker:
             came_up = False
         if not came_up:
             self.end()
-            raise FacelatchError("the picture decoder does not start", hint="is Pillow there? pip install pillow")
+            raise FacelatchError(
+                "the picture decoder does not start", hint="is Pillow there? pip install pillow"
+            )
 
     def decode(self, data: bytes) -> Image:
         """The pixels (H, W, 3). Raises _UnfitError, or OSError when the worker dies, hangs or talks nonsense."""

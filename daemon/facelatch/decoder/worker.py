@@ -25,11 +25,11 @@ import resource
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from facelatch.decoder.formats import MAX_FILE_BYTES
+from facelatch.decoder.formats import ALLOWED, MAX_FILE_BYTES
 
 READY, PICTURE, REFUSAL = b"R", b"P", b"E"
 SIZE = struct.Struct(">Q")
@@ -48,10 +48,15 @@ _STRIP_PIXELS = 1_000_000
 """Pixels sent at a time: a whole picture as bytes would be one more copy."""
 
 
-def serve(connection: socket.socket, *, arm: Callable[[float], object] = lambda _seconds: None) -> None:
+def serve(
+    connection: socket.socket,
+    *,
+    arm: Callable[[float], object] = lambda _seconds: None,
+    kinds: Sequence[str] = ALLOWED,
+) -> None:
     """Decodes one picture after the other until the other side closes. Raises OSError when it goes away midway.
 
-    `arm` sets the alarm that ends the process after so many seconds, or with 0 stops it.
+    `arm` sets the alarm that ends the process after so many seconds, or with 0 stops it. `kinds`: see `decode`.
     """
     from facelatch.decoder.decoding import UnfitError, decode
 
@@ -59,7 +64,7 @@ def serve(connection: socket.socket, *, arm: Callable[[float], object] = lambda 
     while (data := _request(connection)) is not None:
         arm(SECONDS)
         try:
-            picture = decode(data)
+            picture = decode(data, kinds)
         except UnfitError as error:
             reason = str(error).encode("utf-8", "replace")[:MAX_REASON_BYTES]
             connection.sendall(REFUSAL + LENGTH.pack(len(reason)) + reason)
@@ -100,14 +105,18 @@ def _strips(width: int, height: int) -> Iterator[tuple[int, int]]:
     return ((top, min(top + rows, height)) for top in range(0, height, rows))
 
 
-def confine() -> None:
-    """Gives up what a decoder needs not: memory, files to write, processes, core dumps. For the whole process."""
+def confine(*, threads: bool = False) -> None:
+    """Gives up what a decoder needs not: memory, files to write, processes, core dumps. For the whole process.
+
+    `threads`: it makes some, which the kernel counts like processes.
+    """
     limits = {
         resource.RLIMIT_AS: MEMORY_BYTES,
         resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,
         resource.RLIMIT_CORE: 0,
     }
+    if not threads:
+        limits[resource.RLIMIT_NPROC] = 0
     for limit, value in limits.items():
         with suppress(OSError, ValueError):  # lower already
             resource.setrlimit(limit, (value, value))
@@ -115,15 +124,17 @@ def confine() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def main() -> None:
-    """Serves standard input, a socket."""
+def main(*, with_heic: bool = False) -> None:
+    """Serves standard input, a socket; also pictures in HEIC, where that is asked for and the library is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the reader's end is what counts
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even inside a decoder
-    from facelatch.decoder import decoding  # noqa: F401  (before the limits: imports open files)
+    from facelatch.decoder import decoding, heic  # noqa: F401  (before the limits: imports open files)
 
-    confine()
+    more = heic.prepare() if with_heic and heic.available() else ()
+    confine(threads=bool(more))
     with suppress(OSError), socket.socket(fileno=0) as connection:
-        serve(connection, arm=lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds))
+        arm = lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)  # noqa: E731
+        serve(connection, arm=arm, kinds=(*ALLOWED, *more))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ SIZES = {"phone": (320, 640), "desk": (1280, 900)}
 
 webdriver: Any = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException  # noqa: E402
+from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions  # noqa: E402
 
 axe: Any = pytest.importorskip("axe_selenium_python", reason="axe is missing")
 
@@ -193,7 +194,9 @@ def paths(house: House) -> list[str]:
         "/people/robin%20b/forget",
         "/history",
         "/settings",
+        "/settings/model",
         "/prove",
+        "/account",
         "/nowhere",
     ]
 
@@ -253,3 +256,55 @@ def test_signing_out_ends_it(signed_in: Any, house: House) -> None:
 def test_the_console_stays_small(house: House) -> None:
     """Resident memory after all of that, in MB."""
     assert house.resident_mb("console") < 60
+
+
+@pytest.fixture
+def phone(signed_in: Any) -> Iterator[Any]:
+    """An authenticator of the driver's. It also works on pages whose certificate nobody trusts, where a person's does
+    not: what is tried here says nothing about certificates."""
+    options = VirtualAuthenticatorOptions(
+        transport="internal", has_resident_key=True, has_user_verification=True
+    )
+    options.is_user_verified = True
+    signed_in.add_virtual_authenticator(options)
+    yield signed_in
+    signed_in.remove_virtual_authenticator()
+
+
+def test_a_passkey_is_added_signs_in_and_is_taken_away_again(phone: Any, house: House) -> None:
+    at = f"http://localhost:{house.port}"
+    phone.get(f"{at}/sign-in")
+    type_into(phone, name="alice", password=PASSWORD)
+    until(lambda: phone.find_elements("css selector", "nav"), "signed in")
+    phone.get(f"{at}/account")
+    find(phone, "form[data-passkey] [name=label]").send_keys("a phone")
+    find(phone, "form[data-passkey] button").click()
+    until(lambda: "a phone" in find(phone, "main").text, "added")
+    (made,) = phone.get_credentials()
+    assert made.rp_id == "localhost"
+    find(phone, "header form button").click()
+    until(lambda: phone.find_elements("css selector", "[name=password]"), "signed out")
+    find(phone, "form[data-passkey] button").click()
+    until(lambda: phone.find_elements("css selector", "nav"), "signed in by it")
+    phone.get(f"{at}/account")
+    find(phone, "form[action$=remove] button").click()
+    until(lambda: "a phone" not in find(phone, "main").text, "removed")
+    find(phone, "header form button").click()
+    until(lambda: phone.find_elements("css selector", "[name=password]"), "signed out")
+    find(phone, "form[data-passkey] button").click()
+    until(lambda: "not taken" in find(phone, "main").text, "an unknown passkey is refused")
+    type_into(phone, name="alice", password=PASSWORD)
+    until(lambda: phone.find_elements("css selector", "nav"), "the password goes on working")
+
+
+def test_without_a_finger_nothing_is_made(phone: Any, house: House) -> None:
+    phone.set_user_verified(False)
+    phone.get(f"http://localhost:{house.port}/account")
+    find(phone, "form[data-passkey] button").click()
+    until(lambda: find(phone, "form[data-passkey] [role=status]").text, "the page says so")
+    assert phone.get_credentials() == []
+
+
+def test_the_console_stays_small_with_the_library_for_passkeys_in_use(house: House) -> None:
+    """Resident memory, in MB; what they take comes with the first one."""
+    assert house.resident_mb("console") < 70

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from facelatch.config.shipped import shipped_file
 from facelatch.console import words
 from facelatch.console.accounts import Accounts, Role, Session
 from facelatch.console.door import Door
+from facelatch.console.guard import name_in
+from facelatch.console.passkeys import Passkeys, bindable
 from facelatch.errors import ControlError, FacelatchError, NotAllowedError
 
 COOKIE = "__Host-facelatch"
@@ -26,8 +33,16 @@ COOKIE = "__Host-facelatch"
 
 MOST_FORM_BYTES = 16 * 1024
 
-MOST_PICTURES, MOST_PICTURE_BYTES = 16, 16 * 1024 * 1024
-"""Of one form, and of each."""
+MOST_PICTURES, MOST_PICTURE_BYTES, MOST_UPLOAD_BYTES = 16, 16 * 1024 * 1024, 64 * 1024 * 1024
+"""Of one form, of each, and of all together: they are held in memory, as faces are written to no card."""
+
+UPLOAD_SECONDS = 120.0
+"""For all of them to come: others who upload wait so long."""
+
+HEIC = importlib.util.find_spec("pillow_heif") is not None
+"""Whether the intake, which has the same packages, takes such pictures. Without it phones are asked for JPEG."""
+
+MultiPartParser.spool_max_size = MOST_PICTURE_BYTES  # what is larger would go to a file, and is refused
 
 PAGES: Sequence[tuple[str, str, Role]] = (
     ("/", "door", "viewer"),
@@ -49,6 +64,12 @@ class Console:
     door: Door
     intake: Path | None = None
     """Where pictures are looked at; None: none are taken."""
+    passkeys: Passkeys | None = None
+    """None: none are taken."""
+    secure: bool = False
+    """Whether it speaks TLS itself."""
+    manifest: Path = field(default_factory=lambda: shipped_file("models", "siamese.json"))
+    """Of the model that recognises people."""
     enrolments: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By account: the lease of the enrolment that it has begun, and whose."""
     templates: Environment = field(
@@ -66,8 +87,8 @@ class Visit:
     request: Request
     session: Session | None
     form: Mapping[str, str]
-    files: Sequence[tuple[str, bytes]] = ()
-    """Uploaded pictures, by the names that their senders gave them."""
+    files: Sequence[tuple[str, BinaryIO]] = ()
+    """Uploaded pictures, by the names that their senders gave them; closed when the page is made."""
 
     @property
     def id(self) -> str:
@@ -78,6 +99,11 @@ class Visit:
     def address(self) -> str:
         """Where the browser is."""
         return self.request.client.host if self.request.client else ""
+
+    @property
+    def passkeys(self) -> bool:
+        """Whether passkeys are taken under the name that it was asked by."""
+        return self.console.passkeys is not None and bindable(name_in(self.request.headers.get("host", "")))
 
     @property
     def account(self) -> str:
@@ -106,7 +132,9 @@ class Visit:
             pages=[(path, key) for path, key, role in PAGES if self.session and self.session.may(role)],
             here=self.request.url.path,
             uploads=self.console.intake is not None,
+            passkeys=self.passkeys,
             most_pictures=MOST_PICTURES,
+            heic=HEIC,
             **values,
         )
 
@@ -171,20 +199,42 @@ async def checked(
     if role is not None and session is not None and not session.may(role):
         return visit.refuse("error.forbidden", 403)
     if request.method == "POST":
+        if files:
+            async with request.app.state.uploading:
+                return await _uploaded(visit, page, proof=proof)
         try:
-            form, pictures = await (_upload(request) if files else _form(request))
+            form = await _form(request)
         except _TooLargeError:
             return visit.refuse("error.too_large", 413)
-        if session is not None and form.get("csrf") != session.csrf and role is not None:
-            return visit.refuse("error.stale", 403)
-        visit = Visit(console=console, request=request, session=session, form=form, files=pictures)
+        visit = replace(visit, form=form)
+    return await run_in_threadpool(_answered, page, visit, role is not None, proof)
+
+
+async def _uploaded(visit: Visit, page: Page, *, proof: bool) -> Response:
+    """The answer to a form with pictures."""
+    form: FormData | None = None
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            form = await _upload(visit.request)
+        visit = replace(visit, form=_texts(form), files=_pictures(form))
+        return await run_in_threadpool(_answered, page, visit, True, proof)
+    except _TooLargeError:
+        return visit.refuse("error.too_large", 413)
+    except TimeoutError:
+        return visit.refuse("error.too_slow", 408)
+    finally:
+        if form is not None:
+            await form.close()
+
+
+def _answered(page: Page, visit: Visit, ours: bool, proof: bool) -> Response:
+    """The answer; `ours`: a form has to be of this session."""
+    session = visit.session
+    if visit.request.method == "POST" and ours and session and visit.form.get("csrf") != session.csrf:
+        return visit.refuse("error.stale", 403)
     if proof and session is not None and not session.proved:
-        back = request.headers.get("referer", "").partition(request.headers["host"])[2]
+        back = visit.request.headers.get("referer", "").partition(visit.request.headers["host"])[2]
         return go(f"/prove?next={quote(inside(back))}")
-    return await run_in_threadpool(_answered, page, visit)
-
-
-def _answered(page: Page, visit: Visit) -> Response:
     try:
         return page(visit)
     except FacelatchError as error:
@@ -196,10 +246,7 @@ class _TooLargeError(Exception):
     """More than a form may hold."""
 
 
-Form = tuple[dict[str, str], Sequence[tuple[str, bytes]]]
-
-
-async def _form(request: Request) -> Form:
+async def _form(request: Request) -> dict[str, str]:
     """The fields of a form as text."""
     size = 0
     chunks = []
@@ -209,28 +256,28 @@ async def _form(request: Request) -> Form:
             raise _TooLargeError
         chunks.append(chunk)
     try:
-        return dict(parse_qsl(b"".join(chunks).decode(), keep_blank_values=True, max_num_fields=32)), ()
+        return dict(parse_qsl(b"".join(chunks).decode(), keep_blank_values=True, max_num_fields=32))
     except ValueError:
-        return {}, ()
+        return {}
 
 
-async def _upload(request: Request) -> Form:
-    """The fields of a form with pictures; these lie in files without a name while they come."""
+async def _upload(request: Request) -> FormData:
+    """A form with pictures, which lie in memory while they come."""
     declared = request.headers.get("content-length", "")
-    if not declared.isdigit() or int(declared) > MOST_PICTURES * MOST_PICTURE_BYTES + MOST_FORM_BYTES:
+    if not declared.isdigit() or int(declared) > MOST_UPLOAD_BYTES:
         raise _TooLargeError
-    fields, pictures = {}, []
     try:
-        async with request.form(
-            max_files=MOST_PICTURES, max_fields=16, max_part_size=MOST_FORM_BYTES
-        ) as form:
-            for key, value in form.multi_items():
-                if isinstance(value, str):
-                    fields[key] = value
-                elif (value.size or 0) > MOST_PICTURE_BYTES:
-                    raise _TooLargeError
-                elif value.size:
-                    pictures.append((value.filename or key, await value.read()))
+        return await request.form(max_files=MOST_PICTURES, max_fields=16, max_part_size=MOST_FORM_BYTES)
     except HTTPException as error:
         raise _TooLargeError from error
-    return fields, pictures
+
+
+def _texts(form: FormData) -> dict[str, str]:
+    return {key: value for key, value in form.multi_items() if isinstance(value, str)}
+
+
+def _pictures(form: FormData) -> list[tuple[str, BinaryIO]]:
+    sent = [(key, value) for key, value in form.multi_items() if not isinstance(value, str)]
+    if any((value.size or 0) > MOST_PICTURE_BYTES for _, value in sent):
+        raise _TooLargeError
+    return [(value.filename or key, value.file) for key, value in sent if value.size]

@@ -28,21 +28,22 @@ def sign_in(visit: Visit) -> Response:
     """The form."""
     if visit.session is not None:
         return go("/")
-    return _sign_in(visit, next_=inside(visit.request.query_params.get("next")))
+    return sign_in_again(visit, next_=inside(visit.request.query_params.get("next")), status=200)
 
 
 def signed_in(visit: Visit) -> Response:
     """A session, or the form again."""
-    name, next_ = visit.form.get("name", "").strip().lower(), inside(visit.form.get("next"))
+    name = visit.form.get("name", "").strip().lower()
     say = words.speaker(visit.language)
     try:
         id_ = visit.console.accounts.sign_in(name, visit.form.get("password", ""), visit.address)
     except ThrottledError as error:
         fault = say("sign_in.wait", seconds=round(error.seconds))
-        return _sign_in(visit, name=name, next_=next_, fault=fault, status=429)
+        return sign_in_again(visit, name=name, fault=fault, status=429)
     if id_ is None:
-        return _sign_in(visit, name=name, next_=next_, fault=say("sign_in.wrong"), status=403)
-    return _with_session(go(next_), id_)
+        return sign_in_again(visit, name=name, fault=say("sign_in.wrong"))
+    visit.console.accounts.sign_out(visit.id)  # whoever this browser was before
+    return with_session(go(inside(visit.form.get("next"))), id_)
 
 
 def welcome(visit: Visit) -> Response:
@@ -62,7 +63,7 @@ def welcomed(visit: Visit) -> Response:
     try:
         if password != visit.form.get("repeat"):
             raise InputError(words.speaker(visit.language)("sign_in.unequal"))
-        return _with_session(go("/"), visit.console.accounts.accept(token, password))
+        return with_session(go("/"), visit.console.accounts.accept(token, password))
     except InputError as error:
         return visit.draw(
             "welcome.html",
@@ -85,27 +86,44 @@ def sign_out(visit: Visit) -> Response:
 
 def prove(visit: Visit) -> Response:
     """The form that asks for the password once more."""
-    return visit.draw("prove.html", "sign_in.prove", next=inside(visit.request.query_params.get("next")))
+    return prove_again(visit, next_=inside(visit.request.query_params.get("next")), status=200)
 
 
 def proved(visit: Visit) -> Response:
     """Back to where the change was asked for; or the form again."""
-    next_, say = inside(visit.form.get("next")), words.speaker(visit.language)
+    say = words.speaker(visit.language)
     try:
         if visit.console.accounts.prove(visit.id, visit.form.get("password", ""), visit.address):
-            return go(next_)
+            return go(inside(visit.form.get("next")))
     except ThrottledError as error:
-        fault = say("sign_in.wait", seconds=round(error.seconds))
-        return visit.draw("prove.html", "sign_in.prove", code=429, next=next_, fault=fault)
-    return visit.draw("prove.html", "sign_in.prove", code=403, next=next_, fault=say("sign_in.wrong"))
+        return prove_again(visit, fault=say("sign_in.wait", seconds=round(error.seconds)), status=429)
+    return prove_again(visit, fault=say("sign_in.wrong"))
 
 
-def _sign_in(
-    visit: Visit, *, next_: str, name: str = "", fault: str | None = None, status: int = 200
+def prove_again(
+    visit: Visit, *, next_: str | None = None, fault: str | None = None, status: int = 403
 ) -> Response:
+    """The form that asks for the password once more, on the way to `next_`, by default what the form came with."""
+    passkeys = visit.console.passkeys
+    return visit.draw(
+        "prove.html",
+        "sign_in.prove",
+        code=status,
+        next=next_ or inside(visit.form.get("next")),
+        fault=fault,
+        has_passkey=passkeys is not None and bool(passkeys.of(visit.account)),
+    )
+
+
+def sign_in_again(
+    visit: Visit, *, next_: str | None = None, name: str = "", fault: str | None = None, status: int = 403
+) -> Response:
+    """The form to sign in, on the way to `next_`, by default what the form came with."""
+    next_ = next_ or inside(visit.form.get("next"))
     return visit.draw("sign_in.html", "sign_in.title", code=status, name=name, next=next_, fault=fault)
 
 
-def _with_session(answer: Response, id_: str) -> Response:
+def with_session(answer: Response, id_: str) -> Response:
+    """The answer, which lets the browser go on as whoever has signed in."""
     answer.set_cookie(COOKIE, id_, path="/", secure=True, httponly=True, samesite="strict")
     return answer
