@@ -13,7 +13,7 @@ from facelatch.api.answer import Answer, Work, yes_or_no
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, newcomers, references
 from facelatch.api.judge import judge
-from facelatch.api.record_requests import Forget, History, Report
+from facelatch.api.record_requests import Forget, History, LedgerRows, Report
 from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import failure
@@ -63,7 +63,7 @@ def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
                 arrived, uid = newcomers(asked.content), asked.by.uid
                 work = door.importing.execute(door.admission, request, arrived, uid=uid, now=door.now)
                 return _told(work, asked.by)
-            case History() | Report() | Forget() as request:
+            case History() | LedgerRows() | Report() | Forget() as request:
                 kept = records.Records(door.admission.store, door.ledger)
                 trace = None if isinstance(request, Forget) else _request(asked)
                 return _told(records.execute(kept, request, asked.by, trace), asked.by)
@@ -130,7 +130,7 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return Answer(reply, trace=_request(asked))
         case requests.List() | requests.Show() as request:
             return replace(people.execute(door.admission, request), trace=_request(asked))
-        case History() | Report() | Forget():
+        case History() | LedgerRows() | Report() | Forget():
             raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from facelatch.api.hours_requests import Card, Pin, Set
-from facelatch.api.record_requests import Forget, History, Report
+from facelatch.api.record_requests import Forget, History, LedgerRows, Report
 from facelatch.api.request import Name, Request
 from facelatch.api.site_requests import Alarm, Mode
 from facelatch.config.service import Right
@@ -275,7 +275,7 @@ QuickRequest = List | Show | Rename | Remove | Admin | Export
 PeopleRequest = QuickRequest | Set | Pin | Card | EnrollPictures | Import
 """What needs the gallery only."""
 
-RecordRequest = History | Report | Forget
+RecordRequest = History | LedgerRows | Report | Forget
 """What needs the gallery and the ledger."""
 
 DoorRequest = Status | Enroll | Abort | Settings | Lockout | Judge | Mode | Alarm

@@ -32,6 +32,9 @@ class FleetConfig(Section):
     """Where Home Assistant looks for devices; empty: nothing is announced."""
     publish_names: bool = False
     """Whether names of people leave the device; otherwise the number that each has here."""
+    log: bool = False
+    """Whether every row of the ledger is sent to a collector (`facelatch fleet collect`); the bridge needs the right
+    `ledger`. Names stay on the device unless `publish_names`."""
     notify: Annotated[list[str], Field(max_length=64)] = []  # noqa: RUF012  (pydantic copies it)
     """Which events are told to `webhook` and `command`, such as ["visit.refused", "fault"]; "*" is all."""
     webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from facelatch.errors import FacelatchError
 from facelatch.fleet import homeassistant, notify
 from facelatch.fleet.broker import Broker
 from facelatch.fleet.feed import Feed
+from facelatch.fleet.log import LogSender
 from facelatch.fleet.notify import Notifier
 from facelatch.fleet.settings import Settings
 
 PAUSE_SECONDS = 1.0
+LOG_PAUSE_SECONDS = 0.05
+"""Between two batches of a log that has to catch up: the door has other things to do."""
+
 ANSWER_SECONDS = 10.0
 DELIVERY_SECONDS = 5.0
 
@@ -37,11 +42,16 @@ class Bridge:
         self._feed = Feed(Path(settings.state_directory), ask)
         self._last_person: str | None = None
         self._published: dict[str, Any] | None = None
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
+        self.log = LogSender(lambda action, **fields: self._ask(action, **fields), self._publish_log,
+                             names=settings.publish_names)  # fmt: skip
+        self._newest: int | None = None
+        """The last row of the door's ledger."""
 
     def forget_published(self) -> None:
         """The broker may know nothing any more: all is published anew with the next turn."""
         self._published = None
+        self.log.connected()
 
     def turn(self) -> None:
         """Looks once. Never raises for a door that does not answer."""
@@ -49,15 +59,30 @@ class Bridge:
         rows: list[dict[str, Any]] = []
         try:
             status = self._ask("status")
+            self._newest = status.get("ledger", {}).get("seq")
             rows = self._feed.new()
-            self._complain("")
+            self._complain("door", "")
         except FacelatchError as error:
-            self._complain(f"{error} ({error.hint})")
+            self._complain("door", f"{error} ({error.hint})")
         for row in rows:
             if row["event"] == "visit.granted":
                 self._last_person = homeassistant.who(self._settings, row)
         self._publish_state(homeassistant.state(status, self._last_person))
         self._hand_on(rows)
+
+    def log_turn(self) -> None:
+        """Sends what is due of the ledger. Never raises for a door that does not answer."""
+        if self._broker is None or not self._settings.log or self._newest is None:
+            return
+        try:
+            self.log.turn(self._newest, time.monotonic())
+            self._complain("log", "")
+        except FacelatchError as error:
+            self._complain("log", f"{error} ({error.hint})")
+
+    def _publish_log(self, message: Mapping[str, Any]) -> bool:
+        assert self._broker is not None
+        return self._broker.publish_alone(homeassistant.topic(self._settings, "log"), message)
 
     def _publish_state(self, state: dict[str, Any]) -> None:
         if self._broker is None or state == self._published:
@@ -85,30 +110,47 @@ class Bridge:
                 self._notifier.tell(homeassistant.told(self._settings, row), time.monotonic())
             self._feed.delivered(row["seq"])
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, about: str, text: str) -> None:
         """What hinders, once each time it changes."""
-        if text and text != self._complaint:
+        if text and text != self._complaints.get(about):
             print(text, file=sys.stderr, flush=True)
-        self._complaint = text
+        self._complaints[about] = text
 
 
 def run(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises ConfigError."""
-    over = threading.Event()
+    over, wake = threading.Event(), threading.Event()
+
+    def end(_number: int, _frame: object) -> None:
+        over.set()
+        wake.set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda _number, _frame: over.set())
+        signal.signal(name, end)
     bridges: list[Bridge] = []
 
     def connected() -> None:
         for one in bridges:
             one.forget_published()
 
+    def acknowledged(message: object) -> None:
+        for one in bridges:
+            one.log.heard(message)
+        wake.set()
+
+    heard = {homeassistant.topic(settings, "log", "ack"): acknowledged} if settings.log else {}
     with (
         closing(Notifier(settings)) as notifier,
-        closing(Broker(settings, connected)) if settings.broker else nullcontext() as broker,
+        closing(Broker(settings, connected, heard)) if settings.broker else nullcontext() as broker,
     ):
         bridge = Bridge(settings, broker, notifier)
         bridges.append(bridge)
+        due = time.monotonic()
         while not over.is_set():
-            bridge.turn()
-            over.wait(PAUSE_SECONDS)
+            if time.monotonic() >= due:
+                due = time.monotonic() + PAUSE_SECONDS
+                bridge.turn()
+            bridge.log_turn()
+            if wake.wait(max(0.0, due - time.monotonic())):
+                wake.clear()
+                over.wait(LOG_PAUSE_SECONDS)

@@ -25,6 +25,7 @@ class Settings:
     keepalive_seconds: int
     discovery_prefix: str
     publish_names: bool
+    log: bool
     notify: tuple[str, ...]
     webhook: str
     command: tuple[str, ...]
