@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from facelatch.audit.chain import NOTHING, Row, link
 from facelatch.audit.collecting import Head, Taken, batch_of, fitting, take, wire
+from facelatch.audit.events import Event, EventKind
 from facelatch.audit.proof import anchors_in
 from facelatch.cli.root import facelatch
 from facelatch.errors import ControlError, InputError, LedgerError
@@ -149,19 +150,20 @@ def test_a_row_that_is_altered_exchanged_or_left_out_on_its_way_is_found(data: s
     assert taken(head, bad, have, rows[:have]).findings
 
 
+FIELDS = ("after", "before", "rows", "last", "base", "1")
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=9) | st.dictionaries(st.sampled_from(["after", "rows", "last", "base", "1"]), inner),
+        lambda inner: st.lists(inner, max_size=9) | st.dictionaries(st.sampled_from(FIELDS), inner),
         max_leaves=12,
     )
-)  # fmt: skip
+)
 def test_whatever_comes_is_a_batch_or_an_error(message: Any) -> None:
     whole = {**reply(chain(1), 0), **(message if isinstance(message, dict) else {"rows": message})}
-    try:
+    with suppress(ValueError):
         batch_of(whole)
-    except ValueError:
-        pass
 
 
 def test_rows_out_of_order_and_rows_too_long_are_no_batch() -> None:
@@ -319,9 +321,20 @@ def test_a_door_whose_end_was_cut_off_is_told_and_goes_on(tmp_path: Path) -> Non
     world.store.close()
 
 
-def test_while_there_is_no_collector_it_is_asked_and_nothing_large_is_sent() -> None:
+def sending() -> tuple[list[Any], Callable[[Any], bool]]:
+    """What was published, and by what."""
     sent: list[Any] = []
-    bridge = LogSender(lambda *_, **__: reply(chain(9), 0), lambda message: bool(sent.append(message)) or True, names=False)
+
+    def publish(message: Any) -> bool:
+        sent.append(message)
+        return True
+
+    return sent, publish
+
+
+def test_while_there_is_no_collector_it_is_asked_and_nothing_large_is_sent() -> None:
+    sent, publish = sending()
+    bridge = LogSender(lambda *_, **__: reply(chain(9), 0), publish, names=False)
     for second in range(60):
         bridge.turn(9, float(second))
     assert sent == [{"ask": True}] * 6
@@ -334,7 +347,8 @@ def test_a_door_that_comes_back_from_an_old_copy_is_told_and_goes_on(tmp_path: P
     """Twice: what it told in between is kept, and nobody waits for anybody for ever."""
     world = World(tmp_path / "all.sqlite")
     first = chain(6)
-    for rows in (first, [*first[:4], *chain(6, before=head_of(first[:4]), salt="x")], [*first, *chain(9, before=head_of(first))]):
+    between = [*first[:4], *chain(6, before=head_of(first[:4]), salt="x")]
+    for rows in (first, between, [*first, *chain(9, before=head_of(first))]):
         world.rows = rows
         world.settle()
         with collected.reading(world.path) as connection:
@@ -462,8 +476,6 @@ def test_a_door_tells_its_rows_with_their_links_and_they_follow(served: Callable
 
 
 def test_names_come_along_only_when_asked_for_and_what_was_forced_always(served: Callable[..., Any]) -> None:
-    from facelatch.audit.events import Event, EventKind
-
     door = served(sections={})
     door.ledger.write(Event(EventKind.VISIT_GRANTED, {"PERSON": "Anna", "PERSON_ID": 1, "PURPOSE": "door"}))
     door.ledger.write(Event(EventKind.DURESS, {"PERSON": "Anna", "PERSON_ID": 1}))
@@ -477,8 +489,8 @@ def test_a_bridge_without_the_right_says_so_and_sends_nothing() -> None:
     def refuse(*_: Any, **__: Any) -> dict[str, Any]:
         raise ControlError("not allowed")
 
-    sent: list[Any] = []
-    bridge = LogSender(refuse, lambda message: bool(sent.append(message)) or True, names=False)
+    sent, publish = sending()
+    bridge = LogSender(refuse, publish, names=False)
     bridge.turn(9, 0.0)
     bridge.heard({"head": 0})
     with pytest.raises(ControlError):

@@ -185,7 +185,8 @@ def _step(walk: _Walk, row: Row, head: Head, batch: Batch, known: Mapping[int, S
         if pruned and row.seq == batch.base.seq + 1:
             walk.previous = {batch.base.hash}
             if batch.base.hash not in known.get(batch.base.seq, walk.previous):
-                walk.findings.append(f"row {batch.base.seq}, removed at the door for its age, was not the one told before")
+                what = f"row {batch.base.seq}, removed at the door for its age, was not the one told before"
+                walk.findings.append(what)
         else:
             walk.previous = frozenset()  # what it follows upon is what is missing
         # Where nothing was told yet, what was removed for its age is no loss to the log.
