@@ -53,7 +53,7 @@ VENDORS = {
     "cv2": "vision adapters.cameras adapters.models.finder_* diagnosis.bench diagnosis.peer",
     "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export",
     "click": "cli",
-    "paho": "fleet.broker",
+    "paho": "fleet.broker fleet.subscriber",
     "starlette uvicorn jinja2 markupsafe": "console",
     "picamera2 libcamera": "adapters.cameras.picamera2 adapters.cameras.identity",
     "gpiozero lgpio": "adapters.pins",

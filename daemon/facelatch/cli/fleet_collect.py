@@ -52,8 +52,9 @@ def collect(settings: Settings, file: Path, certificate: str, key: str, days: in
         raise click.UsageError("--certificate and --key belong together")
     if importlib.util.find_spec("paho") is None:
         raise NotInstalledError("the bridge's library is not installed: paho-mqtt", hint="as for `facelatch bridge`")
-    from facelatch.fleet import subscriber
     from facelatch.fleet.collector import MOST_BYTES, TOPICS, Collector
+    from facelatch.fleet.log import PRESENCE
+    from facelatch.fleet.subscriber import Service, serve
 
     ours = {"socket": "", "state_directory": "", "version": __version__}
     told = of_values({**config.fleet.model_dump(), **ours})
@@ -62,7 +63,8 @@ def collect(settings: Settings, file: Path, certificate: str, key: str, days: in
     kept = config.retention.events_days if days is None else days
     with closing(Collected(file, kept)) as store:
         collector = Collector(store, lambda: round(time.time() * 1000))
-        subscriber.serve(told, "facelatch-collector", TOPICS, MOST_BYTES, collector.answer)
+        service = Service(client_id="facelatch-collector", topics=TOPICS, presence=PRESENCE, most_bytes=MOST_BYTES)
+        serve(told, service, collector.answer)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from facelatch.errors import FacelatchError
 from facelatch.fleet import homeassistant, notify
 from facelatch.fleet.broker import Broker
 from facelatch.fleet.feed import Feed
-from facelatch.fleet.log import LogSender
+from facelatch.fleet.log import PRESENCE, LogSender
 from facelatch.fleet.notify import Notifier
 from facelatch.fleet.settings import Settings
 
@@ -138,7 +138,13 @@ def run(settings: Settings) -> None:
             one.log.heard(message)
         wake.set()
 
-    heard = {homeassistant.topic(settings, "log", "ack"): acknowledged} if settings.log else {}
+    def collector_came(_message: object) -> None:
+        for one in bridges:
+            one.log.connected()
+        wake.set()
+
+    ack = homeassistant.topic(settings, "log", "ack")
+    heard = {ack: acknowledged, PRESENCE: collector_came} if settings.log else {}
     with (
         closing(Notifier(settings)) as notifier,
         closing(Broker(settings, connected, heard)) if settings.broker else nullcontext() as broker,

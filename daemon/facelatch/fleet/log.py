@@ -8,7 +8,7 @@ and the rows after it are sent; what comes twice it passes over. So bridge, brok
 | asking | `head`: the last row that the collector has | sending from there, or all rows where the door has fewer |
 | sending, a batch under way | `taken` up to its last row | sending from there |
 | | `head`: the collector lacks rows before the batch, or has others | sending from there |
-| any | no answer in `ANSWER_SECONDS`; a new connection | asking |
+| any | no answer in `ANSWER_SECONDS`; a new connection; a collector that comes | asking |
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from facelatch.fleet.feed import Ask
 
 ANSWER_SECONDS = 10.0
 """How long a collector may take; while there is none it is asked again as often, which is a few bytes."""
+
+PRESENCE = "facelatch/fleet/collector"
+"""Where a collector says, retained, whether it is there."""
 
 Publish = Callable[[Mapping[str, Any]], bool]
 """To the collector; False: not now, as there is no connection or the message before is still on its way."""
@@ -39,7 +42,7 @@ class LogSender:
         """The last row of what was sent (-1: a question), and since when."""
 
     def connected(self) -> None:
-        """The broker may have lost what was under way."""
+        """To the broker, or a collector to it: what was under way may be lost."""
         self._heard.append({"connected": True})
 
     def heard(self, message: object) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -23,7 +24,19 @@ Answer = Callable[[str, bytes], tuple[str, Mapping[str, object]] | None]
 """Gets topic and message, gives topic and message."""
 
 
-def serve(settings: Settings, client_id: str, topics: str, most_bytes: int, answer: Answer) -> None:
+@dataclass(frozen=True)
+class Service:
+    """What is listened to, and as whom."""
+
+    client_id: str
+    topics: str
+    presence: str
+    """Where others see, retained, whether it is there."""
+    most_bytes: int
+    """Of a message; the broker does not hand over larger ones."""
+
+
+def serve(settings: Settings, service: Service, answer: Answer) -> None:
     """Until SIGTERM or SIGINT. Raises ConfigError for certificates, and whatever `answer` raises."""
     over, failures = threading.Event(), list[BaseException]()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -34,7 +47,8 @@ def serve(settings: Settings, client_id: str, topics: str, most_bytes: int, answ
     ) -> None:
         print(f"{settings.broker}: {reason}", file=sys.stderr, flush=True)
         if not reason.is_failure:
-            one.subscribe(topics, qos=1)
+            one.subscribe(service.topics, qos=1)
+            one.publish(service.presence, json.dumps({"online": True}), qos=1, retain=True)
 
     def heard(one: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         # The client's only thread: what the broker has beyond the limits waits there meanwhile.
@@ -47,15 +61,17 @@ def serve(settings: Settings, client_id: str, topics: str, most_bytes: int, answ
         if found is not None:
             one.publish(found[0], json.dumps(found[1]), qos=1)
 
-    connection = client(settings, client_id)
+    connection = client(settings, service.client_id)
+    connection.will_set(service.presence, json.dumps({"online": False}), qos=1, retain=True)
     connection.on_connect, connection.on_message = connected, heard
     limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    limits.ReceiveMaximum, limits.MaximumPacketSize = UNDER_WAY, most_bytes + 1024
+    limits.ReceiveMaximum, limits.MaximumPacketSize = UNDER_WAY, service.most_bytes + 1024
     connection.connect_async(settings.broker, settings.port, settings.keepalive_seconds, properties=limits)
     connection.loop_start()
     try:
         over.wait()
     finally:
+        connection.publish(service.presence, json.dumps({"online": False}), qos=1, retain=True)
         connection.disconnect()
         connection.loop_stop()
     if failures:
