@@ -157,6 +157,13 @@ def test_what_is_no_visit_is_no_event_for_home_assistant() -> None:
     assert refused == {"event_type": "refused", "person": None, "time": row(1)["time"], "reason": "no_match"}
 
 
+def test_who_came_last_is_the_newest_who_was_let_in() -> None:
+    """Also for a bridge that was started since."""
+    rows = [row(4, "visit.refused"), row(3, PERSON_ID=3), row(2, PERSON_ID=2)]
+    assert homeassistant.last_person(SETTINGS, rows) == "#3"
+    assert homeassistant.last_person(SETTINGS, rows[:1]) is None
+
+
 @pytest.fixture
 def notifier() -> Iterator[Callable[..., tuple[Notifier, list[Mapping[str, Any]]]]]:
     open_: list[Notifier] = []

@@ -2,8 +2,8 @@
 
     python toy_doors.py FOLDER DOOR...
 
-Reads lines: `visit DOOR NUMBER` (person NUMBER is let in there), `sync DOOR` (answers with the last row's number once
-everything so far is in the ledger).
+Reads lines: `visit DOOR NUMBER` (person NUMBER is let in there), `duress DOOR NUMBER` (is forced to), `sync DOOR`
+(answers with the last row's number once everything so far is in the ledger).
 """
 
 from __future__ import annotations
@@ -59,17 +59,26 @@ class ToyDoor:
         return done(records.execute(records.Records(self.store, self.ledger), asked.request, asked.by)).reply
 
     def visit(self, number: int) -> None:
-        fields = {"PERSON": "x", "PERSON_ID": number, "PURPOSE": "door", "COUNT": 5, "SIMILARITY_SHARE": 0.875}
-        self.ledger.write(Event(EventKind.VISIT_GRANTED, {**fields, "DETECTIONS": 7, "REFERENCES": 8, "FRAME_AGE_MS": 71}))
+        who = {"PERSON": "x", "PERSON_ID": number, "PURPOSE": "door", "COUNT": 5}
+        how = {"SIMILARITY_SHARE": 0.875, "DETECTIONS": 7, "REFERENCES": 8, "FRAME_AGE_MS": 71}
+        self.ledger.write(Event(EventKind.VISIT_GRANTED, {**who, **how}))
+
+    def duress(self, number: int) -> None:
+        self.ledger.write(Event(EventKind.DURESS, {"PERSON": "x", "PERSON_ID": number}))
 
     def sync(self) -> int:
         return self.ledger.ask(lambda ledger: ledger.seq).result(30)
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     folder, *names = sys.argv[1:]
     doors = {name: ToyDoor(Path(folder) / name) for name in names}
-    print("ready", flush=True)
+    say("ready")
     os.set_blocking(0, False)
     waiting = b""
     while True:
@@ -80,10 +89,13 @@ def main() -> None:
                 return
             *lines, waiting = (waiting + came).split(b"\n")
             for word, name, *rest in (line.decode().split() for line in lines):
-                if word == "visit":
-                    doors[name].visit(int(rest[0]))
-                else:
-                    print(doors[name].sync(), flush=True)
+                match word:
+                    case "visit":
+                        doors[name].visit(int(rest[0]))
+                    case "duress":
+                        doors[name].duress(int(rest[0]))
+                    case _:
+                        say(str(doors[name].sync()))
         for door in doors.values():
             door.serve()
         time.sleep(0)

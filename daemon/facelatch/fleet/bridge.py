@@ -25,6 +25,9 @@ LOG_PAUSE_SECONDS = 0.05
 """Between two batches of a log that has to catch up: the door has other things to do."""
 
 ANSWER_SECONDS = 10.0
+LAST_ROWS = 100
+"""In which a bridge that starts looks for whoever came last."""
+
 DELIVERY_SECONDS = 5.0
 
 
@@ -41,6 +44,8 @@ class Bridge:
         self._settings, self._ask, self._broker, self._notifier = settings, ask, broker, notifier
         self._feed = Feed(Path(settings.state_directory), ask)
         self._last_person: str | None = None
+        self._began = False
+        """Whether it is known who came last before the bridge was started."""
         self._published: dict[str, Any] | None = None
         self._complaints: dict[str, str] = {}
         self.log = LogSender(lambda action, **fields: self._ask(action, **fields), self._publish_log,
@@ -60,13 +65,14 @@ class Bridge:
         try:
             status = self._ask("status")
             self._newest = status.get("ledger", {}).get("seq")
+            if not self._began:
+                before = self._ask("history", most=LAST_ROWS)["events"]
+                self._last_person, self._began = homeassistant.last_person(self._settings, before), True
             rows = self._feed.new()
             self._complain("door", "")
         except FacelatchError as error:
             self._complain("door", f"{error} ({error.hint})")
-        for row in rows:
-            if row["event"] == "visit.granted":
-                self._last_person = homeassistant.who(self._settings, row)
+        self._last_person = homeassistant.last_person(self._settings, rows[::-1]) or self._last_person
         self._publish_state(homeassistant.state(status, self._last_person))
         self._hand_on(rows)
 

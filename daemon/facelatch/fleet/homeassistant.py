@@ -5,7 +5,7 @@ The lock is a binary sensor and no lock: Home Assistant's lock asks for a topic 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from facelatch.fleet.settings import Settings
@@ -125,6 +125,11 @@ def who(settings: Settings, row: Mapping[str, Any]) -> str | None:
     if number is None:
         return None
     return row["person"] if settings.publish_names and row["person"] else f"#{number}"
+
+
+def last_person(settings: Settings, rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Whoever came last by rows of which the newest is first; None: nobody did."""
+    return next((who(settings, row) for row in rows if row["event"] == "visit.granted"), None)
 
 
 def told(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:

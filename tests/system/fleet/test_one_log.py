@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.scenarios.several_doors import MOSQUITTO, SeveralDoors, until
 
 from facelatch.errors import LedgerError
 from facelatch.ledger import collected, tables
-from tests.scenarios.several_doors import MOSQUITTO, SeveralDoors, until
 
 pytestmark = pytest.mark.system
 
@@ -54,7 +55,8 @@ def test_nothing_is_lost_or_doubled_when_broker_bridges_collector_and_doors_are_
         doors = collected.doors(connection)
         assert [one.findings for one in doors] == [()] * len(site.names)
         for door in doors:
-            ours = [row for _, row in collected.selected(connection, tables.Query(discreet=True, most=10**9), door=door.id)]
+            everything = tables.Query(discreet=True, most=10**9)
+            ours = [row for _, row in collected.selected(connection, everything, door=door.id)]
             path = site.folder / door.name / "state" / tables.NAME
             with closing(tables.open_to_read(path)) as theirs:
                 assert sorted(ours, key=lambda row: row.seq) == list(tables.all_rows(theirs))
@@ -85,8 +87,6 @@ def test_a_tail_cut_off_at_a_door_is_told_by_the_collector_and_found_by_its_anch
     site.running["doors"].terminate()
     site.running["doors"].wait()
     ledger = site.folder / "door-001" / "state" / tables.NAME
-    import sqlite3
-
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("DELETE FROM rows WHERE seq > ?", (last["door-001"] - 5,))
     (ledger.parent / "ledger.key").unlink()
@@ -95,7 +95,7 @@ def test_a_tail_cut_off_at_a_door_is_told_by_the_collector_and_found_by_its_anch
 
     def told() -> bool:
         with collected.reading(site.collected) as connection:
-            return any("door-001" == one.name and one.findings for one in collected.doors(connection))
+            return any(one.name == "door-001" and one.findings for one in collected.doors(connection))
 
     until(told, 40 * PATIENCE, "the collector tells it")
     assert "door-001:" in (site.folder / "collector.log").read_text()

@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,17 @@ async def started(folder: str, port: int) -> HomeAssistant:
     hass.auth = await auth_manager_from_config(hass, [], [])
     await hass.config_entries.async_initialize()
     assert await setup.async_setup_component(hass, "homeassistant", {})
-    entry = ConfigEntry(
-        data={"broker": "127.0.0.1", "port": port, "protocol": "5"}, discovery_keys={}, domain="mqtt", minor_version=2,
-        options={}, source="user", subentries_data=None, title="broker", unique_id=None, version=1,
-    )  # fmt: skip
-    await hass.config_entries.async_add(entry)
+    known = hass.config_entries.async_entries("mqtt")
+    if known:  # it was here before
+        (entry,) = known
+        assert await setup.async_setup_component(hass, "mqtt", {})
+    else:
+        data = {"broker": "127.0.0.1", "port": port, "protocol": "5"}
+        entry = ConfigEntry(
+            data=data, discovery_keys={}, domain="mqtt", minor_version=2, options={}, source="user",
+            subentries_data=None, title="broker", unique_id=None, version=1,
+        )  # fmt: skip
+        await hass.config_entries.async_add(entry)
     assert entry.state is ConfigEntryState.LOADED, (entry.state, entry.reason)
     await hass.async_start()
     return hass
@@ -102,23 +109,36 @@ def checked(message: dict[str, Any]) -> dict[str, str | None]:
     return found
 
 
+def say(answer: Any) -> None:
+    sys.stdout.write(f"{json.dumps(answer, default=str)}\n")
+    sys.stdout.flush()
+
+
 async def serve(folder: str, port: int) -> None:
+    begun = datetime.now(UTC).isoformat()
     hass = await started(folder, port)
-    events: list[dict[str, Any]] = []
+    events: dict[str, dict[str, Any]] = {}
 
     def note(event: Event) -> None:
         state = event.data["new_state"]
-        if event.data["entity_id"].startswith("event.") and state is not None and state.state not in ("unknown", "unavailable"):
-            events.append(dict(state.attributes))
+        # The state of an event entity is when it was; one that comes back with an old one was only remembered.
+        told = state is not None and state.state not in ("unknown", "unavailable")
+        if told and event.data["entity_id"].startswith("event.") and state.state > begun:
+            events[state.state] = dict(state.attributes)
 
     hass.bus.async_listen("state_changed", note)
-    print(json.dumps({"ready": True}), flush=True)
+    say({"ready": True})
     while line := await hass.async_add_executor_job(sys.stdin.readline):
         word, _, rest = line.strip().partition(" ")
         if word == "end":
             break
-        answers = {"entities": lambda: entities(hass), "events": lambda: events, "checked": lambda: checked(json_loads(rest))}
-        print(json.dumps(answers[word](), default=str), flush=True)
+        match word:
+            case "entities":
+                say(entities(hass))
+            case "events":
+                say([*events.values()])
+            case "checked":
+                say(checked(json_loads(rest)))
     await hass.async_stop(force=True)
 
 
