@@ -236,7 +236,7 @@ class World:
 
     def acknowledge(self) -> None:
         if self.to_bridge:
-            self.bridge.heard(self.to_bridge.popleft())
+            self.bridge.heard(json.dumps(self.to_bridge.popleft()).encode())
 
     def broker_dies(self) -> None:
         self.to_collector.clear()
@@ -492,7 +492,9 @@ def test_a_bridge_without_the_right_says_so_and_sends_nothing() -> None:
     sent, publish = sending()
     bridge = LogSender(refuse, publish, names=False)
     bridge.turn(9, 0.0)
-    bridge.heard({"head": 0})
+    bridge.heard(b"[1]")
+    bridge.heard(b"{")
+    bridge.heard(b'{"head": 0}')
     with pytest.raises(ControlError):
         bridge.turn(9, 1.0)
     assert sent == [{"ask": True}]

@@ -33,7 +33,7 @@ from facelatch.fleet.log import LogSender
 from facelatch.ledger import collected
 
 VISITS = 300
-CATCH_UP = 5_000
+CATCH_UP = 3_000
 ROWS_OF_EACH = 200
 ENVELOPE_BYTES = 16 * 1024
 PEOPLE = 500
@@ -172,7 +172,7 @@ def logs_of(site: SeveralDoors, names: list[str]) -> Table:
         plain = {"after": after, "before": before, "last": ROWS_OF_EACH, "base": [0, NOTHING.hex()]}
         return {**plain, "rows": rows[after : after + 250]}
 
-    doors = Wire(site.port, names, lambda name, message: senders[name].heard(json.loads(message.payload)))
+    doors = Wire(site.port, names, lambda name, message: senders[name].heard(bytes(message.payload)))
     for name, one in doors.clients.items():
 
         def publish(message: Any, one: mqtt.Client = one, name: str = name) -> bool:

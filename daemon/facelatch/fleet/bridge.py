@@ -56,7 +56,6 @@ class Bridge:
     def forget_published(self) -> None:
         """The broker may know nothing any more: all is published anew with the next turn."""
         self._published = None
-        self.log.connected()
 
     def turn(self) -> None:
         """Looks once. Never raises for a door that does not answer."""
@@ -139,24 +138,14 @@ def run(settings: Settings) -> None:
         for one in bridges:
             one.forget_published()
 
-    def acknowledged(message: object) -> None:
-        for one in bridges:
-            one.log.heard(message)
-        wake.set()
-
-    def collector_came(_message: object) -> None:
-        for one in bridges:
-            one.log.connected()
-        wake.set()
-
-    ack = homeassistant.topic(settings, "log", "ack")
-    heard = {ack: acknowledged, PRESENCE: collector_came} if settings.log else {}
     with (
         closing(Notifier(settings)) as notifier,
-        closing(Broker(settings, connected, heard)) if settings.broker else nullcontext() as broker,
+        closing(Broker(settings, connected)) if settings.broker else nullcontext() as broker,
     ):
         bridge = Bridge(settings, broker, notifier)
         bridges.append(bridge)
+        if broker is not None and settings.log:
+            _collected(bridge, settings, broker, wake)
         due = time.monotonic()
         while not over.is_set():
             if time.monotonic() >= due:
@@ -166,3 +155,18 @@ def run(settings: Settings) -> None:
             if wake.wait(max(0.0, due - time.monotonic())):
                 wake.clear()
                 over.wait(LOG_PAUSE_SECONDS)
+
+
+def _collected(bridge: Bridge, settings: Settings, broker: Broker, wake: threading.Event) -> None:
+    """Lets the bridge hear its collector."""
+
+    def acknowledged(_topic: str, message: bytes) -> None:
+        bridge.log.heard(message)
+        wake.set()
+
+    def begun(*_: object) -> None:
+        bridge.log.connected()
+        wake.set()
+
+    broker.listen(homeassistant.topic(settings, "log", "ack"), acknowledged, begun)
+    broker.listen(PRESENCE, begun, begun)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -18,6 +18,9 @@ from facelatch.fleet.settings import Settings
 
 MOST_QUEUED = 1000
 """Messages kept while the broker is away."""
+
+MOST_BYTES = 512 * 1024
+"""Of a message; the broker keeps larger ones to itself."""
 
 
 def client(settings: Settings, client_id: str) -> mqtt.Client:
@@ -37,18 +40,12 @@ def client(settings: Settings, client_id: str) -> mqtt.Client:
 class Broker:
     """Connects by itself, again and again; whoever publishes never waits."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        connected: Callable[[], None],
-        heard: Mapping[str, Callable[[object], None]] | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, connected: Callable[[], None]) -> None:
         """`connected` is called from the client's thread on every connection, and when Home Assistant has started.
 
-        `heard` has topics, and what is called from that thread with each message there, parsed. Raises ConfigError for
-        certificates that cannot be read.
+        Raises ConfigError for certificates that cannot be read.
         """
-        self._settings, self._connected, self._heard = settings, connected, heard or {}
+        self._settings, self._connected = settings, connected
         self._client = client(settings, f"facelatch-{settings.door}")
         self._client.max_queued_messages_set(MOST_QUEUED)
         self._alone: mqtt.MQTTMessageInfo | None = None
@@ -56,7 +53,12 @@ class Broker:
         self._client.will_set(self._availability, "offline", qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
-        self._client.connect_async(settings.broker, settings.port, settings.keepalive_seconds)
+        self._listeners: dict[str, Callable[[], None]] = {}
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        limits.MaximumPacketSize = MOST_BYTES
+        self._client.connect_async(
+            settings.broker, settings.port, settings.keepalive_seconds, properties=limits
+        )
         self._client.loop_start()
 
     def publish(self, topic: str, message: Mapping[str, Any], *, retain: bool) -> mqtt.MQTTMessageInfo:
@@ -74,6 +76,28 @@ class Broker:
             return False
         self._alone = self.publish(topic, message, retain=False)
         return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+        return self._client.is_connected()
+
+    def listen(self, topic: str, heard: Callable[[str, bytes], None], begun: Callable[[], None]) -> None:
+        """From every connection on, before which `begun()` is called.
+
+        `heard(topic, message)` is called for each message. Both run on the client's thread.
+        """
+        self._client.message_callback_add(topic, lambda _c, _d, message: heard(message.topic, bytes(message.payload)))
+        self._listeners[topic] = begun
+        self.again(topic)
+
+    def again(self, topic: str) -> None:
+        """Asks for what is retained once more."""
+        self._client.subscribe(topic, qos=1)
+
+    def send(self, topic: str, message: bytes) -> None:
+        """Publishes bytes, retained."""
+        self._client.publish(topic, message, qos=1, retain=True)
 
     def close(self) -> None:
         """Says that the door is not to be reached any more, and goes."""
@@ -93,14 +117,12 @@ class Broker:
             return
         if self._settings.discovery_prefix:
             client.subscribe(f"{self._settings.discovery_prefix}/status", qos=1)
-        for topic in self._heard:
-            client.subscribe(topic, qos=1)
         client.publish(self._availability, "online", qos=1, retain=True)
         self._connected()
+        for topic, begun in tuple(self._listeners.items()):
+            begun()
+            self.again(topic)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        if message.topic in self._heard:
-            with suppress(ValueError, RecursionError):
-                self._heard[message.topic](json.loads(message.payload))
-        elif message.payload == b"online":  # Home Assistant has started, and knows nothing yet
+        if message.payload == b"online":  # Home Assistant has started, and knows nothing yet
             self._connected()

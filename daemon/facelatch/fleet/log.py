@@ -13,8 +13,10 @@ and the rows after it are sent; what comes twice it passes over. So bridge, brok
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from facelatch.fleet.feed import Ask
@@ -45,10 +47,12 @@ class LogSender:
         """To the broker, or a collector to it: what was under way may be lost."""
         self._heard.append({"connected": True})
 
-    def heard(self, message: object) -> None:
-        """The collector's answer."""
-        if isinstance(message, Mapping):
-            self._heard.append(message)
+    def heard(self, message: bytes) -> None:
+        """The collector's answer; what is none is passed over."""
+        with suppress(ValueError, RecursionError):
+            parsed = json.loads(message)
+            if isinstance(parsed, Mapping):
+                self._heard.append(parsed)
 
     def turn(self, newest: int, now: float) -> None:
         """Sends what is due; `newest` is the door's last row, `now` in monotonic seconds. Raises FacelatchError."""
