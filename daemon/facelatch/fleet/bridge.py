@@ -68,6 +68,8 @@ class Bridge:
                 before = self._ask("history", most=LAST_ROWS)["events"]
                 self._last_person, self._began = homeassistant.last_person(self._settings, before), True
             rows = self._feed.new()
+            if self._newest is not None and rows:  # written since
+                self._newest = max(self._newest, rows[-1]["seq"])
             self._complain("door", "")
         except FacelatchError as error:
             self._complain("door", f"{error} ({error.hint})")
