@@ -34,14 +34,27 @@ def resident_mb(pid: int) -> float:
 class SeveralDoors:
     """Starts them in `folder`; `close` ends them."""
 
-    def __init__(self, folder: Path, doors: int) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, doors: int, access_list: str = "") -> None:
+        """With an `access_list` of Mosquitto everybody has a certificate, and talks TLS."""
+        self.folder, self.port, self.secure = folder, free_port(), bool(access_list)
         self.names = [f"door-{number:03d}" for number in range(doors)]
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.collected = folder / "collected.sqlite"
         (folder / "mosquitto.conf").write_text(f"""listener {self.port} 127.0.0.1
-allow_anonymous true
 set_tcp_nodelay true
+allow_anonymous {"false" if self.secure else "true"}
+""")
+        if self.secure:
+            self.make_certificates([*self.names, "broker", "collector", "homeassistant"])
+            (folder / "access").write_text(access_list)
+            with (folder / "mosquitto.conf").open("a") as file:
+                file.write(f"""user root
+acl_file {folder}/access
+cafile {folder}/ca.crt
+certfile {folder}/broker.crt
+keyfile {folder}/broker.key
+require_certificate true
+use_identity_as_username true
 """)
         for name in self.names:
             self.write_config(name, f"""[control]
@@ -49,14 +62,33 @@ socket = "{folder}/{name}/control.sock"
 """)
         self.write_config("collector", "")
 
+    def make_certificates(self, names: list[str]) -> None:
+        """An authority, and what it vouches for: names, and the address of this machine."""
+
+        def openssl(*words: str) -> None:
+            subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
+
+        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=authority", "-days", "2")
+        (self.folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        for name in names:
+            openssl("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+            by = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
+            openssl("x509", "-req", "-in", f"{name}.csr", *by, "-out", f"{name}.crt")
+
     def write_config(self, name: str, more: str) -> None:
+        secure = "".join(
+            f'{key} = "{self.folder}/{file}"\n'
+            for key, file in (("ca", "ca.crt"), ("certificate", f"{name}.crt"), ("key", f"{name}.key"))
+            if self.secure
+        )
         (self.folder / f"{name}.toml").write_text(f"""{more}
 [fleet]
 door = "{name}"
 broker = "127.0.0.1"
 port = {self.port}
 log = true
-""")
+{secure}""")
 
     def start(self, name: str, command: list[str], *, piped: bool = False) -> None:
         """Process `name`, which must not run; what it prints is added to NAME.log."""

@@ -78,6 +78,43 @@ def anchor(site: SeveralDoors, door: str, *, expected: int) -> None:
     assert done.returncode == expected, done.stdout + done.stderr
 
 
+DOCUMENT = Path(__file__).parents[3] / "deploy" / "several-doors.md"
+
+
+def test_with_certificates_and_the_documented_access_list_each_may_what_it_should(tmp_path: Path) -> None:
+    """Doors are collected; none can write another one's log, and Home Assistant cannot read one."""
+    import paho.mqtt.client as mqtt
+
+    access_list = DOCUMENT.read_text().split("## Who may read what")[1].split("```")[1]
+    site = SeveralDoors(tmp_path, 2, access_list)
+    heard: dict[str, set[str]] = {"door-000": set(), "homeassistant": set()}
+    clients = []
+    with closing(site):
+        site.start_all()
+        for name, topics in heard.items():
+            one = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, f"test-{name}", protocol=mqtt.MQTTv5)
+            one.tls_set(f"{tmp_path}/ca.crt", f"{tmp_path}/{name}.crt", f"{tmp_path}/{name}.key")
+            one.on_message = lambda _client, _data, message, topics=topics: topics.add(message.topic)
+            one.connect("127.0.0.1", site.port)
+            one.subscribe("#", qos=1)
+            one.loop_start()
+            one.publish("facelatch/door-001/log", b"forged", qos=1)
+            clients.append(one)
+        last = site.last_rows()
+        until(lambda: heads(site) == last, 40 * PATIENCE, "all is collected")
+        site.tell("visit door-001 1")
+        until(lambda: "facelatch/door-001/event" in heard["homeassistant"], 20 * PATIENCE, "the event is seen")
+        last = site.last_rows()
+        until(lambda: heads(site) == last, 20 * PATIENCE, "the visit is collected")
+        for one in clients:
+            one.disconnect()
+            one.loop_stop()
+    assert "no log" not in (tmp_path / "collector.log").read_text()
+    assert not [topic for topic in heard["homeassistant"] if "/log" in topic]
+    assert not [topic for topic in heard["door-000"] if "door-001" in topic]
+    assert "facelatch/door-001/availability" in heard["homeassistant"]
+
+
 def test_a_tail_cut_off_at_a_door_is_told_by_the_collector_and_found_by_its_anchor(site: SeveralDoors) -> None:
     """Somebody with the door's disk in hand removes the last rows and their key."""
     for number in range(20):
