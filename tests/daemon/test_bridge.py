@@ -129,6 +129,11 @@ def test_contact_alarm_and_camera_are_told(site: dict[str, Any], opened: bool, a
     assert (told["open"], told["alarm"], told["fault"]) == (opened, alarm, fault)
 
 
+def test_an_open_case_is_told() -> None:
+    assert homeassistant.state({**STATUS, "site": {"tamper": True}}, None)["tamper"] is True
+    assert homeassistant.state(STATUS, None)["tamper"] is False
+
+
 def test_every_event_that_is_told_as_a_visit_is_one_of_the_door_s() -> None:
     assert set(homeassistant.VISITS) <= {kind.value for kind in EventKind}
 

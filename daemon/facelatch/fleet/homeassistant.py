@@ -56,6 +56,7 @@ def _components(settings: Settings) -> dict[str, Any]:
         "lock_state": _sensor(settings, "lock_state", "Lock", "lock", on="unlocked"),
         "contact": _sensor(settings, "contact", "Door", "door", on="open"),
         "alarm": _sensor(settings, "alarm", "Alarm", "safety", on="alarm"),
+        "tamper": _sensor(settings, "tamper", "Tamper", "tamper", on="tamper"),
         "problem": {**_sensor(settings, "problem", "Fault", "problem", on="fault"), **diagnostic},
         "locked_out": {
             **_sensor(settings, "locked_out", "Nobody judged", "problem", on="locked_out"),
@@ -92,13 +93,14 @@ def _sensor(settings: Settings, key: str, name: str, device_class: str, *, on: s
 def state(status: Mapping[str, Any] | None, last_person: str | None) -> dict[str, Any]:
     """What is retained: how the door stands; None: the daemon does not answer."""
     if status is None:
-        nothing = {"unlocked": False, "open": False, "alarm": False, "locked_out": False, "people": None}
-        return {**nothing, "fault": True, "last_person": last_person}
+        nothing = dict.fromkeys(("unlocked", "open", "alarm", "tamper", "locked_out"), False)
+        return {**nothing, "people": None, "fault": True, "last_person": last_person}
     around = status.get("site", {})
     return {
         "unlocked": str(status["door"]).startswith("unlocked"),
         "open": around.get("door", "unwatched") not in ("unwatched", "shut", "expecting"),
         "alarm": bool(around.get("alarm")),
+        "tamper": bool(around.get("tamper")),
         "fault": around.get("camera", "seeing") != "seeing",
         "locked_out": status["lockout"]["seconds"] > 0,
         "people": status["people"],

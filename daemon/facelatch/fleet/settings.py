@@ -23,9 +23,9 @@ class Settings:
     certificate: str
     key: str
     keepalive_seconds: int
+    log: bool
     discovery_prefix: str
     publish_names: bool
-    log: bool
     notify: tuple[str, ...]
     webhook: str
     command: tuple[str, ...]

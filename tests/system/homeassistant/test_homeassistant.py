@@ -23,7 +23,7 @@ HOME = os.environ.get("FACELATCH_HOMEASSISTANT", "")
 if MOSQUITTO is None or not (Path(HOME) / "bin" / "python").exists():
     pytest.skip("no Mosquitto, or FACELATCH_HOMEASSISTANT names no Home Assistant: NOT tested", allow_module_level=True)
 
-KEYS = ("lock_state", "contact", "alarm", "problem", "locked_out", "visit", "last_person")
+KEYS = ("lock_state", "contact", "alarm", "tamper", "problem", "locked_out", "visit", "last_person")
 DOOR, OTHER = "door-000", "door-001"
 
 
@@ -102,8 +102,8 @@ def test_each_door_becomes_one_device_with_its_entities(site: SeveralDoors, home
     assert set(found) == {f"facelatch_{door}_{key}" for door in site.names for key in KEYS}
     classes = {key: found[f"facelatch_{DOOR}_{key}"]["attributes"].get("device_class") for key in KEYS}
     assert classes == {
-        "lock_state": "lock", "contact": "door", "alarm": "safety", "problem": "problem", "locked_out": "problem",
-        "visit": None, "last_person": None,
+        "lock_state": "lock", "contact": "door", "alarm": "safety", "tamper": "tamper", "problem": "problem",
+        "locked_out": "problem", "visit": None, "last_person": None,
     }  # fmt: skip
     assert {found[f"facelatch_{DOOR}_{key}"]["category"] for key in ("problem", "locked_out")} == {"diagnostic"}
     assert {one["device"] for one in found.values()} == {"Front door"}
