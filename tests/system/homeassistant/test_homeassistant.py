@@ -15,13 +15,16 @@ from typing import Any
 import pytest
 from tests.scenarios.several_doors import MOSQUITTO, SeveralDoors, until
 
-pytestmark = pytest.mark.system
-
 PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "1"))
 HOME = os.environ.get("FACELATCH_HOMEASSISTANT", "")
 
-if MOSQUITTO is None or not (Path(HOME) / "bin" / "python").exists():
-    pytest.skip("no Mosquitto, or FACELATCH_HOMEASSISTANT names no Home Assistant: NOT tested", allow_module_level=True)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        MOSQUITTO is None or not (Path(HOME) / "bin" / "python").exists(),
+        reason="no Mosquitto, or FACELATCH_HOMEASSISTANT names no Home Assistant: NOT tested",
+    ),
+]
 
 KEYS = ("lock_state", "contact", "alarm", "tamper", "problem", "locked_out", "visit", "last_person")
 DOOR, OTHER = "door-000", "door-001"
