@@ -55,7 +55,7 @@ VENDORS = {
     "pydantic": "config vision.manifest vision.finder_manifest vision.liveness_manifest api gallery.export"
     " sharing.content",
     "click": "cli",
-    "paho": "fleet.broker",
+    "paho": "fleet.broker fleet.subscriber",
     "starlette uvicorn jinja2 markupsafe": "console",
     "picamera2 libcamera": "adapters.cameras.picamera2 adapters.cameras.identity",
     "gpiozero lgpio": "adapters.pins",

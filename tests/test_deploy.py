@@ -136,8 +136,9 @@ def test_the_renewal_of_the_certificate_is_exposed_by_being_root_alone():
     assert exposure_is_within(12, "facelatch-certificate.service")
 
 
-def test_the_bridge_is_exposed_by_its_network_alone():
-    assert exposure_is_within(16, "facelatch-bridge.service")
+@pytest.mark.parametrize("unit", ["facelatch-bridge.service", "facelatch-collect.service"])
+def test_bridge_and_collector_are_exposed_by_their_network_alone(unit: str):
+    assert exposure_is_within(16, unit)
 
 
 def test_whoever_takes_over_the_reader_of_uploads_has_nothing():

@@ -121,6 +121,7 @@ class Served:
             def status() -> dict[str, object]:
                 lockout = {"refusals": 0, "seconds": 0.0}
                 site = {"mode": "normal", "mode_seconds": None, "door": "shut", "alarm": False, "fire": False}
+                site |= {"tamper": False}
                 site |= {"unstable": [], "camera": "seeing"}
                 told: dict[str, object] = {"door": "locked", "people": len(desk.gallery.people), "model": "a" * 12}
                 told |= {"lockout": lockout, "still_faces": 0, "site": site, "liveness": "off"}

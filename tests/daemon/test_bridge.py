@@ -129,6 +129,11 @@ def test_contact_alarm_and_camera_are_told(site: dict[str, Any], opened: bool, a
     assert (told["open"], told["alarm"], told["fault"]) == (opened, alarm, fault)
 
 
+def test_an_open_case_is_told() -> None:
+    assert homeassistant.state({**STATUS, "site": {"tamper": True}}, None)["tamper"] is True
+    assert homeassistant.state(STATUS, None)["tamper"] is False
+
+
 def test_every_event_that_is_told_as_a_visit_is_one_of_the_door_s() -> None:
     assert set(homeassistant.VISITS) <= {kind.value for kind in EventKind}
 
@@ -155,6 +160,13 @@ def test_what_is_no_visit_is_no_event_for_home_assistant() -> None:
     assert homeassistant.visit(SETTINGS, row(1, "config.loaded", None)) is None
     refused = homeassistant.visit(SETTINGS, row(1, "visit.refused", None, REASON="no_match"))
     assert refused == {"event_type": "refused", "person": None, "time": row(1)["time"], "reason": "no_match"}
+
+
+def test_who_came_last_is_the_newest_who_was_let_in() -> None:
+    """Also for a bridge that was started since."""
+    rows = [row(4, "visit.refused"), row(3, PERSON_ID=3), row(2, PERSON_ID=2)]
+    assert homeassistant.last_person(SETTINGS, rows) == "#3"
+    assert homeassistant.last_person(SETTINGS, rows[:1]) is None
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sightings import judged
 from facelatch.audit.events import Event
 from facelatch.config.file import Config, parse
 from facelatch.controller import state
+from facelatch.controller.site import view
 from facelatch.controller.state import Inputs, Outputs
 from facelatch.controller.step import step
 from facelatch.machines.enrolment_states import StartEnrolment
@@ -232,9 +233,12 @@ def test_a_fire_silences_and_is_told_and_moves_no_lock() -> None:
 
 
 def test_an_opened_case_is_an_alarm() -> None:
+    """And shown for as long as it is open."""
     shop = Shop()
     assert shop.put(Wire.TAMPER, True).siren
+    assert view(shop.state.site, shop.now)["tamper"] is True
     shop.put(Wire.TAMPER, False)
+    assert view(shop.state.site, shop.now)["tamper"] is False
     assert not shop.wait(181.0).siren
     assert shop.told() == ["tamper.opened", "siren.on", "tamper.closed", "siren.off"]
 

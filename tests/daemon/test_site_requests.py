@@ -25,6 +25,7 @@ VIEW: dict[str, Any] = {
     "door": "open",
     "alarm": True,
     "fire": False,
+    "tamper": False,
     "unstable": ["exit"],
 }
 LOCKDOWN = VIEW | {"mode": "lockdown"}

@@ -1,7 +1,8 @@
 #!/bin/sh
-# The system tests: the console in a browser; the bridge with a broker; those of the Pi's camera stack (camera/run.sh) in
-# a trixie root of their own; training under JAX (backends); a real systemd and a real journal in namespaces on a
-# copy-on-write view of this machine; beside all these a virtual machine with lines, cameras and power cuts (vm/run.sh).
+# The system tests: the console in a browser; the bridge with a broker, and in a Home Assistant; those of the Pi's camera
+# stack (camera/run.sh) in a trixie root of their own; training under JAX (backends); a real systemd and a real journal in
+# namespaces on a copy-on-write view of this machine; beside all these a virtual machine with lines, cameras and power
+# cuts (vm/run.sh).
 #
 #   sudo sh tests/system/run.sh [PYTEST OPTIONS]        after tests/run.sh, whose .venv it uses
 #
@@ -11,6 +12,7 @@
 # for the bridge Mosquitto. The browser's libraries for Python go into .venv.
 # FACELATCH_SYSTEM_TESTS=short is what CI runs: README.md says what it leaves out.
 # FACELATCH_VM_TESTS=no leaves the virtual machine out, whose processor is emulated: it takes a quarter of an hour.
+# FACELATCH_HOMEASSISTANT names a folder that homeassistant/make.sh has made; without it one is made, beside the other suites.
 # FACELATCH_PATIENCE (6) is by how much this machine may be slower than an idle one.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
@@ -22,7 +24,8 @@ python=${PYTHON:-.venv/bin/python}
 
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/facelatch-system.XXXXXX")
 machines= # the process group of the virtual machine's tests
-trap '[ -z "$machines" ] || kill -- "-$machines"; rm -rf --one-file-system -- "$scratch"; print_laps' EXIT
+home=     # what makes an environment with Home Assistant
+trap '[ -z "$machines" ] || kill -- "-$machines"; [ -z "$home" ] || kill "$home" 2>/dev/null || true; rm -rf --one-file-system -- "$scratch"; print_laps' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -91,6 +94,35 @@ with_a_broker() {
     tests tests/system/fleet "$@"
 }
 
+# An environment with Home Assistant, which wants a Python of its own; says what is missing, and nothing where it is there.
+make_home() {
+    for python313 in python3.13 "$HOME"/.pyenv/versions/3.13*/bin/python3.13; do
+        if "$python313" -I -c 'import venv' 2>/dev/null; then
+            timeout 900 sh tests/system/homeassistant/make.sh "$python313" "$1" >"$scratch/home.log" 2>&1 ||
+                echo "it cannot be fetched: $(tail -n 1 "$scratch/home.log")"
+            return
+        fi
+    done
+    echo "no Python 3.13"
+}
+
+# A real Home Assistant; skipped with a word where there is none.
+in_a_home() {
+    [ -z "$home" ] || wait "$home" || true
+    home=
+    if [ -s "$scratch/home-lacks" ]; then
+        echo "SYSTEM TESTS SKIPPED in Home Assistant: $(cat "$scratch/home-lacks")"
+        return 5
+    fi
+    FACELATCH_HOMEASSISTANT=${FACELATCH_HOMEASSISTANT:-$scratch/home} tests tests/system/homeassistant "$@"
+}
+
+# Minutes of downloads: beside the other suites.
+if [ -z "${FACELATCH_HOMEASSISTANT:-}" ]; then
+    make_home "$scratch/home" >"$scratch/home-lacks" &
+    home=$!
+fi
+
 echo "system tests: making ready"
 lacking=$(make_ready)
 browser=0
@@ -110,16 +142,17 @@ else
     echo "SYSTEM TESTS SKIPPED in a virtual machine: FACELATCH_VM_TESTS is not yes"
 fi
 
-camera=0 backends=0 container=0 virtual=0 console=0 broker=0
-# These four need no systemd of ours, so they are not skipped with the rest.
+camera=0 backends=0 container=0 virtual=0 console=0 broker=0 assistant=0
+# These five need no systemd of ours, so they are not skipped with the rest.
 [ ! -x "$python" ] || lap "console" in_a_browser "$@" || console=$?
 [ ! -x "$python" ] || lap "broker" with_a_broker "$@" || broker=$?
 lap "camera" sh tests/system/camera/run.sh "$@" || camera=$?
 [ ! -x "$python" ] || lap "backends" tests tests/system/backends "$@" || backends=$?
+[ ! -x "$python" ] || lap "home assistant" in_a_home "$@" || assistant=$?
 if [ -z "$lacking" ]; then
     export FACELATCH_WHEELS="$scratch/wheels"
     lap "container" tests tests/system --ignore=tests/system/vm --ignore=tests/system/backends \
-        --ignore=tests/system/console --ignore=tests/system/fleet \
+        --ignore=tests/system/console --ignore=tests/system/fleet --ignore=tests/system/homeassistant \
         --basetemp="$scratch/pytest-container" "$@" || container=$?
 else
     printf 'SYSTEM TESTS SKIPPED: %s\n' "$lacking"
@@ -129,4 +162,4 @@ if [ -n "$machines" ]; then
     machines=
     cat "$scratch/machines"
 fi
-passed "$console" && passed "$broker" && passed "$camera" && passed "$backends" && passed "$container" && passed "$virtual"
+passed "$console" && passed "$broker" && passed "$assistant" && passed "$camera" && passed "$backends" && passed "$container" && passed "$virtual"

@@ -27,7 +27,7 @@ from facelatch.api.fleet_people import Fleet, no_fleet
 from facelatch.api.importing import Importing
 from facelatch.api.intake import Asked, Refused, crop, envelopes, newcomers, references
 from facelatch.api.judge import judge
-from facelatch.api.record_requests import Forget, History, Report
+from facelatch.api.record_requests import Forget, History, LedgerRows, Report
 from facelatch.api.rights import Asker
 from facelatch.audit.events import Event, EventKind, Value
 from facelatch.control.wire import failure
@@ -84,7 +84,7 @@ def answer(asked: Asked | Refused, door: Door) -> Answer | Work:
                 arrived, uid = newcomers(asked.content), asked.by.uid
                 work = door.importing.execute(door.admission, request, arrived, uid=uid, now=door.now)
                 return _told(work, asked.by)
-            case History() | Report() | Forget() as request:
+            case History() | LedgerRows() | Report() | Forget() as request:
                 kept = records.Records(door.admission.store, door.ledger)
                 trace = None if isinstance(request, Forget) else _request(asked)
                 return _told(records.execute(kept, request, asked.by, trace), asked.by)
@@ -177,7 +177,9 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return replace(_about(request, asked.by, door), trace=_request(asked))
         case fleet_requests.Share() | fleet_requests.Resolve() as request:
             return _share(request, door)
-        case fleet_requests.ApplyPeople() | fleet_requests.FleetPeople() | History() | Report() | Forget():
+        case fleet_requests.ApplyPeople() | fleet_requests.FleetPeople():
+            raise AssertionError("these take longer")
+        case History() | LedgerRows() | Report() | Forget():
             raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)

@@ -31,6 +31,23 @@ class History(Request):
     most: Annotated[int, Field(ge=1, le=250)] = 250
 
 
+class LedgerRows(Request):
+    """Rows as they lie in the ledger, with their links, in order: for whoever keeps a copy elsewhere."""
+
+    right = "ledger"
+    action: Literal["ledger"]
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Only rows after this one."""
+    most: Annotated[int, Field(ge=1, le=250)] = 250
+    names: bool = False
+    """Also the names of those whom the rows are about."""
+
+    def needs(self) -> set[AnyRight]:
+        """Names are told by the history, too."""
+        more: set[AnyRight] = {"history"} if self.names else set()
+        return super().needs() | more
+
+
 class Report(Request):
     """Everything that is stored about one person."""
 

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 from facelatch.api import requests
 from facelatch.api.admission import traces, wiped
 from facelatch.api.answer import Answer, Work, about
-from facelatch.api.record_requests import PERSON_NUMBER, Forget, History, Report
+from facelatch.api.record_requests import PERSON_NUMBER, Forget, History, LedgerRows, Report
 from facelatch.api.rights import Asker
-from facelatch.audit.chain import Row
+from facelatch.audit import collecting
+from facelatch.audit.chain import Base, Row
 from facelatch.audit.events import Event, EventKind
+from facelatch.control import wire
 from facelatch.errors import InputError, LedgerError
 from facelatch.gallery import rotation
 from facelatch.gallery import rows as gallery
@@ -36,6 +38,9 @@ _REASONS = {reason.value: reason for reason in Reason}
 
 WAIT_SECONDS = 0.01
 """How long a turn of the loop waits for the ledger's thread at a time."""
+
+MOST_OF_ROWS = wire.MAX_REPLY_BYTES // 2
+"""Bytes of rows in one reply."""
 
 MOST_REPORTED = 10_000
 """Events in the report of one person, the newest; what keeps it below the limit of a memory file."""
@@ -57,6 +62,8 @@ def execute(records: Records, request: requests.RecordRequest, asker: Asker, tra
         case History():
             reply = yield from _history(records, request, discreet="admin" in asker.rights)
             return Answer(reply, trace=trace)
+        case LedgerRows():
+            return Answer((yield from _rows(records, request)), trace=trace)
         case Report(name=name):
             report = yield from _report(records, name, discreet="admin" in asker.rights)
             return Answer({"name": report["person"]["name"]}, trace=trace, bulk=json.dumps(report).encode("ascii"))
@@ -89,6 +96,28 @@ def _history(
     page, more = found[: request.most], len(found) > request.most
     names = _names(records.store, page)
     return {"events": [told(row, names) for row in page], "next": page[-1].seq if more else None}
+
+
+def _rows(records: Records, request: LedgerRows) -> Generator[None, None, dict[str, Any]]:
+    """All of them, what somebody was forced to included: without a row the chain could not be followed."""
+
+    def look(ledger: LedgerStore) -> tuple[list[Row], Base, int, bytes | None]:
+        base, last = tables.base(ledger.connection), tables.last_row(ledger.connection)
+        rows = tables.after(ledger.connection, request.after, request.most)
+        before = base.hash if request.after == base.seq else tables.hash_of(ledger.connection, request.after)
+        return rows, base, last.seq if last else base.seq, before
+
+    found, base, last, before = yield from _asked(records, look)
+    page = collecting.fitting(found, MOST_OF_ROWS)
+    names = _names(records.store, page) if request.names else {}
+    return {
+        "after": request.after,
+        "before": before.hex() if before is not None else None,
+        "last": last,
+        "base": [base.seq, base.hash.hex()],
+        "rows": [collecting.wire(row) for row in page],
+        "names": {str(number): name for number, name in names.items()},
+    }
 
 
 def _milliseconds(seconds: float | None) -> int | None:

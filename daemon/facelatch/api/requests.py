@@ -22,7 +22,7 @@ from facelatch.api.aim_requests import Aim, Preview
 from facelatch.api.check_request import Check
 from facelatch.api.fleet_requests import ApplyPeople, FleetPeople, Resolve, Share
 from facelatch.api.hours_requests import Card, Pin, Set
-from facelatch.api.record_requests import Forget, History, Report
+from facelatch.api.record_requests import Forget, History, LedgerRows, Report
 from facelatch.api.request import AnyRight, Name, Request
 from facelatch.api.site_requests import Alarm, Mode
 from facelatch.control.sealed import MAX_BYTES as MAX_BULK_BYTES
@@ -277,7 +277,7 @@ QuickRequest = List | Show | Rename | Remove | Admin | Export
 PeopleRequest = QuickRequest | Set | Pin | Card | EnrollPictures | Import
 """What needs the gallery only."""
 
-RecordRequest = History | Report | Forget
+RecordRequest = History | LedgerRows | Report | Forget
 """What needs the gallery and the ledger."""
 
 FleetRequest = ApplyPeople | FleetPeople | Share | Resolve

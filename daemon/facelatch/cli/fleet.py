@@ -1,4 +1,4 @@
-"""`facelatch fleet`: several doors, one gallery. Makes what each machine needs; run away from the doors."""
+"""`facelatch fleet`: several doors, one gallery, one log. Makes what each machine needs, away from the doors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from facelatch.cli.lazy import LazyGroup
 from facelatch.cli.settings import Settings, as_json
 
 FOLDER = Path("facelatch-fleet")
@@ -27,9 +28,16 @@ then copy, to every machine what is its own:
 and restart mosquitto, facelatch and facelatch-bridge there"""
 
 
-@click.group()
+class _Fleet(LazyGroup):
+    elsewhere = {  # noqa: RUF012  (a constant)
+        "collect": "facelatch.cli.fleet_collect",
+        "collected": "facelatch.cli.fleet_collect",
+    }
+
+
+@click.group(cls=_Fleet)
 def fleet() -> None:
-    """Several doors with one gallery.
+    """Several doors with one gallery and one log.
 
     Whoever is shared at one door comes in at all.
 
@@ -43,6 +51,9 @@ def fleet() -> None:
     At a door that enrols:
       facelatch people share anna                  known to all doors from now on
       facelatch people remove anna                 removed at all doors, for good
+    On the machine that keeps the log of all doors:
+      facelatch fleet join hub --collector         its certificate, made where the fleet is
+      facelatch fleet collected                    what every door has told, and what is wrong with it
     A door was stolen:
       facelatch fleet revoke-door garage           then copy the new files to all the others
 

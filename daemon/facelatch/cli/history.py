@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,6 +46,12 @@ def _time(_ctx: click.Context, _option: click.Parameter, value: str | None) -> f
 @click.option("--person", help="Only what has to do with NAME; or with #7, who may be forgotten already.")
 @click.option("--refused", is_flag=True, help="Only why somebody did not come in.")
 @click.option("--last", type=click.IntRange(1), help="At most so many. Without it 100, or all with --since.")
+@click.option(
+    "--collected",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="From this file, in which `facelatch fleet collect` has the logs of all doors.",
+)
+@click.option("--door", help="Of the collected ones only this door.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table for a spreadsheet.")
 @as_json
 @click.pass_obj
@@ -55,22 +62,30 @@ def history(
     person: str | None,
     refused: bool,
     last: int | None,
+    collected: Path | None,
+    door: str | None,
     as_csv: bool,
 ) -> None:
     """Show who came when, why not, and how the door moved.
 
-    From the ledger, the oldest first. For root, and whoever has the right `history`. A `~` before a time: the clock had
-    not been set by then.
+    From the ledger, the oldest first. For root, and whoever has the right `history`; with --collected for whoever may
+    read that file. A `~` before a time: the clock had not been set by then.
     """
     if as_csv and settings.as_json:
         raise click.UsageError("give either --csv or --json")
-    request: dict[str, Any] = {"action": "history", "refused": refused}
-    limits = (("since", since), ("until", until), ("person", person))
-    request |= {key: value for key, value in limits if value is not None}
+    if door is not None and collected is None:
+        raise click.UsageError("--door goes with --collected")
+    limits = {"since": since, "until": until, "person": person, "refused": refused}
+    request = {key: value for key, value in limits.items() if value is not None}
     most = last if last is not None else None if since is not None else 100
-    found = list(_events(settings, request, most))[::-1]
+    if collected is None:
+        found = list(_events(settings, {"action": "history", **request}, most))[::-1]
+    else:
+        from facelatch.cli.collected import events
+
+        found = list(events(collected, request, door, most))[::-1]
     if as_csv:
-        for line in _table(found):
+        for line in _table(found, _COLUMNS if collected is None else ("door", *_COLUMNS)):
             echo(line)
         return
     for event in found:
@@ -94,12 +109,13 @@ def _events(settings: Settings, request: dict[str, Any], most: int | None) -> It
 
 def _line(event: dict[str, Any]) -> str:
     when = datetime.fromisoformat(event["time"].replace("Z", "+00:00")).astimezone()
-    return f"{' ' if event['clock_set'] else '~'}{when:%Y-%m-%d %H:%M:%S}  {event['text']}"
+    door = f"{event['door']:<12}  " if "door" in event else ""
+    return f"{' ' if event['clock_set'] else '~'}{when:%Y-%m-%d %H:%M:%S}  {door}{event['text']}"
 
 
-def _table(events: list[dict[str, Any]]) -> Iterator[str]:
+def _table(events: list[dict[str, Any]], columns: tuple[str, ...]) -> Iterator[str]:
     """Lines of CSV."""
-    for row in [list(_COLUMNS), *([cell(event[column]) for column in _COLUMNS] for event in events)]:
+    for row in [list(columns), *([cell(event[column]) for column in columns] for event in events)]:
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(row)
         yield text.getvalue()

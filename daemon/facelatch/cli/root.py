@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from facelatch import __version__
+from facelatch.cli.lazy import LazyGroup
 from facelatch.cli.output import echo, give_up, never_fail
 from facelatch.cli.settings import DEFAULT_CONFIG, Settings
 from facelatch.errors import ConfigError, FacelatchError, InputError
@@ -31,9 +32,7 @@ Exit codes:
 """
 
 
-class _Lazy(click.Group):
-    """A group whose commands live in modules of their own, imported when used."""
-
+class _Facelatch(LazyGroup):
     elsewhere = {  # noqa: RUF012  (a constant)
         "run": "facelatch.cli.door",
         "replay": "facelatch.cli.door",
@@ -57,19 +56,8 @@ class _Lazy(click.Group):
         "ledger": "facelatch.cli.ledger",
     }
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self.elsewhere})
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.elsewhere:
-            return super().get_command(ctx, name)
-        import importlib
-
-        command: click.Command = getattr(importlib.import_module(self.elsewhere[name]), name.replace("-", "_"))
-        return command
-
-
-@click.group(cls=_Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Facelatch, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option(
     "--config",

@@ -83,4 +83,5 @@ def site_text(site: dict[str, Any]) -> str:
     parts = [f"mode {site['mode']}", f"door {site['door']}", f"camera {site.get('camera', 'unknown')}"]
     parts += ["ALARM"] if site["alarm"] else []
     parts += ["fire"] if site["fire"] else []
+    parts += ["case open"] if site.get("tamper") else []
     return ", ".join(parts + [f"{wire} unstable" for wire in site["unstable"]])

@@ -28,6 +28,9 @@ class FleetConfig(Section):
     """PEM file with its key."""
     keepalive_seconds: Annotated[int, Field(ge=5, le=600)] = 10
     """A door that is silent for half as long again is shown as unavailable."""
+    log: bool = False
+    """Whether every row of the ledger is sent to a collector (`facelatch fleet collect`); the bridge needs the right
+    `ledger`. Names stay on the device unless `publish_names`."""
     discovery_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/-]*$")] = "homeassistant"
     """Where Home Assistant looks for devices; empty: nothing is announced."""
     publish_names: bool = False

@@ -12,6 +12,7 @@ Right = Literal[
     "status",
     "events",
     "history",
+    "ledger",
     "people.read",
     "people.write",
     "enrol",
@@ -62,5 +63,5 @@ class ControlConfig(Section):
     rights: Annotated[dict[Account, list[Right]], Field(max_length=256)] = {}  # noqa: RUF012  (pydantic copies it)
     """What others may ask for, by user or @group: { alice = ["status", "people.read", "people.write"], "@wardens" =
     ["status"] }. A user's own entry replaces those of the user's groups, several groups add up. Whoever stands here
-    must also be a member of `group`, or cannot connect. There are: status, events, history, people.read, people.write,
-    enrol, export, import, admin, lockout, mode, preview, check, config, apply_people, acts_for."""
+    must also be a member of `group`, or cannot connect. There are: status, events, history, ledger, people.read,
+    people.write, enrol, export, import, admin, lockout, mode, preview, check, config, apply_people, acts_for."""

@@ -209,5 +209,6 @@ def view(site: Site, now: float) -> dict[str, object]:
         "door": site.passage.stage.value,
         "alarm": site.alarm.sounding,
         "fire": site.fire,
+        "tamper": site.line(Wire.TAMPER).active is True,
         "unstable": [line.wire.value for line in site.lines if line.unstable],
     }

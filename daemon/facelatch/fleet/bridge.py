@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,19 @@ from facelatch.errors import FacelatchError
 from facelatch.fleet import homeassistant, notify
 from facelatch.fleet.broker import Broker
 from facelatch.fleet.feed import Feed
+from facelatch.fleet.log import PRESENCE, LogSender
 from facelatch.fleet.notify import Notifier
 from facelatch.fleet.people import People
 from facelatch.fleet.settings import Settings
 
 PAUSE_SECONDS = 1.0
+LOG_PAUSE_SECONDS = 0.05
+"""Between two batches of a log that has to catch up: the door has other things to do."""
+
 ANSWER_SECONDS = 10.0
+LAST_ROWS = 100
+"""In which a bridge that starts looks for whoever came last."""
+
 DELIVERY_SECONDS = 5.0
 APPLY_SECONDS = 60.0
 
@@ -43,8 +50,14 @@ class Bridge:
         self._settings, self._ask, self._broker, self._notifier = settings, ask, broker, notifier
         self._feed = Feed(Path(settings.state_directory), ask)
         self._last_person: str | None = None
+        self._began = False
+        """Whether it is known who came last before the bridge was started."""
         self._published: dict[str, Any] | None = None
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
+        self.log = LogSender(lambda action, **fields: self._ask(action, **fields), self._publish_log,
+                             names=settings.publish_names)  # fmt: skip
+        self._newest: int | None = None
+        """The last row of the door's ledger."""
 
     def forget_published(self) -> None:
         """The broker may know nothing any more: all is published anew with the next turn."""
@@ -56,15 +69,33 @@ class Bridge:
         rows: list[dict[str, Any]] = []
         try:
             status = self._ask("status")
+            self._newest = status.get("ledger", {}).get("seq")
+            if not self._began:
+                before = self._ask("history", most=LAST_ROWS)["events"]
+                self._last_person, self._began = homeassistant.last_person(self._settings, before), True
             rows = self._feed.new()
-            self._complain("")
+            if self._newest is not None and rows:  # written since
+                self._newest = max(self._newest, rows[-1]["seq"])
+            self._complain("door", "")
         except FacelatchError as error:
-            self._complain(f"{error} ({error.hint})")
-        for row in rows:
-            if row["event"] == "visit.granted":
-                self._last_person = homeassistant.who(self._settings, row)
+            self._complain("door", f"{error} ({error.hint})")
+        self._last_person = homeassistant.last_person(self._settings, rows[::-1]) or self._last_person
         self._publish_state(homeassistant.state(status, self._last_person))
         self._hand_on(rows)
+
+    def log_turn(self) -> None:
+        """Sends what is due of the ledger. Never raises for a door that does not answer."""
+        if self._broker is None or not self._settings.log or self._newest is None:
+            return
+        try:
+            self.log.turn(self._newest, time.monotonic())
+            self._complain("log", "")
+        except FacelatchError as error:
+            self._complain("log", f"{error} ({error.hint})")
+
+    def _publish_log(self, message: Mapping[str, Any]) -> bool:
+        assert self._broker is not None
+        return self._broker.publish_alone(homeassistant.topic(self._settings, "log"), message)
 
     def _publish_state(self, state: dict[str, Any]) -> None:
         if self._broker is None or state == self._published:
@@ -92,18 +123,23 @@ class Bridge:
                 self._notifier.tell(homeassistant.told(self._settings, row), time.monotonic())
             self._feed.delivered(row["seq"])
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, about: str, text: str) -> None:
         """What hinders, once each time it changes."""
-        if text and text != self._complaint:
+        if text and text != self._complaints.get(about):
             print(text, file=sys.stderr, flush=True)
-        self._complaint = text
+        self._complaints[about] = text
 
 
 def run(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises ConfigError."""
-    over = threading.Event()
+    over, wake = threading.Event(), threading.Event()
+
+    def end(_number: int, _frame: object) -> None:
+        over.set()
+        wake.set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda _number, _frame: over.set())
+        signal.signal(name, end)
     bridges: list[Bridge] = []
 
     def connected() -> None:
@@ -116,10 +152,18 @@ def run(settings: Settings) -> None:
     ):
         bridge = Bridge(settings, broker, notifier)
         bridges.append(bridge)
+        if broker is not None and settings.log:
+            _collected(bridge, settings, broker, wake)
         with _sharing(settings, broker):
+            due = time.monotonic()
             while not over.is_set():
-                bridge.turn()
-                over.wait(PAUSE_SECONDS)
+                if time.monotonic() >= due:
+                    due = time.monotonic() + PAUSE_SECONDS
+                    bridge.turn()
+                bridge.log_turn()
+                if wake.wait(max(0.0, due - time.monotonic())):
+                    wake.clear()
+                    over.wait(LOG_PAUSE_SECONDS)
 
 
 @contextmanager
@@ -143,3 +187,18 @@ def _sharing(settings: Settings, broker: Broker | None) -> Iterator[None]:
         over.set()
         one.woken.set()
         thread.join(ANSWER_SECONDS)
+
+
+def _collected(bridge: Bridge, settings: Settings, broker: Broker, wake: threading.Event) -> None:
+    """Lets the bridge hear its collector."""
+
+    def acknowledged(_topic: str, message: bytes) -> None:
+        bridge.log.heard(message)
+        wake.set()
+
+    def begun(*_: object) -> None:
+        bridge.log.connected()
+        wake.set()
+
+    broker.listen(homeassistant.topic(settings, "log", "ack"), acknowledged, begun)
+    broker.listen(PRESENCE, begun, begun)

@@ -23,6 +23,20 @@ MOST_BYTES = 512 * 1024
 """Of a message; the broker keeps larger ones to itself."""
 
 
+def client(settings: Settings, client_id: str) -> mqtt.Client:
+    """A client that is not connected yet. Raises ConfigError for certificates that cannot be read."""
+    made = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5)
+    made.reconnect_delay_set(1, 30)
+    try:
+        if settings.ca:
+            made.tls_set(settings.ca, settings.certificate or None, settings.key or None)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"fleet.ca, certificate, key: {error}", hint="PEM files that this user may read"
+        ) from error
+    return made
+
+
 class Broker:
     """Connects by itself, again and again; whoever publishes never waits."""
 
@@ -32,22 +46,13 @@ class Broker:
         Raises ConfigError for certificates that cannot be read.
         """
         self._settings, self._connected = settings, connected
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, f"facelatch-{settings.door}", protocol=mqtt.MQTTv5
-        )
+        self._client = client(settings, f"facelatch-{settings.door}")
         self._client.max_queued_messages_set(MOST_QUEUED)
-        self._client.reconnect_delay_set(1, 30)
+        self._alone: mqtt.MQTTMessageInfo | None = None
         self._availability = homeassistant.topic(settings, "availability")
         self._client.will_set(self._availability, "offline", qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
-        try:
-            if settings.ca:
-                self._client.tls_set(settings.ca, settings.certificate or None, settings.key or None)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"fleet.ca, certificate, key: {error}", hint="PEM files that the bridge may read"
-            ) from error
         self._listeners: dict[str, Callable[[], None]] = {}
         limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         limits.MaximumPacketSize = MOST_BYTES
@@ -59,6 +64,18 @@ class Broker:
     def publish(self, topic: str, message: Mapping[str, Any], *, retain: bool) -> mqtt.MQTTMessageInfo:
         """Hands a message over; it is delivered at least once, or is lost with this process."""
         return self._client.publish(topic, json.dumps(message), qos=1, retain=retain)
+
+    def publish_alone(self, topic: str, message: Mapping[str, Any]) -> bool:
+        """The same for what is large and sent again anyway: nothing of it waits here while the broker is away.
+
+        False where nothing was handed over: there is no connection, or the message before is still on its way.
+        """
+        if not self._client.is_connected():
+            return False
+        if self._alone is not None and self._alone.rc == mqtt.MQTT_ERR_SUCCESS and not self._alone.is_published():
+            return False
+        self._alone = self.publish(topic, message, retain=False)
+        return True
 
     @property
     def connected(self) -> bool:

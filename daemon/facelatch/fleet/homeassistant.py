@@ -5,7 +5,7 @@ The lock is a binary sensor and no lock: Home Assistant's lock asks for a topic 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from facelatch.fleet.settings import Settings
@@ -56,6 +56,7 @@ def _components(settings: Settings) -> dict[str, Any]:
         "lock_state": _sensor(settings, "lock_state", "Lock", "lock", on="unlocked"),
         "contact": _sensor(settings, "contact", "Door", "door", on="open"),
         "alarm": _sensor(settings, "alarm", "Alarm", "safety", on="alarm"),
+        "tamper": _sensor(settings, "tamper", "Tamper", "tamper", on="tamper"),
         "problem": {**_sensor(settings, "problem", "Fault", "problem", on="fault"), **diagnostic},
         "locked_out": {
             **_sensor(settings, "locked_out", "Nobody judged", "problem", on="locked_out"),
@@ -92,13 +93,14 @@ def _sensor(settings: Settings, key: str, name: str, device_class: str, *, on: s
 def state(status: Mapping[str, Any] | None, last_person: str | None) -> dict[str, Any]:
     """What is retained: how the door stands; None: the daemon does not answer."""
     if status is None:
-        nothing = {"unlocked": False, "open": False, "alarm": False, "locked_out": False, "people": None}
-        return {**nothing, "fault": True, "last_person": last_person}
+        nothing = dict.fromkeys(("unlocked", "open", "alarm", "tamper", "locked_out"), False)
+        return {**nothing, "people": None, "fault": True, "last_person": last_person}
     around = status.get("site", {})
     return {
         "unlocked": str(status["door"]).startswith("unlocked"),
         "open": around.get("door", "unwatched") not in ("unwatched", "shut", "expecting"),
         "alarm": bool(around.get("alarm")),
+        "tamper": bool(around.get("tamper")),
         "fault": around.get("camera", "seeing") != "seeing",
         "locked_out": status["lockout"]["seconds"] > 0,
         "people": status["people"],
@@ -125,6 +127,11 @@ def who(settings: Settings, row: Mapping[str, Any]) -> str | None:
     if number is None:
         return None
     return row["person"] if settings.publish_names and row["person"] else f"#{number}"
+
+
+def last_person(settings: Settings, rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Whoever came last by rows of which the newest is first; None: nobody did."""
+    return next((who(settings, row) for row in rows if row["event"] == "visit.granted"), None)
 
 
 def told(settings: Settings, row: Mapping[str, Any]) -> dict[str, Any]:

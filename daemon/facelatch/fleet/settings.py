@@ -23,6 +23,7 @@ class Settings:
     certificate: str
     key: str
     keepalive_seconds: int
+    log: bool
     discovery_prefix: str
     publish_names: bool
     people: str

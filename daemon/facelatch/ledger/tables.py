@@ -44,7 +44,8 @@ TABLES = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-_COLUMNS = "seq, wall_ms, trusted, mono_ms, boot, kind, fields, hash, tag"
+COLUMNS = "seq, wall_ms, trusted, mono_ms, boot, kind, fields, hash, tag"
+"""As `row_of` takes them."""
 
 REFUSALS = tuple(
     kind.value
@@ -89,6 +90,15 @@ class Query:
 
 def selected(connection: sqlite3.Connection, query: Query) -> list[Row]:
     """The rows of a query, the newest first."""
+    condition, values = where(query)
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM rows{condition} ORDER BY seq DESC LIMIT ?", [*values, query.most]
+    )
+    return [row_of(one) for one in found]
+
+
+def where(query: Query, *more: str) -> tuple[str, list[int]]:
+    """The condition of a query in SQL, with whatever else shall hold, and its values."""
     limits = {
         "wall_ms >= ?": query.since_ms,
         "wall_ms < ?": query.until_ms,
@@ -96,23 +106,32 @@ def selected(connection: sqlite3.Connection, query: Query) -> list[Row]:
         "seq < ?": query.before,
     }
     given = {condition: value for condition, value in limits.items() if value is not None}
-    conditions = [*given]
+    conditions = [*given, *more]
     if query.refused:
         conditions.append(f"kind IN ({_quoted(REFUSALS)})")
     if not query.discreet and DISCREET:
         conditions.append(f"kind NOT IN ({_quoted(DISCREET)})")
-    condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    found = connection.execute(
-        f"SELECT {_COLUMNS} FROM rows{condition} ORDER BY seq DESC LIMIT ?", [*given.values(), query.most]
-    )
-    return [_row(one) for one in found]
+    return f" WHERE {' AND '.join(conditions)}" if conditions else "", [*given.values()]
+
+
+def after(connection: sqlite3.Connection, seq: int, most: int) -> list[Row]:
+    """So many rows after row `seq`, in order."""
+    found = connection.execute(f"SELECT {COLUMNS} FROM rows WHERE seq > ? ORDER BY seq LIMIT ?", (seq, most))
+    return [row_of(one) for one in found]
+
+
+def hash_of(connection: sqlite3.Connection, seq: int) -> bytes | None:
+    """Of row `seq`; None: there is no such row."""
+    found = connection.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
+    return found[0] if found else None
 
 
 def _quoted(kinds: tuple[str, ...]) -> str:
     return ", ".join(f"'{kind}'" for kind in kinds)
 
 
-def _row(found: tuple[int, int, int, int, str, str, str, bytes, bytes]) -> Row:
+def row_of(found: tuple[int, int, int, int, str, str, str, bytes, bytes]) -> Row:
+    """The row that `COLUMNS` are of."""
     seq, wall_ms, trusted, mono_ms, boot, kind, fields, hash_, tag = found
     return Row(
         seq=seq, wall_ms=wall_ms, trusted=bool(trusted), mono_ms=mono_ms, boot=boot, kind=kind, fields=fields,
@@ -124,9 +143,9 @@ def all_rows(connection: sqlite3.Connection) -> Iterator[Row]:
     """Every row in order, some at a time, so that nobody who writes has to wait for long."""
     seq = -(2**63)
     while chunk := connection.execute(
-        f"SELECT {_COLUMNS} FROM rows WHERE seq > ? ORDER BY seq LIMIT ?", (seq, CHUNK)
+        f"SELECT {COLUMNS} FROM rows WHERE seq > ? ORDER BY seq LIMIT ?", (seq, CHUNK)
     ).fetchall():
-        yield from map(_row, chunk)
+        yield from map(row_of, chunk)
         seq = chunk[-1][0]
 
 
@@ -143,8 +162,8 @@ def epochs(connection: sqlite3.Connection) -> list[Epoch]:
 
 def last_row(connection: sqlite3.Connection) -> Row | None:
     """The newest row."""
-    found = connection.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY seq DESC LIMIT 1").fetchone()
-    return _row(found) if found else None
+    found = connection.execute(f"SELECT {COLUMNS} FROM rows ORDER BY seq DESC LIMIT 1").fetchone()
+    return row_of(found) if found else None
 
 
 _GENERATIONS = (EventKind.GALLERY_GENERATION.value, EventKind.GALLERY_ACCEPTED.value)
