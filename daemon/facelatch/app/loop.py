@@ -167,6 +167,7 @@ class _Loop:
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
             signals=tuple(self.world.site.signals()) if self.world.site is not None else (),
+            draw=self.world.draw(),
             reopenable=self.world.reopen is not None,
             commands=commands,
             background=self.memory.background.tracks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,9 @@ from facelatch.ports import (
     ServiceManager,
     SiteWires,
 )
+
+RANDOM_BITS = 64
+"""Enough for the longest request (three for each turn)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +51,7 @@ class World:
     modes: ModeMemory | None = None
     trust: Trust = field(default_factory=Trust)
     """Whether the camera is the one of before."""
+    draw: Callable[[], int] = lambda: secrets.randbits(RANDOM_BITS)
+    """Random bits nobody can foresee, RANDOM_BITS of them."""
     reopen: Callable[[], None] | None = None
     """Opens the camera of `frames` again; returns at once. Without it every fault of the camera ends the loop."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from facelatch.audit import hours_events, site_events
+from facelatch.audit import hours_events, liveness_events, site_events
 from facelatch.audit.spec import ASKER, VERDICT, Priority, Spec
 
 Value = str | int | float
@@ -86,6 +86,9 @@ class EventKind(StrEnum):
     CREDENTIAL_CHANGED = "gallery.credential_changed"
     ACCESS_EXPIRING = "access.expiring"
     ACCESS_EXPIRED = "access.expired"
+    LIVENESS_ASKED = "liveness.asked"
+    LIVENESS_ANSWERED = "liveness.answered"
+    LIVENESS_FAILED = "liveness.failed"
     DOOR_OPENED = "door.opened"
     DOOR_CLOSED = "door.closed"
     DOOR_NOT_TAKEN = "door.not_taken"
@@ -228,7 +231,8 @@ SPECS: Mapping[EventKind, Spec] = {
         "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
-} | {EventKind(kind): spec for kind, spec in [*hours_events.SPECS.items(), *site_events.SPECS.items()]}
+} | {EventKind(kind): spec for kind, spec in
+    [*hours_events.SPECS.items(), *liveness_events.SPECS.items(), *site_events.SPECS.items()]}
 # fmt: on
 """The vocabulary."""
 
