@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from sightings import FACE, judged
 
 from facelatch.machines import challenge
-from facelatch.machines.challenge import Asked, Challenge, Held, Idle, Result, Side, Straight, advance, begin, dropped
+from facelatch.machines.challenge import (
+    Asked,
+    Challenge,
+    Held,
+    Idle,
+    Result,
+    Side,
+    Straight,
+    advance,
+    begin,
+    dropped,
+)
 from facelatch.machines.session_states import Ending, Outcome
 from facelatch.values.liveness import Proof
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
@@ -90,7 +101,9 @@ def clip(turns: list[tuple[float, float]]) -> Callable[[Challenge, float], Obser
 
 @settings(max_examples=10)
 @given(st.lists(st.tuples(st.floats(0.1, 4.0), st.sampled_from([-0.5, 0.5])), min_size=TURNS, max_size=12), st.data())
-def test_a_recording_passes_one_sequence_of_sides_at_most(steps: list[tuple[float, float]], data: st.DataObject) -> None:
+def test_a_recording_passes_one_sequence_of_sides_at_most(
+    steps: list[tuple[float, float]], data: st.DataObject
+) -> None:
     """Of the 32 that may be drawn, whatever it shows and however the pauses fall: a guess of 1 in 32."""
     turns, time = [], 0.0
     for pause, side in steps:
