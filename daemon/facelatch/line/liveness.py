@@ -4,6 +4,7 @@
 |-----------------------------------------------------|--------------------------------------------------------|
 | a match, or anybody while somebody is being enrolled| one look more; those of another track are forgotten    |
 | the same, more than LOST_SECONDS later              | the looks before are forgotten                         |
+| surroundings that move along with the face           | what would be alive or in doubt is flat                |
 | somebody else                                       | no look: it would cost time and decide nothing         |
 | no usable face                                      | nothing changes                                        |
 
@@ -17,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from facelatch.line import surroundings
+from facelatch.line.surroundings import Surroundings
 from facelatch.ports import Liveness
 from facelatch.values.liveness import Aliveness, Proof
 from facelatch.values.observations import Judged, Observation
@@ -65,6 +68,7 @@ class Evidence:
 
     track: int = 0
     looks: tuple[Look, ...] = ()
+    surroundings: Surroundings = Surroundings()  # noqa: RUF009  (frozen)
 
 
 def examine(
@@ -81,10 +85,14 @@ def examine(
     if not (seen.verdict.matched or enrolling):
         return replace(seen, proof=Proof.GATHERING), evidence
     look = Look(frame.captured, check.network.look(frame.image, seen.face.box))
-    evidence = replace(evidence, looks=joined(evidence.looks, look, check.pictures))
+    around = surroundings.watch(evidence.surroundings, frame, seen.face, seen.track)
+    evidence = replace(evidence, looks=joined(evidence.looks, look, check.pictures), surroundings=around)
     threshold = check.enrolment_threshold if enrolling else check.threshold
     asks = check.asks and not enrolling
-    return replace(seen, proof=proof(check, evidence.looks, threshold, asks=asks)), evidence
+    known = proof(check, evidence.looks, threshold, asks=asks)
+    if known.may_be_recognised and surroundings.move_along(around):
+        known = Proof.FLAT
+    return replace(seen, proof=known), evidence
 
 
 def joined(looks: tuple[Look, ...], newest: Look, pictures: int) -> tuple[Look, ...]:

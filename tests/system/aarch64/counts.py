@@ -27,6 +27,8 @@ from facelatch.adapters.models.liveness_tflite import TfliteLiveness
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.values.pictures import Box
 from facelatch.vision.finder_manifest import FULL
+from facelatch.vision.parallax import nose_parallax
+from facelatch.vision.surroundings import compare
 
 WARM_UP, CALLS = 2, 3
 QUESTION = -4242
@@ -90,7 +92,13 @@ def main(inputs: Path, log: Path, out: Path, folder: Path | None) -> None:
     crop = align(large, 2 * np.array(points, np.float32))
     assert crop is not None
     cascade = CascadeFinder(SCORE)
-    work = [*ours(picture, crop), ("find, OpenCV's cascade", lambda: cascade.find(picture))]
+    here = np.array(points, np.float32)
+    work = [
+        *ours(picture, crop),
+        ("surroundings, one comparison", lambda: compare(picture, here, picture, here + 5)),
+        ("parallax of the nose", lambda: nose_parallax(here)),
+        ("find, OpenCV's cascade", lambda: cascade.find(picture)),
+    ]
     if folder is not None:
         work += peers(picture, crop, folder)
     out.write_text(json.dumps({name: cost(call, log) for name, call in work}))
