@@ -21,7 +21,7 @@ from facelatch.values.hours import Access
 from facelatch.values.liveness import Proof
 from facelatch.values.observations import NoFace, Observation, Reason, Unusable, Verdict
 from facelatch.values.records import Person, Throttle
-from facelatch.values.wires import LockLevel
+from facelatch.values.wires import Edge, EdgeKind, LockLevel
 
 ADA, BEN = Person(1, "ada", admin=True), Person(2, "ben")
 FRAME = 0.1
@@ -210,6 +210,23 @@ def test_a_head_turned_too_far_is_no_other_visit() -> None:
     door.obey()
     assert door.unlocked
     assert EventKind.VISIT_ABANDONED not in door.kinds()
+
+
+def test_an_admin_who_authorises_turns_the_head_as_well() -> None:
+    """A picture of an admin must not open the way into the gallery either."""
+    enrolment = {"authorisation": "admin", "hold_seconds": 1}
+    config = parse({"liveness": {"ask": "always"}, "enrolment": enrolment}, origin="test")
+    door = Door(config)
+    door.turn(NoFace(), edges=(Edge(EdgeKind.PRESSED, door.now),))
+    door.show(NoFace(), 2.0)
+    door.turn(NoFace(), edges=(Edge(EdgeKind.RELEASED, door.now),))
+    door.show(face(STRAIGHT), 0.6)
+    assert EventKind.ENROLMENT_AUTHORISING in door.kinds()
+    assert EventKind.ENROLMENT_AUTHORISED not in door.kinds()
+    shown = door.obey()
+    assert Pattern.TURN_LEFT in shown
+    assert EventKind.ENROLMENT_AUTHORISED in door.kinds()
+    assert not door.unlocked
 
 
 def test_hours_are_asked_when_the_answer_is_there() -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sightings import judged
 
 from facelatch.line.turning import measured
 from facelatch.machines.challenge import STILL, TURN
-from facelatch.values.observations import NoFace, Reason, Unusable
+from facelatch.values.observations import Judged, NoFace, Reason, Unusable, Verdict
 from facelatch.values.pictures import Box, Face
 from facelatch.vision.align import TEMPLATE
 from facelatch.vision.parallax import nose_parallax
@@ -122,15 +123,14 @@ def test_any_five_points_give_a_number_or_none(values: list[float]) -> None:
     assert found is None or math.isfinite(found)
 
 
-def test_only_an_upright_face_is_measured() -> None:
-    """The template itself looks straight; a face that lies on its side has no left and right to turn to."""
+def test_only_a_judged_face_is_measured() -> None:
+    """The template itself looks straight; a mirrored one is no face."""
     landmarks = TEMPLATE.astype(np.float32)
     face = Face(Box(0, 0, 112, 112), landmarks, 0.9)
-    upright = measured(Unusable(Reason.BLURRED, face))
-    assert isinstance(upright, Unusable)
-    assert upright.parallax == pytest.approx(0.0, abs=1e-4)
-    lying = measured(Unusable(Reason.SIDEWAYS, Face(face.box, landmarks, 0.9, turn=90)))
-    assert isinstance(lying, Unusable)
-    assert lying.parallax is None
+    seen = measured(judged(Verdict(reason=Reason.NOT_RECOGNISED), face=face))
+    assert isinstance(seen, Judged)
+    assert seen.parallax == pytest.approx(0.0, abs=1e-4)
+    unusable = Unusable(Reason.BLURRED, face)
+    assert measured(unusable) is unusable
     assert measured(NoFace()) == NoFace()
     assert nose_parallax(landmarks[[1, 0, 2, 4, 3]]) is None

@@ -8,15 +8,18 @@ from facelatch.audit.events import Event, EventKind, Value
 from facelatch.config.file import Config
 from facelatch.controller import changes
 from facelatch.controller.state import Inputs, State, granted_person
-from facelatch.machines import challenge, holding
+from facelatch.machines import challenge, holding, session
 from facelatch.machines.challenge import Challenge, Held, Result
 from facelatch.machines.session_states import LockedOut, Session
 from facelatch.values.observations import Judged, Observation
 
 
-def is_asking(state: State) -> bool:
-    """Whether a request is under way: then frames answer it, and are none of the session's."""
-    return state.challenge.request is not None
+def visited(
+    state: State, before: Session, observation: Observation | None, inputs: Inputs, settings: Config
+) -> Session:
+    """The session after this turn. While a request is under way frames answer it, and are none of the session's."""
+    seen = observation if state.challenge.request is None else None
+    return session.advance(before, seen, inputs.now, settings.session, inputs.background)
 
 
 def ask(

@@ -46,22 +46,17 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     around = site.hear(state.site, heard, settings)
     trusted = looked.freshness.fresh and halt is None and now >= state.held_until
     observation = inputs.observation if trusted else None
-
     pressed = looked.button
     asked = tuple(enrolling.requests(inputs, pressed, halt))
     withheld = _is_withheld(state, inputs, settings, asked) or not site.admitted(around, observation, settings)
     before = _before(state, inputs, settings)
-    judged = None if withheld else observation
-    visit = session.advance(
-        before, None if asking.is_asking(state) else judged, now, settings.session, inputs.background
-    )
-    if withheld and observation is not None:
-        visit = session.withhold(visit)
     ending = _ends(looked, stopping)
     barred = ending or not site.lets_anybody_in(around, settings)
-    visit, turning = asking.ask(
-        state, (before, visit), judged, inputs, settings, halted=barred or halt is not None
-    )
+    judged = None if withheld else observation
+    visit = asking.visited(state, before, judged, inputs, settings)
+    if withheld and observation is not None:
+        visit = session.withhold(visit)
+    visit, turning = asking.ask(state, (before, visit), judged, inputs, settings, halted=barred or halt is not None)
     came = entrance.enter(state, before, visit, inputs, settings, halted=barred, sees=looked.camera.seeing)
     visit = came.visit
     seen = enrolling.sights(pressed, came.face, observation)

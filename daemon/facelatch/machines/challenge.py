@@ -101,7 +101,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TurnRequest:
     """What was drawn, and how far the answer has come."""
 
     held: Held
@@ -128,7 +128,7 @@ class Idle:
 class Straight:
     """The face is to look straight on before a side is asked for."""
 
-    request: Request
+    request: TurnRequest
     until: float
     """By then a side has to be asked for."""
     rest: float | None = None
@@ -143,7 +143,7 @@ class Straight:
 class Asked:
     """The face is to turn to `request.side`."""
 
-    request: Request
+    request: TurnRequest
     rest: float
     since: float
 
@@ -154,11 +154,11 @@ class Challenge:
 
     phase: Idle | Straight | Asked = Idle()
     result: Result | None = None
-    ended: Request | None = None
+    ended: TurnRequest | None = None
     """The request that ended with `result`."""
 
     @property
-    def request(self) -> Request | None:
+    def request(self) -> TurnRequest | None:
         """The request under way."""
         return None if isinstance(self.phase, Idle) else self.phase.request
 
@@ -166,12 +166,12 @@ class Challenge:
 def begin(held: Held, draw: int | None, turns: int, now: float) -> Challenge:
     """The request for a grant held back; `draw` holds at least 3 * `turns` random bits."""
     if draw is None:
-        empty = Request(held=held, sides=(), pauses=(), began=now, seen=now)
+        empty = TurnRequest(held=held, sides=(), pauses=(), began=now, seen=now)
         return Challenge(result=Result.NOT_ASKED, ended=empty)
     bits = [draw >> number & 1 for number in range(3 * turns)]
     sides = tuple(Side.RIGHT if bit else Side.LEFT for bit in bits[:turns])
     pauses = tuple(PAUSES[2 * bits[turns + n] + bits[2 * turns + n]] for n in range(turns))
-    request = Request(held=held, sides=sides, pauses=pauses, began=now, seen=now)
+    request = TurnRequest(held=held, sides=sides, pauses=pauses, began=now, seen=now)
     return Challenge(_straight(request, None, now))
 
 
@@ -241,7 +241,7 @@ def _turn(phase: Asked, parallax: float, now: float) -> Challenge:
     return Challenge(_straight(request, phase.rest, now))
 
 
-def _straight(request: Request, rest: float | None, now: float) -> Straight:
+def _straight(request: TurnRequest, rest: float | None, now: float) -> Straight:
     until = now + request.pauses[request.answered] + ANSWER_SECONDS
     return Straight(request=request, until=until, rest=rest)
 
@@ -260,5 +260,5 @@ def _mean(parallaxes: tuple[float, ...], otherwise: float) -> float:
     return sum(parallaxes) / len(parallaxes) if parallaxes else otherwise
 
 
-def _end(request: Request, result: Result) -> Challenge:
+def _end(request: TurnRequest, result: Result) -> Challenge:
     return Challenge(result=result, ended=request)

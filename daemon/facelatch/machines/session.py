@@ -21,6 +21,7 @@ A visit begins when a face is seen and has exactly one outcome.
 | gathering  | the same for longer                         | count 0                                            |
 | gathering  | several faces, or a frame was withheld      | count 0                                            |
 | gathering  | count reaches `required_matches`, alive     | cooling; refusals forgotten (granted)              |
+| gathering  | the same, in doubt whether alive            | the same: challenge.py holds such a grant back     |
 | gathering  | the same, too early to say whether alive    | gathering; count + 1                               |
 | gathering  | unmatched reaches `refusal_frames`          | refused; this visitor pauses (refused)             |
 | gathering  | the same, and the throttle shuts            | locked out (refused)                               |

@@ -133,8 +133,6 @@ class Unusable:
     face: Face
     track: int = 0
     """The visitor whose place this is; 0: nobody's who was judged before."""
-    parallax: float | None = None
-    """As of a judged face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
