@@ -92,6 +92,18 @@ def test_one_fault_is_told_with_a_hint_and_spares_the_rest(
     assert faults == ({"gallery", "seal", "permissions"} if item == "gallery" else {item})
 
 
+def test_the_check_says_who_has_to_turn_the_head(settings: Callable[..., Config]) -> None:
+    """With the network off, too: then it is no warning any more, but the odds of a guess are told."""
+    off = findings(settings())["liveness"]
+    assert off.warning
+    asking = findings(settings(liveness={"ask": "always", "turns": 6}))["liveness"]
+    assert not asking.warning
+    assert "everybody has to turn the head 6 times" in asking.detail
+    assert "once in 64" in asking.detail
+    doubting = findings(settings(liveness={"level": "basic", "ask": "doubt"}))["liveness"]
+    assert "whoever is in doubt" in doubting.detail
+
+
 def test_names_that_look_alike_are_named(settings: Callable[..., Config], tmp_path: Path) -> None:
     """From before the rule, or forced: both work, and a person should know. It is no fault."""
     crop = np.zeros((112, 112, 3), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from facelatch.adapters.cameras.identity import identity
 from facelatch.app import camera_identity
 from facelatch.config.line import CameraConfig
-from facelatch.line.liveness import Check, Evidence, examine
+from facelatch.line import liveness, track
+from facelatch.line.liveness import Check, Evidence, Look, examine, joined
 from facelatch.values.liveness import Aliveness, Proof
 from facelatch.values.observations import Judged, NoFace, Reason, Verdict
 from facelatch.values.pictures import Box, Face, Frame, Image
@@ -94,6 +96,45 @@ def test_enrolment_asks_for_more_than_the_door() -> None:
     """A face that the door lets in may not be sure enough to be enrolled."""
     assert proofs(Says(1.0), SECOND)[-1] is Proof.LIVE
     assert proofs(Says(1.0), SECOND, enrolling=True)[-1] is Proof.NOT_LIVE
+
+
+def test_a_camera_of_one_picture_a_second_can_prove_life() -> None:
+    """Five looks take it four seconds, and older ones count as long as there are not five newer."""
+    slow = [1.03 * number for number in range(7)]
+    assert proofs(Says(9.0), slow) == [Proof.GATHERING] * 4 + [Proof.LIVE] * 3
+    assert len(joined(tuple(Look(time, Aliveness(1.0, 0.0)) for time in slow), Look(7.2, Aliveness(1.0, 0.0)), 5)) == 5
+
+
+def test_old_looks_go_where_there_are_newer_ones() -> None:
+    """Whoever was alive three seconds ago has to be so now."""
+    before = tuple(Look(number / 10, Aliveness(9.0, 0.0)) for number in range(40))
+    kept = joined(before, Look(4.0, Aliveness(-9.0, 0.0)), 5)
+    assert kept[0].taken == pytest.approx(1.0)
+    assert kept[-1].taken == 4.0
+
+
+def test_looks_are_forgotten_when_the_pictures_of_a_track_are() -> None:
+    """One pause for both: the two constants say the same in two modules that cannot import each other."""
+    assert liveness.LOST_SECONDS == track.LOST_SECONDS
+
+
+def test_whoever_is_in_doubt_is_asked_where_the_door_asks() -> None:
+    """Near the threshold, at the door; not while being enrolled, and not where the network says nothing finite."""
+    asks = replace(check(Says(-0.5)), asks=True)
+    looks = tuple(Look(time, Aliveness(-0.5, -1.0)) for time in SECOND)
+    assert liveness.proof(asks, looks, 0.0, asks=True) is Proof.DOUBT
+    assert liveness.proof(asks, looks, 1.0, asks=True) is Proof.FLAT
+    nothing = tuple(Look(time, Aliveness(float("nan"), -1.0)) for time in SECOND)
+    assert liveness.proof(asks, nothing, 0.0, asks=True) is Proof.NOT_LIVE
+    seen = judged()
+    for enrolling, known in [(False, Proof.DOUBT), (True, Proof.NOT_LIVE)]:
+        network, evidence = replace(asks, enrolment_threshold=0.0), Evidence()
+        for number, time in enumerate(SECOND):
+            told, evidence = examine(
+                network, evidence, Frame(PICTURE, PICTURE, time, number), seen, enrolling=enrolling
+            )
+        assert isinstance(told, Judged)
+        assert told.proof is known
 
 
 def test_looks_of_another_track_or_before_a_pause_do_not_count() -> None:

@@ -719,6 +719,32 @@ def test_a_living_face_is_granted_once_a_second_has_proven_it(tmp_path: Path) ->
     assert 1.0 <= unlocked[0] <= 1.5
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(15.0, 1.5), (5.0, 1.5), (1.0, 5.0)])
+def test_how_long_a_living_face_waits(tmp_path: Path, rate: float, seconds: float) -> None:
+    """A second and a half at 15 frames a second and at 5; a camera of one picture a second needs five looks."""
+    door = asking(Door(tmp_path, [frame(n, ALICE, at=n / rate) for n in range(30)]), alive=3.0)
+    door.enrol("alice", ALICE)
+    unlocked: list[float] = []
+    door.run(watch=lambda turn: unlocked.append(turn.now) if turn.outputs.lock is LockLevel.UNLOCKED else None)
+    assert unlocked[0] <= seconds
+
+
+def test_whoever_is_asked_to_turn_is_asked_by_bits_drawn_on_that_turn(tmp_path: Path) -> None:
+    """The loop draws anew on every turn, from what nobody can foresee; until the answer is there it stays locked."""
+    config = parse({"session": {"required_matches": 3}, "liveness": {"ask": "always"}}, origin="test")
+    door = Door(tmp_path, visit([ALICE] * 30), config)
+    door.enrol("alice", ALICE)
+    draws = itertools.count(7)
+    door.world = replace(door.world, draw=lambda: next(draws))
+    shown: set[Pattern] = set()
+    door.run(watch=lambda turn: shown.add(turn.outputs.pattern))
+    assert EventKind.LIVENESS_ASKED in door.kinds()
+    assert EventKind.DOOR_UNLOCKED not in door.kinds()
+    assert Pattern.LOOK_STRAIGHT in shown
+    assert next(draws) > 7 + 29
+    assert len({World.__dataclass_fields__["draw"].default() for _ in range(5)}) == 5
+
+
 def test_a_picture_of_somebody_enrolled_is_refused_and_unlocks_nothing(tmp_path: Path) -> None:
     """However often it matches; the refusal says why, and counts like a stranger's."""
     door = asking(Door(tmp_path, visit([ALICE] * 60), IMPATIENT), alive=-3.0)

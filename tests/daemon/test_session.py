@@ -106,6 +106,11 @@ def _too_early() -> None:
     assert endings(advance(waiting, shown(Proof.LIVE), 100.2, SETTINGS)) == [(Ending.GRANTED, "matched")]
 
 
+def _in_doubt() -> None:
+    doubtful = after(gathering(person=ADA, count=2), shown(Proof.DOUBT))
+    assert endings(doubtful) == [(Ending.GRANTED, "matched")]
+
+
 def _starting_locked_out() -> None:
     state = after(Starting(), match(ADA), throttle=Throttle(7, 60.0))
     assert isinstance(state.phase, LockedOut)
@@ -301,6 +306,7 @@ ROWS = {
     ("gathering", "the same for longer"): _bridge_too_long,
     ("gathering", "several faces, or a frame was withheld"): _doubtful_frame,
     ("gathering", "count reaches `required_matches`, alive"): _grant,
+    ("gathering", "the same, in doubt whether alive"): _in_doubt,
     ("gathering", "the same, too early to say whether alive"): _too_early,
     ("gathering", "unmatched reaches `refusal_frames`"): _refusal,
     ("gathering", "the same, and the throttle shuts"): _lockout,

@@ -1,7 +1,7 @@
 """The door's own attacks: a picture of somebody enrolled, filling the view, printed in a hand, on a phone.
 
     python tests/scenarios/attack_report.py ../shared/data/clips.tar ../shared/data/scenes/empty.tar
-        [--config FILE] [--only live,full,print,phone]
+        [--config FILE] [--only live,full,print,phone] [--grey]
 
 People on recorded video are enrolled from their first frames, one a door. Then pictures of them are shown for
 `SECONDS`, rendered here: of one of the frames they were enrolled from, and of a later one. Their own later frames,
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("rooms", type=Path, help="tar of photographs without people")
     parser.add_argument("--config", type=Path, help="configuration of the door")
     parser.add_argument("--only", default="live," + ",".join(ATTACKS), help="which kinds, by comma")
+    parser.add_argument("--grey", action="store_true", help="as a grey camera with a lamp beside its lens sees it")
     options = parser.parse_args()
     config = load(options.config) if options.config else Config()
     line = build_line(config)
@@ -76,19 +77,19 @@ def main() -> None:
     rooms = read_pictures(options.rooms, len(clips))
     people = [Person(frames, room) for frames, room in zip(clips, rooms, strict=True)]
     for kind in options.only.split(","):
-        report(line, config, kind, people)
+        report(line, config, kind, people, lit if options.grey else np.asarray)
 
 
-def report(line: Line, config: Config, kind: str, people: Sequence[Person]) -> None:
-    """Shows everybody in one way, prints a line."""
+def report(line: Line, config: Config, kind: str, people: Sequence[Person], seen: Callable[[Image], Image]) -> None:
+    """Shows everybody in one way, each frame as `seen` makes it, prints a line."""
     outcomes: Counter[str] = Counter()
     visits = granted = 0
     for number, person in enumerate(people):
-        enrolled = enrol(line, person.frames[:ENROL_FRAMES])
+        enrolled = enrol(line, [seen(frame) for frame in person.frames[:ENROL_FRAMES]])
         if enrolled is None:
             continue
         for rate, frames in shows(kind, person, number):
-            outcome = visit(line, config, enrolled, frames, rate)
+            outcome = visit(line, config, enrolled, [seen(frame) for frame in frames], rate)
             visits += 1
             granted += outcome == "granted"
             outcomes[outcome] += 1
@@ -168,6 +169,15 @@ def read_pictures(path: Path, count: int) -> list[Image]:
         streams = (archive.extractfile(member) for member in archive)
         pictures = (decoded(stream.read()) for stream in streams if stream is not None)
         return [picture for picture, _ in zip(pictures, range(count), strict=False)]
+
+
+def lit(picture: Image) -> Image:
+    """Grey, brightest in the middle: what an infrared camera would see, were skin in infrared as it is in red light."""
+    high, wide = picture.shape[:2]
+    rows, columns = np.mgrid[:high, :wide].astype(np.float32)
+    away = np.hypot((rows - high / 2) / high, (columns - wide / 2) / wide)[..., None]
+    grey = picture.astype(np.float32) @ np.array([[0.6], [0.3], [0.1]], np.float32)
+    return np.asarray(np.clip(grey * (1.25 - 0.9 * away), 0, 255).repeat(3, axis=2), np.uint8)
 
 
 # The renderer. ------------------------------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ def build_liveness(config: LivenessConfig, models: ModelConfig) -> Check | None:
         enrolment_threshold=liveness_level(config, own.manifest, "strict").threshold,
         seconds=own.manifest.seconds,
         pictures=own.manifest.pictures,
+        asks=config.ask != "never",
     )
 
 

@@ -168,6 +168,7 @@ class _Loop:
             frame_age_seconds=now - self.seen_at,
             edges=tuple(self.world.buttons.edges()),
             signals=tuple(self.world.site.signals()) if self.world.site is not None else (),
+            draw=self.world.draw(),
             reopenable=self.world.reopen is not None,
             commands=commands,
             background=self.memory.background.tracks,
@@ -180,10 +181,7 @@ class _Loop:
             window=self.world.entrance.window() if self.world.entrance is not None else None,
         )
         self.state, outputs = step.step(self.state, inputs, self.config)
-        if outputs.enrolling:
-            self.memory = memory.for_enrolment(self.memory, observation, outputs.kept)
-        else:
-            self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
+        self._remember(observation, now, outputs)
         self._apply(now, outputs)
         self._show(now, outputs, frame, observation)
         self.watch(Turn(now=now, frame=frame, observation=observation, outputs=outputs))
@@ -209,6 +207,12 @@ class _Loop:
         if self.memory.background.posters > posters:
             self.world.audit.write(Event(EventKind.STILL_FACE, {"HINT": STILL_FACE_HINT}))
         return observation
+
+    def _remember(self, observation: Observation | None, now: float, outputs: Outputs) -> None:
+        if outputs.enrolling:
+            self.memory = memory.for_enrolment(self.memory, observation, outputs.kept)
+        else:
+            self.memory = memory.after_visits(self.memory, observation, now, outputs.ended_tracks)
 
     def _apply(self, now: float, outputs: Outputs) -> None:
         world = self.world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,9 @@ from facelatch.ports import (
     SiteWires,
 )
 from facelatch.sharing.membership import Membership
+
+RANDOM_BITS = 64
+"""Enough for the longest request (three for each turn)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +54,7 @@ class World:
     """Whether the camera is the one of before."""
     member: Membership | None = None
     """The door's part in a fleet, if it is in one."""
+    draw: Callable[[], int] = lambda: secrets.randbits(RANDOM_BITS)
+    """Random bits nobody can foresee, RANDOM_BITS of them."""
     reopen: Callable[[], None] | None = None
     """Opens the camera of `frames` again; returns at once. Without it every fault of the camera ends the loop."""

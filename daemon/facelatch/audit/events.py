@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from facelatch.audit import fleet_events, hours_events, site_events
+from facelatch.audit import fleet_events, hours_events, liveness_events, site_events
 from facelatch.audit.spec import ASKER, VERDICT, Priority, Spec
 
 Value = str | int | float
@@ -95,6 +95,9 @@ class EventKind(StrEnum):
     FLEET_PERSON_SHARED = "fleet.person_shared"
     FLEET_PERSON_SENT = "fleet.person_sent"
     FLEET_REFUSED = "fleet.refused"
+    LIVENESS_ASKED = "liveness.asked"
+    LIVENESS_ANSWERED = "liveness.answered"
+    LIVENESS_FAILED = "liveness.failed"
     DOOR_OPENED = "door.opened"
     DOOR_CLOSED = "door.closed"
     DOOR_NOT_TAKEN = "door.not_taken"
@@ -244,7 +247,7 @@ SPECS: Mapping[EventKind, Spec] = {
         "Receipt for the removal of person {PERSON_ID}: {HASH}", ASKER),
     EventKind.CONSENT_RECORDED: Spec("618f97cb880a4e868f52de39d721e6a4", Priority.NOTICE,
         "{PERSON} agreed to text {TEXT_VERSION} ({REASON})", frozenset({"PERSON_ID"}) | ASKER),
-} | {EventKind(kind): spec for part in (hours_events, fleet_events, site_events)
+} | {EventKind(kind): spec for part in (hours_events, fleet_events, liveness_events, site_events)
      for kind, spec in part.SPECS.items()}
 # fmt: on
 """The vocabulary."""

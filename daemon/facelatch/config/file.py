@@ -61,6 +61,8 @@ class Config(Section):
             raise ValueError(f"every device needs a pin of its own: {'; '.join(clashes)}")
         if self.door.relock != "time" and self.inputs.contact_pin == "none":
             raise ValueError(f"door.relock = {self.door.relock!r} needs a door contact: inputs.contact_pin")
+        if self.liveness.ask != "never" and self.gpio.led == "none" and self.gpio.buzzer_pin == "none":
+            raise ValueError(f"liveness.ask = {self.liveness.ask!r} needs something to ask by: gpio.led or buzzer_pin")
         return self
 
     def pins(self) -> list[tuple[str, int]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from facelatch.config.section import Section
 
@@ -18,3 +20,14 @@ class LivenessConfig(Section):
     extra_model: str = ""
     """A MiniFASNet pair of yours, converted by `facelatch-train liveness convert`, to be asked as well. Its errors are
     others: at the same level fewer of the living are refused. Empty: none."""
+    ask: Literal["never", "doubt", "always"] = "never"
+    """Who has to turn the head to the sides that the indicator asks for, before being let in. `doubt`: whoever is
+    nearly proven alive, instead of being refused. `always`: everybody, at `off` too."""
+    turns: Annotated[int, Field(ge=5, le=12)] = 5
+    """How many turns. A recording guesses all of them once in 2 to the power of so many requests."""
+
+    @model_validator(mode="after")
+    def _can_be_in_doubt(self) -> Self:
+        if self.ask == "doubt" and self.level == "off":
+            raise ValueError('ask = "doubt" needs a level that can be in doubt: "off" never is')
+        return self

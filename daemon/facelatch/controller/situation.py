@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from facelatch.controller.site import Site
+from facelatch.machines import challenge, factors, session_states
 from facelatch.machines import enrolment_states as enrolment
-from facelatch.machines import factors, session_states
 from facelatch.machines.button import Position
 from facelatch.machines.camera_watch import CameraWatch
 from facelatch.machines.door import Door, Unlocked
@@ -60,6 +60,7 @@ class Situation:
     wanted: int
     """Images of a complete enrolment."""
     factors: factors.Factors = factors.Factors()  # noqa: RUF009  (frozen)
+    challenge: challenge.Challenge = challenge.Challenge()  # noqa: RUF009
     not_now_until: float = 0.0
     site: Site = Site()  # noqa: RUF009  (frozen, as the next)
     camera: CameraWatch = CameraWatch()  # noqa: RUF009
@@ -102,6 +103,7 @@ def patterns(of: Situation) -> Iterator[Pattern]:
         yield Pattern.UNLOCKED
     if of.asks_factor:
         yield Pattern.ASKS_FACTOR
+    yield from _asked_patterns(of.challenge)
     if of.now < of.not_now_until:
         yield Pattern.NOT_NOW
     if of.now < of.refused_until:
@@ -119,6 +121,17 @@ def patterns(of: Situation) -> Iterator[Pattern]:
             )
             yield Pattern.LOOKING if judged else Pattern.UNCLEAR
     yield Pattern.READY if of.people_enrolled else Pattern.NOBODY_ENROLLED
+
+
+_SIDES = {challenge.Side.LEFT: Pattern.TURN_LEFT, challenge.Side.RIGHT: Pattern.TURN_RIGHT}
+
+
+def _asked_patterns(of: challenge.Challenge) -> Iterator[Pattern]:
+    match of.phase:
+        case challenge.Straight():
+            yield Pattern.LOOK_STRAIGHT
+        case challenge.Asked(request=request):
+            yield _SIDES[request.side]
 
 
 _MODES = {
@@ -184,6 +197,8 @@ def status(of: Situation) -> str:
         return f"locked: {of.camera.code}, the camera is opened again (try {of.camera.tries})"
     if of.asks_factor:
         return "locked: waiting for a PIN or a card"
+    if (request := of.challenge.request) is not None:
+        return f"locked: asking for a turn of the head, {request.answered} of {len(request.sides)} answered"
     match of.session.phase:
         case session_states.LockedOut(until=until):
             return f"locked: no attempts for {max(0.0, until - of.now):.0f} s after too many refusals"

@@ -14,6 +14,7 @@ from facelatch.machines import (
     aiming,
     button,
     camera_watch,
+    challenge,
     door,
     factors,
     freshness,
@@ -93,6 +94,8 @@ class Inputs:
     """What the inputs of the site did."""
     window: Window | None = None
     """The time of free passage that the schedule names, if now is one."""
+    draw: int | None = None
+    """Random bits nobody could foresee; None: there are none, and nobody can be asked to turn the head."""
     reopenable: bool = False
     """Whether a camera that failed can be opened again; without it every fault of the camera is fatal."""
 
@@ -146,6 +149,7 @@ class State:
     aiming: aiming.Aiming = aiming.Aiming()  # noqa: RUF009
     freshness: freshness.Freshness = freshness.Freshness()  # noqa: RUF009
     factors: factors.Factors = factors.Factors()  # noqa: RUF009
+    challenge: challenge.Challenge = challenge.Challenge()  # noqa: RUF009
     wiegand: wiegand.Wiegand = wiegand.Wiegand()  # noqa: RUF009
     strokes: strokes.Typing = strokes.Typing()  # noqa: RUF009
     fault: str | None = None

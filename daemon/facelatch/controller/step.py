@@ -8,9 +8,18 @@ from typing import Any
 
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config
-from facelatch.controller import aim, changes, enrolling, entrance, site, site_changes, situation
+from facelatch.controller import aim, asking, changes, enrolling, entrance, site, site_changes, situation
 from facelatch.controller.state import Inputs, Outputs, State, granted_person, kept_frames
-from facelatch.machines import button, camera_watch, door, freshness, indicator, session, session_states
+from facelatch.machines import (
+    button,
+    camera_watch,
+    challenge,
+    door,
+    freshness,
+    indicator,
+    session,
+    session_states,
+)
 from facelatch.machines.button import Gesture
 from facelatch.machines.camera_watch import Sight
 from facelatch.machines.door import Order
@@ -37,18 +46,17 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     around = site.hear(state.site, heard, settings)
     trusted = looked.freshness.fresh and halt is None and now >= state.held_until
     observation = inputs.observation if trusted else None
-
     pressed = looked.button
     asked = tuple(enrolling.requests(inputs, pressed, halt))
     withheld = _is_withheld(state, inputs, settings, asked) or not site.admitted(around, observation, settings)
     before = _before(state, inputs, settings)
-    visit = session.advance(
-        before, None if withheld else observation, now, settings.session, inputs.background
-    )
-    if withheld and observation is not None:
-        visit = session.withhold(visit)
     ending = _ends(looked, stopping)
     barred = ending or not site.lets_anybody_in(around, settings)
+    judged = None if withheld else observation
+    visit = asking.visited(state, before, judged, inputs, settings)
+    if withheld and observation is not None:
+        visit = session.withhold(visit)
+    visit, turning = asking.ask(state, (before, visit), judged, inputs, settings, halted=barred or halt is not None)
     came = entrance.enter(state, before, visit, inputs, settings, halted=barred, sees=looked.camera.seeing)
     visit = came.visit
     seen = enrolling.sights(pressed, came.face, observation)
@@ -58,12 +66,14 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
         visit = session.interrupt(visit, reason, "the visit was cut short", now, settings.session)
     lost = state.camera.seeing and not looked.camera.seeing
     at_rest = not lost and isinstance(state.enrolment, Idle) and isinstance(enrolled, Idle)
+    calm = at_rest or isinstance(enrolled, Authorising)
     base = Order.LOCK if not at_rest else Order.GRANT if came.person else Order.WAIT
     after = replace(
         looked,
         session=visit,
         enrolment=enrolled,
-        **entrance.kept(came, state, now, at_rest=at_rest or isinstance(enrolled, Authorising)),
+        challenge=turning if calm else challenge.dropped(turning),
+        **entrance.kept(came, state, now, at_rest=calm),
         stopping=stopping,
         **_door(state, around, heard, base, settings, person=came.person, ending=ending),
     )
@@ -180,6 +190,7 @@ def _outputs(
         people_enrolled=inputs.people_enrolled,
         wanted=settings.enrolment.references,
         factors=after.factors,
+        challenge=after.challenge,
         not_now_until=after.not_now_until,
         site=after.site,
         camera=after.camera,
@@ -229,6 +240,7 @@ def _events(
     if Gesture.STUCK in after.button.gestures:
         yield Event(EventKind.BUTTON_STUCK, {"SECONDS": round(now - after.button.since, 1)})
     purpose = "enrolment" if isinstance(before.enrolment, Authorising) else "door"
+    yield from asking.events(before.challenge, after.challenge, now)
     yield from changes.of_session(before.session, after.session, now, purpose, context)
     yield from entrance.events(came)
     yield from steps

@@ -20,6 +20,7 @@ import numpy as np
 
 from facelatch.config.file import Config
 from facelatch.line import pipeline, track
+from facelatch.line.liveness import Check
 from facelatch.line.match import match
 from facelatch.line.orientation import turn_of
 from facelatch.line.pipeline import Line
@@ -30,6 +31,7 @@ from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.values.records import Gallery, Person
 from facelatch.vision.align import CROP_SIZE_PX, TEMPLATE, align
 from facelatch.vision.fusion import MOST_PICTURES
+from facelatch.vision.parallax import nose_parallax
 
 Call = Callable[[], object]
 
@@ -115,7 +117,20 @@ def stages(config: Config, line: Line) -> dict[str, Call]:
         calls["alive?, of whoever matches"] = lambda: network.look(image, region)
     for size, references in galleries.items():
         calls[f"compare, {size} references"] = partial(line.verifier.compare, probe, references)
-    return {**calls, WHOLE: whole, "whole frame, on a track": tracked}
+    calls |= {WHOLE: whole, "whole frame, on a track": tracked}
+    return calls | ({"the same, of whoever matches": _asked(line.liveness, tracked)} if line.liveness else {})
+
+
+def _asked(check: Check, tracked: Call) -> Call:
+    """What is asked besides of a face that matches: whether it is alive, and how far it is turned."""
+    image, region = np.zeros((480, 640, 3), np.uint8), Box(200.0, 100.0, 160.0, 200.0)
+
+    def alive() -> None:
+        tracked()
+        check.network.look(image, region)
+        nose_parallax(TEMPLATE.astype(np.float32))
+
+    return alive
 
 
 def _followed(line: Line, probe: Any, references: Any) -> Callable[[], object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from facelatch.line import background, drafts, liveness, pipeline, track
+from facelatch.line import background, drafts, liveness, pipeline, track, turning
 from facelatch.line.background import Background
 from facelatch.line.drafts import Drafts
 from facelatch.line.liveness import Evidence
@@ -38,6 +38,7 @@ def see(line: Line, frame: Frame, memory: Memory, gallery: Gallery) -> tuple[Obs
     observation, evidence = liveness.examine(
         line.liveness, memory.evidence, frame, observation, enrolling=memory.enrolling
     )
+    observation = turning.measured(observation)
     return observation, replace(memory, search=search, background=still, tracks=tracks, evidence=evidence)
 
 

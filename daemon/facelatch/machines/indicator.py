@@ -36,6 +36,9 @@ class Pattern(StrEnum):
     KEPT = "kept"
     CAPTURING = "capturing"
     ARMED = "armed"
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+    LOOK_STRAIGHT = "look_straight"
     AUTHORISING = "authorising"
     BUTTON_STUCK = "button_stuck"
     CLOSE_THE_DOOR = "close_the_door"
@@ -134,6 +137,19 @@ ROWS: Mapping[Pattern, Row] = {
     Pattern.KEPT: Row("an image was kept", "one longer flash", (0.6, 0.2), Colour.GREEN, _SHORT),
     Pattern.CAPTURING: Row("move the head a little", "quick, even", (0.3, 0.3), Colour.BLUE),
     Pattern.ARMED: Row("waiting for the new face", "slow, even", (0.8, 0.8), Colour.BLUE, _SHORT),
+    Pattern.TURN_LEFT: Row(
+        "turn your head to your left", "long, as long dark", (0.65, 0.65), Colour.BLUE, (0.6,)
+    ),
+    Pattern.TURN_RIGHT: Row(
+        "turn your head to your right",
+        "three quick, pause",
+        (0.15, 0.15, 0.15, 0.15, 0.15, 0.55),
+        Colour.YELLOW,
+        (0.15, 0.15, 0.15, 0.15, 0.15),
+    ),
+    Pattern.LOOK_STRAIGHT: Row(
+        "look straight at the camera", "lit, a wink every second", (0.85, 0.15), Colour.BLUE
+    ),
     Pattern.AUTHORISING: Row(
         "waiting for an admin's face", "long, short", (0.8, 0.3, 0.2, 0.3), Colour.YELLOW, _SHORT
     ),

@@ -21,6 +21,7 @@ A visit begins when a face is seen and has exactly one outcome.
 | gathering  | the same for longer                         | count 0                                            |
 | gathering  | several faces, or a frame was withheld      | count 0                                            |
 | gathering  | count reaches `required_matches`, alive     | cooling; refusals forgotten (granted)              |
+| gathering  | the same, in doubt whether alive            | the same: challenge.py holds such a grant back     |
 | gathering  | the same, too early to say whether alive    | gathering; count + 1                               |
 | gathering  | unmatched reaches `refusal_frames`          | refused; this visitor pauses (refused)             |
 | gathering  | the same, and the throttle shuts            | locked out (refused)                               |
@@ -260,9 +261,9 @@ def _decide(
 
 
 def _may_be_granted(visit: Gathering, observation: Observation, settings: SessionConfig) -> bool:
-    """Enough matches of one person, and a living face: whoever does not ask for one lets every face pass."""
+    """Enough matches of one person, and a living face or one in doubt, which the controller asks to turn the head."""
     enough = visit.person is not None and visit.count >= settings.required_matches
-    return enough and isinstance(observation, Judged) and observation.proof.passes
+    return enough and isinstance(observation, Judged) and observation.proof.may_be_recognised
 
 
 def _charge(session: Session, visit: Gathering, now: float, settings: SessionConfig) -> Session:
@@ -272,7 +273,7 @@ def _charge(session: Session, visit: Gathering, now: float, settings: SessionCon
 
 def _abandoned(visit: Gathering) -> Outcome:
     judged = {Reason.NOT_RECOGNISED, Reason.TOO_FEW_DETECTIONS, Reason.AMBIGUOUS}
-    judged |= {Reason.FLAT, Reason.SCREEN, Reason.NOT_LIVE}
+    judged |= {Reason.FLAT, Reason.SCREEN, Reason.NO_MOTION, Reason.NOT_LIVE}
     decisive = {reason: n for reason, n in visit.tally.items() if reason in judged} or visit.tally
     reason = max(decisive, key=lambda reason: decisive[reason], default=Reason.NO_FACE)
     return Outcome(

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CONTRADICTED = "contradicted"
     FLAT = "flat"
     SCREEN = "screen"
+    NO_MOTION = "no_motion"
     NOT_LIVE = "not_live"
     MATCHED = "matched"
 
@@ -64,6 +65,7 @@ _HINTS: Mapping[Reason, str] = {
     Reason.CONTRADICTED: "this picture is unlike the ones just before: hold still, one person at a time",
     Reason.FLAT: "stand before the camera yourself, in even light, with nothing held before it",
     Reason.SCREEN: "stand before the camera yourself, in even light, with nothing held before it",
+    Reason.NO_MOTION: "turn your head when the light asks for it: the card beside the door says how",
     Reason.NOT_LIVE: "come closer, look straight at the camera, in better light",
     Reason.MATCHED: "recognised",
 }
@@ -160,6 +162,9 @@ class Judged:
     """How much this picture counts among several, more than 0."""
     proof: Proof = Proof.NOT_ASKED
     """What the looks at this track say of its being alive."""
+    parallax: float | None = None
+    """How far the nose stands beside the plane of eyes and mouth, to image right positive, in half eye distances: the
+    same for a picture however it is held, another one once a head turns. None: not measurable."""
 
 
 Observation = NoFace | SeveralFaces | Unusable | Judged

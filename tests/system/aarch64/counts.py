@@ -1,4 +1,4 @@
-"""Counts AArch64 instructions of one face embedded and one picture searched, ours and the peers'.
+"""Counts AArch64 instructions of a face embedded, a look at its being alive, a picture searched; ours and the peers'.
 
     python counts.py INPUTS LOG OUT.json [PEERS]      under QEMU with count_instructions.c, whose output goes to LOG
 
@@ -23,8 +23,12 @@ from results import MODELS, RUNTIMES, SCORE, align, read_image
 from facelatch.adapters.models import tflite
 from facelatch.adapters.models.finder_cascade import CascadeFinder
 from facelatch.adapters.models.finder_tflite import TfliteFinder
+from facelatch.adapters.models.liveness_tflite import TfliteLiveness
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
+from facelatch.values.pictures import Box
 from facelatch.vision.finder_manifest import FULL
+from facelatch.vision.parallax import nose_parallax
+from facelatch.vision.surroundings import compare
 
 WARM_UP, CALLS = 2, 3
 QUESTION = -4242
@@ -54,7 +58,9 @@ def ours(picture: Any, crop: Any) -> Iterator[tuple[str, Callable[[], object]]]:
         tflite.RUNTIMES = (runtime,)
         verifier = TfliteVerifier(MODELS / "siamese.tflite", runtime=runtime[1])
         finder = TfliteFinder(MODELS / "finder.tflite", SCORE)
+        alive = TfliteLiveness(MODELS / "liveness.tflite")
         yield f"embed, {runtime[1]}", lambda v=verifier: v.embed(crop)
+        yield f"alive?, two views, {runtime[1]}", lambda a=alive: a.look(picture, Box(120, 70, 80, 100))
         yield f"find, one face, {runtime[1]}", lambda f=finder: f.find(picture)
         yield f"find, no face, {runtime[1]}", lambda f=finder: f.find(empty)
         yield f"find, network at 320x240 only, {runtime[1]}", lambda f=finder: f._runners[FULL](image=pixels)
@@ -86,7 +92,13 @@ def main(inputs: Path, log: Path, out: Path, folder: Path | None) -> None:
     crop = align(large, 2 * np.array(points, np.float32))
     assert crop is not None
     cascade = CascadeFinder(SCORE)
-    work = [*ours(picture, crop), ("find, OpenCV's cascade", lambda: cascade.find(picture))]
+    here = np.array(points, np.float32)
+    work = [
+        *ours(picture, crop),
+        ("surroundings, one comparison", lambda: compare(picture, here, picture, here + 5)),
+        ("parallax of the nose", lambda: nose_parallax(here)),
+        ("find, OpenCV's cascade", lambda: cascade.find(picture)),
+    ]
     if folder is not None:
         work += peers(picture, crop, folder)
     out.write_text(json.dumps({name: cost(call, log) for name, call in work}))

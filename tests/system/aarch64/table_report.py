@@ -19,7 +19,7 @@ def table(counts: dict[str, dict[str, float]]) -> str:
     for task in counts["cortex-a72"]:
         cells = []
         for processor in PROCESSORS:
-            count, peer = counts[processor][task], counts[processor].get(PEERS[task.split(",")[0]])
+            count, peer = counts[processor][task], counts[processor].get(PEERS.get(task.split(",")[0], ""))
             cells.append(f"{count / 1e6:.1f}" + (f" ({count / peer:.2f})" if peer else ""))
         rows.append(f"| {task} | {' | '.join(cells)} |")
     return "\n".join(rows)
