@@ -16,6 +16,7 @@ from facelatch_training.cli.data import collect, prepare
 from facelatch_training.cli.export import export
 from facelatch_training.cli.finder import finder
 from facelatch_training.cli.fit import fit
+from facelatch_training.cli.hard import hard
 from facelatch_training.cli.judge import calibrate, evaluate
 from facelatch_training.cli.liveness import liveness
 from facelatch_training.cli.output import say
@@ -31,7 +32,7 @@ def commands() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, report, all_, finder, liveness):
+for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, hard, report, all_, finder, liveness):
     commands.add_command(command)
 
 

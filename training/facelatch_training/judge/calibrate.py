@@ -28,7 +28,13 @@ from facelatch_training.judge.frames import Frames
 from facelatch_training.judge.halves import Half, halves, photographs_for, unmeasurable_targets
 from facelatch_training.judge.metrics import Comparisons
 from facelatch_training.judge.protocols import gather, prepared
-from facelatch_training.judge.rates import RELATIVES, attempt_rates, comparison_rates, contradicted
+from facelatch_training.judge.rates import (
+    RELATIVES,
+    WORST_SLICE,
+    attempt_rates,
+    comparison_rates,
+    contradicted,
+)
 from facelatch_training.judge.settings import Setting, choose, try_settings, visits_for
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
@@ -263,6 +269,8 @@ def write(calibration: Calibration, model: Path) -> Path:
     manifest = load_manifest(model).model_dump()
     manifest["extra"].update(fields.pop("extra"))
     manifest["rates"].pop(RELATIVES, None)  # not measured on every set of people
+    manifest["rates"].pop(WORST_SLICE, None)  # measured at the thresholds before
+    manifest["extra"].pop("hard", None)
     manifest["rates"].update(fields.pop("rates"))
     path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
     with replacing(path) as partial:

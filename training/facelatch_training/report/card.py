@@ -12,6 +12,7 @@ from facelatch_training.judge.metrics import reliability
 from facelatch_training.judge.rates import in_words
 from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
+from facelatch_training.report.hard_card import hard_lines
 
 LIMITS = (
     "It tells people apart, not a face from a picture of one: that is asked of another network, see liveness.md. "
@@ -74,6 +75,7 @@ def model_card(findings: Findings) -> str:
         *_evaluation_lines(findings),
         *_slice_lines(findings),
         *_rate_lines(manifest),
+        *hard_lines(manifest.extra.get("hard")),
         *cohort_lines(manifest.cohort),
         *_recipe_lines(findings.recipe),
         "## Known limits",
