@@ -130,6 +130,8 @@ class Targets(Section):
     """False refusals of a visit in which the visitor moves; None: whatever comes."""
     frr_still: float | None = Field(default=None, gt=0, lt=1)
     """The same of a visit that shows one view."""
+    worst_slice: float | None = Field(default=None, ge=1)
+    """How many times `fmr` the FMR of covered faces may be, whatever covers them; None: they are not asked about."""
     seconds_to_grant: float | None = Field(default=None, gt=0)
     """Median time from the first usable frame; None: whatever comes."""
     enrolled: int = Field(default=10, ge=1)

@@ -12,6 +12,7 @@ import click
 from facelatch.cli.output import never_fail
 from facelatch.errors import FacelatchError, InputError
 from facelatch_training.cli.cohort import cohort
+from facelatch_training.cli.covers import covers
 from facelatch_training.cli.data import collect, prepare
 from facelatch_training.cli.export import export
 from facelatch_training.cli.finder import finder
@@ -32,7 +33,8 @@ def commands() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, hard, report, all_, finder, liveness):
+COMMANDS = (fit, export, collect, prepare, evaluate, calibrate, cohort, covers, hard, report, all_, finder, liveness)
+for command in COMMANDS:
     commands.add_command(command)
 
 

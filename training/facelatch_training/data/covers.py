@@ -22,6 +22,9 @@ COVERS: dict[str, tuple[str, ...]] = {
 }
 """What covers a face; the first three by the names of `vision.cohort.KINDS`."""
 
+COVERINGS = ("sunglasses", "scarf", "mask", "cap")
+"""What people come to a door in, one at a time."""
+
 Transform = npt.NDArray[np.float64]
 """(2, 3), from the pixels of a crop to those of a picture."""
 

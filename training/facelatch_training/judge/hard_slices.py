@@ -15,15 +15,16 @@ import numpy.typing as npt
 
 from facelatch.ports import Verifier
 from facelatch.values.pictures import Image
-from facelatch.vision.cohort import Cohort, is_familiar
-from facelatch_training.data.covers import IN_CROP, covered
+from facelatch.vision.cohort import NO_COHORT, Cohort, is_familiar
+from facelatch_training.data.covers import COVERINGS, IN_CROP, covered
 from facelatch_training.data.crops import CropArray
 from facelatch_training.judge import intervals
-from facelatch_training.judge.metrics import FAILED, Comparisons
+from facelatch_training.judge.metrics import FAILED, Comparisons, ranked
 from facelatch_training.judge.verifiers import Embeddings, embed_both
+from facelatch_training.recipe import Targets
 
-COVERINGS = ("sunglasses", "scarf", "mask", "cap")
-SIDES = ("probe", "reference", "both")
+_PICTURES = 1000
+"""On which the threshold for covered faces is found: a million comparisons each."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -146,3 +147,23 @@ def hard_rates(comparisons: Comparisons, threshold: float, *, resamples: int = 2
 def worst(rates: dict[str, HardRates]) -> str:
     """The slice with most false matches."""
     return max(rates, key=lambda name: rates[name].fmr.value)
+
+
+def covered_floor(
+    verifier: Verifier, crops: CropArray, people: npt.NDArray[np.int64], targets: Targets
+) -> float:
+    """The lowest detection threshold that keeps `targets.worst_slice` for faces covered on both sides, the slices with
+    most false matches; 0 where it is not asked for. `crops` (N, 112, 112, 3) of the `people` (N,) to choose it on.
+    """
+    if targets.worst_slice is None:
+        return 0.0
+    rows = np.sort(np.random.default_rng(targets.seed).permutation(len(crops))[:_PICTURES])
+    names = people[rows].astype(str).tolist()
+    floors = []
+    for covering in COVERINGS:
+        probe, reference = (
+            look(verifier, NO_COHORT, dressed(crops[rows], covering, targets.seed + drawing)) for drawing in (2, 3)
+        )
+        ranks = ranked(crossed(verifier, probe, reference, names, names))
+        floors.append(ranks.threshold_at(min(1.0, targets.worst_slice * targets.fmr)))
+    return max(floors)
