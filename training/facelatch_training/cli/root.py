@@ -22,6 +22,7 @@ from facelatch_training.cli.judge import calibrate, evaluate
 from facelatch_training.cli.liveness import liveness
 from facelatch_training.cli.output import say
 from facelatch_training.cli.story import all_, report
+from facelatch_training.cli.teach import teach
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,8 +34,8 @@ def commands() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-COMMANDS = (fit, export, collect, prepare, evaluate, calibrate, cohort, covers, hard, report, all_, finder, liveness)
-for command in COMMANDS:
+COMMANDS = (fit, teach, covers, export, collect, prepare, evaluate, calibrate, cohort, hard, report, all_)
+for command in (*COMMANDS, finder, liveness):
     commands.add_command(command)
 
 

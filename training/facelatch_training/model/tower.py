@@ -104,17 +104,21 @@ def build_core(recipe: TowerRecipe) -> keras.Model:
 
 def begin_core(recipe: TowerRecipe, saved: keras.Model) -> keras.Model | None:
     """A core by `recipe` that computes what the core `saved` does: with its weights, and every residual block that
-    it lacks begun as one that changes nothing. None when they differ in more than that.
+    it lacks begun as one that changes nothing. With another number of dimensions the last layer begins anew. None when
+    they differ in more than that.
     """
     core = build_core(recipe)
     saved_layers = {layer.name: layer for layer in saved.layers}
     names = {layer.name for layer in core.layers}
     grown = names - saved_layers.keys()
+    anew = {"project", "project_norm"} if core.output.shape != saved.output.shape else set()
     # The first block of a stage has a shortcut that computes, so it cannot change nothing.
     only_blocks = all(name.startswith("stage") and not name.endswith("_short_conv") for name in grown)
     if not (only_blocks and saved_layers.keys() <= names):
         return None
     for layer in core.layers:
+        if layer.name in anew:
+            continue
         if layer.name not in grown:
             weights = saved_layers[layer.name].get_weights()
             if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in layer.weights]:
