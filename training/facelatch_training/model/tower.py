@@ -184,7 +184,7 @@ def level_covers(tower: keras.Model, shifts: npt.NDArray[np.float32]) -> None:
 
     `shifts` (K, core), K below core: how far on average each covering moves what `before_turn` says of a face. Two
     strangers in masks are alike along these directions and no other; what lies across them still tells who it is. (In
-    speaker recognition: nuisance attribute projection.) On 200 training people who had no part in it, four shifts took
+    speaker recognition: nuisance attribute projection.) On 200 training people whom the shifts are not of, four took
     the false matches of two masked faces from 0.75 to 0.36 % where bare ones have 0.01 %, and 0.7 points of their TAR
     at FAR 1e-4.
     """
