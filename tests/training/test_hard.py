@@ -50,7 +50,8 @@ def crops() -> np.ndarray:
 
 def test_every_covering_is_on_probe_reference_and_both_beside_the_bare_pictures(crops: np.ndarray) -> None:
     names = [name for name, *_ in hard_slices.covered_slices(PatternVerifier(), NO_COHORT, crops)]
-    assert names[0] == "bare" and len(names) == 1 + 3 * len(COVERINGS)
+    assert names[0] == "bare"
+    assert len(names) == 1 + 3 * len(COVERINGS)
     assert {f"{covering} on both" for covering in COVERINGS} < set(names)
 
 
@@ -59,13 +60,15 @@ def test_a_covering_is_drawn_the_same_for_a_seed_and_leaves_part_of_the_face(cro
     drawn = hard_slices.dressed(crops, covering, 3)
     np.testing.assert_array_equal(drawn, hard_slices.dressed(crops, covering, 3))
     changed = (drawn != crops).any(axis=-1).mean(axis=(1, 2))
-    assert (changed > 0.05).all() and (changed < 0.7).all()
+    assert (changed > 0.05).all()
+    assert (changed < 0.7).all()
 
 
 def test_a_picture_is_not_compared_with_itself(crops: np.ndarray) -> None:
     looked = hard_slices.look(PatternVerifier(), NO_COHORT, crops)
     compared = hard_slices.crossed(PatternVerifier(), looked, looked, PEOPLE, PEOPLE)
-    assert len(compared) == 30 and compared.genuine.sum() == 6
+    assert len(compared) == 30
+    assert compared.genuine.sum() == 6
 
 
 def test_what_the_line_refuses_is_a_false_non_match_and_no_match(crops: np.ndarray) -> None:
@@ -73,7 +76,8 @@ def test_what_the_line_refuses_is_a_false_non_match_and_no_match(crops: np.ndarr
     looked = hard_slices.look(PatternVerifier(), NO_COHORT, crops, lambda crop: bool((crop == crops[0]).all()))
     compared = hard_slices.crossed(PatternVerifier(), looked, looked, PEOPLE, PEOPLE)
     rates = hard_slices.hard_rates(compared, 0.0, resamples=5)
-    assert rates.refused == pytest.approx(2 / 6) and rates.fnmr.value == pytest.approx(2 / 6)
+    assert rates.refused == pytest.approx(2 / 6)
+    assert rates.fnmr.value == pytest.approx(2 / 6)
     assert rates.fmr.value == pytest.approx(16 / 24)
 
 
@@ -137,9 +141,11 @@ def test_the_ratio_is_of_the_worst_to_the_best_and_none_where_the_best_made_no_e
         return GroupRates(people=10, genuine=0, impostors=100, false_matches=false_matches, false_non_matches=0)
 
     found = groups.ratios({"x": made(6), "y": made(2)}, "fmr")
-    assert found is not None and (found.best, found.worst, found.ratio) == ("y", "x", 3)
+    assert found is not None
+    assert (found.best, found.worst, found.ratio) == ("y", "x", 3)
     unmeasured = groups.ratios({"x": made(6), "y": made(0)}, "fmr")
-    assert unmeasured is not None and unmeasured.ratio is None
+    assert unmeasured is not None
+    assert unmeasured.ratio is None
     assert groups.ratios({"x": made(6), "y": made(0)}, "fnmr") is None
 
 
@@ -171,7 +177,12 @@ def test_pictures_beside_a_crop_set_are_read_by_who_is_wanted(tmp_path: Path) ->
 
 def test_the_card_names_the_worst_slice_and_every_group_from_what_the_manifest_keeps() -> None:
     rates = hard_slices.HardRates(
-        fmr=Interval(0.0005, 0.0, 0.001), fnmr=Interval(0.5, 0.4, 0.6), refused=0.1, identities=9, genuine=8, impostors=7
+        fmr=Interval(0.0005, 0.0, 0.001),
+        fnmr=Interval(0.5, 0.4, 0.6),
+        refused=0.1,
+        identities=9,
+        genuine=8,
+        impostors=7,
     )
     group = GroupRates(people=10, genuine=4, impostors=100, false_matches=2, false_non_matches=1)
     measured = Hard(
