@@ -13,12 +13,10 @@ from facelatch_training.files import replacing
 from facelatch_training.fitting.fit import judge
 from facelatch_training.fitting.material import Material, make_material_yardstick
 from facelatch_training.fitting.runfolder import RunFolder
+from facelatch_training.fitting.workflow import MODEL_NAME
 from facelatch_training.model.siamese import build_siamese, load_siamese
 from facelatch_training.model.tower import before_lengths, embed, level_covers, set_lengths
 from facelatch_training.recipe import Recipe
-
-MODEL_NAME = "siamese.keras"
-"""Of what a run ends with."""
 
 SOME_CROPS = 1024
 """Training crops that are looked at bare and in every covering."""

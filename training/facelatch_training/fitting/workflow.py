@@ -19,7 +19,6 @@ from facelatch_training.batches.teacher import (
 )
 from facelatch_training.data.crops import Crops, RowsOf
 from facelatch_training.files import TrainingError, replacing
-from facelatch_training.fitting.covers import MODEL_NAME, take_covers_out
 from facelatch_training.fitting.distributed import cluster_scope, mean_over_workers, worker_folder
 from facelatch_training.fitting.fit import fit_metric, fit_siamese, judge
 from facelatch_training.fitting.material import (
@@ -44,6 +43,8 @@ from facelatch_training.model.tower import (
     widen_tower,
 )
 from facelatch_training.recipe import Recipe
+
+MODEL_NAME = "siamese.keras"
 
 SOME_CROPS = 2048
 """Training crops that the tower's centre, its kinds of face and its lengths are taken from."""
@@ -157,10 +158,7 @@ def _train_anew(
     alike = embed(core_of(siamese.get_layer("tower")), crops) if answers is None else answers[material.train]
     siamese = fit_siamese(run, recipe, siamese, crops, _pair_sampler(material, alike), yardstick)
     tower, target = siamese.get_layer("tower"), folder / MODEL_NAME
-    if recipe.augment.covered:
-        take_covers_out(tower, crops, recipe.seed)
-    else:
-        set_lengths(tower, _embed_some(before_lengths(tower), crops, recipe.seed))
+    set_lengths(tower, _embed_some(before_lengths(tower), crops, recipe.seed))
     after = judge(siamese, yardstick)
     _save(siamese, target)
     return Outcome(model=target, before=None, after=after, judged_on=str(yardstick))

@@ -186,7 +186,7 @@ def level_covers(tower: keras.Model, shifts: npt.NDArray[np.float32]) -> None:
     strangers in masks are alike along these directions and no other; what lies across them still tells who it is. (In
     speaker recognition: nuisance attribute projection.) On 200 training people whom the shifts are not of, four took
     the false matches of two masked faces from 0.75 to 0.36 % where bare ones have 0.01 %, and 0.7 points of their TAR
-    at FAR 1e-4.
+    at FAR 1e-4; what is lost with people it has never seen stands in training/README.md.
     """
     turn = tower.get_layer("widen")
     kernel, bias = (ops.convert_to_numpy(weight) for weight in (turn.kernel, turn.bias))
