@@ -17,7 +17,7 @@ from facelatch.errors import InputError
 from facelatch.vision.cohort import NO_COHORT, Cohort
 from facelatch_training.data.covers import COVERINGS
 from facelatch_training.data.made_faces import draw_person
-from facelatch_training.data.more import also_in_faces, read_more
+from facelatch_training.data.more import also_in_faces, read_more, second_names
 from facelatch_training.judge import groups, hard_slices
 from facelatch_training.judge.groups import GroupRates
 from facelatch_training.judge.hard import Hard
@@ -147,6 +147,7 @@ def test_the_ratio_is_of_the_worst_to_the_best_and_none_where_the_best_made_no_e
     assert unmeasured is not None
     assert unmeasured.ratio is None
     assert groups.ratios({"x": made(6), "y": made(0)}, "fnmr") is None
+    assert groups.ratios({"x": made(0), "y": made(0)}, "fmr") is None
 
 
 def write_more(folder: Path) -> None:
@@ -161,6 +162,7 @@ def write_more(folder: Path) -> None:
         table = csv.writer(stream)
         table.writerow(["path", "identity", "split", "source", "shard"])
         table.writerows([path, name, "unlabelled", source, "more-00.tar"] for path, name, source in rows)
+    (folder / "same-person-inside.csv").write_text("identity,identity2,cosine\np1,u30_0_1_2,0.9\n")
     (folder / "same-person-in-faces.csv").write_text("identity,identity in faces.csv,cosine\np2,c1,0.9\n")
 
 
@@ -168,6 +170,7 @@ def test_pictures_beside_a_crop_set_are_read_by_who_is_wanted(tmp_path: Path) ->
     write_more(tmp_path)
     known = also_in_faces(tmp_path)
     assert known == {"p2": "c1"}
+    assert second_names(tmp_path) == {"u30_0_1_2"}
     read = read_more(tmp_path, lambda identity, source: source == "cfp" and identity not in known)
     assert read.identities == ("p1",)
     np.testing.assert_array_equal(read.crops[0], draw_person(0, 0))

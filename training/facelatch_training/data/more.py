@@ -1,7 +1,8 @@
 """Pictures that come beside a crop set, with a table of their own: people also in profile, and single pictures.
 
 The table (`more.csv`) has the columns of a crop set's `faces.csv` and `source`; its split may be `unlabelled`.
-`same-person-in-faces.csv` names those of its people who are in the crop set, too, under another name.
+`same-person-in-faces.csv` names those of its people who are in the crop set, too, under another name, and
+`same-person-inside.csv` those who are in the table twice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from facelatch_training.data.dataset import CropIndex
 
 TABLE = "more.csv"
 ALSO_IN_FACES = "same-person-in-faces.csv"
+TWICE = "same-person-inside.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,11 @@ def also_in_faces(folder: Path) -> dict[str, str]:
     """Of the people in `folder` who are in the crop set, too: their names here and there."""
     rows = _rows(folder / ALSO_IN_FACES, ("identity", "identity in faces.csv"))
     return {row["identity"]: row["identity in faces.csv"] for row in rows}
+
+
+def second_names(folder: Path) -> set[str]:
+    """The second names of people who are in the table under two: two of one person are no impostors."""
+    return {row["identity2"] for row in _rows(folder / TWICE, ("identity", "identity2"))}
 
 
 def read_more(folder: Path, wanted: Callable[[str, str], bool]) -> MorePictures:

@@ -2,7 +2,7 @@
 
 A guess from a picture is no label: what is used here stands in the names of UTKFace's files or in the table that comes
 with the Face Research Lab London Set. Impostors are of one's own group, who are the ones most often taken for each
-other. UTKFace has one picture of each person, so there it tells false matches only.
+other. UTKFace's names tell no person, so it tells false matches only, and two pictures of one person are one.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ def group_rates(
 
 
 def ratios(groups: Mapping[str, GroupRates], figure: str) -> Ratio | None:
-    """Worst over best of `fmr` or `fnmr` among groups; None where fewer than two have the figure."""
+    """Worst over best of `fmr` or `fnmr` among groups; None where fewer than two have the figure, or no errors."""
     values = {name: value for name, rates in groups.items() if (value := getattr(rates, figure)) is not None}
-    if len(values) < 2:
+    if len(values) < 2 or not any(values.values()):
         return None
     best, worst = min(values, key=lambda name: values[name]), max(values, key=lambda name: values[name])
     return Ratio(best, worst, values[worst] / values[best] if values[best] > 0 else None)

@@ -21,7 +21,7 @@ from facelatch.vision.manifest import Manifest, Rate, load_manifest
 from facelatch.vision.quality import pose
 from facelatch_training.data.cropping import Finder, open_finder
 from facelatch_training.data.crops import CropArray
-from facelatch_training.data.more import MorePictures, also_in_faces, read_more
+from facelatch_training.data.more import MorePictures, also_in_faces, read_more, second_names
 from facelatch_training.files import replacing
 from facelatch_training.judge.groups import GroupRates, group_rates, london_labels, ratios, utkface_labels
 from facelatch_training.judge.halves import calibration_half
@@ -98,9 +98,9 @@ def judge_hard(
     manifest, verifier = load_manifest(model), open_verifier(model)
     cohort = load_cohort(model, manifest)
     crops, identities = _half_b(data, most, seed)
-    known = also_in_faces(more)
+    left_out = also_in_faces(more).keys() | second_names(more)
     sources = {IN_PROFILE, UTKFACE} | ({LONDON} if london is not None else set())
-    beside = read_more(more, lambda identity, source: identity not in known and source in sources)
+    beside = read_more(more, lambda identity, source: identity not in left_out and source in sources)
     threshold = manifest.detection_threshold
     slices = {}
     for name, probes, references in covered_slices(verifier, cohort, crops, seed=seed):
@@ -111,7 +111,8 @@ def judge_hard(
         slices=slices,
         groups=_groups(verifier, cohort, beside, threshold, {} if london is None else london_labels(london)),
         promise=_promise(manifest),
-        data=f"half B of the validation families of {data.name}, and people of {more.name} who are not in it",
+        data=f"{len(identities):,} pictures of half B of the validation families of {data.name}, and people of "
+        f"{more.name} who are not in it",
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_SETS = {"london": "London Set (frontal, neutral and smiling)", "utk": "UTKFace (one picture of each person)"}
+_SETS = {
+    "london": "London Set (frontal, neutral and smiling)",
+    "utk": "UTKFace (names tell no person: each picture counts as one)",
+}
 
 
 def hard_lines(hard: Mapping[str, Any] | None) -> list[str]:
