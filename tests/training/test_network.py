@@ -28,6 +28,7 @@ from facelatch_training.model.tower import (  # noqa: E402
     build_core,
     centre_tower,
     core_of,
+    level_covers,
     set_lengths,
     unit_length,
     widen_tower,
@@ -48,7 +49,7 @@ def crops(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 112, 112, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", ["training.toml", "training-gpu.toml"])
+@pytest.mark.parametrize("name", ["training.toml", "training-gpu.toml", "training-hard.toml"])
 def test_the_shipped_recipes_fit_the_door(name: str) -> None:
     recipe = load_recipe(REPO / "config" / name)
     tower = widen_tower(build_core(recipe.tower), recipe.tower.embedding, mirror=recipe.tower.mirror)
@@ -113,6 +114,21 @@ def test_a_centred_tower_puts_the_mean_of_its_people_at_nothing() -> None:
     assert wide @ wide.T == pytest.approx(off @ off.T, abs=1e-4)
 
 
+def test_a_levelled_tower_does_not_see_what_all_covered_faces_share() -> None:
+    """Two directions are taken out: along them nothing is left, across them all is as it was."""
+    keras.utils.set_random_seed(0)
+    tower, rng = widen_tower(build_core(TINY), TINY.embedding), np.random.default_rng(0)
+    mean, shifts = rng.normal(size=TINY.core) / 9, rng.normal(size=(2, TINY.core))
+    centre_tower(tower, mean)
+    before = np.asarray(tower.get_layer("widen").kernel)
+    level_covers(tower, shifts.astype(np.float32))
+    kernel, bias = (np.asarray(weight) for weight in tower.get_layer("widen").weights)
+    assert shifts @ kernel == pytest.approx(0, abs=1e-5)
+    across = np.linalg.svd(shifts)[2][2:]
+    assert across @ kernel == pytest.approx(across @ before, abs=1e-5)
+    assert bias == pytest.approx(-mean @ kernel, abs=1e-5)
+
+
 def set_lengths_by(tower: keras.Model, some: np.ndarray) -> None:
     set_lengths(tower, np.asarray(before_lengths(tower)(some, training=False)))
 
@@ -160,6 +176,19 @@ def test_whoever_is_like_many_others_gets_a_longer_embedding_and_so_does_a_clear
     assert length_of(tower, people[:50], same + 99).max() == pytest.approx(LONGEST)
     clearer = length_of(tower, people[:50], same + 2) - length_of(tower, people[:50], same)
     assert clearer == pytest.approx(MAGNITUDE_STRENGTH, rel=0.2)
+
+
+def test_covered_faces_are_kinds_of_face_too_and_so_are_asked_for_more() -> None:
+    rng = np.random.default_rng(0)
+    bare, covered = rng.normal(size=(200, TINY.core)), rng.normal(size=TINY.core) + rng.normal(0, 0.3, (200, TINY.core))
+    bare, covered = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (bare, covered))
+    magnitudes = rng.normal(10, 2, size=(200, 1))
+    lengths = []
+    for kinds in (None, np.hstack([covered, magnitudes]).astype(np.float32)):
+        tower = widen_tower(build_core(TINY), TINY.embedding)
+        set_lengths(tower, np.hstack([bare, magnitudes]).astype(np.float32), kinds)
+        lengths.append(length_of(tower, covered[:50], np.full((50, 1), 10.0)).mean())
+    assert lengths[1] > lengths[0] + 0.01
 
 
 def test_the_lengths_of_few_faces_are_bounded_for_others_too() -> None:

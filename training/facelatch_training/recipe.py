@@ -62,6 +62,11 @@ class AugmentRecipe(Section):
     """Share of samples with an alignment error `wild_factor` times as large."""
     wild_factor: float = Field(default=2.5, ge=1)
     grey: float = Field(default=0.1, ge=0, le=1)
+    covered: float = Field(default=0.0, ge=0, le=1)
+    """Share of samples with drawn sunglasses, scarf, mask or cap; the teacher's answer is that for the bare face."""
+    nobody: float = Field(default=0.0, ge=0, lt=1)
+    """Share of samples that show nobody who could be read: turned, empty, noise, shuffled, all covered. They belong
+    in one direction, where the teacher puts nobody."""
 
 
 class MetricRecipe(Section):
@@ -130,6 +135,8 @@ class Targets(Section):
     """False refusals of a visit in which the visitor moves; None: whatever comes."""
     frr_still: float | None = Field(default=None, gt=0, lt=1)
     """The same of a visit that shows one view."""
+    worst_slice: float | None = Field(default=None, ge=1)
+    """How many times `fmr` the FMR of covered faces may be, whatever covers them; None: they are not asked about."""
     seconds_to_grant: float | None = Field(default=None, gt=0)
     """Median time from the first usable frame; None: whatever comes."""
     enrolled: int = Field(default=10, ge=1)
@@ -172,6 +179,9 @@ class Recipe(Section):
 def recipe_hash(recipe: Recipe) -> str:
     """SHA-256 of what the weights depend on, independent of the layout of the file."""
     trained = recipe.model_dump(mode="json", exclude={"calibration", "workers", "processes"})
+    for newer in ("covered", "nobody"):  # recipes from before they existed keep their hash
+        if not trained["augment"][newer]:
+            del trained["augment"][newer]
     text = json.dumps(trained, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facelatch.vision.align import TEMPLATE
+from facelatch_training.data.covers import COVERINGS, IN_CROP, covered, turned_crop
 from facelatch_training.data.crops import CROP_SIZE, CropArray
 from facelatch_training.recipe import AugmentRecipe
 
@@ -30,7 +31,10 @@ def augment(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> CropArray:
 
 
 def augment_and_tell(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> tuple[CropArray, bool]:
-    """One training sample, and whether it is spoilt: by one of TROUBLES or by lost colour."""
+    """One training sample, and whether it is spoilt: by a covering, one of TROUBLES or lost colour."""
+    dressed = recipe.covered > 0 and rng.random() < recipe.covered
+    if dressed:
+        crop = covered(crop, str(rng.choice(COVERINGS)), IN_CROP, rng)
     crop = misalign(crop, rng, recipe)
     if rng.random() < recipe.flip:
         crop = np.asarray(cv2.flip(crop, 1), np.uint8)
@@ -42,7 +46,31 @@ def augment_and_tell(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> tuple[
     greyed = rng.random() < recipe.grey
     if greyed:
         crop = grey(crop, rng)
-    return crop, troubled or greyed
+    return crop, dressed or troubled or greyed
+
+
+def unreadable(crop: CropArray, rng: Rng) -> CropArray:
+    """A crop from which nobody can be told: turned on its side or upside down, of one colour, noise, coarse blotches,
+    sunglasses and mask at once, or a face cut into sixteen and shuffled.
+    """
+    kind = int(rng.integers(6))
+    if kind == 0:
+        return turned_crop(crop, rng)
+    if kind == 1:
+        return covered(crop, "sunglasses and mask", IN_CROP, rng)
+    if kind == 2:
+        quarter = CROP_SIZE // 4
+        pieces = crop.reshape(4, quarter, 4, quarter, 3).swapaxes(1, 2).reshape(16, quarter, quarter, 3)
+        shuffled = pieces[rng.permutation(16)].reshape(4, 4, quarter, quarter, 3)
+        return np.ascontiguousarray(shuffled.swapaxes(1, 2).reshape(CROP_SIZE, CROP_SIZE, 3))
+    if kind == 3:
+        return np.full_like(crop, rng.integers(0, 256, 3))
+    if kind == 4:
+        noise = rng.normal(rng.uniform(20, 230), rng.uniform(10, 80), crop.shape)
+        return np.asarray(np.clip(noise, 0, 255), np.uint8)
+    size = int(rng.integers(2, 12))
+    blotches = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(blotches, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def misalign(crop: CropArray, rng: Rng, recipe: AugmentRecipe) -> CropArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facelatch_training.batches.augment import augment, augment_and_tell
+from facelatch_training.batches.augment import augment, augment_and_tell, unreadable
 from facelatch_training.batches.teacher import Embeddings, graft, morph
 from facelatch_training.data.crops import CROP_SIZE, CropArray, Crops
 from facelatch_training.recipe import Recipe
@@ -26,6 +26,8 @@ class MetricData:
     teacher: Embeddings | None
     morphs: Crops
     morph_teacher: Embeddings | None
+    nobody: Embeddings | None = None
+    """What is asked of crops that nobody can be read from (D,); None: there are none such."""
     shards: npt.NDArray[np.int64] | None = None
     """Shard number of each crop (N,) when crops are to be visited shard by shard; else None."""
 
@@ -60,7 +62,7 @@ class Samples:
         self._live = recipe.metric.live_teacher and data.teacher is not None
         # New faces are of two crops from anywhere, which are not at hand when shards are read one by one.
         self._new_faces = self._live and data.shards is None
-        self._mild = recipe.augment.model_copy(update={"mild": 1.0, "grey": 0.0})
+        self._mild = recipe.augment.model_copy(update={"mild": 1.0, "grey": 0.0, "covered": 0.0})
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
     def make(self, number: int) -> Batch:
@@ -85,6 +87,9 @@ class Samples:
     def sample(self, position: int, rng: np.random.Generator) -> Sample:
         """A sample for place `position` of the stream."""
         data, recipe = self._data, self._recipe
+        if data.nobody is not None and rng.random() < recipe.augment.nobody:
+            row = int(rng.integers(0, len(data.crops)))
+            return Sample(augment(unreadable(data.crops[row], rng), rng, self._mild), -1, data.nobody)
         if (self._new_faces or len(data.morphs)) and rng.random() < recipe.metric.morph_share:
             if self._new_faces:
                 return Sample(augment(self._new_face(rng), rng, self._mild), -1, None)

@@ -18,6 +18,7 @@ from facelatch_training.cli.output import say
     "--recipe", "recipe_file", type=EXISTING_FILE, help="[default: the shipped config/training.toml]"
 )
 @click.option("--teacher", type=EXISTING_FOLDER, help="Folder of the reference network, for distillation.")
+@click.option("--answers", type=EXISTING_FOLDER, help="What `teach` packed, in the place of --teacher.")
 @click.option("--cache", type=ANY, help="Where decoded crops are kept.  [default: cache in RUN]")
 @click.option("--init", "initial", type=EXISTING_FILE, help="Fine-tune this siamese.keras on DATA.")
 @click.option("--start-from", type=EXISTING_FILE, help="Begin the metric stage with this model's tower.")
@@ -27,6 +28,7 @@ def fit(
     run_folder: Path,
     recipe_file: Path | None,
     teacher: Path | None,
+    answers: Path | None,
     cache: Path | None,
     initial: Path | None,
     start_from: Path | None,
@@ -34,7 +36,8 @@ def fit(
 ) -> None:
     """Train on the crop set DATA; killed at any moment, the same command goes on where it was."""
     if initial is not None:
-        _refuse_with_init({"--teacher": teacher, "--start-from": start_from, "--finish-in": finish_in})
+        of_metric_stage = {"--teacher": teacher, "--answers": answers, "--start-from": start_from}
+        _refuse_with_init({**of_metric_stage, "--finish-in": finish_in})
     from facelatch_training.recipe import load_recipe, shipped_recipe
 
     _warn_of_few(data)
@@ -54,6 +57,7 @@ def fit(
         initial=initial,
         start_from=start_from,
         finish_in=finish_in,
+        answers=answers,
     )
     for title, figures in (("before", outcome.before), ("after", outcome.after)):
         if figures is not None:

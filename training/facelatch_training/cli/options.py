@@ -149,6 +149,7 @@ class TargetChoice:
     far_per_attempt: float | None
     frr_varied: float | None
     frr_still: float | None
+    worst_slice: float | None
     seconds_to_grant: float | None
     enrolled: int | None
     references: tuple[int, ...]
@@ -182,6 +183,12 @@ target_options = grouped(
         ),
         click.option(
             "--target-frr-still", "frr_still", type=_RATE, help="False refusals of a visitor who holds still."
+        ),
+        click.option(
+            "--target-worst-slice",
+            "worst_slice",
+            type=click.FloatRange(1),
+            help="FMR of covered faces, in multiples of --target-fmr.",
         ),
         click.option(
             "--target-seconds",

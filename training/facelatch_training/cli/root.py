@@ -12,14 +12,17 @@ import click
 from facelatch.cli.output import never_fail
 from facelatch.errors import FacelatchError, InputError
 from facelatch_training.cli.cohort import cohort
+from facelatch_training.cli.covers import covers
 from facelatch_training.cli.data import collect, prepare
 from facelatch_training.cli.export import export
 from facelatch_training.cli.finder import finder
 from facelatch_training.cli.fit import fit
+from facelatch_training.cli.hard import hard
 from facelatch_training.cli.judge import calibrate, evaluate
 from facelatch_training.cli.liveness import liveness
 from facelatch_training.cli.output import say
 from facelatch_training.cli.story import all_, report
+from facelatch_training.cli.teach import teach
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +34,8 @@ def commands() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-for command in (fit, export, collect, prepare, evaluate, calibrate, cohort, report, all_, finder, liveness):
+COMMANDS = (fit, teach, covers, export, collect, prepare, evaluate, calibrate, cohort, hard, report, all_)
+for command in (*COMMANDS, finder, liveness):
     commands.add_command(command)
 
 

@@ -1,7 +1,9 @@
-"""Sunglasses and masks drawn onto faces, and crops as a finder cuts them from a turned picture."""
+"""Sunglasses, masks, scarves and caps drawn onto faces, and crops as a finder cuts them from a turned picture."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -15,8 +17,13 @@ COVERS: dict[str, tuple[str, ...]] = {
     "sunglasses": ("sunglasses",),
     "mask": ("mask",),
     "sunglasses and mask": ("sunglasses", "mask"),
+    "scarf": ("scarf",),
+    "cap": ("cap",),
 }
-"""What covers a face, by the names of `vision.cohort.KINDS`."""
+"""What covers a face; the first three by the names of `vision.cohort.KINDS`."""
+
+COVERINGS = ("sunglasses", "scarf", "mask", "cap")
+"""What people come to a door in, one at a time."""
 
 Transform = npt.NDArray[np.float64]
 """(2, 3), from the pixels of a crop to those of a picture."""
@@ -33,13 +40,15 @@ _FOLDS = (76, 86, 96)
 _CLOTHS = ((235, 240, 245), (150, 200, 230), (30, 30, 35), (250, 250, 250))
 _SUBPIXEL_BITS = 4
 _FACE_MIDDLE = (56, 72)
+_LEFT, _RIGHT = -10, 122
+"""Where a scarf or a cap ends, px: beyond the crop."""
 
 
 def covered(image: Image, kind: str, to_image: Transform, rng: np.random.Generator) -> Image:
     """A copy of `image` (H, W, 3) with what COVERS names drawn onto the face whose crop `to_image` takes there."""
     drawn = image.copy()
     for cover in COVERS[kind]:
-        (_sunglasses if cover == "sunglasses" else _mask)(drawn, to_image, rng)
+        _DRAWN[cover](drawn, to_image, rng)
     return drawn
 
 
@@ -70,6 +79,38 @@ def _mask(image: Image, to_image: Transform, rng: np.random.Generator) -> None:
     for row in _FOLDS:
         fold = np.array([(28, row), (84, row)], np.float64)
         _stroke(image, fold, to_image, [int(value * 0.85) for value in colour], 1)
+
+
+def _scarf(image: Image, to_image: Transform, rng: np.random.Generator) -> None:
+    """Wool up to the lower lip or the tip of the nose, its edge uneven, with folds along it."""
+    colour, top = rng.integers(20, 236, 3), rng.normal(77, 5)
+    across = np.linspace(_LEFT, _RIGHT, 12)
+    edge = top + rng.normal(0, 2, len(across))
+    outline = np.concatenate([np.stack([across, edge], axis=1), [(_RIGHT, 150), (_LEFT, 150)]])
+    _fill(image, outline, to_image, [int(value) for value in colour])
+    for fold in np.arange(5.0, 40.0, rng.uniform(5, 10)):
+        shade = [int(value) for value in colour * rng.uniform(0.7, 1.0)]
+        lower = outline[: len(across)] + np.array([0, fold])
+        for ends in pairwise(lower):
+            _stroke(image, np.stack(ends), to_image, shade, 2)
+
+
+def _cap(image: Image, to_image: Transform, rng: np.random.Generator) -> None:
+    """A cap down to above the brows, its peak bent, and the line of shadow below it."""
+    colour, low = rng.integers(5, 230, 3), rng.normal(28, 3)
+    across = np.linspace(_LEFT, _RIGHT, 9)
+    peak = np.stack([across, low + rng.normal(0, 5) * ((across - 56) / 56) ** 2], axis=1)
+    _fill(image, np.concatenate([peak, [(_RIGHT, -40), (_LEFT, -40)]]), to_image, [int(value) for value in colour])
+    for ends in pairwise(peak):
+        _stroke(image, np.stack(ends), to_image, [int(value) for value in colour * 0.6], 3)
+
+
+_DRAWN: dict[str, Callable[[Image, Transform, np.random.Generator], None]] = {
+    "sunglasses": _sunglasses,
+    "mask": _mask,
+    "scarf": _scarf,
+    "cap": _cap,
+}
 
 
 def _fill(image: Image, outline: Transform, to_image: Transform, colour: list[int]) -> None:

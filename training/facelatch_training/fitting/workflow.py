@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from facelatch.errors import InputError
+from facelatch_training.batches.onnx_teacher import INDEX
 from facelatch_training.batches.pairs import PairSampler
 from facelatch_training.batches.teacher import (
     EMBEDDING_SIZE,
@@ -22,9 +23,11 @@ from facelatch_training.fitting.distributed import cluster_scope, mean_over_work
 from facelatch_training.fitting.fit import fit_metric, fit_siamese, judge
 from facelatch_training.fitting.material import (
     Material,
+    Taught,
     embed_by_teacher,
     make_material_yardstick,
     metric_data,
+    packed_answers,
 )
 from facelatch_training.fitting.runfolder import RunFolder
 from facelatch_training.fitting.stage import GUIDE
@@ -68,10 +71,12 @@ def train(
     initial: Path | None = None,
     start_from: Path | None = None,
     finish_in: int | None = None,
+    answers: Path | None = None,
 ) -> Outcome:
     """Run both stages, or go on with them, and save `siamese.keras` in the run folder.
 
-    `teacher`: folder of the reference network; needed when the recipe distils. `initial`: a saved model to
+    `teacher`: folder of the reference network; this or `answers`, a folder made by `facelatch-train teach`, is needed
+    when the recipe distils. `initial`: a saved model to
     fine-tune by the Siamese stage alone; if it does not get better on the validation people, TrainingError is
     raised and no model written. `start_from`: a saved model whose tower a new metric stage begins with; the
     recipe's may have further blocks. `finish_in`: end the metric stage after so many more steps. Raises
@@ -84,7 +89,14 @@ def train(
         if initial is not None:
             return _fine_tune(material, folder, recipe, initial)
         return _train_anew(
-            material, folder, recipe, cache, teacher=teacher, start_from=start_from, finish_in=finish_in
+            material,
+            folder,
+            recipe,
+            cache,
+            teacher=teacher,
+            start_from=start_from,
+            finish_in=finish_in,
+            packed=answers,
         )
 
 
@@ -118,17 +130,24 @@ def _train_anew(
     teacher: Path | None,
     start_from: Path | None,
     finish_in: int | None,
+    packed: Path | None,
 ) -> Outcome:
     """Both stages, from random weights or from the tower of a saved model."""
     start = None if start_from is None else _core_from(recipe, start_from)
-    weights = _weights_of(teacher, recipe) if recipe.metric.distill_weight > 0 else None
-    run = RunFolder(folder, recipe, material.fingerprint, start_from=start_from, teacher=weights)
-    answers = None if weights is None else embed_by_teacher(material, cache, weights)
+    distils = recipe.metric.distill_weight > 0
+    weights = _weights_of(teacher, recipe) if distils and packed is None else None
+    run = RunFolder(
+        folder, recipe, material.fingerprint, start_from=start_from, teacher=packed / INDEX if packed else weights
+    )
+    taught = None if weights is None else Taught(embed_by_teacher(material, cache, weights))
+    if packed is not None and distils:
+        taught = packed_answers(material, packed, recipe, start)
+    answers = None if taught is None else taught.crops
     yardstick = make_material_yardstick(material, answers)
     core = fit_metric(
         run,
         recipe,
-        metric_data(material, recipe, answers, cache, weights),
+        metric_data(material, recipe, taught, cache, weights),
         yardstick,
         finish_in=finish_in,
         start=start,

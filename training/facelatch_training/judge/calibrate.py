@@ -26,9 +26,16 @@ from facelatch_training.judge import intervals, metrics
 from facelatch_training.judge.attempts import Similarities, Street
 from facelatch_training.judge.frames import Frames
 from facelatch_training.judge.halves import Half, halves, photographs_for, unmeasurable_targets
+from facelatch_training.judge.hard_slices import covered_floor
 from facelatch_training.judge.metrics import Comparisons
 from facelatch_training.judge.protocols import gather, prepared
-from facelatch_training.judge.rates import RELATIVES, attempt_rates, comparison_rates, contradicted
+from facelatch_training.judge.rates import (
+    RELATIVES,
+    WORST_SLICE,
+    attempt_rates,
+    comparison_rates,
+    contradicted,
+)
 from facelatch_training.judge.settings import Setting, choose, try_settings, visits_for
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.recipe import Targets
@@ -114,7 +121,8 @@ def calibrate(
     half_a, half_b = halves(crops, identities, families)
     compared = half_a.comparisons(verifier)
     frames = half_a.frames(verifier, targets.seed)
-    similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, targets))
+    floor = covered_floor(verifier, half_a.crops, half_a.people, targets)
+    similarities = similarities_of(verifier, compared, frames, detections_to_try(compared, targets, floor))
     street = half_a.street(verifier, frames, similarities, targets.seed)
     tried = _try_all(street, similarities, photographs, targets)
     setting, kept = choose(tried, targets.far_per_attempt)
@@ -167,10 +175,11 @@ def _rates_on(
     }
 
 
-def detections_to_try(compared: Comparisons, targets: Targets) -> list[float]:
-    """The thresholds to try, one for each of _FMR_SHARES, ascending."""
+def detections_to_try(compared: Comparisons, targets: Targets, floor: float = 0.0) -> list[float]:
+    """The thresholds to try, one for each of _FMR_SHARES, ascending; none below `floor`, which is tried instead."""
     ranks = metrics.ranked(compared)
-    return [float(np.clip(ranks.threshold_at(share * targets.fmr), 1e-6, 1 - 1e-6)) for share in _FMR_SHARES]
+    tried = {max(floor, ranks.threshold_at(share * targets.fmr)) for share in _FMR_SHARES}
+    return sorted(float(np.clip(threshold, 1e-6, 1 - 1e-6)) for threshold in tried)
 
 
 def similarities_of(
@@ -217,8 +226,8 @@ def _about_choice(
     targets: Targets,
 ) -> dict[str, Any]:
     """What was tried, and how far chance could have moved the chosen detection threshold."""
-    fmr = _FMR_SHARES[thresholds.index(setting.detection_threshold)] * targets.fmr
     chosen = setting.detection_threshold
+    fmr = max(metrics.ranked(compared).fmr(chosen), 1 / len(compared))
     return {
         "detection_threshold_interval": _threshold_interval(compared, fmr, targets.seed),
         "detection_thresholds_tried": list(thresholds),
@@ -263,6 +272,8 @@ def write(calibration: Calibration, model: Path) -> Path:
     manifest = load_manifest(model).model_dump()
     manifest["extra"].update(fields.pop("extra"))
     manifest["rates"].pop(RELATIVES, None)  # not measured on every set of people
+    manifest["rates"].pop(WORST_SLICE, None)  # measured at the thresholds before
+    manifest["extra"].pop("hard", None)
     manifest["rates"].update(fields.pop("rates"))
     path, text = model.with_suffix(".json"), Manifest(**{**manifest, **fields}).model_dump_json(indent=2)
     with replacing(path) as partial:

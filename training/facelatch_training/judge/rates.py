@@ -26,6 +26,9 @@ RELATIVES = "far_per_attempt_relatives"
 They are among the visitors of `far_per_attempt`, too, as often as the sample has them.
 """
 
+WORST_SLICE = "fmr_worst_slice"
+"""The FMR of the slice with most false matches, measured by `facelatch-train hard`."""
+
 
 STILL, VARIED = "frr_per_attempt_still", "frr_per_attempt_varied"
 """Of visits in one photograph, and of visits in several."""

@@ -13,6 +13,7 @@ from facelatch_training.judge.rates import in_words
 from facelatch_training.report.at_a_door import door_lines
 from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
+from facelatch_training.report.hard_card import hard_lines
 from facelatch_training.report.plots import det_picture
 
 LIMITS = (
@@ -71,6 +72,7 @@ def model_card(findings: Findings, picture: str = PICTURE) -> str:
         *door_lines(manifest, findings.slices),
         *_curve_lines(findings, picture),
         *_slice_lines(findings),
+        *hard_lines(manifest.extra.get("hard")),
         "## Known limits",
         "",
         *(f"- {limit}" for limit in LIMITS),
