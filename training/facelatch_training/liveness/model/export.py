@@ -16,7 +16,7 @@ from facelatch_training.finder.model.runs import save
 from facelatch_training.liveness.data.prepare import Prepared
 from facelatch_training.liveness.judge.levels import Levels
 from facelatch_training.liveness.model.fit import FINAL
-from facelatch_training.liveness.model.network import build_network
+from facelatch_training.liveness.model.network import build_door, build_network, door_network
 from facelatch_training.liveness.recipe import Recipe
 
 DATA_STATEMENT = (
@@ -32,7 +32,7 @@ def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path
     """Writes liveness.tflite, its manifest without figures yet, and liveness.keras into `out`."""
     path = out / "liveness.tflite"
     with replacing(path) as partial:
-        partial.write_bytes(to_tflite(model, data))
+        partial.write_bytes(to_tflite(door_network(model, recipe.fit.label_share), data))
     plain = build_network()
     plain.set_weights(model.get_weights())  # without the optimizer's state
     save(plain, out / FINAL)
@@ -58,12 +58,12 @@ def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path
     return path
 
 
-def to_tflite(model: Any, data: Prepared) -> bytes:
-    """Full int8 with uint8 views in and float logits out."""
+def to_tflite(door: Any, data: Prepared) -> bytes:
+    """The network of `door_network` in full int8, with uint8 views in and float logits out."""
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    network = unscaled(model, build_network(scaled=False))
+    network = unscaled(door, build_door(scaled=False))
     archive = ExportArchive()
     archive.track(network)
     spec = tf.TensorSpec((1, VIEW_PX, VIEW_PX, 3), tf.float32, name="image")

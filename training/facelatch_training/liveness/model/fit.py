@@ -12,7 +12,7 @@ from facelatch.errors import InputError
 from facelatch_training.finder.model import runs
 from facelatch_training.liveness.data.batches import Batches
 from facelatch_training.liveness.data.prepare import Prepared
-from facelatch_training.liveness.model.network import LivenessLoss, build_network
+from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, build_network
 from facelatch_training.liveness.recipe import Recipe
 
 FINAL = "liveness.keras"
@@ -31,9 +31,12 @@ def fit(
     def fresh() -> Any:
         keras.utils.set_random_seed(recipe.seed)
         examples = recipe.fit.steps * recipe.fit.batch
-        return runs.compiled(
-            build_network(), LivenessLoss(recipe.fit.kind_weight), recipe.fit, examples, start
-        )
+        loss = {
+            "logits": LivenessLoss(recipe.fit.label_weight, recipe.fit.kind_weight, recipe.fit.teacher_weight),
+            "features": HintLoss(recipe.fit.features_weight),
+            "maps": HintLoss(recipe.fit.maps_weight),
+        }
+        return runs.compiled(build_network(), loss, recipe.fit, examples, start)
 
     return runs.train(
         run,
