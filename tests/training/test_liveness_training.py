@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from facelatch.errors import InputError, ModelError
 from facelatch.values.pictures import Box, Face, Frame
 from facelatch.vision.liveness import VIEW_PX
-from facelatch.vision.liveness_manifest import load_liveness
+from facelatch.vision.liveness_manifest import Level, LivenessManifest, load_liveness
 from facelatch_training.liveness.data import views as drawing
 from facelatch_training.liveness.data.batches import MOST_LOGIT, Batches, targets
 from facelatch_training.liveness.data.camera import seen_by_camera
@@ -29,6 +29,7 @@ from facelatch_training.liveness.data.render import CANVAS_PX, present
 from facelatch_training.liveness.data.teacher import FEATURE_COUNT, MAP_SHAPE
 from facelatch_training.liveness.data.views import bare, mixed, read_material, scene_views, shares
 from facelatch_training.liveness.judge import evaluate, rates
+from facelatch_training.liveness.judge.card import fill
 from facelatch_training.liveness.judge.levels import LeftOut, level
 from facelatch_training.liveness.model.fit import left_out_of
 from facelatch_training.liveness.recipe import Recipe, load_recipe
@@ -257,6 +258,39 @@ def test_the_table_has_the_peer_the_sum_and_padding_alone(tmp_path: Path) -> Non
     assert "| all | own |" in evaluate.line(rows[0])
 
 
+def measured() -> LivenessManifest:
+    """A manifest with figures of everything."""
+    some = Level(threshold=0.5, apcer=0.2, bpcer=0.1)
+    rates_of = dict.fromkeys(evaluate.FIELDS, 0.25) | {"live": 10, "attack": 12}
+    row = rates_of | {"of": "all", "judge": "own", "people": 3, "interval": (0.1, 0.4)}
+    split = {"tight": [row], "tight, basic": {"apcer": 0.3, "bpcer": 0.1}, "tight, strict": {"apcer": 0, "bpcer": 1}}
+    left_out = [rates_of | {"family": "nuaa", "pictures": "tight", "judge": one} for one in ("own", "peer", "sum")]
+    return LivenessManifest(
+        **{"format": 1, "kind": "liveness", "model_sha256": "0" * 64, "view_px": VIEW_PX, "looks": [2.7]},
+        **{"seconds": 1, "pictures": 5, "basic": some, "strict": some, "data": "", "recipe_sha256": "", "commit": ""},
+        **{"created": "", "figures": {"judge": split, "validation": split, "left out": left_out}},
+    )
+
+
+def test_the_cards_tables_are_the_manifests_figures(tmp_path: Path) -> None:
+    """Between its marks, again and again the same; the words around them stay, and a missing mark is named."""
+    card = tmp_path / "liveness.md"
+    names = ("levels", "left out", "judge", "validation")
+    card.write_text("".join(f"before {name}\n<!-- table: {name} -->\nstale\n<!-- end -->\n" for name in names))
+    fill(card, measured())
+    text = card.read_text()
+    assert "stale" not in text
+    assert all(f"before {name}\n<!-- table: {name} -->\n" in text for name in names)
+    assert "| basic | 0.50 | 20.0% | 10.0% |" in text
+    assert "| nuaa | tight | 10 / 12 | 0.250, 25.0% | 0.250, 25.0% | 0.250, 25.0% |" in text
+    assert "- at `basic`, single looks: APCER 30.0%, BPCER 10.0%" in text
+    fill(card, measured())
+    assert card.read_text() == text
+    card.write_text("nothing")
+    with pytest.raises(InputError, match="levels"):
+        fill(card, measured())
+
+
 def test_a_run_that_saw_everything_sets_no_threshold(tmp_path: Path) -> None:
     """Thresholds come from sources that were left out."""
     with pytest.raises(InputError):
@@ -283,7 +317,6 @@ def test_a_missing_or_foreign_model_is_refused(tmp_path: Path) -> None:
 def test_what_is_exported_answers_as_the_network_does(tmp_path: Path) -> None:
     """int8 against float, through the door's own adapter."""
     from facelatch.adapters.models.liveness_tflite import TfliteLiveness
-    from facelatch.vision.liveness_manifest import Level
     from facelatch_training.liveness.judge.levels import Levels
     from facelatch_training.liveness.model.export import export
     from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, build_network, door_network
@@ -292,7 +325,7 @@ def test_what_is_exported_answers_as_the_network_does(tmp_path: Path) -> None:
     network.compile("sgd", {"logits": LivenessLoss(), "features": HintLoss(), "maps": HintLoss()})
     network.fit(Batches(data, small_recipe(batch=8, steps=1)), verbose=0)
     any_level = Level(threshold=0.0, apcer=0.1, bpcer=0.1)
-    path = export(network, recipe(), data, Levels(any_level, any_level), tmp_path, commit="x")
+    path = export(network, recipe(), data, levels=Levels(any_level, any_level), out=tmp_path, commit="x")
     door = TfliteLiveness(path)
     views_seen = data.images[:8].astype(np.float32)
     wanted = np.asarray(door_network(network, recipe().fit.label_share)(views_seen, training=False))

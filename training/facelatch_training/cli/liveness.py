@@ -13,7 +13,7 @@ from facelatch_training.cli.output import say
 if TYPE_CHECKING:
     from facelatch_training.liveness.data.prepare import Prepared
     from facelatch_training.liveness.judge.evaluate import Judge
-    from facelatch_training.liveness.judge.levels import Levels
+    from facelatch_training.liveness.judge.tables import Unseen
     from facelatch_training.liveness.recipe import Recipe
 
 FAMILIES = ("nuaa", "celeba_spoof", "amateur", "axon")
@@ -122,14 +122,23 @@ def export(
     """
     from facelatch_training.export.origin import code_commit
     from facelatch_training.finder.model import runs
+    from facelatch_training.liveness.judge.levels import levels
     from facelatch_training.liveness.model import export as stage
     from facelatch_training.liveness.model.fit import FINAL
 
     loaded = _load(recipe)
     network = runs.averaged(run, FINAL)
     views = _prepared_views(prepared, loaded)
-    found = _levels(data, teacher, loaded, left_out)
-    path = stage.export(network, loaded, views, found, out, commit=code_commit())
+    found = _unseen(data, teacher, loaded, left_out)
+    path = stage.export(
+        network,
+        loaded,
+        views,
+        out=out,
+        levels=levels(found.own, found.summed),
+        figures={"left out": found.rows},
+        commit=code_commit(),
+    )
     say(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
@@ -172,6 +181,19 @@ def visits(recipe: Path, data: Path, model: Path, keras_run: Path | None) -> Non
 
 
 @liveness.command()
+@_model
+@click.option("--card", type=FILE, help="[default: the .md beside the model]")
+def card(model: Path, card: Path | None) -> None:
+    """Put the figures of the manifest into the tables of the model's card."""
+    from facelatch.vision.liveness_manifest import load_liveness
+    from facelatch_training.liveness.judge.card import fill
+
+    card = card or model.with_suffix(".md")
+    fill(card, load_liveness(model)[0])
+    say(f"tables written: {card}")
+
+
+@liveness.command()
 @click.argument("folder", type=FOLDER)
 @click.argument("out", type=FILE)
 def convert(folder: Path, out: Path) -> None:
@@ -181,22 +203,20 @@ def convert(folder: Path, out: Path) -> None:
     say(f"{stage(folder, out)}: {out.stat().st_size / 1e6:.1f} MB")
 
 
-def _levels(data: Path, teacher: Path, recipe: Recipe, runs: tuple[Path, ...]) -> Levels:
+def _unseen(data: Path, teacher: Path, recipe: Recipe, runs: tuple[Path, ...]) -> Unseen:
     from facelatch_training.liveness.data.teacher import MiniFasNet
     from facelatch_training.liveness.judge.evaluate import by_peer
-    from facelatch_training.liveness.judge.levels import levels
-    from facelatch_training.liveness.judge.tables import left_out_scores
+    from facelatch_training.liveness.judge.tables import Unseen, unseen
     from facelatch_training.liveness.model.fit import left_out_of
 
-    peer = by_peer(MiniFasNet(teacher))
-    pairs = [
-        pair
-        for run in runs
-        for pair in left_out_scores(
-            data / "liveness", left_out_of(run), {"own": _float_judge(run, recipe), "peer": peer}, echo=say
-        )
-    ]
-    return levels([own for own, _ in pairs], [summed for _, summed in pairs])
+    peer, everything = by_peer(MiniFasNet(teacher)), Unseen([], [], [])
+    for run in runs:
+        judges = {"own": _float_judge(run, recipe), "peer": peer}
+        found = unseen(data / "liveness", left_out_of(run), judges, echo=say)
+        everything.own.extend(found.own)
+        everything.summed.extend(found.summed)
+        everything.rows.extend(found.rows)
+    return everything
 
 
 def _float_judge(run: Path, recipe: Recipe) -> Judge:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -110,24 +109,8 @@ def prepare(
     keep_out_of_git(out)
     out.mkdir(parents=True, exist_ok=True)
     MiniFasNet(teacher)  # says what is missing before any work is done
-    total = recipe.data.total
-    for name, kind, shape in (
-        (VIEWS, np.uint8, (VIEW_PX, VIEW_PX, 3)),
-        (FEATURES, np.float16, (FEATURE_COUNT,)),
-        (MAPS, np.float16, MAP_SHAPE),
-    ):
-        np.lib.format.open_memmap(_partial(out / name), "w+", kind, (total, *shape))  # type: ignore[no-untyped-call]
-    global _worker  # noqa: PLW0603
-    _worker = _Worker(recipe, data, teacher, out, own)
-    rows: list[Row] = []
-    with (
-        ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool,
-        tqdm(total=total, desc="views", mininterval=5) as bar,
-    ):
-        for some in (False, True):  # what is mixed comes from what lies there
-            for made in pool.map(_make, [job for job in _jobs(recipe) if (job.part == drawing.MIXED) == some]):
-                rows += made
-                bar.update(len(made))
+    _lay_out(out, recipe.data.total)
+    rows = _made(_Worker(recipe, data, teacher, out, own), recipe, workers)
     source, live, kind, says = zip(*rows, strict=True)
     with replacing(out / TABLE) as partial, partial.open("wb") as stream:
         np.savez(
@@ -139,9 +122,38 @@ def prepare(
         )
     for name in (VIEWS, FEATURES, MAPS):
         _partial(out / name).replace(out / name)
+    about = {"data_sha256": recipe.data_sha256, "views": recipe.data.total}
     with replacing(out / ABOUT) as partial:
-        partial.write_text(json.dumps({"data_sha256": recipe.data_sha256, "views": total}), encoding="utf-8")
+        partial.write_text(json.dumps(about), encoding="utf-8")
     return load(out, recipe)
+
+
+def _lay_out(out: Path, total: int) -> None:
+    """Empty files for all views, so that every worker can write its own rows."""
+    for name, kind, shape in (
+        (VIEWS, np.uint8, (VIEW_PX, VIEW_PX, 3)),
+        (FEATURES, np.float16, (FEATURE_COUNT,)),
+        (MAPS, np.float16, MAP_SHAPE),
+    ):
+        path = _partial(out / name)
+        np.lib.format.open_memmap(path, "w+", kind, (total, *shape))  # type: ignore[no-untyped-call]
+
+
+def _made(worker: _Worker, recipe: Recipe, workers: int) -> list[Row]:
+    """The rows of all views, in their order."""
+    global _worker
+    _worker = worker
+    rows: list[Row] = []
+    with (
+        ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool,
+        tqdm(total=recipe.data.total, desc="views", mininterval=5) as bar,
+    ):
+        for some in (False, True):  # what is mixed comes from what lies there
+            jobs = [job for job in _jobs(recipe) if (job.part == drawing.MIXED) == some]
+            for made in pool.map(_make, jobs):
+                rows += made
+                bar.update(len(made))
+    return rows
 
 
 def load(folder: Path, recipe: Recipe) -> Prepared:

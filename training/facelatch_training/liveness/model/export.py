@@ -28,8 +28,17 @@ SECONDS, PICTURES = 1.0, 5
 CALIBRATION_VIEWS = 400
 
 
-def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path, *, commit: str) -> Path:
-    """Writes liveness.tflite, its manifest without figures yet, and liveness.keras into `out`."""
+def export(
+    model: Any,
+    recipe: Recipe,
+    data: Prepared,
+    *,
+    levels: Levels,
+    out: Path,
+    commit: str,
+    figures: dict[str, Any] | None = None,
+) -> Path:
+    """Writes liveness.tflite, its manifest with `figures`, and liveness.keras into `out`."""
     path = out / "liveness.tflite"
     with replacing(path) as partial:
         partial.write_bytes(to_tflite(door_network(model, recipe.fit.label_share), data))
@@ -52,7 +61,7 @@ def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path
         recipe_sha256=recipe.sha256,
         commit=commit,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        figures={},
+        figures=figures or {},
     )
     write_manifest(path, manifest)
     return path

@@ -89,7 +89,8 @@ def _block(x: Any, width: int, stride: int, name: str, size: int = 3) -> Any:
 class LivenessLoss(keras.losses.Loss):  # type: ignore[misc, unused-ignore]
     """Of the three logits: the label, the kind of an attack, and the teacher's logit.
 
-    Targets (B, 5): alive 0 or 1; whether that is known; screen 1 or print 0; whether that is known; the teacher's logit.
+    Targets (B, 5): alive 0 or 1, whether that is known; screen 1 or print 0, whether that is known; the teacher's
+    logit.
     """
 
     def __init__(
