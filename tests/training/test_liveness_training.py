@@ -23,12 +23,12 @@ from facelatch_training.liveness.data import views as drawing
 from facelatch_training.liveness.data.batches import MOST_LOGIT, Batches, targets
 from facelatch_training.liveness.data.camera import seen_by_camera
 from facelatch_training.liveness.data.collect import ROUNDS, collect_round
-from facelatch_training.liveness.data.pictures import family_of, read_pixels, read_table
+from facelatch_training.liveness.data.pictures import Picture, family_of, read_pixels, read_table
 from facelatch_training.liveness.data.prepare import Prepared
 from facelatch_training.liveness.data.render import CANVAS_PX, present
 from facelatch_training.liveness.data.teacher import FEATURE_COUNT, MAP_SHAPE
 from facelatch_training.liveness.data.views import bare, mixed, read_material, scene_views, shares
-from facelatch_training.liveness.judge import evaluate, rates
+from facelatch_training.liveness.judge import evaluate, rates, tables
 from facelatch_training.liveness.judge.card import fill
 from facelatch_training.liveness.judge.levels import LeftOut, level
 from facelatch_training.liveness.model.fit import left_out_of
@@ -256,6 +256,24 @@ def test_the_table_has_the_peer_the_sum_and_padding_alone(tmp_path: Path) -> Non
     assert [row["of"] for row in rows[:5]] == ["all"] * 4 + ["kind print"]
     assert rows[3]["auc"] == 1.0
     assert "| all | own |" in evaluate.line(rows[0])
+
+
+def test_what_is_unseen_are_the_families_left_out_and_sources_of_which_nothing_was_learnt(tmp_path: Path) -> None:
+    """Each with its figures, by own network, peer and sum; the split for the verdict is not among them."""
+    table(tmp_path, ["train"])
+    (picture,) = read_table(tmp_path)
+
+    def many(source: str, split: str) -> list[Picture]:
+        return [replace(picture, source=source, split=split, live=n % 2 == 0) for n in range(24)]
+
+    pictures = [*many("nuaa", "train"), *many("student", "train"), *many("video", "validation"), *many("x", "judge")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "read_table", lambda _folder: pictures)
+        judges = {"own": lambda *_: 1.0, "peer": lambda *_: 2.0}
+        found = tables.unseen(tmp_path, ("nuaa",), judges, echo=lambda _line: None)
+    assert [one.family for one in found.own] == ["nuaa", "other sources"]
+    assert [len(one.live) for one in found.summed] == [12, 12]
+    assert [row["judge"] for row in found.rows] == ["own", "peer", "sum"] * 2
 
 
 def measured() -> LivenessManifest:

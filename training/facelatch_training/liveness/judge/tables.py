@@ -11,7 +11,7 @@ import numpy as np
 
 from facelatch.vision.liveness_manifest import LivenessManifest
 from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
-from facelatch_training.liveness.data.pictures import JUDGE, read_table
+from facelatch_training.liveness.data.pictures import JUDGE, Picture, read_table
 from facelatch_training.liveness.judge import evaluate, rates
 from facelatch_training.liveness.judge.evaluate import Judge
 from facelatch_training.liveness.judge.levels import LeftOut
@@ -60,22 +60,23 @@ class Unseen:
 def unseen(
     folder: Path, families: tuple[str, ...], judges: dict[str, Judge], *, echo: Echo
 ) -> Unseen:
-    """The scores of families that a network has not seen, of all splits but `judge`.
+    """The scores of sources that a network has not seen, of all splits but `judge`: the families left out, and those
+    of the split `validation` of which nothing is in `train`.
 
     `own` and `summed` are of pictures with context only, as the door always sees a face's surroundings.
     """
     found = Unseen([], [], [])
     table = [one for one in read_table(folder) if one.split != JUDGE]
-    for family in families:
+    for family, unknown in _unknown(table, families).items():
         for context, title in ((True, "with context"), (False, "tight")):
-            pictures = [one for one in table if one.family == family and one.context == context]
+            pictures = [one for one in unknown if one.context == context]
             live = np.array([one.live for one in pictures], bool)
             if min(live.sum(), (~live).sum()) < evaluate.LEAST:
                 continue
             scores = evaluate.score(folder, pictures, judges)
             counts = {"live": int(live.sum()), "attack": int((~live).sum())}
             for name in ("own", "peer", "sum"):
-                row = {"family": family, "pictures": title, "judge": name, **counts}
+                row: dict[str, Any] = {"family": family, "pictures": title, "judge": name, **counts}
                 row |= evaluate.figures(scores[name][live], scores[name][~live])
                 echo(
                     f"{family} left out, {title}, {name}: {row['live']} live, {row['attack']} attacks, "
@@ -86,6 +87,13 @@ def unseen(
                 found.own.append(LeftOut(family, scores["own"][live], scores["own"][~live]))
                 found.summed.append(LeftOut(family, scores["sum"][live], scores["sum"][~live]))
     return found
+
+
+def _unknown(table: list[Picture], families: tuple[str, ...]) -> dict[str, list[Picture]]:
+    found = {family: [one for one in table if one.family == family] for family in families}
+    shown = {one.source for one in table if one.split == "train"}
+    others = [one for one in table if one.source not in shown and one.family not in families]
+    return {**found, "other sources": others}
 
 
 def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> None:

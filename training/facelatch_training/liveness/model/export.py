@@ -21,8 +21,8 @@ from facelatch_training.liveness.recipe import Recipe
 
 DATA_STATEMENT = (
     "NUAA (published for research), CelebA-Spoof (samples; non-commercial research), an Axon sample set, small sets of "
-    "amateurs without stated terms; rendered presentations of photographs from CelebA before rooms from Open Images "
-    "and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0)."
+    "amateurs without stated terms; rendered presentations of photographs from CelebA and Families in the Wild "
+    "(non-commercial research) before rooms from Open Images and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0)."
 )
 SECONDS, PICTURES = 1.0, 5
 CALIBRATION_VIEWS = 400
