@@ -20,9 +20,10 @@ from facelatch_training.liveness.model.network import build_door, build_network,
 from facelatch_training.liveness.recipe import Recipe
 
 DATA_STATEMENT = (
-    "NUAA (published for research), CelebA-Spoof (samples; non-commercial research), an Axon sample set, small sets of "
-    "amateurs without stated terms; rendered presentations of photographs from CelebA and Families in the Wild "
-    "(non-commercial research) before rooms from Open Images and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0)."
+    "CelebA-Spoof (samples; non-commercial research), an Axon sample set, small sets of amateurs without stated terms; "
+    "rendered presentations of photographs from CelebA and Families in the Wild (non-commercial research) before rooms "
+    "from Open Images and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0). Thresholds were set "
+    "with NUAA (published for research)."
 )
 SECONDS, PICTURES = 1.0, 5
 CALIBRATION_VIEWS = 400
