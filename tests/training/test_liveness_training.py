@@ -339,14 +339,14 @@ def test_what_is_exported_answers_as_the_network_does(tmp_path: Path) -> None:
     from facelatch_training.liveness.model.export import export
     from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, build_network, door_network
 
-    network, data = build_network(), views()
+    network, data = build_network(recipe().network), views()
     network.compile("sgd", {"logits": LivenessLoss(), "features": HintLoss(), "maps": HintLoss()})
     network.fit(Batches(data, small_recipe(batch=8, steps=1)), verbose=0)
     any_level = Level(threshold=0.0, apcer=0.1, bpcer=0.1)
     path = export(network, recipe(), data, levels=Levels(any_level, any_level), out=tmp_path, commit="x")
     door = TfliteLiveness(path)
     views_seen = data.images[:8].astype(np.float32)
-    wanted = np.asarray(door_network(network, recipe().fit.label_share)(views_seen, training=False))
+    wanted = np.asarray(door_network(network, recipe().network, recipe().fit.label_share)(views_seen, training=False))
     learnt = np.asarray(network(views_seen, training=False)["logits"])
     share = recipe().fit.label_share
     assert np.allclose(share * learnt[:, 0] + (1 - share) * learnt[:, 2], wanted[:, 0], atol=1e-4)
@@ -355,6 +355,26 @@ def test_what_is_exported_answers_as_the_network_does(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ModelError):
         TfliteLiveness(path)
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_the_shipped_weights() -> None:
+    """Which know nothing of a teacher's features: what they answer stays, whatever the share; another shape is told."""
+    import keras
+
+    from facelatch_training.liveness.model.fit import _begin_with
+    from facelatch_training.liveness.model.network import build_network, door_network
+
+    shipped = REPO / "models" / "liveness.keras"
+    network, seen = build_network(recipe().network), views().images[:4].astype(np.float32)
+    _begin_with(network, shipped)
+    wanted = np.asarray(keras.models.load_model(shipped, compile=False)(seen, training=False))
+    for share in (0.0, 0.3):
+        answer = np.asarray(door_network(network, recipe().network, share)(seen, training=False))
+        assert np.allclose(answer, wanted, atol=1e-4)
+    wide = load_recipe(REPO / "config" / "liveness-wide.toml").network
+    with pytest.raises(InputError, match="shape"):
+        _begin_with(build_network(wide), shipped)
 
 
 PARAM = """7767517

@@ -225,7 +225,7 @@ def _float_judge(run: Path, recipe: Recipe) -> Judge:
     from facelatch_training.liveness.model.fit import FINAL
     from facelatch_training.liveness.model.network import door_network
 
-    door = door_network(runs.averaged(run, FINAL), recipe.fit.label_share)
+    door = door_network(runs.averaged(run, FINAL), recipe.network, recipe.fit.label_share)
     return by_views(door.predict_on_batch)
 
 

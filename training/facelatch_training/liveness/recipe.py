@@ -35,6 +35,20 @@ class Data(Section):
         return self.real_views + self.made_attacks + self.made_live + self.faces + self.mixed
 
 
+class Shape(Section):
+    """How large the network is."""
+
+    stem: int = Field(gt=0)
+    """Channels at half size."""
+    widths: tuple[int, int, int]
+    """Channels of the stages, each of which halves the picture again."""
+    blocks: tuple[int, int, int]
+    """Residual blocks of each stage."""
+    places: int = Field(ge=0)
+    """Channels that are weighed place by place at the end, as an edge means something else beside a face; 0: the last
+    stage's mean over all places instead."""
+
+
 class Fit(Section):
     """How the network is trained."""
 
@@ -63,6 +77,7 @@ class Recipe(Section):
 
     seed: int
     data: Data
+    network: Shape
     fit: Fit
 
     @property
@@ -73,7 +88,7 @@ class Recipe(Section):
     @property
     def data_sha256(self) -> str:
         """Of what `prepare` goes by."""
-        return hashlib.sha256(self.model_dump_json(exclude={"fit"}).encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude={"network", "fit"}).encode()).hexdigest()
 
 
 def load_recipe(path: Path) -> Recipe:

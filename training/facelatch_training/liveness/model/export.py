@@ -42,8 +42,8 @@ def export(
     """Writes liveness.tflite, its manifest with `figures`, and liveness.keras into `out`."""
     path = out / "liveness.tflite"
     with replacing(path) as partial:
-        partial.write_bytes(to_tflite(door_network(model, recipe.fit.label_share), data))
-    plain = build_network()
+        partial.write_bytes(to_tflite(door_network(model, recipe.network, recipe.fit.label_share), recipe, data))
+    plain = build_network(recipe.network)
     plain.set_weights(model.get_weights())  # without the optimizer's state
     save(plain, out / FINAL)
     manifest = LivenessManifest(
@@ -68,12 +68,12 @@ def export(
     return path
 
 
-def to_tflite(door: Any, data: Prepared) -> bytes:
+def to_tflite(door: Any, recipe: Recipe, data: Prepared) -> bytes:
     """The network of `door_network` in full int8, with uint8 views in and float logits out."""
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    network = unscaled(door, build_door(scaled=False))
+    network = unscaled(door, build_door(recipe.network, scaled=False))
     archive = ExportArchive()
     archive.track(network)
     spec = tf.TensorSpec((1, VIEW_PX, VIEW_PX, 3), tf.float32, name="image")

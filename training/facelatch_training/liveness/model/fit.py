@@ -12,7 +12,7 @@ from facelatch.errors import InputError
 from facelatch_training.finder.model import runs
 from facelatch_training.liveness.data.batches import Batches
 from facelatch_training.liveness.data.prepare import Prepared
-from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, build_network
+from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, begin_with, build_network
 from facelatch_training.liveness.recipe import Recipe
 
 FINAL = "liveness.keras"
@@ -36,7 +36,10 @@ def fit(
             "features": HintLoss(recipe.fit.features_weight),
             "maps": HintLoss(recipe.fit.maps_weight),
         }
-        return runs.compiled(build_network(), loss, recipe.fit, examples, start)
+        network = build_network(recipe.network)
+        if start is not None:
+            _begin_with(network, start)
+        return runs.compiled(network, loss, recipe.fit, examples, None)
 
     return runs.train(
         run,
@@ -46,6 +49,16 @@ def fit(
         fresh=fresh,
         batches=lambda done: Batches(data, recipe, left_out=left_out, first_epoch=done),
     )
+
+
+def _begin_with(network: Any, start: Path) -> None:
+    try:
+        begin_with(network, keras.models.load_model(start, compile=False))
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise InputError(
+            f"{start}: no liveness network of the recipe's shape: {error}",
+            hint="give the liveness.keras of a run, or that of models/ with config/liveness.toml",
+        ) from error
 
 
 def left_out_of(run: Path) -> tuple[str, ...]:

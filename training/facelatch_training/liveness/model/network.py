@@ -1,11 +1,9 @@
 """The liveness network: one small residual network for every look.
 
 view (80, 80, 3), 0..255
-  stem    40 x 40 x 16
-  stage 2 20 x 20 x 48, one residual block
-  stage 3 10 x 10 x 96, two residual blocks
-  stage 4  5 x  5 x 128, one residual block
-  wide     5 x  5 x 256, then a weight for each place of each channel: an edge means something else beside a face
+  stem         40 x 40
+  stages 2..4  20 x 20, 10 x 10, 5 x 5, each with its residual blocks
+  the mean over all places, or a weight for each place of each channel
   -> (3,): logit of being alive, from labels; logit of a screen rather than a print; the logit that the teacher gives
 
 While it learns it also has to tell the teacher's features from its own, and the teacher's last maps from its stage 4.
@@ -21,18 +19,18 @@ import numpy as np
 from keras import layers, ops
 
 from facelatch.vision.liveness import VIEW_PX
+from facelatch_training.liveness.recipe import Shape
 
 FEATURES, MAPS = 256, 256
 """What the pair of teachers has of features, and of channels in its last maps."""
-MAPS_AT = "stage4a_relu"
 
 
-def build_network(*, scaled: bool = True) -> Any:
+def build_network(shape: Shape, *, scaled: bool = True) -> Any:
     """The network as it learns: float views (B, 80, 80, 3) in 0..255 -> `logits` (B, 3), `features`, `maps`.
 
     `scaled=False` leaves out the division by 255, for the export, which folds it into the stem.
     """
-    image, maps, pooled = _trunk(scaled)
+    image, maps, pooled = _trunk(shape, scaled)
     return keras.Model(
         image,
         {
@@ -44,15 +42,15 @@ def build_network(*, scaled: bool = True) -> Any:
     )
 
 
-def build_door(*, scaled: bool = True) -> Any:
+def build_door(shape: Shape, *, scaled: bool = True) -> Any:
     """What the door runs: float views (B, 80, 80, 3) in 0..255 -> logits (B, 2) of alive and of a screen."""
-    image, _, pooled = _trunk(scaled)
+    image, _, pooled = _trunk(shape, scaled)
     return keras.Model(image, layers.Dense(2, name="answer")(pooled), name="liveness_door")
 
 
-def door_network(model: Any, label_share: float) -> Any:
+def door_network(model: Any, shape: Shape, label_share: float) -> Any:
     """The trained `model` as the door runs it; of its two logits of alive, the labels' counts `label_share`."""
-    door = build_door()
+    door = build_door(shape)
     for layer in door.layers:
         if layer.weights and layer.name != "answer":
             layer.set_weights(model.get_layer(layer.name).get_weights())
@@ -62,18 +60,37 @@ def door_network(model: Any, label_share: float) -> Any:
     return door
 
 
-def _trunk(scaled: bool) -> tuple[Any, Any, Any]:
+def begin_with(model: Any, start: Any) -> None:
+    """Gives `model` the weights of `start`, which may have been trained before there was a teacher's logit or a hint.
+
+    Its logit of being alive then begins as the teacher's as well. Raises ValueError for a network of another shape.
+    """
+    known = {layer.name: layer.get_weights() for layer in start.layers}
+    for layer in model.layers:
+        if not layer.weights or (layer.name in ("features", "maps") and layer.name not in known):
+            continue
+        weights = known.get(layer.name, [])
+        if layer.name == "logits" and weights and weights[0].shape[1] == 2:
+            weights = [one[..., [0, 1, 0]] for one in weights]
+        layer.set_weights(weights)
+
+
+def _trunk(shape: Shape, scaled: bool) -> tuple[Any, Any, Any]:
     """Picture, maps of stage 4 and what all answers are linear in."""
     image = keras.Input((VIEW_PX, VIEW_PX, 3), name="image")
     x = layers.Rescaling(1 / 255, name="unit")(image) if scaled else image
-    x = _block(x, 16, 2, "stem")
-    x = _block(_block(x, 48, 2, "stage2"), 48, 1, "stage2a")
-    x = _block(_block(_block(x, 96, 2, "stage3"), 96, 1, "stage3a"), 96, 1, "stage3b")
-    maps = _block(_block(x, 128, 2, "stage4"), 128, 1, "stage4a")
-    x = _block(maps, 256, 1, "wide", size=1)
-    x = layers.DepthwiseConv2D(5, use_bias=False, name="places")(x)
-    x = layers.BatchNormalization(momentum=0.97, name="places_norm")(x)
-    return image, maps, layers.Flatten(name="pool")(x)
+    x = _block(x, shape.stem, 2, "stem")
+    for number, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True), start=2):
+        x = _block(x, width, 2, f"stage{number}")
+        for letter in "abcdefgh"[:blocks]:
+            x = _block(x, width, 1, f"stage{number}{letter}")
+    if not shape.places:
+        pooled = layers.GlobalAveragePooling2D(name="pool")(x)
+        return image, x, layers.Dropout(0.2, name="dropout")(pooled)
+    y = _block(x, shape.places, 1, "wide", size=1)
+    y = layers.DepthwiseConv2D(5, use_bias=False, name="places")(y)
+    y = layers.BatchNormalization(momentum=0.97, name="places_norm")(y)
+    return image, x, layers.Flatten(name="pool")(y)
 
 
 def _block(x: Any, width: int, stride: int, name: str, size: int = 3) -> Any:
