@@ -18,15 +18,18 @@ from PIL import Image as Pillow
 from facelatch.errors import InputError, ModelError
 from facelatch.values.pictures import Box, Face, Frame
 from facelatch.vision.liveness import VIEW_PX
-from facelatch.vision.liveness_manifest import load_liveness
-from facelatch_training.liveness.data import prepare
-from facelatch_training.liveness.data.batches import Batches, targets
+from facelatch.vision.liveness_manifest import Level, LivenessManifest, load_liveness
+from facelatch_training.liveness.data import views as drawing
+from facelatch_training.liveness.data.batches import MOST_LOGIT, Batches, targets
 from facelatch_training.liveness.data.camera import seen_by_camera
 from facelatch_training.liveness.data.collect import ROUNDS, collect_round
-from facelatch_training.liveness.data.pictures import family_of, read_pixels, read_table
-from facelatch_training.liveness.data.prepare import Prepared, bare, shares
+from facelatch_training.liveness.data.pictures import Picture, family_of, read_pixels, read_table
+from facelatch_training.liveness.data.prepare import Prepared
 from facelatch_training.liveness.data.render import CANVAS_PX, present
-from facelatch_training.liveness.judge import evaluate, rates
+from facelatch_training.liveness.data.teacher import FEATURE_COUNT, MAP_SHAPE
+from facelatch_training.liveness.data.views import bare, mixed, read_material, scene_views, shares
+from facelatch_training.liveness.judge import evaluate, rates, tables
+from facelatch_training.liveness.judge.card import fill
 from facelatch_training.liveness.judge.levels import LeftOut, level
 from facelatch_training.liveness.model.fit import left_out_of
 from facelatch_training.liveness.recipe import Recipe, load_recipe
@@ -36,6 +39,10 @@ REPO = Path(__file__).resolve().parents[2]
 
 def recipe() -> Recipe:
     return load_recipe(REPO / "config" / "liveness.toml")
+
+
+def small_recipe(**fit: int) -> Recipe:
+    return recipe().model_copy(update={"fit": recipe().fit.model_copy(update=fit)})
 
 
 def noise(high: int, wide: int, seed: int = 0) -> np.ndarray:
@@ -49,6 +56,8 @@ def views(count: int = 40) -> Prepared:
         live=np.arange(count, dtype=np.int8) % 2,
         kind=(np.arange(count, dtype=np.int8) + 1) % 2 * 2,
         teacher=np.full(count, 0.5, np.float32),
+        features=rng.normal(size=(count, FEATURE_COUNT)).astype(np.float16),
+        maps=rng.normal(size=(count, *MAP_SHAPE)).astype(np.float16),
         source=np.array(["nuaa", "nuaa", "made", "made"] * (count // 4)),
         fingerprint="x",
     )
@@ -134,12 +143,23 @@ def test_the_split_for_the_verdict_is_never_looked_at(
     """Its owners allow nothing that ships to be derived from it: `prepare` reads the training split only."""
     (tmp_path / "liveness").mkdir()
     table(tmp_path / "liveness", ["judge", "train", "validation", "train"])
-    monkeypatch.setattr(prepare, "read_scenes", lambda _folder: [])
-    monkeypatch.setattr(prepare, "read_tar", lambda _path: iter(()))
-    small = recipe().data.model_copy(update={"real_views": 30, "made_attacks": 0, "made_live": 0})
-    made = list(prepare._all_views(recipe().model_copy(update={"data": small}), tmp_path))
-    assert len(made) == 30
-    assert {source for _, source, _, _ in made} == {"train"}
+    monkeypatch.setattr(drawing, "read_scenes", lambda _folder: [])
+    monkeypatch.setattr(drawing, "read_tar", lambda _path: iter(()))
+    material = read_material(recipe(), tmp_path)
+    assert {one.split for one in material.pictures} == {"train"}
+    seen = [one for number in range(20) for one in scene_views(recipe(), material, drawing.REAL, number)]
+    assert len(seen) == 20 * recipe().data.views_each
+    assert {one.source for one in seen} == {"train"}
+
+
+@given(seed=st.integers(0, 40))
+def test_what_is_mixed_is_made_of_both_views(seed: int) -> None:
+    """Each pixel lies between those of the two, but for rounding, or is one of them."""
+    one, other = noise(VIEW_PX, VIEW_PX, 1), noise(VIEW_PX, VIEW_PX, 2)
+    made = mixed(one, other, np.random.default_rng(seed)).astype(int)
+    assert (made >= np.minimum(one, other).astype(int) - 1).all()
+    assert (made <= np.maximum(one, other)).all()
+    assert not (made == other).all()
 
 
 def test_a_picture_that_is_in_no_shard_is_named(tmp_path: Path) -> None:
@@ -159,27 +179,33 @@ def test_sources_that_share_cameras_or_people_are_one_family() -> None:
     assert family_of("student_a") == family_of("video_b") == "amateur"
 
 
-def test_a_batch_is_half_attacks_and_shows_nothing_of_what_is_left_out() -> None:
-    """However the views are distributed."""
+def test_a_batch_shows_nothing_of_what_is_left_out() -> None:
+    """However the views are distributed: as many attacks as living faces, and the same again for the same number."""
     data = views()
-    small = recipe().model_copy(update={"fit": recipe().fit.model_copy(update={"batch": 8, "steps": 3})})
-    batches = Batches(data, small, left_out=("nuaa", "amateur"))
+    data = replace(data, live=np.where(np.arange(40) < 8, -1, data.live).astype(np.int8))
+    batches = Batches(data, small_recipe(batch=8, steps=3), left_out=("nuaa", "amateur"))
     images, wanted = batches[0]
     assert images.shape == (8, VIEW_PX, VIEW_PX, 3)
     assert len(batches) == 3
-    alive = 0.3 * 0.5 + 0.7
-    assert sorted(np.unique(wanted[:, 0].round(4))) in (
-        [pytest.approx(alive)],
-        [pytest.approx(0.15), pytest.approx(alive)],
-    )
+    assert wanted["logits"][:, 1].sum() == 6, "a quarter is known to nobody but the teacher"
+    assert wanted["logits"][:, 0].sum() == 3
+    assert wanted["features"].shape == (8, FEATURE_COUNT)
+    assert wanted["maps"].shape == (8, *MAP_SHAPE)
+    made = {image.tobytes() for image in data.images[data.source == "made"]}
+    assert all(image.tobytes() in made for image in images)
     assert (batches[0][0] == images).all()
 
 
-def test_the_target_is_the_label_and_the_teachers_answer() -> None:
-    """And a living face has no kind of attack."""
-    wanted = targets(views(4), recipe())
-    assert wanted[0, 0] == pytest.approx(0.5 * recipe().fit.real_teacher)
-    assert wanted[:, 2].tolist() == [1, 0, 1, 0]
+def test_the_targets_are_the_label_the_kind_and_the_teachers_logit() -> None:
+    """A living face has no kind of attack, and what only the teacher judges has no label."""
+    data = replace(
+        views(4), live=np.array([0, 1, 0, -1], np.int8), teacher=np.array([0.5, 1, 0, 0.5], np.float32)
+    )
+    wanted = targets(data)
+    assert wanted[:, 0].tolist() == [0, 1, 0, 0]
+    assert wanted[:, 1].tolist() == [1, 1, 1, 0]
+    assert wanted[:, 3].tolist() == [1, 0, 1, 0]
+    assert wanted[:, 4].tolist() == [0, MOST_LOGIT, -MOST_LOGIT, 0]
 
 
 scores = st.lists(st.integers(-5, 5), min_size=3, max_size=30).map(lambda one: np.array(one, np.float64))
@@ -232,6 +258,57 @@ def test_the_table_has_the_peer_the_sum_and_padding_alone(tmp_path: Path) -> Non
     assert "| all | own |" in evaluate.line(rows[0])
 
 
+def test_what_is_unseen_are_the_families_left_out_and_sources_of_which_nothing_was_learnt(tmp_path: Path) -> None:
+    """Each with its figures, by own network, peer and sum; the split for the verdict is not among them."""
+    table(tmp_path, ["train"])
+    (picture,) = read_table(tmp_path)
+
+    def many(source: str, split: str) -> list[Picture]:
+        return [replace(picture, source=source, split=split, live=n % 2 == 0) for n in range(24)]
+
+    pictures = [*many("nuaa", "train"), *many("student", "train"), *many("video", "validation"), *many("x", "judge")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "read_table", lambda _folder: pictures)
+        judges = {"own": lambda *_: 1.0, "peer": lambda *_: 2.0}
+        found = tables.unseen(tmp_path, ("nuaa",), judges, echo=lambda _line: None)
+    assert [one.family for one in found.own] == ["nuaa", "other sources"]
+    assert [len(one.live) for one in found.summed] == [12, 12]
+    assert [row["judge"] for row in found.rows] == ["own", "peer", "sum"] * 2
+
+
+def measured() -> LivenessManifest:
+    """A manifest with figures of everything."""
+    some = Level(threshold=0.5, apcer=0.2, bpcer=0.1)
+    rates_of = dict.fromkeys(evaluate.FIELDS, 0.25) | {"live": 10, "attack": 12}
+    row = rates_of | {"of": "all", "judge": "own", "people": 3, "interval": (0.1, 0.4)}
+    split = {"tight": [row], "tight, basic": {"apcer": 0.3, "bpcer": 0.1}, "tight, strict": {"apcer": 0, "bpcer": 1}}
+    left_out = [rates_of | {"family": "nuaa", "pictures": "tight", "judge": one} for one in ("own", "peer", "sum")]
+    return LivenessManifest(
+        **{"format": 1, "kind": "liveness", "model_sha256": "0" * 64, "view_px": VIEW_PX, "looks": [2.7]},
+        **{"seconds": 1, "pictures": 5, "basic": some, "strict": some, "data": "", "recipe_sha256": "", "commit": ""},
+        **{"created": "", "figures": {"judge": split, "validation": split, "left out": left_out}},
+    )
+
+
+def test_the_cards_tables_are_the_manifests_figures(tmp_path: Path) -> None:
+    """Between its marks, again and again the same; the words around them stay, and a missing mark is named."""
+    card = tmp_path / "liveness.md"
+    names = ("levels", "left out", "judge", "validation")
+    card.write_text("".join(f"before {name}\n<!-- table: {name} -->\nstale\n<!-- end -->\n" for name in names))
+    fill(card, measured())
+    text = card.read_text()
+    assert "stale" not in text
+    assert all(f"before {name}\n<!-- table: {name} -->\n" in text for name in names)
+    assert "| basic | 0.50 | 20.0% | 10.0% |" in text
+    assert "| nuaa | tight | 10 / 12 | 0.250, 25.0% | 0.250, 25.0% | 0.250, 25.0% |" in text
+    assert "- at `basic`, single looks: APCER 30.0%, BPCER 10.0%" in text
+    fill(card, measured())
+    assert card.read_text() == text
+    card.write_text("nothing")
+    with pytest.raises(InputError, match="levels"):
+        fill(card, measured())
+
+
 def test_a_run_that_saw_everything_sets_no_threshold(tmp_path: Path) -> None:
     """Thresholds come from sources that were left out."""
     with pytest.raises(InputError):
@@ -258,23 +335,46 @@ def test_a_missing_or_foreign_model_is_refused(tmp_path: Path) -> None:
 def test_what_is_exported_answers_as_the_network_does(tmp_path: Path) -> None:
     """int8 against float, through the door's own adapter."""
     from facelatch.adapters.models.liveness_tflite import TfliteLiveness
-    from facelatch.vision.liveness_manifest import Level
     from facelatch_training.liveness.judge.levels import Levels
     from facelatch_training.liveness.model.export import export
-    from facelatch_training.liveness.model.network import LivenessLoss, build_network
+    from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, build_network, door_network
 
-    network, data = build_network(), views()
-    network.compile("sgd", LivenessLoss())
-    network.fit(data.images[:8], targets(data, recipe())[:8], verbose=0)
+    network, data = build_network(recipe().network), views()
+    network.compile("sgd", {"logits": LivenessLoss(), "features": HintLoss(), "maps": HintLoss()})
+    network.fit(Batches(data, small_recipe(batch=8, steps=1)), verbose=0)
     any_level = Level(threshold=0.0, apcer=0.1, bpcer=0.1)
-    path = export(network, recipe(), data, Levels(any_level, any_level), tmp_path, commit="x")
+    path = export(network, recipe(), data, levels=Levels(any_level, any_level), out=tmp_path, commit="x")
     door = TfliteLiveness(path)
-    wanted = np.asarray(network(data.images[:8].astype(np.float32), training=False))
+    views_seen = data.images[:8].astype(np.float32)
+    wanted = np.asarray(door_network(network, recipe().network, recipe().fit.label_share)(views_seen, training=False))
+    learnt = np.asarray(network(views_seen, training=False)["logits"])
+    share = recipe().fit.label_share
+    assert np.allclose(share * learnt[:, 0] + (1 - share) * learnt[:, 2], wanted[:, 0], atol=1e-4)
     assert np.abs(door.logits(data.images[:8]) - wanted).max() < 0.25 * max(1.0, np.abs(wanted).max())
     assert np.isfinite(door.look(noise(90, 90), Box(20, 20, 40, 40)).alive)
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ModelError):
         TfliteLiveness(path)
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_the_shipped_weights() -> None:
+    """Which know nothing of a teacher's features: what they answer stays, whatever the share; another shape is told."""
+    import keras
+
+    from facelatch_training.liveness.model.fit import _begin_with
+    from facelatch_training.liveness.model.network import build_network, door_network
+
+    shipped = REPO / "models" / "liveness.keras"
+    network, seen = build_network(recipe().network), views().images[:4].astype(np.float32)
+    _begin_with(network, shipped)
+    wanted = np.asarray(keras.models.load_model(shipped, compile=False)(seen, training=False))
+    for share in (0.0, 0.3):
+        answer = np.asarray(door_network(network, recipe().network, share)(seen, training=False))
+        assert np.allclose(answer, wanted, atol=1e-4)
+    wide = load_recipe(REPO / "config" / "liveness-wide.toml").network
+    with pytest.raises(InputError, match="shape"):
+        _begin_with(build_network(wide), shipped)
 
 
 PARAM = """7767517

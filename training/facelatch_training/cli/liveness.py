@@ -13,13 +13,13 @@ from facelatch_training.cli.output import say
 if TYPE_CHECKING:
     from facelatch_training.liveness.data.prepare import Prepared
     from facelatch_training.liveness.judge.evaluate import Judge
-    from facelatch_training.liveness.judge.levels import Levels
+    from facelatch_training.liveness.judge.tables import Unseen
     from facelatch_training.liveness.recipe import Recipe
 
 FAMILIES = ("nuaa", "celeba_spoof", "amateur", "axon")
 
 _recipe = click.option("--recipe", type=FILE, default=Path("config/liveness.toml"), show_default=True)
-_data = click.option("--data", type=FOLDER, required=True, help="Folder with liveness/ and scenes/.")
+_data = click.option("--data", type=FOLDER, required=True, help="Folder with liveness/, scenes/ and faces/.")
 _teacher = click.option("--teacher", type=FOLDER, required=True, help="Folder of the MiniFASNet pair.")
 _prepared = click.option("--prepared", type=FOLDER, default=Path("runs/liveness-data"), show_default=True)
 _run = click.option("--run", type=FOLDER, default=Path("runs/liveness"), show_default=True)
@@ -37,11 +37,14 @@ def liveness() -> None:
 @_teacher
 @_prepared
 @click.option("--own", type=FOLDER, help="A folder of `collect`, to be learnt from besides.")
-def prepare(recipe: Path, data: Path, teacher: Path, prepared: Path, own: Path | None) -> None:
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes at work.")
+def prepare(
+    recipe: Path, data: Path, teacher: Path, prepared: Path, own: Path | None, workers: int
+) -> None:
     """Make views of real and rendered faces, and ask the teacher about each. Never uses the split `judge`."""
     from facelatch_training.liveness.data import prepare as stage
 
-    views = stage.prepare(_load(recipe), data, teacher, prepared, own)
+    views = stage.prepare(_load(recipe), data, teacher, prepared, own=own, workers=workers)
     say(f"{len(views.images)} views in {prepared}")
 
 
@@ -119,13 +122,23 @@ def export(
     """
     from facelatch_training.export.origin import code_commit
     from facelatch_training.finder.model import runs
+    from facelatch_training.liveness.judge.levels import levels
     from facelatch_training.liveness.model import export as stage
     from facelatch_training.liveness.model.fit import FINAL
 
     loaded = _load(recipe)
     network = runs.averaged(run, FINAL)
     views = _prepared_views(prepared, loaded)
-    path = stage.export(network, loaded, views, _levels(data, teacher, left_out), out, commit=code_commit())
+    found = _unseen(data, teacher, loaded, left_out)
+    path = stage.export(
+        network,
+        loaded,
+        views,
+        out=out,
+        levels=levels(found.own, found.summed),
+        figures={"left out": found.rows},
+        commit=code_commit(),
+    )
     say(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
@@ -152,18 +165,32 @@ def evaluate(data: Path, teacher: Path, model: Path, split: str, write: bool) ->
 
 
 @liveness.command()
+@_recipe
 @_data
 @_model
 @click.option("--run", "keras_run", type=FOLDER, help="Judge this run's float network instead.")
-def visits(data: Path, model: Path, keras_run: Path | None) -> None:
+def visits(recipe: Path, data: Path, model: Path, keras_run: Path | None) -> None:
     """Judge the recorded sequences as visits to a door, at the levels of the manifest."""
     from facelatch.adapters.models.liveness_tflite import TfliteLiveness
     from facelatch_training.liveness.judge import evaluate as judge
     from facelatch_training.liveness.judge.tables import measure_visits
 
     network = TfliteLiveness(model)
-    by = _float_judge(keras_run) if keras_run else judge.by_views(network.logits)
+    by = _float_judge(keras_run, _load(recipe)) if keras_run else judge.by_views(network.logits)
     measure_visits(data / "liveness" / "sequences.tar", by, network.manifest, echo=say)
+
+
+@liveness.command()
+@_model
+@click.option("--card", type=FILE, help="[default: the .md beside the model]")
+def card(model: Path, card: Path | None) -> None:
+    """Put the figures of the manifest into the tables of the model's card."""
+    from facelatch.vision.liveness_manifest import load_liveness
+    from facelatch_training.liveness.judge.card import fill
+
+    card = card or model.with_suffix(".md")
+    fill(card, load_liveness(model)[0])
+    say(f"tables written: {card}")
 
 
 @liveness.command()
@@ -176,31 +203,30 @@ def convert(folder: Path, out: Path) -> None:
     say(f"{stage(folder, out)}: {out.stat().st_size / 1e6:.1f} MB")
 
 
-def _levels(data: Path, teacher: Path, runs: tuple[Path, ...]) -> Levels:
+def _unseen(data: Path, teacher: Path, recipe: Recipe, runs: tuple[Path, ...]) -> Unseen:
     from facelatch_training.liveness.data.teacher import MiniFasNet
     from facelatch_training.liveness.judge.evaluate import by_peer
-    from facelatch_training.liveness.judge.levels import levels
-    from facelatch_training.liveness.judge.tables import left_out_scores
+    from facelatch_training.liveness.judge.tables import Unseen, unseen
     from facelatch_training.liveness.model.fit import left_out_of
 
-    peer = by_peer(MiniFasNet(teacher))
-    pairs = [
-        pair
-        for run in runs
-        for pair in left_out_scores(
-            data / "liveness", left_out_of(run), {"own": _float_judge(run), "peer": peer}, echo=say
-        )
-    ]
-    return levels([own for own, _ in pairs], [summed for _, summed in pairs])
+    peer, everything = by_peer(MiniFasNet(teacher)), Unseen([], [], [])
+    for run in runs:
+        judges = {"own": _float_judge(run, recipe), "peer": peer}
+        found = unseen(data / "liveness", left_out_of(run), judges, echo=say)
+        everything.own.extend(found.own)
+        everything.summed.extend(found.summed)
+        everything.rows.extend(found.rows)
+    return everything
 
 
-def _float_judge(run: Path) -> Judge:
+def _float_judge(run: Path, recipe: Recipe) -> Judge:
     from facelatch_training.finder.model import runs
     from facelatch_training.liveness.judge.evaluate import by_views
     from facelatch_training.liveness.model.fit import FINAL
+    from facelatch_training.liveness.model.network import door_network
 
-    network = runs.averaged(run, FINAL)
-    return by_views(network.predict_on_batch)
+    door = door_network(runs.averaged(run, FINAL), recipe.network, recipe.fit.label_share)
+    return by_views(door.predict_on_batch)
 
 
 def _prepared_views(folder: Path, recipe: Recipe) -> Prepared:

@@ -19,9 +19,34 @@ class Data(Section):
     """Views of rendered presentations."""
     made_live: int = Field(ge=0)
     """Views of photographs of people, seen by the same camera as the rendered presentations."""
+    faces: int = Field(ge=0)
+    """Views of close faces, seen by it as well."""
+    mixed: int = Field(ge=0)
+    """Views laid over each other: for the teacher alone, as nobody knows what they are."""
+    views_each: int = Field(gt=0)
+    """Views of each scene that is rendered or photographed; the numbers above are multiples of it."""
     least_scale: float = Field(gt=0)
     """Least context of a view, as a multiple of the face's box."""
     largest_scale: float = Field(gt=0)
+
+    @property
+    def total(self) -> int:
+        """All views together."""
+        return self.real_views + self.made_attacks + self.made_live + self.faces + self.mixed
+
+
+class Shape(Section):
+    """How large the network is."""
+
+    stem: int = Field(gt=0)
+    """Channels at half size."""
+    widths: tuple[int, int, int]
+    """Channels of the stages, each of which halves the picture again."""
+    blocks: tuple[int, int, int]
+    """Residual blocks of each stage."""
+    places: int = Field(ge=0)
+    """Channels that are weighed place by place at the end, as an edge means something else beside a face; 0: the last
+    stage's mean over all places instead."""
 
 
 class Fit(Section):
@@ -33,12 +58,18 @@ class Fit(Section):
     batch: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    real_teacher: float = Field(ge=0, le=1)
-    """How much of the target is the teacher's answer where a real picture has a label."""
-    made_teacher: float = Field(ge=0, le=1)
-    """The same for what was rendered."""
+    label_weight: float = Field(ge=0)
+    """Of the cross entropy of being alive, where that is known."""
     kind_weight: float = Field(ge=0)
-    """Weight of telling screens from prints."""
+    """Of telling screens from prints, where that is known."""
+    teacher_weight: float = Field(ge=0)
+    """Of the distance to the teacher's logit."""
+    features_weight: float = Field(ge=0)
+    """Of the distance to the teacher's features."""
+    maps_weight: float = Field(ge=0)
+    """Of the distance to the teacher's last maps."""
+    label_share: float = Field(ge=0, le=1)
+    """At the door: how much the logit learnt from labels counts beside the teacher's."""
 
 
 class Recipe(Section):
@@ -46,6 +77,7 @@ class Recipe(Section):
 
     seed: int
     data: Data
+    network: Shape
     fit: Fit
 
     @property
@@ -56,7 +88,7 @@ class Recipe(Section):
     @property
     def data_sha256(self) -> str:
         """Of what `prepare` goes by."""
-        return hashlib.sha256(self.model_dump_json(exclude={"fit"}).encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude={"network", "fit"}).encode()).hexdigest()
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -1,32 +1,34 @@
-"""`facelatch-train liveness prepare`: views of faces, each with what the teacher says to that very view."""
+"""`facelatch-train liveness prepare`: views of faces, each with what the teacher makes of that very view."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections import Counter
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facelatch.errors import InputError
-from facelatch.values.pictures import Box, Image
-from facelatch.vision.liveness import VIEW_PX, view
+from facelatch.vision.liveness import VIEW_PX
 from facelatch_training.files import keep_out_of_git, replacing
-from facelatch_training.liveness.data.camera import resized, seen_by_camera
-from facelatch_training.liveness.data.pictures import Picture, read_pixels, read_table, read_tar
-from facelatch_training.liveness.data.render import present
-from facelatch_training.liveness.data.teacher import MiniFasNet
+from facelatch_training.liveness.data import views as drawing
+from facelatch_training.liveness.data.teacher import FEATURE_COUNT, MAP_SHAPE, MiniFasNet
+from facelatch_training.liveness.data.views import MADE, Material, Seen, read_material
 from facelatch_training.liveness.recipe import Recipe
 
-VIEWS, TABLE, ABOUT = "views.npy", "table.npz", "about.json"
+VIEWS, FEATURES, MAPS, TABLE, ABOUT = "views.npy", "features.npy", "maps.npy", "table.npz", "about.json"
 KINDS = ("", "print", "screen", "mask")
-MADE = "made"
+SHARE_OF_JOB = 25
+"""Scenes that a worker makes at a time."""
+
+Row = tuple[str, int, int, float]
+"""Source, live, kind, the teacher's share."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +37,80 @@ class Prepared:
 
     images: NDArray[np.uint8]
     live: NDArray[np.int8]
-    """1 alive, 0 an attack."""
+    """1 alive, 0 an attack, -1 nobody knows."""
     kind: NDArray[np.int8]
     """Index in KINDS."""
     teacher: NDArray[np.float32]
     """The teacher's share of alive, 0 to 1."""
+    features: NDArray[np.float16]
+    """The teacher's features (N, FEATURE_COUNT)."""
+    maps: NDArray[np.float16]
+    """Its last maps (N, *MAP_SHAPE)."""
     source: NDArray[np.str_]
     fingerprint: str
 
 
-def prepare(recipe: Recipe, data: Path, teacher: Path, out: Path, own: Path | None = None) -> Prepared:
-    """Writes the views into `out`. `data` is the folder with liveness/ and scenes/, `own` one of `collect`.
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Scenes `first` to `last` of a part, whose views begin at `row`."""
+
+    part: int
+    first: int
+    last: int
+    row: int
+
+
+class _Worker:
+    """What each process has: pictures, teacher, and the files that all of them write their own rows of."""
+
+    def __init__(self, recipe: Recipe, data: Path, teacher: Path, out: Path, own: Path | None) -> None:
+        cv2.setNumThreads(1)
+        self._recipe, self._teacher = recipe, MiniFasNet(teacher)
+        self._material: Material = read_material(recipe, data, own)
+        self._files = [np.load(_partial(out / name), mmap_mode="r+") for name in (VIEWS, FEATURES, MAPS)]
+
+    def make(self, job: _Job) -> list[Row]:
+        """Writes the views of a job and what the teacher makes of them; returns the rest of their rows."""
+        rows = []
+        images, features, maps = self._files
+        for row, seen in enumerate(self._seen(job), start=job.row):
+            lesson = self._teacher.teach(seen.image)
+            images[row], features[row], maps[row] = seen.image, lesson.features, lesson.maps
+            rows.append((seen.source, seen.live, KINDS.index(seen.kind), lesson.share))
+        return rows
+
+    def _seen(self, job: _Job) -> Iterator[Seen]:
+        for number in range(job.first, job.last):
+            if job.part != drawing.MIXED:
+                yield from drawing.scene_views(self._recipe, self._material, job.part, number)
+                continue
+            rng = np.random.default_rng([self._recipe.seed, job.part, number])
+            for _ in range(self._recipe.data.views_each):
+                one, other = rng.integers(self._recipe.data.real_views, _mixed_from(self._recipe), 2)
+                yield Seen(drawing.mixed(self._files[0][one], self._files[0][other], rng), MADE, -1)
+
+
+_worker: _Worker | None = None
+"""Read once, before the processes of the pool part from this one."""
+
+
+def _make(job: _Job) -> list[Row]:
+    assert _worker is not None
+    return _worker.make(job)
+
+
+def prepare(
+    recipe: Recipe, data: Path, teacher: Path, out: Path, *, own: Path | None = None, workers: int = 1
+) -> Prepared:
+    """Writes the views into `out`. `data` is the folder with liveness/, scenes/ and faces/, `own` one of `collect`.
 
     Raises InputError.
     """
     keep_out_of_git(out)
     out.mkdir(parents=True, exist_ok=True)
-    asked = MiniFasNet(teacher)
-    plan = recipe.data
-    total = plan.real_views + plan.made_attacks + plan.made_live
-    with replacing(out / VIEWS) as partial:
-        images: Any = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-            partial, "w+", np.uint8, (total, VIEW_PX, VIEW_PX, 3)
-        )
-        rows = []
-        for number, (seen, source, live, kind) in enumerate(
-            tqdm(_all_views(recipe, data, own), total=total, desc="views", mininterval=5)
-        ):
-            images[number] = seen
-            rows.append((source, live, KINDS.index(kind), asked.teach(seen)))
-        images.flush()
+    MiniFasNet(teacher)  # says what is missing before any work is done
+    _lay_out(out, recipe.data.total)
+    rows = _made(_Worker(recipe, data, teacher, out, own), recipe, workers)
     source, live, kind, says = zip(*rows, strict=True)
     with replacing(out / TABLE) as partial, partial.open("wb") as stream:
         np.savez(
@@ -74,9 +120,40 @@ def prepare(recipe: Recipe, data: Path, teacher: Path, out: Path, own: Path | No
             kind=np.array(kind, np.int8),
             teacher=np.array(says, np.float32),
         )
+    for name in (VIEWS, FEATURES, MAPS):
+        _partial(out / name).replace(out / name)
+    about = {"data_sha256": recipe.data_sha256, "views": recipe.data.total}
     with replacing(out / ABOUT) as partial:
-        partial.write_text(json.dumps({"data_sha256": recipe.data_sha256, "views": total}), encoding="utf-8")
+        partial.write_text(json.dumps(about), encoding="utf-8")
     return load(out, recipe)
+
+
+def _lay_out(out: Path, total: int) -> None:
+    """Empty files for all views, so that every worker can write its own rows."""
+    for name, kind, shape in (
+        (VIEWS, np.uint8, (VIEW_PX, VIEW_PX, 3)),
+        (FEATURES, np.float16, (FEATURE_COUNT,)),
+        (MAPS, np.float16, MAP_SHAPE),
+    ):
+        path = _partial(out / name)
+        np.lib.format.open_memmap(path, "w+", kind, (total, *shape))  # type: ignore[no-untyped-call]
+
+
+def _made(worker: _Worker, recipe: Recipe, workers: int) -> list[Row]:
+    """The rows of all views, in their order."""
+    global _worker
+    _worker = worker
+    rows: list[Row] = []
+    with (
+        ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool,
+        tqdm(total=recipe.data.total, desc="views", mininterval=5) as bar,
+    ):
+        for some in (False, True):  # what is mixed comes from what lies there
+            jobs = [job for job in _jobs(recipe) if (job.part == drawing.MIXED) == some]
+            for made in pool.map(_make, jobs):
+                rows += made
+                bar.update(len(made))
+    return rows
 
 
 def load(folder: Path, recipe: Recipe) -> Prepared:
@@ -84,7 +161,7 @@ def load(folder: Path, recipe: Recipe) -> Prepared:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         table = np.load(folder / TABLE)
-        images = np.load(folder / VIEWS, mmap_mode="r")
+        images, features, maps = (np.load(folder / name, mmap_mode="r") for name in (VIEWS, FEATURES, MAPS))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder}: not prepared ({error})", hint="run `facelatch-train liveness prepare`"
@@ -96,97 +173,28 @@ def load(folder: Path, recipe: Recipe) -> Prepared:
         live=table["live"],
         kind=table["kind"],
         teacher=table["teacher"],
+        features=features,
+        maps=maps,
         source=table["source"],
         fingerprint=about["data_sha256"],
     )
 
 
-def _all_views(recipe: Recipe, data: Path, own: Path | None = None) -> Iterator[tuple[Image, str, bool, str]]:
-    """View, source, alive, kind, each drawn by its own number."""
-    pictures: list[Picture] = []
-    pixels: dict[str, Image] = {}
-    for folder in (data / "liveness", *([own] if own is not None else [])):
-        found = [picture for picture in read_table(folder) if picture.split == "train"]
-        pictures += found
-        pixels |= read_pixels(folder, found)
-    chosen = np.random.default_rng(recipe.seed).choice(
-        len(pictures), recipe.data.real_views, p=shares([(one.source, one.live) for one in pictures])
-    )
-    for number, index in enumerate(chosen):
-        rng = np.random.default_rng([recipe.seed, 0, number])
-        picture = pictures[int(index)]
-        yield (
-            real_view(pixels[picture.path], picture, recipe, rng),
-            picture.source,
-            picture.live,
-            picture.kind,
-        )
-    scenes = read_scenes(data / "scenes")
-    rooms = [image for _, image in read_tar(data / "scenes" / "empty.tar")]
-    for number in range(recipe.data.made_attacks):
-        rng = np.random.default_rng([recipe.seed, 1, number])
-        image, box = scenes[int(rng.integers(len(scenes)))]
-        made = present(image, box, rooms[int(rng.integers(len(rooms)))], rng)
-        yield _drawn(seen_by_camera(made.image, rng), made.box, recipe, rng), MADE, False, made.kind
-    for number in range(recipe.data.made_live):
-        rng = np.random.default_rng([recipe.seed, 2, number])
-        image, box = resized(*scenes[int(rng.integers(len(scenes)))], rng, (38, 110))
-        yield _drawn(seen_by_camera(image, rng), box, recipe, rng), MADE, True, ""
+def _jobs(recipe: Recipe) -> Iterator[_Job]:
+    plan, row = recipe.data, 0
+    counts = (plan.real_views, plan.made_attacks, plan.made_live, plan.faces, plan.mixed)
+    for part, count in enumerate(counts):
+        scenes = count // plan.views_each
+        for first in range(0, scenes, SHARE_OF_JOB):
+            last = min(first + SHARE_OF_JOB, scenes)
+            yield _Job(part=part, first=first, last=last, row=row + first * plan.views_each)
+        row += count
 
 
-def shares(groups: list[tuple[str, bool]]) -> NDArray[np.float64]:
-    """How often each picture is drawn: a group's part grows with the root of its size."""
-    sizes = Counter(groups)
-    weights = np.array([sizes[group] ** -0.5 for group in groups])
-    return np.asarray(weights / weights.sum(), np.float64)
+def _mixed_from(recipe: Recipe) -> int:
+    """The row that ends what may be mixed: of labelled pictures nothing, so that leaving a source out leaves it out."""
+    return recipe.data.total - recipe.data.mixed
 
 
-def real_view(image: Image, picture: Picture, recipe: Recipe, rng: np.random.Generator) -> Image:
-    """A drawn view of a labelled picture, its padding cut off or more added by chance: it tells the label here."""
-    image, box = bare(image, picture.box) if rng.random() < 0.7 else (image, picture.box)
-    if rng.random() < 0.15:
-        image, box = _padded(image, box, rng)
-    image, box = resized(image, box, rng, (32, 90))
-    return _drawn(seen_by_camera(image, rng, strength=float(rng.uniform(0, 0.5))), box, recipe, rng)
-
-
-def _drawn(image: Image, box: Box, recipe: Recipe, rng: np.random.Generator) -> Image:
-    """A view of drawn scale, of a box that is a little off, mirrored by chance."""
-    scale = float(rng.uniform(recipe.data.least_scale, recipe.data.largest_scale))
-    shift = rng.normal(0, 0.04, 2) * (box.width, box.height)
-    grown = np.exp(rng.normal(0, 0.06, 2))
-    centre = np.array([box.x + box.width / 2, box.y + box.height / 2]) + shift
-    size = np.array([box.width, box.height]) * grown
-    seen = view(image, Box(*(float(one) for one in (*(centre - size / 2), *size))), scale)
-    return seen[:, ::-1] if rng.random() < 0.5 else seen
-
-
-def bare(image: Image, box: Box, limit: float = 1.5) -> tuple[Image, Box]:
-    """The picture without border rows and columns that only repeat the next one, which somebody has added."""
-    grey = image.mean(axis=2)
-    rows = np.abs(np.diff(grey, axis=0)).mean(axis=1) > limit
-    columns = np.abs(np.diff(grey, axis=1)).mean(axis=0) > limit
-    ends = []
-    for changes, low, high in ((rows, box.y, box.y + box.height), (columns, box.x, box.x + box.width)):
-        there = np.flatnonzero(changes)
-        first, last = (int(there[0]), int(there[-1]) + 2) if len(there) else (0, len(changes) + 1)
-        ends.append((max(0, min(first, int(low))), min(len(changes) + 1, max(last, int(high) + 1))))
-    (top, bottom), (left, right) = ends
-    return np.ascontiguousarray(image[top:bottom, left:right]), Box(
-        box.x - left, box.y - top, box.width, box.height
-    )
-
-
-def _padded(image: Image, box: Box, rng: np.random.Generator) -> tuple[Image, Box]:
-    sides = [int(one) for one in rng.integers(0, max(2, image.shape[0] // 4), 4) * (rng.random(4) < 0.5)]
-    top, bottom, left, right = sides
-    grown = np.pad(image, ((top, bottom), (left, right), (0, 0)), mode="edge")
-    return grown, Box(box.x + left, box.y + top, box.width, box.height)
-
-
-def read_scenes(folder: Path) -> list[tuple[Image, Box]]:
-    """Photographs of people with the box of one face of at least 40 px each."""
-    with (folder / "scenes.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if float(row["w"]) >= 40 and float(row["h"]) >= 40]
-    boxes = {row["image"]: Box(*(float(row[key]) for key in "xywh")) for row in rows}
-    return [(image, boxes[name]) for name, image in read_tar(folder / "scenes.tar", set(boxes))]
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")

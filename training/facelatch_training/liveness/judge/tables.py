@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from facelatch.vision.liveness_manifest import LivenessManifest
 from facelatch_training.data.cropping import PREPARE_SCORE, open_finder
-from facelatch_training.liveness.data.pictures import JUDGE, read_table
+from facelatch_training.liveness.data.pictures import JUDGE, Picture, read_table
 from facelatch_training.liveness.judge import evaluate, rates
 from facelatch_training.liveness.judge.evaluate import Judge
 from facelatch_training.liveness.judge.levels import LeftOut
@@ -45,37 +46,54 @@ def measure(
     return figures
 
 
-def left_out_scores(
-    folder: Path, families: tuple[str, ...], judges: dict[str, Judge], *, echo: Echo
-) -> Iterator[tuple[LeftOut, LeftOut]]:
-    """The scores of families that a network has not seen, of all splits but `judge`: alone, and with the peer.
+@dataclass(frozen=True)
+class Unseen:
+    """What networks make of the families of sources that they have not seen."""
 
-    What is printed tells pictures with context from tight ones; what is returned are those with context only, as the
-    door always sees a face's surroundings.
+    own: list[LeftOut]
+    summed: list[LeftOut]
+    """The same with the peer."""
+    rows: list[dict[str, Any]]
+    """Figures of each family, of pictures with context and of tight ones: by own network, peer, and their sum."""
+
+
+def unseen(
+    folder: Path, families: tuple[str, ...], judges: dict[str, Judge], *, echo: Echo
+) -> Unseen:
+    """The scores of sources that a network has not seen, of all splits but `judge`: the families left out, and those
+    of the split `validation` of which nothing is in `train`.
+
+    `own` and `summed` are of pictures with context only, as the door always sees a face's surroundings.
     """
-    table = read_table(folder)
-    for family in families:
-        for context, title in ((False, "tight"), (True, "with context")):
-            pictures = [
-                one
-                for one in table
-                if one.split != JUDGE and one.family == family and one.context == context
-            ]
+    found = Unseen([], [], [])
+    table = [one for one in read_table(folder) if one.split != JUDGE]
+    for family, unknown in _unknown(table, families).items():
+        for context, title in ((True, "with context"), (False, "tight")):
+            pictures = [one for one in unknown if one.context == context]
             live = np.array([one.live for one in pictures], bool)
             if min(live.sum(), (~live).sum()) < evaluate.LEAST:
                 continue
             scores = evaluate.score(folder, pictures, judges)
+            counts = {"live": int(live.sum()), "attack": int((~live).sum())}
             for name in ("own", "peer", "sum"):
-                found = evaluate.figures(scores[name][live], scores[name][~live])
+                row: dict[str, Any] = {"family": family, "pictures": title, "judge": name, **counts}
+                row |= evaluate.figures(scores[name][live], scores[name][~live])
                 echo(
-                    f"{family} left out, {title}, {name}: {live.sum()} live, {(~live).sum()} attacks, "
-                    f"AUC {found['auc']:.3f}, APCER at BPCER 5 % {found['apcer_bpcer5']:.1%}"
+                    f"{family} left out, {title}, {name}: {row['live']} live, {row['attack']} attacks, "
+                    f"AUC {row['auc']:.3f}, APCER at BPCER 5 % {row['apcer_bpcer5']:.1%}"
                 )
+                found.rows.append(row)
             if context:
-                own, summed = (
-                    LeftOut(family, scores[name][live], scores[name][~live]) for name in ("own", "sum")
-                )
-                yield own, summed
+                found.own.append(LeftOut(family, scores["own"][live], scores["own"][~live]))
+                found.summed.append(LeftOut(family, scores["sum"][live], scores["sum"][~live]))
+    return found
+
+
+def _unknown(table: list[Picture], families: tuple[str, ...]) -> dict[str, list[Picture]]:
+    found = {family: [one for one in table if one.family == family] for family in families}
+    shown = {one.source for one in table if one.split == "train"}
+    others = [one for one in table if one.source not in shown and one.family not in families]
+    return {**found, "other sources": others}
 
 
 def measure_visits(path: Path, judge: Judge, manifest: LivenessManifest, *, echo: Echo) -> None:

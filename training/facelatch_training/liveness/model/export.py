@@ -16,24 +16,34 @@ from facelatch_training.finder.model.runs import save
 from facelatch_training.liveness.data.prepare import Prepared
 from facelatch_training.liveness.judge.levels import Levels
 from facelatch_training.liveness.model.fit import FINAL
-from facelatch_training.liveness.model.network import build_network
+from facelatch_training.liveness.model.network import build_door, build_network, door_network
 from facelatch_training.liveness.recipe import Recipe
 
 DATA_STATEMENT = (
-    "NUAA (published for research), CelebA-Spoof (samples; non-commercial research), an Axon sample set, small sets of "
-    "amateurs without stated terms; rendered presentations of photographs from CelebA before rooms from Open Images "
-    "and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0)."
+    "CelebA-Spoof (samples; non-commercial research), an Axon sample set, small sets of amateurs without stated terms; "
+    "rendered presentations of photographs from CelebA and Families in the Wild (non-commercial research) before rooms "
+    "from Open Images and MCIndoor20000; taught besides by MiniFASNet (Minivision, Apache-2.0). Thresholds were set "
+    "with NUAA (published for research)."
 )
 SECONDS, PICTURES = 1.0, 5
 CALIBRATION_VIEWS = 400
 
 
-def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path, *, commit: str) -> Path:
-    """Writes liveness.tflite, its manifest without figures yet, and liveness.keras into `out`."""
+def export(
+    model: Any,
+    recipe: Recipe,
+    data: Prepared,
+    *,
+    levels: Levels,
+    out: Path,
+    commit: str,
+    figures: dict[str, Any] | None = None,
+) -> Path:
+    """Writes liveness.tflite, its manifest with `figures`, and liveness.keras into `out`."""
     path = out / "liveness.tflite"
     with replacing(path) as partial:
-        partial.write_bytes(to_tflite(model, data))
-    plain = build_network()
+        partial.write_bytes(to_tflite(door_network(model, recipe.network, recipe.fit.label_share), recipe, data))
+    plain = build_network(recipe.network)
     plain.set_weights(model.get_weights())  # without the optimizer's state
     save(plain, out / FINAL)
     manifest = LivenessManifest(
@@ -52,18 +62,18 @@ def export(model: Any, recipe: Recipe, data: Prepared, levels: Levels, out: Path
         recipe_sha256=recipe.sha256,
         commit=commit,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        figures={},
+        figures=figures or {},
     )
     write_manifest(path, manifest)
     return path
 
 
-def to_tflite(model: Any, data: Prepared) -> bytes:
-    """Full int8 with uint8 views in and float logits out."""
+def to_tflite(door: Any, recipe: Recipe, data: Prepared) -> bytes:
+    """The network of `door_network` in full int8, with uint8 views in and float logits out."""
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    network = unscaled(model, build_network(scaled=False))
+    network = unscaled(door, build_door(recipe.network, scaled=False))
     archive = ExportArchive()
     archive.track(network)
     spec = tf.TensorSpec((1, VIEW_PX, VIEW_PX, 3), tf.float32, name="image")

@@ -12,7 +12,7 @@ from facelatch.errors import InputError
 from facelatch_training.finder.model import runs
 from facelatch_training.liveness.data.batches import Batches
 from facelatch_training.liveness.data.prepare import Prepared
-from facelatch_training.liveness.model.network import LivenessLoss, build_network
+from facelatch_training.liveness.model.network import HintLoss, LivenessLoss, begin_with, build_network
 from facelatch_training.liveness.recipe import Recipe
 
 FINAL = "liveness.keras"
@@ -31,9 +31,15 @@ def fit(
     def fresh() -> Any:
         keras.utils.set_random_seed(recipe.seed)
         examples = recipe.fit.steps * recipe.fit.batch
-        return runs.compiled(
-            build_network(), LivenessLoss(recipe.fit.kind_weight), recipe.fit, examples, start
-        )
+        loss = {
+            "logits": LivenessLoss(recipe.fit.label_weight, recipe.fit.kind_weight, recipe.fit.teacher_weight),
+            "features": HintLoss(recipe.fit.features_weight),
+            "maps": HintLoss(recipe.fit.maps_weight),
+        }
+        network = build_network(recipe.network)
+        if start is not None:
+            _begin_with(network, start)
+        return runs.compiled(network, loss, recipe.fit, examples, None)
 
     return runs.train(
         run,
@@ -43,6 +49,16 @@ def fit(
         fresh=fresh,
         batches=lambda done: Batches(data, recipe, left_out=left_out, first_epoch=done),
     )
+
+
+def _begin_with(network: Any, start: Path) -> None:
+    try:
+        begin_with(network, keras.models.load_model(start, compile=False))
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise InputError(
+            f"{start}: no liveness network of the recipe's shape: {error}",
+            hint="give the liveness.keras of a run, or that of models/ with config/liveness.toml",
+        ) from error
 
 
 def left_out_of(run: Path) -> tuple[str, ...]:
