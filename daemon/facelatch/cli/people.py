@@ -295,8 +295,5 @@ def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count} people"
 
 
-people.add_command(set_)
-people.add_command(pin)
-people.add_command(card)
-people.add_command(share)
-people.add_command(resolve)
+for command in (set_, pin, card, share, resolve):
+    people.add_command(command)

@@ -200,7 +200,6 @@ def _outputs(
     if pattern is not after.pattern:
         after = replace(after, pattern=pattern, pattern_since=inputs.now)
     saving = isinstance(after.enrolment, Saving) and after.enrolment is not before.enrolment
-    throttle = after.session.throttle
     return after, Outputs(
         lock=site.level(after.site, after.door, ending=_ends(after, after.stopping)),
         pattern=pattern,
@@ -208,7 +207,7 @@ def _outputs(
         events=tuple(_events(before, after, inputs, course, settings)),
         save=after.enrolment.request if isinstance(after.enrolment, Saving) and saving else None,
         kept=kept_frames(after),
-        throttle=throttle if throttle != before.session.throttle else None,
+        throttle=None if after.session.throttle == before.session.throttle else after.session.throttle,
         ended_tracks=after.session.ended_tracks,
         enrolling=not isinstance(after.enrolment, Idle),
         fault=after.fault,

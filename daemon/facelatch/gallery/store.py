@@ -295,7 +295,5 @@ class GalleryStore:
     def wipe_if_short(self) -> None:
         """Wipes at once where that takes a moment only, and leaves it to `wipe` where it takes longer."""
         self.wiped_now = False
-        if self._wiping is not None:
-            self._wiping.restart()
-            if self._wiping.is_short:
-                self.wipe()
+        if self._wiping is not None and self._wiping.restart():
+            self.wipe()

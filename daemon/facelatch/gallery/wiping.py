@@ -55,13 +55,9 @@ class Wiping:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         self._position = 0
 
-    def restart(self) -> None:
-        """Begins again at the first page, as somebody else has been removed."""
+    def restart(self) -> bool:
+        """Begins again at the first page, as somebody else has been removed; whether all of it takes a moment only."""
         self._position = 0
-
-    @property
-    def is_short(self) -> bool:
-        """Whether all of it takes a moment only."""
         return os.fstat(self._descriptor).st_size <= SHORT_BYTES
 
     def step(self, may_go_on: Callable[[], bool]) -> bool:
