@@ -132,9 +132,13 @@ def test_every_column_and_table_is_bound_sealed_or_known_to_decide_nothing() -> 
     bound |= {f"state.{one}" for one in ["id", "refusals", "lockout_seconds", "last_number", "wipe_due"]}
     bound |= {"reference_images.id", "reference_images.person_id"}
     bound |= {"name_skeletons.person_id", "name_skeletons.skeleton"}
+    bound |= {f"fleet_alike.{one}" for one in ["uuid", "other"]}
+    bound |= {f"fleet_people.{one}" for one in ["uuid", "person_id", "version", "revoked", "suspended", "digest"]}
+    bound |= {f"fleet_people.{one}" for one in ["own", "enrolled", "beside", "content", "held", "dirty"]}
     sealed_pieces = {"reference_images.crop_png", "embeddings.reference_id", "embeddings.made_by", "embeddings.vector"}
     the_seal = {f"seal.{one}" for one in ["id", "salt", "key_id", "proof", "pepper", "head"]}
-    undecisive = {f"reference_images.{one}" for one in ["align_version", "yaw", "pitch", "roll", "created"]}
+    undecisive = {"fleet_people.envelope"}  # signed, and its sha256 is bound
+    undecisive |= {f"reference_images.{one}" for one in ["align_version", "yaw", "pitch", "roll", "created"]}
     assert found == bound | sealed_pieces | the_seal | undecisive
 
 

@@ -40,6 +40,9 @@ _SKELETONS = "SELECT person_id, skeleton FROM name_skeletons"
 _WHOLE = {
     "state": "SELECT refusals, lockout_seconds, last_number, wipe_due,"
     " (SELECT seq FROM sqlite_sequence WHERE name = 'people') FROM state",
+    "fleet_people": "SELECT uuid, person_id, version, revoked, suspended, digest, own, enrolled, beside, content, held,"
+    " dirty FROM fleet_people ORDER BY uuid",
+    "fleet_alike": "SELECT uuid, other FROM fleet_alike ORDER BY uuid, other",
 }
 """Tables whose rows are not one person's, each with what is bound of it, in an order of its own."""
 
