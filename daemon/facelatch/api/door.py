@@ -177,7 +177,8 @@ def _at_once(asked: Asked, door: Door) -> Answer:
             return replace(_about(request, asked.by, door), trace=_request(asked))
         case fleet_requests.Share() | fleet_requests.Resolve() as request:
             return _share(request, door)
-        case fleet_requests.ApplyPeople() | fleet_requests.FleetPeople() | History() | LedgerRows() | Report() | Forget():
+        case (fleet_requests.ApplyPeople() | fleet_requests.FleetPeople()
+              | History() | LedgerRows() | Report() | Forget()):  # fmt: skip
             raise AssertionError("these take longer")
         case request:
             return people.execute(door.admission, request, asked.content)

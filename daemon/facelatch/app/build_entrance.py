@@ -15,6 +15,7 @@ from facelatch.values.hours import Schedules
 if TYPE_CHECKING:
     from facelatch.app.entrance import EntranceDesk, Openers
     from facelatch.gallery.store import GalleryStore
+    from facelatch.sharing.membership import Membership
 
 
 def build_entrance(
@@ -24,11 +25,11 @@ def build_entrance(
     audit: AuditSink,
     *,
     readers: bool = True,
-    fleet: bytes | None = None,
+    member: Membership | None = None,
 ) -> EntranceDesk:
     """The hours, and the readers that the configuration names unless it is a rehearsal. Raises ConfigError.
 
-    `fleet` is the secret of PINs and cards that hold at every door.
+    `member` is the door's part in a fleet, whose PINs and cards hold at every door.
     """
     from facelatch.adapters.system.wall import WallClock
     from facelatch.app.entrance import EntranceDesk
@@ -39,6 +40,7 @@ def build_entrance(
 
     schedules = load_schedules(Path(config.schedule.file), config.factors)
     name = free_schedule(config, schedules)
+    shared = member.pepper if member is not None else None
     return EntranceDesk(
         store=store,
         audit=audit,
@@ -46,7 +48,7 @@ def build_entrance(
         wall=WallClock(schedules.timezone, assumed=config.schedule.clock_assumed),
         schedules=schedules,
         openers=reader_openers(config) if readers else {},
-        hasher=cache(lambda: hasher(store.seal.pepper, Path(config.storage.state_directory), fleet)),
+        hasher=cache(lambda: hasher(store.seal.pepper, Path(config.storage.state_directory), shared)),
         guests=Guests(config.schedule.warn_days),
         free=FreeHours(name, after_first=config.mode.free_after_first) if name else None,
     )

@@ -72,8 +72,7 @@ def run(
                 ledger.start()  # not before the gallery is this process's: it says who may write here
             _tell_of_the_place(audit, store)
             member = membership(config.fleet)
-            pepper = None if member is None else member.pepper
-            entrance = build_entrance(config, store, clock, audit, readers=not dry_run, fleet=pepper)
+            entrance = build_entrance(config, store, clock, audit, readers=not dry_run, member=member)
             opened.callback(entrance.close)
             control = build_control(config, store.seal.pepper, member, Checks(try_all, clock.now))
             opened.callback(control.close)
