@@ -122,6 +122,7 @@ def test_only_so_many_see_it_at_once(house: House, monkeypatch: pytest.MonkeyPat
     assert house.signed_in("enroller").get("/aim/picture").status_code == 503
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_only_open_keeps_no_session_going(
     house: House,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

@@ -464,6 +464,7 @@ def test_a_passkey_made_on_the_account_s_page_signs_in_and_proves_and_goes(
     assert first.get("/people").status_code == 200, "the session of before goes on"
 
 
+@pytest.mark.slow
 def test_no_passkey_of_another_account_or_session_proves(
     house: House, with_passkey: Callable[[str], tuple[TestClient, Authenticator]]
 ) -> None:

@@ -217,6 +217,7 @@ def test_a_topic_that_is_none_of_ours_reaches_no_daemon(topic: str) -> None:
     assert all(action != "apply_people" for action, _ in site.daemons["garage"].asked)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from(["front", "back", "garage"]), st.sampled_from([A, B]), st.integers(1, 9)), max_size=8

@@ -174,6 +174,7 @@ def test_nothing_of_whoever_was_revoked_is_left_in_the_files(site: Start, tmp_pa
     assert one[200:260] not in left
 
 
+@pytest.mark.slow
 def test_a_person_withdrawn_stays_at_the_door_that_enrolled(site: Start) -> None:
     front, garage = site("front", fill=None), site("garage")
     share(front, "Ben")
@@ -183,6 +184,7 @@ def test_a_person_withdrawn_stays_at_the_door_that_enrolled(site: Start) -> None
     assert (names(front), names(garage)) == ({"Anna": "", "Ben": ""}, {})
 
 
+@pytest.mark.slow
 def test_a_pin_set_at_one_door_is_right_at_all_and_one_of_before_stays_at_its_door() -> None:
     front, garage = Hasher(b"1" * 32, b"p" * 32), Hasher(b"2" * 32, b"p" * 32)
     from facelatch.gallery.credentials import Pins
@@ -240,6 +242,7 @@ def test_whoever_was_held_comes_in_when_the_other_goes(site: Start) -> None:
     assert EventKind.FLEET_PERSON_RELEASED in kinds(garage)
 
 
+@pytest.mark.slow
 def test_somebody_may_say_that_they_are_two_and_every_door_lets_both_in(site: Start) -> None:
     front, garage, (early, late) = site("front"), site("garage"), twins(site)
     for door in (front, garage):
@@ -615,6 +618,7 @@ class Door:
             return fleet.state(connection).digest
 
 
+@pytest.mark.slow
 @given(STEPS, st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_whatever_two_doors_did_while_apart_all_three_end_alike(

@@ -104,6 +104,7 @@ def test_the_worst_picture_stays_under_the_limit() -> None:
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
+@pytest.mark.slow
 @given(st.lists(NUMBERS, min_size=14, max_size=14), st.integers(1, 40), st.integers(1, 40))
 @settings(max_examples=50)
 def test_no_face_and_no_frame_breaks_it_and_what_it_says_is_json(numbers: list[float], high: int, wide: int) -> None:
@@ -167,6 +168,7 @@ def test_unarmed_there_is_no_picture_and_none_is_made() -> None:
     assert not answer.events
 
 
+@pytest.mark.slow
 def test_no_picture_is_made_while_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     made, calls = Preview(LIMITS), []
     monkeypatch.setattr(preview, "shown", lambda *given: calls.append(given) or preview.Shown(jpeg=b"x", values={}))
@@ -275,6 +277,7 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.flo
 VALUES = PLAIN | st.lists(st.integers(), max_size=2)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["aim", "preview"]),
     st.dictionaries(st.sampled_from(["on", "after", "actor", "x"]), VALUES, max_size=4),
@@ -405,6 +408,7 @@ def test_somebody_who_does_not_read_holds_up_nobody(running: Running) -> None:
     assert running.longest < 1.0
 
 
+@pytest.mark.slow
 def test_two_look_at_once_and_see_the_same(running: Running) -> None:
     running.arm()
     running.shown()

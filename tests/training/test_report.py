@@ -140,6 +140,7 @@ def findings(*, opens_doors: bool, unseen: bool = True) -> Findings:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_card_says_data_terms_counts_command_slices_and_limits() -> None:
     card = model_card(findings(opens_doors=True))
     for words in (
