@@ -29,7 +29,8 @@ def bridge(settings: Settings, state: Path) -> None:
     facelatch-bridge.service does this.
 
     \b
-    [fleet] in the configuration says whom. It only tells: nothing that comes back can open the door.
+    [fleet] in the configuration says whom. Nothing that comes back can open the door; in a fleet it also carries sealed
+    envelopes of people, which it cannot read and the daemon verifies.
       broker = "localhost"                        states and visits by MQTT, entities in Home Assistant
       notify = ["fault"], webhook = "https://..."  a message when something is wrong
     """
