@@ -190,17 +190,18 @@ def test_a_collector_beside_a_door_shows_its_own_certificate_not_the_bridge_s(
 ) -> None:
     pytest.importorskip("paho.mqtt.client")
     (tmp_path / "door.toml").write_text(
-        '[fleet]\ndoor = "front"\nbroker = "hub.local"\nca = "/b/ca"\ncertificate = "/b/crt"\nkey = "/b/key"\n'
+        '[fleet]\ndoor = "front"\nbroker = "hub.local"\n'
+        'ca = "bridge.ca"\ncertificate = "bridge.crt"\nkey = "bridge.key"\n'
     )
     told: list[BridgeSettings] = []
     monkeypatch.setattr("facelatch.fleet.subscriber.serve", lambda settings, *_: told.append(settings))
-    for own in ([], ["--ca", "/c/ca", "--certificate", "/c/crt", "--key", "/c/key"]):
+    for own in ([], ["--ca", "own.ca", "--certificate", "own.crt", "--key", "own.key"]):
         words = ["collect", "--file", str(tmp_path / "collected.sqlite"), *own]
         result = CliRunner().invoke(fleet, words, obj=Settings(tmp_path / "door.toml", as_json=False))
         assert result.exit_code == 0, result.output
     assert [(one.ca, one.certificate, one.key) for one in told] == [
-        ("/b/ca", "/b/crt", "/b/key"),
-        ("/c/ca", "/c/crt", "/c/key"),
+        ("bridge.ca", "bridge.crt", "bridge.key"),
+        ("own.ca", "own.crt", "own.key"),
     ]
 
 
