@@ -66,13 +66,14 @@ set -e
 [ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 if [ "$1" = purge ]; then
     # As the gallery removes people: overwritten first, as far as a file system lets anyone.
-    for state in /var/lib/facelatch /var/lib/facelatch-console /etc/facelatch/console; do
+    for state in /var/lib/facelatch /var/lib/facelatch-console /var/lib/facelatch-collect /var/lib/facelatch-backup \
+        /etc/facelatch/console /etc/facelatch/fleet /etc/facelatch/collect; do
         [ ! -d "$state" ] || find "$state" -type f -exec shred -f -n 0 -z {} + || true
         rm -rf "$state"
     done
-    rm -rf /var/lib/facelatch-backup /var/lib/facelatch-bridge /etc/facelatch
+    rm -rf /var/lib/facelatch-bridge /etc/facelatch
     rm -f /etc/systemd/system/facelatch.service.d/seal.conf
-    for user in facelatch-console facelatch-bridge facelatch facelatch-lock; do
+    for user in facelatch-console facelatch-bridge facelatch-collect facelatch facelatch-lock; do
         userdel "$user" 2>/dev/null || true
     done
 fi

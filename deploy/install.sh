@@ -46,7 +46,7 @@ user=facelatch
 # Beside the door, all of them off until somebody wants them. The door notices none of them.
 console="facelatch-console.service facelatch-intake.socket"
 bridge=facelatch-bridge.service
-companions="$console $bridge facelatch-backup.timer facelatch-certificate.timer"
+companions="$console $bridge facelatch-backup.timer facelatch-certificate.timer facelatch-collect.service"
 action=install root='' prefix=/usr/local wheel='' with_apt=yes packaged=no purge=no seal=auto
 with_console=no with_bridge=no fresh=no
 
@@ -101,6 +101,7 @@ deploy/facelatch-backup.timer lib/systemd/system/facelatch-backup.timer
 deploy/facelatch-bridge.service lib/systemd/system/$bridge
 deploy/facelatch-certificate.service lib/systemd/system/facelatch-certificate.service
 deploy/facelatch-certificate.timer lib/systemd/system/facelatch-certificate.timer
+deploy/facelatch-collect.service lib/systemd/system/facelatch-collect.service
 deploy/facelatch-console.service lib/systemd/system/facelatch-console.service
 deploy/facelatch-intake.socket lib/systemd/system/facelatch-intake.socket
 deploy/facelatch-intake@.service lib/systemd/system/facelatch-intake@.service
@@ -111,7 +112,7 @@ deploy/seal.sh sbin/facelatch-seal
 generated/facelatch.1 share/man/man1/facelatch.1
 generated/completion share/bash-completion/completions/facelatch
 FILES
-    for document in README.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
+    for document in README.md several-doors.md boot/config.txt boot/journal.conf boot/watchdog.conf drop-in/camera-hotplug.conf \
         drop-in/journal-of-its-own.conf drop-in/reboot-when-hopeless.conf drop-in/state-elsewhere.conf drop-in/usb-reader.conf \
         wiring/active-low-relay.svg wiring/led-and-button.svg \
         wiring/maglock.svg wiring/monostable.svg wiring/pins.svg wiring/site.svg wiring/strike.svg; do
@@ -285,12 +286,13 @@ seal_gallery() { # a first installation on a Pi, or where it is asked for; the d
 }
 
 # What the console and the bridge may ask the daemon for, as deploy/README.md explains it: into a configuration that was
-# written just now; into anybody's own, that person writes it.
+# written just now; into anybody's own, that person writes it. What the bridge needs besides for several doors is added by
+# whoever joins the door to them.
 allow_companions() {
     rights=
     if [ "$with_console" = yes ]; then
         add_rights facelatch-console \
-            '["status", "people.read", "people.write", "enrol", "admin", "lockout", "config", "history", "acts_for"]'
+            '["status", "people.read", "people.write", "enrol", "admin", "lockout", "config", "check", "history", "preview", "acts_for"]'
     fi
     if [ "$with_bridge" = yes ]; then add_rights facelatch-bridge '["status", "history"]'; fi
     [ -n "$rights" ] || return 0
@@ -308,7 +310,8 @@ add_rights() { # add_rights USER LIST: to $rights, unless the configuration has 
 }
 
 start_companions() { # those that are wanted; those that run already get the new version
-    systemctl try-restart facelatch-console.service "$bridge" || say "see systemctl status facelatch-console $bridge"
+    systemctl try-restart facelatch-console.service "$bridge" facelatch-collect.service ||
+        say "see systemctl status facelatch-console $bridge facelatch-collect"
     if [ "$with_console" = yes ]; then
         # shellcheck disable=SC2086  # one word each
         systemctl enable --now $console || say "the console does not start: journalctl -xu facelatch-console"
@@ -454,12 +457,13 @@ uninstall() {
     rm -rf -- "$current" "$current-a" "$current-b"
     forget "$state_before"
     if [ "$purge" = yes ]; then
-        say "deleting configuration, gallery, backups, the console's accounts and certificates"
+        say "deleting configuration, gallery, backups, the console's accounts and certificates, the log of all doors"
         rm -f -- "$root/etc/systemd/system/facelatch.service.d/seal.conf"
         forget "$root/var/lib/facelatch-backup"
         forget "$root/var/lib/facelatch-console"
         rm -rf -- "$root/var/lib/facelatch-bridge"
-        forget "$root/etc/facelatch/console"
+        forget "$root/var/lib/facelatch-collect"
+        for secret in console fleet collect; do forget "$root/etc/facelatch/$secret"; done
         rm -rf -- "$root/etc/facelatch"
         forget "$state"
     else
@@ -468,7 +472,7 @@ uninstall() {
     [ -z "$root" ] || return 0
     systemctl daemon-reload
     journalctl --update-catalog 2>/dev/null || true
-    [ "$purge" = no ] || for one in "$user-console" "$user-bridge" "$user" "$user-lock"; do
+    [ "$purge" = no ] || for one in "$user-console" "$user-bridge" "$user-collect" "$user" "$user-lock"; do
         if id "$one" >/dev/null 2>&1; then userdel "$one"; fi
     done
 }

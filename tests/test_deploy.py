@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import click
@@ -20,6 +21,7 @@ from facelatch.audit.events import SPECS, EventKind
 from facelatch.cli import certificate
 from facelatch.cli.root import facelatch
 from facelatch.config.file import Config, load
+from facelatch.config.service import Right
 from facelatch.errors import ConfigError, ModelError
 from facelatch.keeper.__main__ import arguments
 
@@ -33,6 +35,8 @@ RENEWAL = (DEPLOY / "facelatch-certificate.service").read_text(encoding="utf-8")
 UNITS = sorted(file for file in DEPLOY.glob("facelatch*") if file.suffix in (".service", ".timer", ".socket"))
 CATALOGUE = DEPLOY / "facelatch.catalog"
 GUIDE = (DEPLOY / "README.md").read_text(encoding="utf-8")
+ONE_DOOR, _, SHARED_PEOPLE = GUIDE.partition("\n## Several doors\n")
+ONE_LOG = (DEPLOY / "several-doors.md").read_text(encoding="utf-8")
 DROP_INS = sorted((DEPLOY / "drop-in").glob("*.conf"))
 DRAWINGS = sorted((DEPLOY / "wiring").glob("*.svg"))
 SECONDS = 120
@@ -303,6 +307,12 @@ def test_systemd_makes_the_user_with_camera_and_pins_and_private_directories(tmp
     assert state.st_mode & 0o777 == 0o700
     assert state.st_uid != 0
     assert (tmp_path / "etc" / "facelatch").stat().st_mode & 0o777 == 0o755
+    fleet = tmp_path / "etc" / "facelatch" / "fleet"
+    assert (fleet.stat().st_mode & 0o777, fleet.stat().st_uid, fleet.stat().st_gid) == (0o750, 0, state.st_gid)
+    for folder in (fleet / "bridge", tmp_path / "etc" / "facelatch" / "collect"):
+        assert (folder.stat().st_mode & 0o777, folder.stat().st_uid) == (0o750, 0)
+        assert folder.stat().st_gid not in (0, state.st_gid)
+    assert not re.search(r"^facelatch:.*\bfacelatch-collect\b", groups, re.MULTILINE), "it asks no daemon"
     accounts = (tmp_path / "var" / "lib" / "facelatch-console").stat()
     assert accounts.st_mode & 0o777 == 0o700
     assert accounts.st_uid not in (0, state.st_uid)
@@ -356,9 +366,26 @@ def test_installing_again_repairs_a_file_but_keeps_an_edited_configuration(tmp_p
 def test_console_and_bridge_may_ask_the_door_for_what_the_guide_says_when_they_are_wanted(tmp_path: Path):
     install(tmp_path, "--with-console", "--with-bridge")
     given = load(tmp_path / "etc" / "facelatch" / "facelatch.toml").control.rights
-    told = re.findall(r"^rights = { (facelatch-\w+) = (\[.*\]) }$", GUIDE, re.MULTILINE)
-    assert given == {user: json.loads(rights) for user, rights in told}
-    assert given.keys() == {"facelatch-console", "facelatch-bridge"}
+    told = told_rights(ONE_DOOR)
+    assert given == dict(told)
+    assert [user for user, _ in told] == ["facelatch-console", "facelatch-bridge"]
+
+
+def told_rights(guide: str) -> list[tuple[str, list[str]]]:
+    """User and rights, of each line of configuration in a guide."""
+    lines = re.findall(r"^rights = { (facelatch-\w+) = (\[.*\]) }(?: +#.*)?$", guide, re.MULTILINE)
+    return [(user, json.loads(rights)) for user, rights in lines]
+
+
+@pytest.mark.parametrize(
+    ("guide", "more"),
+    [(SHARED_PEOPLE, "apply_people"), (ONE_LOG, "ledger")],
+    ids=["people", "log"],
+)
+def test_several_doors_take_one_right_more_of_the_bridge_than_the_installer_gives(guide: str, more: str):
+    alone = dict(told_rights(ONE_DOOR))["facelatch-bridge"]
+    assert told_rights(guide) == [("facelatch-bridge", [*alone, more])]
+    assert more in get_args(Right)
 
 
 def test_a_configuration_of_somebody_s_own_is_left_to_that_person(tmp_path: Path):
@@ -410,6 +437,33 @@ def test_purging_overwrites_the_gallery_before_it_goes(tmp_path: Path):
     assert not before.exists()
     for rest in (tmp_path / "one", tmp_path / "two"):
         assert rest.read_bytes().strip(b"\0") == b""
+
+
+@pytest.mark.parametrize(
+    "secret", ["lib/facelatch-collect/collected.sqlite", "fleet/membership.json", "collect/door.key"]
+)
+def test_purging_overwrites_the_log_of_all_doors_and_the_keys_of_the_fleet(tmp_path: Path, secret: str):
+    install(tmp_path)
+    file = tmp_path / ("var" if secret.startswith("lib/") else "etc/facelatch") / secret
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"secret")
+    os.link(file, tmp_path / "copy")
+    install(tmp_path, "--uninstall", "--purge")
+    assert not file.parent.exists()
+    assert (tmp_path / "copy").read_bytes().strip(b"\0") == b""
+
+
+def test_purging_the_package_overwrites_and_removes_what_the_installer_does():
+    """Two scripts, one list of places and one of users."""
+    script, package = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("install.sh", "build-deb.sh"))
+    users = re.findall(r"^u (\S+)", (DEPLOY / "facelatch.sysusers").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"for user in (.*); do", package)[0].split()) == set(users)
+    removed = re.findall(r'for one in (.*); do\n +if id', script)[0].replace('"', "").replace("$user", "facelatch")
+    assert set(removed.split()) == set(users)
+    purged = package.partition("= purge")[2]
+    for user in set(users) - {"facelatch-lock"}:
+        assert re.search(rf"/var/lib/{user}\b(?!-)", script.partition("uninstall() {")[0 if user == "facelatch" else 2])
+        assert re.search(rf"/var/lib/{user}\b(?!-)", purged)
 
 
 def test_purging_leaves_no_file_at_all(tmp_path: Path):

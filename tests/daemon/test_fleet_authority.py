@@ -17,6 +17,7 @@ from facelatch.cli.fleet import fleet
 from facelatch.cli.settings import Settings
 from facelatch.config.fleet import FleetConfig
 from facelatch.errors import ConfigError, FacelatchError, InputError
+from facelatch.fleet.settings import Settings as BridgeSettings
 from facelatch.sharing import authority
 from facelatch.sharing.envelope import EnvelopeError, close, open_
 from facelatch.sharing.membership import Membership, loads
@@ -32,12 +33,13 @@ def run(*words: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A fleet of one door that enrols, one that follows, and Home Assistant."""
+    """A fleet of one door that enrols, one that follows, Home Assistant, and the collector of the log."""
     place = tmp_path / "fleet"
     run("init", str(place), "--broker", "hub.local", "--broker", "192.0.2.7")
     run("join", "front", "--enroller", "--fleet", str(place))
     run("join", "garage", "--fleet", str(place))
     run("join", "home", "--reader", "--fleet", str(place))
+    run("join", "hub", "--collector", "--fleet", str(place))
     return place
 
 
@@ -51,7 +53,16 @@ def test_each_door_gets_what_is_its_own_and_a_follower_no_key_to_sign_with(folde
     assert (front.keys, front.pepper, front.enrollers) == (garage.keys, garage.pepper, garage.enrollers)
     assert garage.signing_key is None
     assert open_(garage, close(front, "a" * 32, 1, None)).header.signer == "front"
-    assert not (folder / "doors" / "home" / "daemon").exists()
+
+
+@pytest.mark.parametrize("name", ["home", "hub"])
+def test_who_is_no_door_gets_a_certificate_and_nothing_that_opens_an_envelope(folder: Path, name: str) -> None:
+    files = {path.name for path in (folder / "doors" / name).rglob("*") if path.is_file()}
+    assert files == {"ca.crt", "door.crt", "door.key"}
+    known = authority.loads((folder / "authority.json").read_bytes())
+    assert known.members[name].signing_key is None
+    with pytest.raises(ValueError, match="no door"):
+        authority.membership(known, name)
 
 
 def test_nobody_else_may_read_any_of_it(folder: Path) -> None:
@@ -94,11 +105,52 @@ def _fields(one: Membership) -> dict[str, object]:
     return {name: getattr(one, name) for name in one.__slots__}
 
 
-def test_only_who_enrols_may_write_the_people_at_the_broker(folder: Path) -> None:
-    acl = (folder / "broker" / "acl").read_text()
-    assert acl.count("topic write facelatch/fleet/people/+") == 1
-    assert "user front\ntopic write facelatch/fleet/people/+" in acl
-    assert "user home\ntopic read facelatch/#" in acl
+ACCESS_LIST = """\
+# Written by `facelatch fleet`. A user is the common name of a client's certificate.
+pattern readwrite facelatch/%u/#
+pattern read facelatch/fleet/#
+pattern write homeassistant/device/facelatch_%u/config
+pattern read homeassistant/status
+
+user front
+topic write facelatch/fleet/people/+
+
+user home
+topic read homeassistant/#
+topic write homeassistant/status
+topic read facelatch/+/state
+topic read facelatch/+/event
+topic read facelatch/+/availability
+topic read facelatch/+/people
+topic read facelatch/+/receipts/+
+
+user hub
+topic read facelatch/+/log
+topic write facelatch/+/log/ack
+topic write facelatch/fleet/collector
+"""
+
+
+def test_at_the_broker_only_who_enrols_writes_people_and_only_the_collector_reads_logs(folder: Path) -> None:
+    assert (folder / "broker" / "acl").read_text() == ACCESS_LIST
+
+
+def test_the_access_list_in_the_guide_is_the_one_that_is_written() -> None:
+    guide = (Path(__file__).parents[2] / "deploy" / "several-doors.md").read_text(encoding="utf-8")
+    shown = guide.split("## Who may read what")[1].split("```")[1]
+    collected = authority.joined(authority.founded(()), "collector", "collector")
+    written = authority.access_list(authority.joined(collected, "homeassistant", "reader"))
+    assert shown.strip() == written.partition("\n")[2].strip()
+
+
+@pytest.mark.parametrize(
+    "parts", [("--enroller", "--reader"), ("--reader", "--collector"), ("--collector", "--enroller")]
+)
+def test_nobody_joins_as_two_things(folder: Path, parts: tuple[str, str]) -> None:
+    words = ["join", "new", *parts, "--fleet", str(folder)]
+    result = CliRunner().invoke(fleet, words, obj=Settings(None, as_json=False))
+    assert result.exit_code == 2
+    assert "exclude one another" in result.output
 
 
 @pytest.mark.parametrize("name", ["fleet", "Front", "a/b", "+", "#", "", "a" * 33, "front\n"])
@@ -131,6 +183,26 @@ def test_rotating_keeps_some_old_keys_so_that_nobody_is_lost_meanwhile(folder: P
 def test_a_file_that_is_no_authority_is_a_sentence(data: bytes) -> None:
     with pytest.raises(ValueError, match="not what"):
         authority.loads(data)
+
+
+def test_a_collector_beside_a_door_shows_its_own_certificate_not_the_bridge_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("paho.mqtt.client")
+    (tmp_path / "door.toml").write_text(
+        '[fleet]\ndoor = "front"\nbroker = "hub.local"\n'
+        'ca = "bridge.ca"\ncertificate = "bridge.crt"\nkey = "bridge.key"\n'
+    )
+    told: list[BridgeSettings] = []
+    monkeypatch.setattr("facelatch.fleet.subscriber.serve", lambda settings, *_: told.append(settings))
+    for own in ([], ["--ca", "own.ca", "--certificate", "own.crt", "--key", "own.key"]):
+        words = ["collect", "--file", str(tmp_path / "collected.sqlite"), *own]
+        result = CliRunner().invoke(fleet, words, obj=Settings(tmp_path / "door.toml", as_json=False))
+        assert result.exit_code == 0, result.output
+    assert [(one.ca, one.certificate, one.key) for one in told] == [
+        ("bridge.ca", "bridge.crt", "bridge.key"),
+        ("own.ca", "own.crt", "own.key"),
+    ]
 
 
 # What the daemon reads

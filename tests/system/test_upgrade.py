@@ -211,6 +211,6 @@ def left_behind(door: Any) -> str:
     """Every trace of an installation, the user included; empty when there is none."""
     places = f"/opt/facelatch* /etc/facelatch {STATE}* /usr/bin/facelatch /usr/share/facelatch /usr/local/*/facelatch*"
     units = "/usr/*/systemd/system/facelatch* /etc/systemd/system/*/facelatch* /etc/systemd/system/facelatch*"
-    users = "facelatch facelatch-console facelatch-bridge facelatch-lock"
+    users = "facelatch facelatch-console facelatch-bridge facelatch-collect facelatch-lock"
     running = "systemctl list-units --all --plain --no-legend 'facelatch*' | grep -v not-found"
     return door.run("sh", "-c", f"ls -d {places} {units}; getent passwd {users}; {running}", check=False)

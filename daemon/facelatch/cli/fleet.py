@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from facelatch.cli.lazy import LazyGroup
 from facelatch.cli.settings import Settings, as_json
+
+if TYPE_CHECKING:
+    from facelatch.sharing.authority import Part
 
 FOLDER = Path("facelatch-fleet")
 
@@ -25,7 +29,8 @@ then copy, to every machine what is its own:
   {folder}/broker/*            to the broker, {broker}, with facelatch.conf in /etc/mosquitto/conf.d
   {folder}/doors/NAME/bridge/* to door NAME, /etc/facelatch/fleet/bridge, readable by facelatch-bridge only
   {folder}/doors/NAME/daemon/* to door NAME, /etc/facelatch/fleet, readable by facelatch only
-and restart mosquitto, facelatch and facelatch-bridge there"""
+  of a collector NAME, bridge/* to its machine, /etc/facelatch/collect, readable by facelatch-collect only
+and restart mosquitto, facelatch, facelatch-bridge and facelatch-collect there"""
 
 
 class _Fleet(LazyGroup):
@@ -89,22 +94,25 @@ def init(settings: Settings, folder: Path, hosts: tuple[str, ...]) -> None:
 @fleet.command()
 @click.argument("door")
 @click.option("--enroller", is_flag=True, help="May enrol and revoke people for all doors.")
-@click.option("--reader", is_flag=True, help="No door: may listen to everything, such as Home Assistant.")
+@click.option("--reader", is_flag=True, help="No door: hears how the doors are, such as Home Assistant.")
+@click.option("--collector", is_flag=True, help="No door: keeps the log of all doors.")
 @_folder
 @as_json
 @click.pass_obj
-def join(settings: Settings, door: str, enroller: bool, reader: bool, folder: Path) -> None:
+def join(settings: Settings, door: str, enroller: bool, reader: bool, collector: bool, folder: Path) -> None:
     """Let a door in, under the name that its `fleet.door` says.
 
     One that enrols should stand where nobody can carry it off: its signature lets people in at every door. All doors
     get another membership.json when one more may enrol.
     """
     from facelatch.cli.fleet_files import changed
-    from facelatch.sharing.authority import Part, joined
+    from facelatch.sharing.authority import joined
 
-    if enroller and reader:
-        raise click.UsageError("--enroller and --reader exclude each other")
-    part: Part = "enroller" if enroller else "reader" if reader else "follow"
+    asked: dict[Part, bool] = {"enroller": enroller, "reader": reader, "collector": collector}
+    parts: list[Part] = [part for part, wanted in asked.items() if wanted] or ["follow"]
+    if len(parts) > 1:
+        raise click.UsageError("--enroller, --reader and --collector exclude one another")
+    (part,) = parts
     new = changed(folder, lambda authority: joined(authority, door, part))
     whose = sorted(new.members) if enroller else [door]
     _tell(settings, folder, {"door": door, "part": part, "copy_to": whose}, f"{door} is in the fleet, as {part}")

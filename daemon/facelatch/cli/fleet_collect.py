@@ -29,11 +29,12 @@ _file = click.option(
 
 @click.command()
 @_file
+@click.option("--ca", default="", help="PEM file of who vouches for the broker; instead of [fleet]'s.")
 @click.option("--certificate", default="", help="PEM file; instead of [fleet]'s, which is a door's own.")
 @click.option("--key", default="", help="PEM file with its key.")
 @click.option("--days", type=click.IntRange(0), help="How long rows are kept; 0: for good. Else as [retention] says.")
 @click.pass_obj
-def collect(settings: Settings, file: Path, certificate: str, key: str, days: int | None) -> None:
+def collect(settings: Settings, file: Path, ca: str, certificate: str, key: str, days: int | None) -> None:
     """Take the logs of all doors from the broker into one file, until stopped.
 
     facelatch-collect.service does this.
@@ -60,6 +61,8 @@ def collect(settings: Settings, file: Path, certificate: str, key: str, days: in
     told = of_values({**config.fleet.model_dump(), **ours})
     if certificate:
         told = replace(told, certificate=certificate, key=key)
+    if ca:
+        told = replace(told, ca=ca)
     kept = config.retention.events_days if days is None else days
     with closing(Collected(file, kept)) as store:
         collector = Collector(store, lambda: round(time.time() * 1000))

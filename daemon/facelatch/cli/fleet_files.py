@@ -104,7 +104,7 @@ def _write_member(folder: Path, ca: str, new: Authority, name: str) -> None:
     write_private_file(bridge / CA, ca.encode())
     write_private_file(bridge / "door.crt", one.certificate.encode())
     write_private_file(bridge / "door.key", one.private_key.encode())
-    if one.part != "reader":
+    if one.is_door:
         write_private_file(_private(place / "daemon") / "membership.json", dumps(authority.membership(new, name)))
 
 

@@ -19,15 +19,36 @@ KEPT_KEYS = 4
 RESERVED = "fleet"
 """What no door may be called: it is part of the topics that all read."""
 
-Part = Literal["follow", "enroller", "reader"]
-"""What a member does: takes people; enrols them, too; or only listens, as Home Assistant does."""
+Part = Literal["follow", "enroller", "reader", "collector"]
+"""What a member does: takes people; enrols them, too; only listens, as Home Assistant does; or keeps the log of all."""
 
-PARTS: tuple[Part, ...] = ("follow", "enroller", "reader")
+PARTS: tuple[Part, ...] = ("follow", "enroller", "reader", "collector")
+
+MORE_RIGHTS: Mapping[Part, tuple[str, ...]] = {
+    "follow": (),
+    "enroller": ("topic write facelatch/fleet/people/+",),
+    "reader": (
+        "topic read homeassistant/#",
+        "topic write homeassistant/status",
+        "topic read facelatch/+/state",
+        "topic read facelatch/+/event",
+        "topic read facelatch/+/availability",
+        "topic read facelatch/+/people",
+        "topic read facelatch/+/receipts/+",
+    ),
+    "collector": (
+        "topic read facelatch/+/log",
+        "topic write facelatch/+/log/ack",
+        "topic write facelatch/fleet/collector",
+    ),
+}
+"""Lines of the access list, besides those that all have. A log also says what somebody was forced to do, so only the
+collector reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A door of the fleet, or somebody who listens."""
+    """A door of the fleet, or another client of its broker."""
 
     part: Part
     signing_key: bytes | None = field(repr=False)
@@ -36,6 +57,11 @@ class Member:
     """PEM."""
     private_key: str = field(default="", repr=False)
     """PEM, of the certificate."""
+
+    @property
+    def is_door(self) -> bool:
+        """Whether it has a gallery, and so what opens the people's envelopes."""
+        return self.part in ("follow", "enroller")
 
     @property
     def public_key(self) -> bytes:
@@ -102,8 +128,8 @@ def rotated(authority: Authority) -> Authority:
 def membership(authority: Authority, name: str) -> Membership:
     """What a door is told. Raises ValueError for a member that is no door."""
     member = authority.members[name]
-    if member.part == "reader":
-        raise ValueError("reads only")
+    if not member.is_door:
+        raise ValueError("is no door")
     enrollers = {other: one.public_key for other, one in authority.members.items() if one.part == "enroller"}
     return Membership(
         fleet=authority.fleet,
@@ -116,7 +142,7 @@ def membership(authority: Authority, name: str) -> Membership:
 
 
 def access_list(authority: Authority) -> str:
-    """The access list of Mosquitto: each member writes its own topics, and who enrols the people of the fleet."""
+    """The access list of Mosquitto: each member writes its own topics, and has what its part needs."""
     lines = [
         "# Written by `facelatch fleet`. A user is the common name of a client's certificate.",
         "pattern readwrite facelatch/%u/#",
@@ -125,10 +151,8 @@ def access_list(authority: Authority) -> str:
         "pattern read homeassistant/status",
     ]
     for name, member in sorted(authority.members.items()):
-        if member.part == "enroller":
-            lines += ["", f"user {name}", "topic write facelatch/fleet/people/+"]
-        if member.part == "reader":
-            lines += ["", f"user {name}", "topic read facelatch/#", "topic readwrite homeassistant/#"]
+        if MORE_RIGHTS[member.part]:
+            lines += ["", f"user {name}", *MORE_RIGHTS[member.part]]
     return "\n".join(lines) + "\n"
 
 
