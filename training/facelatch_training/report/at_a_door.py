@@ -53,7 +53,7 @@ def _sentences(manifest: Manifest, slices: Mapping[str, SliceRates]) -> list[str
     said.append(
         "Of 100 single pictures it recognises "
         + ", ".join(f"{100 * share:.0f} {words}" for words, share in known.items())
-        + "; a visit has many pictures, and one look at a good one is enough."
+        + "; a visit has many, which are judged together."
     )
     if not rates:
         said.append("No visits were measured yet: run `facelatch-train calibrate`.")

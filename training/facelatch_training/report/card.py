@@ -55,11 +55,8 @@ def write_card(findings: Findings, path: Path) -> Path:
     return path
 
 
-def model_card(findings: Findings, picture: str = PICTURE) -> str:
-    """`models/README.md`: what the model does at a door, how it judges, what it does not do, how it was made.
-
-    `picture` is the address of the DET curve.
-    """
+def model_card(findings: Findings) -> str:
+    """`models/README.md`: what the model does at a door, how it judges, what it does not do, how it was made."""
     manifest = findings.manifest
     lines = [
         f"# {findings.model}",
@@ -70,7 +67,7 @@ def model_card(findings: Findings, picture: str = PICTURE) -> str:
             else ["**A toy: trained on made data. The daemon refuses to open a door with it.**", ""]
         ),
         *door_lines(manifest, findings.slices),
-        *_curve_lines(findings, picture),
+        *_curve_lines(findings),
         *_slice_lines(findings),
         *hard_lines(manifest.extra.get("hard")),
         "## Known limits",
@@ -90,13 +87,13 @@ def _folded(title: str, lines: list[str]) -> list[str]:
     return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
 
 
-def _curve_lines(findings: Findings, picture: str) -> list[str]:
+def _curve_lines(findings: Findings) -> list[str]:
     judged = findings.evaluation
     beside = ", a public network on the same crops beside it" if findings.peer else ""
     return [
         "## How it tells people apart",
         "",
-        f"![share of genuine comparisons missed, by the share of strangers taken for somebody]({picture})",
+        f"![share of genuine comparisons missed, by the share of strangers taken for somebody]({PICTURE})",
         "",
         f"Single comparisons of {judged.pictures:,} pictures of {judged.identities} people"
         + (", none of whom it has seen" if findings.unseen else ", **whom it may have been trained on**")

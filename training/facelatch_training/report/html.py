@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from facelatch_training.files import replacing
-from facelatch_training.report.card import model_card
+from facelatch_training.report.card import PICTURE, model_card
 from facelatch_training.report.gather import Findings
 from facelatch_training.report.plots import det_picture, write_plots
 
@@ -31,8 +31,10 @@ def write_html(findings: Findings, path: Path) -> Path:
         plots = [(file.stem, _image(file)) for file in write_plots(findings.evaluations, Path(folder))]
     curves = [(f"learning curves, {stage} stage", _image(file)) for stage, file in findings.curves.items()]
     det = "data:image/svg+xml;base64," + base64.b64encode(det_picture(findings.evaluations).encode()).decode()
+    card = MarkdownIt("commonmark").enable("table").render(model_card(findings))
     body = [
-        MarkdownIt("commonmark").enable("table").render(model_card(findings, det)),
+        # Markdown's reader takes no such address for a picture's.
+        card.replace(f'src="{PICTURE}"', f'src="{det}"'),
         "<details><summary>More curves</summary>",
         *(f'<img alt="{html.escape(name)}" src="{data}">' for name, data in plots),
         *(f'<h3>{html.escape(name)}</h3><img class="wide" alt="" src="{data}">' for name, data in curves),
