@@ -16,7 +16,7 @@ PACKAGES = {"facelatch": REPO / "daemon", "facelatch_training": REPO / "training
 FLOORS: dict[str, tuple[str, ...]] = {
     "facelatch": (
         "errors values audit",
-        "config ports private_files control decoder",
+        "config ports private_files streams control decoder",
         "vision machines site sharing keeper console fleet",
         "line controller gallery ledger adapters.cameras adapters.models adapters.pins adapters.readers adapters.system"
         " adapters.fakes",

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TextIO
 
 from facelatch.errors import InputError
+from facelatch.streams import hold_nothing_back, say
 
 
 def visible(text: str) -> str:
@@ -32,8 +33,7 @@ def echo(line: str, *, err: bool = False) -> None:
     """
     # Not click.echo, which takes an ASCII stream for a misconfigured one and writes UTF-8 into it.
     if err:
-        with suppress(OSError):
-            print(visible(line), file=sys.stderr, flush=True)
+        say(visible(line))
         return
     try:
         print(visible(line), file=sys.stdout, flush=True)
@@ -77,7 +77,10 @@ def for_progress() -> TextIO:
 
 
 def never_fail() -> None:
-    """Lets standard output and error write any character, whatever the locale. Of streams that are text files only."""
-    for stream in (sys.stdout, sys.stderr):
-        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            reconfigure(errors="backslashreplace")
+    """Lets standard output and error write any character, whatever the locale, and standard error lose what it cannot.
+
+    Of streams that are text files only.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    hold_nothing_back()

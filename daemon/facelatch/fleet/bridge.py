@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from facelatch.fleet.log import PRESENCE, LogSender
 from facelatch.fleet.notify import Notifier
 from facelatch.fleet.people import People
 from facelatch.fleet.settings import Settings
+from facelatch.streams import say
 
 PAUSE_SECONDS = 1.0
 LOG_PAUSE_SECONDS = 0.05
@@ -126,7 +126,7 @@ class Bridge:
     def _complain(self, about: str, text: str) -> None:
         """What hinders, once each time it changes."""
         if text and text != self._complaints.get(about):
-            print(text, file=sys.stderr, flush=True)
+            say(text)
         self._complaints[about] = text
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from facelatch.audit.collecting import Batch, Head, batch_of
 from facelatch.errors import InputError
+from facelatch.streams import say
 
 LOG = re.compile(r"facelatch/([a-z0-9-]{1,32})/log")
 """Topics of logs, with the name of the door, which the broker's rights bind to its certificate."""
@@ -78,11 +78,11 @@ class Collector:
             self._complain(f"{error} ({error.hint})")
             return None
         for finding in outcome.findings:
-            print(f"{door}: {finding}", file=sys.stderr, flush=True)
+            say(f"{door}: {finding}")
         return f"{topic}/ack", {"taken" if outcome.taken else "head": outcome.seq}
 
     def _complain(self, text: str) -> None:
         """Once each."""
         if text not in self._complained and len(self._complained) < MOST_COMPLAINTS:
             self._complained.add(text)
-            print(text, file=sys.stderr, flush=True)
+            say(text)

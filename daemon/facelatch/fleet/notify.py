@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import urllib.request
 from collections import deque
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from facelatch.fleet.settings import Settings
+from facelatch.streams import say
 
 WAITING = 200
 """Notifications kept while nobody takes them; the oldest go first."""
@@ -81,12 +81,12 @@ class Notifier:
                 self._send(message)
                 return
             except (OSError, subprocess.SubprocessError) as error:
-                print(f"notification not delivered, again in {pause:g} s: {error}", file=sys.stderr)
+                say(f"notification not delivered, again in {pause:g} s: {error}")
             with self._changed:
                 if self._changed.wait_for(lambda: self._over, pause):
                     return
             pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-        print("notification given up", file=sys.stderr)
+        say("notification given up")
 
 
 def _sender(settings: Settings) -> Send:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 from facelatch.control.client import every_page
 from facelatch.errors import FacelatchError
+from facelatch.streams import say
 
 TOPIC = "facelatch/fleet/people"
 _TOPIC = re.compile(rf"{TOPIC}/([0-9a-f]{{32}})")
@@ -203,7 +203,7 @@ class People:
 
     def _complain(self, text: str) -> None:
         if text and text != self._complaint:
-            print(f"people of the fleet: {text}", file=sys.stderr, flush=True)
+            say(f"people of the fleet: {text}")
         self._complaint = text
 
     def run(self, over: threading.Event) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from facelatch.fleet.broker import client
 from facelatch.fleet.settings import Settings
+from facelatch.streams import say
 
 UNDER_WAY = 20
 """Messages that the broker may hand over before the first is answered."""
@@ -45,7 +45,7 @@ def serve(settings: Settings, service: Service, answer: Answer) -> None:
     def connected(
         one: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        print(f"{settings.broker}: {reason}", file=sys.stderr, flush=True)
+        say(f"{settings.broker}: {reason}")
         if not reason.is_failure:
             one.subscribe(service.topics, qos=1)
             one.publish(service.presence, json.dumps({"online": True}), qos=1, retain=True)
