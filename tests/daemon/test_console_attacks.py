@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -380,7 +381,6 @@ def test_pictures_are_held_in_memory_and_there_is_an_end_to_them(
     house: House, looking: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.signed_in("enroller", "alice")
-    assert page.MultiPartParser.spool_max_size == page.MOST_PICTURE_BYTES
     assert upload(browser, ("a.jpg", b"x" * (2 * 1024 * 1024))).status_code == 400
     assert looking == [("a.jpg", 2 * 1024 * 1024)]
     assert upload(browser, *[(f"{n}.jpg", b"x") for n in range(page.MOST_PICTURES + 1)]).status_code == 413
@@ -389,6 +389,15 @@ def test_pictures_are_held_in_memory_and_there_is_an_end_to_them(
     monkeypatch.setattr(page, "MOST_UPLOAD_BYTES", 3000)
     assert upload(browser, *[(f"{n}.jpg", b"x" * 900) for n in range(4)]).status_code == 413
     assert len(looking) == 1
+
+
+def test_not_even_a_picture_that_is_too_large_is_written_to_a_file(
+    house: House, looking: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, written = house.signed_in("enroller", "alice"), []
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", lambda _file: written.append("a picture"))
+    assert upload(browser, ("a.jpg", b"x" * (page.MOST_PICTURE_BYTES + 1))).status_code == 413
+    assert written == looking == []
 
 
 def test_an_upload_of_unknown_length_or_without_its_token_is_refused(

@@ -42,7 +42,7 @@ UPLOAD_SECONDS = 120.0
 HEIC = importlib.util.find_spec("pillow_heif") is not None
 """Whether the intake, which has the same packages, takes such pictures. Without it phones are asked for JPEG."""
 
-MultiPartParser.spool_max_size = MOST_PICTURE_BYTES  # what is larger would go to a file, and is refused
+MultiPartParser.spool_max_size = MOST_UPLOAD_BYTES  # what is larger goes to a file as it comes, before it is refused
 
 PAGES: Sequence[tuple[str, str, Role]] = (
     ("/", "door", "viewer"),
