@@ -473,6 +473,20 @@ def test_a_passkey_made_on_the_account_s_page_signs_in_and_proves_and_goes(
     assert first.get("/people").status_code == 200, "the session of before goes on"
 
 
+def test_a_script_s_question_ends_on_the_page_that_asked_and_a_page_on_itself(house: House) -> None:
+    """Whoever has to sign in, or to prove who it is, sees a page afterwards: the one wanted, and never bare data."""
+    browser, script = house.signed_in("viewer", "alice"), {"sec-fetch-dest": "empty", "referer": f"{SITE}/account"}
+    house.clock.now += 301
+    asked = browser.get("/account/passkeys/new", headers=script)
+    assert asked.headers["location"] == "/prove?next=/account"
+    wanted = browser.get("/account", headers={"sec-fetch-dest": "document", "referer": f"{SITE}/people"})
+    assert wanted.headers["location"] == "/prove?next=/account"
+    nobody = house.browser()
+    for path in ("/account/passkeys/new", "/prove/passkey"):
+        assert nobody.get(path, headers=script).headers["location"] == "/sign-in?next=/account"
+    assert nobody.get("/history").headers["location"] == "/sign-in?next=/history"
+
+
 @pytest.mark.slow
 def test_no_passkey_of_another_account_or_session_proves(
     house: House, with_passkey: Callable[[str], tuple[TestClient, Authenticator]]
