@@ -57,6 +57,13 @@ def test_whoever_signs_in_where_somebody_is_ends_that_session(house: House) -> N
     assert "bob" in browser.get("/people").text
 
 
+def test_whoever_follows_an_invitation_where_somebody_is_ends_that_session(house: House) -> None:
+    browser = house.signed_in("admin", "alice")
+    before, token = browser.cookies[page.COOKIE].strip('"'), house.accounts.invite("bob", "viewer")
+    assert browser.post(f"/welcome/{token}", data={"password": PASSWORD, "repeat": PASSWORD}).status_code == 303
+    assert house.accounts.session(before) is None
+
+
 def test_the_form_of_one_session_is_none_of_another(house: House) -> None:
     alice, bob = house.signed_in("admin", "alice"), house.signed_in("admin", "bob")
     bobs = csrf(bob.get("/people").text)
@@ -422,6 +429,10 @@ def test_an_upload_that_never_ends_does_not_keep_others_from_theirs(
     monkeypatch.setattr(page, "UPLOAD_SECONDS", 60.0)
     assert upload(browser, ("a.jpg", b"x")).status_code == 400
     assert looking == [("a.jpg", 1)]
+
+
+def test_where_no_pictures_are_taken_there_is_no_page_for_them(house: House) -> None:
+    assert upload(house.signed_in("enroller", "alice"), ("a.jpg", b"x")).status_code == 404
 
 
 def test_an_enroller_gives_nobody_other_pictures_and_a_viewer_none_at_all(
