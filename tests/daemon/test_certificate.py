@@ -15,6 +15,9 @@ from click.testing import CliRunner
 
 pytest.importorskip("cryptography", reason="the certificates' library is missing")
 pytest.importorskip("uvicorn", reason="the console's libraries are missing")
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from facelatch.cli.root import facelatch
 from facelatch.console import app, authority
 from facelatch.errors import InputError
@@ -32,9 +35,11 @@ def served(pem: bytes, tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def talk(server_context: ssl.SSLContext, trusted: bytes, name: str) -> dict[str, Any]:
+def talk(
+    server_context: ssl.SSLContext, trusted: bytes, name: str, client_context: ssl.SSLContext | None = None
+) -> dict[str, Any]:
     """What a client learns that trusts `trusted` and asks for `name`; raises what it would show its user."""
-    client_context = ssl.create_default_context(cadata=trusted.decode())
+    client_context = client_context or ssl.create_default_context(cadata=trusted.decode())
     towards, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_context.wrap_bio(back, towards, server_hostname=name)
     server = server_context.wrap_bio(towards, back, server_side=True)
@@ -72,6 +77,21 @@ def test_a_stolen_authority_stands_in_for_no_site_outside(tmp_path: Path, monkey
         context = served(authority.issue(ABOVE, [name], NOW), tmp_path)
         with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
             talk(context, authority.certificate_of(ABOVE), name)
+
+
+def test_a_stolen_authority_vouches_for_nothing_but_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Not for whoever signs in by a certificate, nor signs mail: names in those are not bound."""
+    trusted = authority.certificate_of(ABOVE)
+    server = served(authority.issue(ABOVE, ["door.local"], NOW), tmp_path)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=trusted.decode())
+    monkeypatch.setattr(authority, "_FOR_SERVERS", x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
+    somebody = tmp_path / "somebody.pem"
+    somebody.write_bytes(authority.issue(ABOVE, ["door.local"], NOW))
+    client = ssl.create_default_context(cadata=trusted.decode())
+    client.load_cert_chain(somebody)
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"purpose|invalid CA"):
+        talk(server, trusted, "door.local", client)
 
 
 def test_a_name_outside_can_be_had_from_the_beginning(tmp_path: Path):

@@ -341,6 +341,13 @@ def test_the_history_shows_who_changed_what_and_can_be_narrowed(house: House) ->
     assert browser.get("/history?person=Nobody").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "asked", ["day=9999-12-31", "day=0001-01-01", "before=²", "before=" + "9" * 5000, "before=-1"]
+)
+def test_whatever_stands_in_the_address_of_the_history_is_a_page(house: House, asked: str) -> None:
+    assert house.signed_in("viewer").get(f"/history?{asked}").status_code in (200, 400)
+
+
 def test_no_cell_of_the_table_is_a_formula(house: House) -> None:
     """Names are what people have typed."""
     assert [cell(text) for text in ("=1", "+1", "-1", "@x", "Anna")] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 import time
@@ -14,11 +15,12 @@ import pytest
 pytest.importorskip("argon2", reason="the console's libraries are missing")
 pytest.importorskip("httpx2", reason="what Starlette's test client stands on is missing")
 pytest.importorskip("starlette", reason="the console's libraries are missing")
-from test_console import House, house, send  # noqa: F401
+from test_console import CONFIG, House, house, send  # noqa: F401
 from test_loop import ALICE, FACE, frame
 
-from facelatch.console import app, picture, words
+from facelatch.console import app, going, picture, words
 from facelatch.console.pages import aim
+from facelatch.console.pages.page import COOKIE
 from facelatch.line.background import Background
 from facelatch.machines.aiming import AIM_SECONDS, Aim, Aiming
 from facelatch.values.observations import NoFace, Observation, Reason, Unusable
@@ -120,6 +122,35 @@ def test_only_so_many_see_it_at_once(house: House, monkeypatch: pytest.MonkeyPat
     arm(house)
     monkeypatch.setattr(picture, "MOST_PICTURES", 0)
     assert house.signed_in("enroller").get("/aim/picture").status_code == 503
+
+
+@pytest.mark.parametrize(("path", "count"), [("/aim/picture", "pictures"), ("/aim/live", "streams")])
+def test_a_reader_who_takes_nothing_more_gives_the_place_back(
+    house: House,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    count: str,
+) -> None:
+    """As a page in the background of a phone does, whose connection stays."""
+    monkeypatch.setattr(going, "PATIENCE_SECONDS", 0.05)
+    arm(house)
+    id_ = house.signed_in("enroller").cookies[COOKIE].strip('"')
+    served: Any = app.application(house.console, CONFIG)
+    headers = [(b"host", b"localhost"), (b"cookie", f"{COOKIE}={id_}".encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+    taken = []
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            taken.append(getattr(served._app.state, count))
+            await never()
+
+    asyncio.run(asyncio.wait_for(served(scope, never, send), 10))
+    assert taken == [1]
+    assert getattr(served._app.state, count) == 0
 
 
 @pytest.mark.slow

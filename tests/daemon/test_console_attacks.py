@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,13 @@ def test_whoever_signs_in_where_somebody_is_ends_that_session(house: House) -> N
     sign_in(browser, "bob")
     assert house.accounts.session(before) is None
     assert "bob" in browser.get("/people").text
+
+
+def test_whoever_follows_an_invitation_where_somebody_is_ends_that_session(house: House) -> None:
+    browser = house.signed_in("admin", "alice")
+    before, token = browser.cookies[page.COOKIE].strip('"'), house.accounts.invite("bob", "viewer")
+    assert browser.post(f"/welcome/{token}", data={"password": PASSWORD, "repeat": PASSWORD}).status_code == 303
+    assert house.accounts.session(before) is None
 
 
 def test_the_form_of_one_session_is_none_of_another(house: House) -> None:
@@ -380,7 +388,6 @@ def test_pictures_are_held_in_memory_and_there_is_an_end_to_them(
     house: House, looking: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.signed_in("enroller", "alice")
-    assert page.MultiPartParser.spool_max_size == page.MOST_PICTURE_BYTES
     assert upload(browser, ("a.jpg", b"x" * (2 * 1024 * 1024))).status_code == 400
     assert looking == [("a.jpg", 2 * 1024 * 1024)]
     assert upload(browser, *[(f"{n}.jpg", b"x") for n in range(page.MOST_PICTURES + 1)]).status_code == 413
@@ -389,6 +396,15 @@ def test_pictures_are_held_in_memory_and_there_is_an_end_to_them(
     monkeypatch.setattr(page, "MOST_UPLOAD_BYTES", 3000)
     assert upload(browser, *[(f"{n}.jpg", b"x" * 900) for n in range(4)]).status_code == 413
     assert len(looking) == 1
+
+
+def test_not_even_a_picture_that_is_too_large_is_written_to_a_file(
+    house: House, looking: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, written = house.signed_in("enroller", "alice"), []
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", lambda _file: written.append("a picture"))
+    assert upload(browser, ("a.jpg", b"x" * (page.MOST_PICTURE_BYTES + 1))).status_code == 413
+    assert written == looking == []
 
 
 def test_an_upload_of_unknown_length_or_without_its_token_is_refused(
@@ -413,6 +429,10 @@ def test_an_upload_that_never_ends_does_not_keep_others_from_theirs(
     monkeypatch.setattr(page, "UPLOAD_SECONDS", 60.0)
     assert upload(browser, ("a.jpg", b"x")).status_code == 400
     assert looking == [("a.jpg", 1)]
+
+
+def test_where_no_pictures_are_taken_there_is_no_page_for_them(house: House) -> None:
+    assert upload(house.signed_in("enroller", "alice"), ("a.jpg", b"x")).status_code == 404
 
 
 def test_an_enroller_gives_nobody_other_pictures_and_a_viewer_none_at_all(
@@ -462,6 +482,20 @@ def test_a_passkey_made_on_the_account_s_page_signs_in_and_proves_and_goes(
     credential = key.sign(browser.get("/sign-in/passkey").text, SITE)
     assert house.browser().post("/sign-in/passkey", data={"credential": credential}).status_code == 403
     assert first.get("/people").status_code == 200, "the session of before goes on"
+
+
+def test_a_script_s_question_ends_on_the_page_that_asked_and_a_page_on_itself(house: House) -> None:
+    """Whoever has to sign in, or to prove who it is, sees a page afterwards: the one wanted, and never bare data."""
+    browser, script = house.signed_in("viewer", "alice"), {"sec-fetch-dest": "empty", "referer": f"{SITE}/account"}
+    house.clock.now += 301
+    asked = browser.get("/account/passkeys/new", headers=script)
+    assert asked.headers["location"] == "/prove?next=/account"
+    wanted = browser.get("/account", headers={"sec-fetch-dest": "document", "referer": f"{SITE}/people"})
+    assert wanted.headers["location"] == "/prove?next=/account"
+    nobody = house.browser()
+    for path in ("/account/passkeys/new", "/prove/passkey"):
+        assert nobody.get(path, headers=script).headers["location"] == "/sign-in?next=/account"
+    assert nobody.get("/history").headers["location"] == "/sign-in?next=/history"
 
 
 @pytest.mark.slow

@@ -219,6 +219,16 @@ def test_a_flood_of_challenges_takes_no_memory(house: House) -> None:
     assert house.passkeys.signed_in(SITE, house.with_passkey("alice").sign(asked, HERE)) == "alice"
 
 
+def test_a_flood_of_challenges_of_whoever_has_not_signed_in_disturbs_nobody_who_has(house: House) -> None:
+    key = house.with_passkey("alice")
+    proof, more = house.passkeys.ask(SITE, "prove", "alice"), house.passkeys.ask_for_new(SITE, "alice")
+    for _ in range(passkeys.MOST_CHALLENGES + 1):
+        house.passkeys.ask(SITE, "sign in")
+        house.passkeys.ask(SITE, "prove", "bob")
+    house.passkeys.proved(SITE, "alice", key.sign(proof, HERE))
+    house.passkeys.add(SITE, "alice", Authenticator().make(more, HERE), "another")
+
+
 @pytest.mark.parametrize(
     ("name", "good"), [("door.local", True), ("localhost", True), ("127.0.0.1", False), ("[::1]", False)]
 )

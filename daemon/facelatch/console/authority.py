@@ -1,7 +1,8 @@
 """A certificate authority of the door's own, and the certificates that it gives to the console: PEM in, PEM out.
 
 Whoever trusts an authority trusts all that it signs, so this one binds itself (name constraints): to names inside a
-house and those it was made for, and to private addresses. A thief of its key cannot stand in for somebody's bank.
+house and those it was made for, and to private addresses; and to servers, as no limit of names holds for people and
+mail. A thief of its key cannot stand in for somebody's bank.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ HOUSE_ADDRESSES = tuple(
 _EARLIER = timedelta(hours=1)
 """Clocks of phones are not ours."""
 
+_FOR_SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+"""An authority that says so vouches for nothing else: no mail, no program, nobody who signs in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Issued:
@@ -60,6 +64,7 @@ def new_authority(label: str, names: Collection[str], now: datetime) -> bytes:
         _builder(subject, subject, key.public_key(), now, AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(authority=True), critical=True)
+        .add_extension(_FOR_SERVERS, critical=False)
         .add_extension(
             x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True
         )
@@ -86,7 +91,7 @@ def issue(authority: bytes, names: Sequence[str], now: datetime) -> bytes:
         _builder(subject, above.subject, key.public_key(), now, CERTIFICATE_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_FOR_SERVERS, critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from facelatch.console.accounts import Role
+from facelatch.console.going import Going, looker
 from facelatch.console.pages import aim, door, enrolment
-from facelatch.console.pages.page import Visit, checked
+from facelatch.console.pages.page import Visit
 from facelatch.errors import FacelatchError
 
 PAUSE_SECONDS = 1.0
@@ -37,23 +38,17 @@ def routes() -> list[Route]:
 
 def _streaming(template: str, now: Callable[[Visit], dict[str, Any]], role: Role) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
-        kept: list[Visit] = []
-
-        def first(visit: Visit) -> Response:
-            kept.append(visit)
-            return Response(status_code=204)
-
-        response = await checked(request, first, role, only_open=True)
-        if not kept:
-            return Response(status_code=403) if response.status_code == 303 else response
+        visit = await looker(request, role)
+        if isinstance(visit, Response):
+            return visit
         if request.app.state.streams >= MOST_STREAMS:
             return Response("too many pages are open\n", 503)
-        return StreamingResponse(_pieces(kept[0], template, now), media_type="text/event-stream")
+        return Going(_pieces(visit, template, now), "text/event-stream")
 
     return answer
 
 
-async def _pieces(visit: Visit, template: str, now: Callable[[Visit], dict[str, Any]]) -> AsyncIterator[str]:
+async def _pieces(visit: Visit, template: str, now: Callable[[Visit], dict[str, Any]]) -> AsyncGenerator[str]:
     state = visit.request.app.state
     state.streams += 1
     last = ""

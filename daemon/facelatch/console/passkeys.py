@@ -22,7 +22,7 @@ from facelatch.errors import InputError
 MOST_OF_AN_ACCOUNT, MOST_LABEL = 10, 40
 CHALLENGE_SECONDS = 300.0
 MOST_CHALLENGES = 256
-"""More that wait at a time push out the oldest."""
+"""Of one account, and of all who have not signed in together: more that wait at a time push out the oldest of them."""
 
 Purpose = Literal["sign in", "prove", "add"]
 
@@ -208,8 +208,9 @@ class Passkeys:
         waiting = _Challenge(purpose=purpose, account=account, until=now + CHALLENGE_SECONDS, handle=handle)
         with self._lock:
             self._waiting[challenge] = waiting
-            while len(self._waiting) > MOST_CHALLENGES:
-                del self._waiting[next(iter(self._waiting))]
+            same = [known for known, one in self._waiting.items() if one.account == account]
+            if len(same) > MOST_CHALLENGES:
+                del self._waiting[same[0]]
         return challenge
 
     def _taken(self, credential: str, purpose: Purpose, account: str) -> tuple[bytes, _Challenge]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from facelatch.console.pages.page import Visit, checked
+from facelatch.console.going import Going, looker
+from facelatch.console.pages.page import Visit
 from facelatch.errors import FacelatchError
 
 PAUSE_SECONDS = 0.25
@@ -32,21 +33,15 @@ def routes() -> list[Route]:
 
 async def picture(request: Request) -> Response:
     """The pictures, for as long as they may be seen and the session is one."""
-    kept: list[Visit] = []
-
-    def first(visit: Visit) -> Response:
-        kept.append(visit)
-        return Response(status_code=204)
-
-    response = await checked(request, first, "enroller", only_open=True)
-    if not kept:
-        return Response(status_code=403) if response.status_code == 303 else response
+    visit = await looker(request, "enroller")
+    if isinstance(visit, Response):
+        return visit
     if request.app.state.pictures >= MOST_PICTURES:
         return Response("too many look already\n", 503)
-    return StreamingResponse(_pictures(kept[0]), media_type=f"multipart/x-mixed-replace; boundary={_LINE}")
+    return Going(_pictures(visit), f"multipart/x-mixed-replace; boundary={_LINE}")
 
 
-async def _pictures(visit: Visit) -> AsyncIterator[bytes]:
+async def _pictures(visit: Visit) -> AsyncGenerator[bytes]:
     state, number = visit.request.app.state, 0
     state.pictures += 1
     try:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.system
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PASSWORD = "four words of nothing"
+AS_IN_THE_UNIT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 SIZES = {"phone": (320, 640), "desk": (1280, 900)}
 
 webdriver: Any = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
@@ -55,12 +56,19 @@ state_directory = "{work}/console"
 """,
         )
         self.start_door()
-        as_in_the_unit = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
-        self.start("console", self.command("console", "serve"), **as_in_the_unit)
         intake = self.command("console", "intake", "--listen", f"{work}/intake.sock")
-        self.start("intake", intake, **as_in_the_unit)
+        self.start("intake", intake, **AS_IN_THE_UNIT)
         until(lambda: (work / "control.sock").exists(), "the daemon listens")
+        self.start_console()
+
+    def start_console(self) -> None:
+        self.start("console", self.command("console", "serve"), **AS_IN_THE_UNIT)
         until(self._answers, "the console answers")
+
+    def stop_console(self) -> None:
+        """So that whatever it was sending breaks off."""
+        self.running["console"].kill()
+        self.running["console"].wait(20)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
@@ -159,16 +167,22 @@ def test_pictures_from_a_phone_enrol_and_a_hostile_one_is_named(signed_in: Any, 
 
 
 def test_the_camera_is_aimed_with_the_eyes(signed_in: Any, house: House) -> None:
-    """Not armed the page says how to; armed it shows the picture, which moves, and the bars; ended it is gone."""
+    """Not armed the page says how to; armed it shows the picture, which moves, and the bars; ended it is gone. Where it
+    broke off, as after its longest time, it begins anew."""
     signed_in.get(f"http://localhost:{house.port}/aim")
     assert "press the button briefly twice" in find(signed_in, "main").text
     house.facelatch("aim")
     image = until(lambda: signed_in.find_elements("css selector", "img[src='/aim/picture']"), "the picture")[0]
-    until(lambda: signed_in.execute_script("return arguments[0].naturalWidth", image) == 320, "it has come")
+    width = lambda: signed_in.execute_script("return arguments[0].naturalWidth", image)  # noqa: E731
+    until(lambda: width() == 320, "it has come")
     until(lambda: signed_in.find_elements("css selector", "meter"), "somebody drawn comes to the door")
     first, drawn_on = _pixels(signed_in), "return document.querySelector('#advice').textContent"
     assert signed_in.execute_script(drawn_on)
     until(lambda: _pixels(signed_in) != first, "it is another one")
+    house.stop_console()
+    until(lambda: width() == 0, "it broke off")
+    house.start_console()
+    until(lambda: width() == 320, "it goes on")
     find(signed_in, "form[action='/aim/end'] button").click()
     until(lambda: "not shown" in find(signed_in, "#advice").text, "ended")
     assert not signed_in.find_elements("css selector", "img")
@@ -303,6 +317,13 @@ def test_without_a_finger_nothing_is_made(phone: Any, house: House) -> None:
     find(phone, "form[data-passkey] button").click()
     until(lambda: find(phone, "form[data-passkey] [role=status]").text, "the page says so")
     assert phone.get_credentials() == []
+
+
+def test_a_page_whose_session_has_ended_does_not_go_on_showing_what_was(phone: Any, house: House) -> None:
+    phone.get(f"http://localhost:{house.port}/")
+    until(lambda: "locked" in find(phone, "#live").text, "the state is shown")
+    house.facelatch("console", "remove", "alice")
+    until(lambda: phone.find_elements("css selector", "[name=password]"), "it asks who it is")
 
 
 def test_the_console_stays_small_with_the_library_for_passkeys_in_use(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ MOST_ROWS, PAGE_ROWS = 10_000, 100
 
 GRANTED, REFUSED = "visit.granted", "visit.refused"
 
+_NUMBER = re.compile("[0-9]{1,18}")
+
 
 def routes() -> list[Route]:
     """Those of this module."""
@@ -37,7 +40,7 @@ def history(visit: Visit) -> Response:
     """A page of events, newest first, and two charts of the last days."""
     wanted = _wanted(visit)
     before = visit.request.query_params.get("before", "")
-    paging: dict[str, Any] = {"before": int(before)} if before.isdigit() else {}
+    paging: dict[str, Any] = {"before": int(before)} if _NUMBER.fullmatch(before) else {}
     reply = visit.ask("history", **wanted, **paging, most=PAGE_ROWS)
     asked = {key: visit.request.query_params.get(key, "") for key in ("person", "day", "refused")}
     older = {**{key: value for key, value in asked.items() if value}, "before": reply["next"]}
@@ -110,7 +113,7 @@ def _wanted(visit: Visit) -> dict[str, Any]:
     if asked.get("day"):
         try:
             day = datetime.fromisoformat(asked["day"]).replace(tzinfo=UTC)
-        except ValueError as error:
+            wanted |= {"since": day.timestamp(), "until": (day + timedelta(days=1)).timestamp()}
+        except (ValueError, OverflowError) as error:
             raise InputError(f"{asked['day']!r} is no day", hint="such as 2026-12-31") from error
-        wanted |= {"since": day.timestamp(), "until": (day + timedelta(days=1)).timestamp()}
     return wanted

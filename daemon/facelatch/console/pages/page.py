@@ -42,7 +42,7 @@ UPLOAD_SECONDS = 120.0
 HEIC = importlib.util.find_spec("pillow_heif") is not None
 """Whether the intake, which has the same packages, takes such pictures. Without it phones are asked for JPEG."""
 
-MultiPartParser.spool_max_size = MOST_PICTURE_BYTES  # what is larger would go to a file, and is refused
+MultiPartParser.spool_max_size = MOST_UPLOAD_BYTES  # what is larger goes to a file as it comes, before it is refused
 
 PAGES: Sequence[tuple[str, str, Role]] = (
     ("/", "door", "viewer"),
@@ -195,7 +195,7 @@ async def checked(
     session = await run_in_threadpool(find, request.cookies.get(COOKIE, ""))
     visit = Visit(console=console, request=request, session=session, form={})
     if role is not None and session is None:
-        return go(f"/sign-in?next={quote(request.url.path)}" if request.method == "GET" else "/sign-in")
+        return go(f"/sign-in?next={_way_back(request)}" if request.method == "GET" else "/sign-in")
     if role is not None and session is not None and not session.may(role):
         return visit.refuse("error.forbidden", 403)
     if request.method == "POST":
@@ -233,13 +233,19 @@ def _answered(page: Page, visit: Visit, ours: bool, proof: bool) -> Response:
     if visit.request.method == "POST" and ours and session and visit.form.get("csrf") != session.csrf:
         return visit.refuse("error.stale", 403)
     if proof and session is not None and not session.proved:
-        back = visit.request.headers.get("referer", "").partition(visit.request.headers["host"])[2]
-        return go(f"/prove?next={quote(inside(back))}")
+        return go(f"/prove?next={_way_back(visit.request)}")
     try:
         return page(visit)
     except FacelatchError as error:
         code = 403 if isinstance(error, NotAllowedError) else 503 if isinstance(error, ControlError) else 400
         return visit.draw("error.html", "error.title", code=code, fault=str(error), hint=error.hint)
+
+
+def _way_back(request: Request) -> str:
+    """Where it goes on after signing in or a proof: the page wanted; if a form or a script asked, the one it is on."""
+    wanted = request.method == "GET" and request.headers.get("sec-fetch-dest", "document") == "document"
+    there = request.headers.get("referer", "").partition(request.headers["host"])[2]
+    return quote(inside(request.url.path if wanted else there))
 
 
 class _TooLargeError(Exception):

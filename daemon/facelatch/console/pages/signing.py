@@ -63,7 +63,7 @@ def welcomed(visit: Visit) -> Response:
     try:
         if password != visit.form.get("repeat"):
             raise InputError(words.speaker(visit.language)("sign_in.unequal"))
-        return with_session(go("/"), visit.console.accounts.accept(token, password))
+        id_ = visit.console.accounts.accept(token, password)
     except InputError as error:
         return visit.draw(
             "welcome.html",
@@ -74,6 +74,8 @@ def welcomed(visit: Visit) -> Response:
             fault=str(error),
             hint=error.hint,
         )
+    visit.console.accounts.sign_out(visit.id)  # whoever this browser was before
+    return with_session(go("/"), id_)
 
 
 def sign_out(visit: Visit) -> Response:

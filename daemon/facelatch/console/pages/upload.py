@@ -17,10 +17,11 @@ def routes() -> list[Route]:
 def upload(visit: Visit) -> Response:
     """Looks at the pictures, and enrols whoever they show. Raises FacelatchError."""
     assert visit.session is not None
+    if visit.console.intake is None:
+        return visit.refuse("error.not_found", 404)
     name, how = visit.form.get("name", "").strip(), visit.form.get("how", "")
     if how and not visit.session.may("admin"):
         return visit.refuse("error.forbidden", 403)
-    assert visit.console.intake is not None
     found = intake.looked_at(visit.console.intake, visit.files)
     good = [one for one in found if not one.problem]
     left_out = [(one.name, one.problem) for one in found if one.problem]
