@@ -221,6 +221,24 @@ def test_a_pin_or_card_altered_under_an_open_gallery_opens_nothing(sealed: Path,
             credentials.card_holder(store, "card of one")
 
 
+def test_the_pieces_of_pictures_that_were_replaced_fit_nowhere_any_more(sealed: Path, tmp_path: Path) -> None:
+    """Whoever has a copy from before cannot let the old face in again, by the picture or by what was made of it."""
+    home = shutil.copytree(sealed, tmp_path / "state")
+    pieces = {"crop_png": ("reference_images", "id"), "vector": ("embeddings", "reference_id")}
+    query = "SELECT {} FROM reference_images JOIN embeddings ON reference_id = id WHERE person_id = 2 ORDER BY id"
+    with closing(opened(home)) as connection:
+        before = {piece: connection.execute(query.format(piece)).fetchall() for piece in pieces}
+    with GalleryStore.open(home, [KEY]) as store:
+        store.change_references(store.find(OTHER_NAME), newcomer(None, seed=9).references, MODEL, replace=True)
+    for piece, (table, column) in pieces.items():
+        altered = shutil.copytree(home, tmp_path / piece)
+        with closing(opened(altered)) as connection, connection:
+            for (id_,), (old,) in zip(connection.execute(query.format("id")).fetchall(), before[piece], strict=True):
+                connection.execute(f"UPDATE {table} SET {piece} = ? WHERE {column} = ?", (old, id_))
+        with pytest.raises(GalleryError, match="is not what was sealed there"):
+            everything(altered, KEY)
+
+
 def test_a_plain_gallery_binds_nothing_and_answers_as_a_sealed_one(sealed: Path, tmp_path: Path) -> None:
     home = filled(tmp_path / "state")
     who, *rest = told(home)  # type: ignore[misc]
