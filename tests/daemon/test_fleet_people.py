@@ -174,6 +174,16 @@ def test_nothing_of_whoever_was_revoked_is_left_in_the_files(site: Start, tmp_pa
     assert one[200:260] not in left
 
 
+def test_the_receipt_of_somebody_of_the_fleet_says_that_the_envelope_is_under_another_key(site: Start) -> None:
+    """Whichever door it is: what other doors have, and what an old copy has, no other key of this gallery reaches."""
+    front, garage = site("front", fill=None, sections={}), site("garage")
+    share(front, "Ben")
+    exchange(front, garage)
+    for door, name, kept_on in ((front, "Ben", True), (garage, "Ben", True), (front, "Anna", False)):
+        receipt = door.client.ask({"action": "forget", "name": name})["receipt"]
+        assert receipt["kept"]["fleet_envelope"] is kept_on
+
+
 @pytest.mark.slow
 def test_a_person_withdrawn_stays_at_the_door_that_enrolled(site: Start) -> None:
     front, garage = site("front", fill=None), site("garage")
