@@ -213,6 +213,22 @@ def test_a_head_turned_too_far_is_no_other_visit() -> None:
     assert EventKind.VISIT_ABANDONED not in door.kinds()
 
 
+@pytest.mark.parametrize("apart", [1.0, 1.2, 1.4])
+def test_whoever_answers_is_let_in_where_pictures_come_as_far_apart_as_a_track_may_be_followed(apart: float) -> None:
+    """The request is not lost before the track is: where pictures have to be judged, one a second may be one in 1.2."""
+    door, shown = Door(ALWAYS), [Pattern.READY]
+    wanted, due = {Pattern.TURN_LEFT: LEFT, Pattern.TURN_RIGHT: RIGHT}, door.now
+    while not door.unlocked and door.now < 1090.0:
+        if door.now + FRAME < due:
+            shown.append(door.turn(None, fingerprint=None, frame_age_seconds=0.5).pattern)
+            continue
+        due += apart
+        # Somebody who sees the light of half a second ago.
+        shown.append(door.turn(face(wanted.get(shown[-5:][0], STRAIGHT))).pattern)
+    assert door.unlocked
+    assert EventKind.LIVENESS_FAILED not in door.kinds()
+
+
 def locked_down() -> Door:
     """A door in a lockdown that admins may pass, with a request to ADA, an admin, under way."""
     door = Door(parse({"liveness": {"ask": "always"}, "mode": {"lockdown_admins": True}}, origin="test"))
