@@ -17,9 +17,10 @@ from facelatch.errors import ConfigError
 from facelatch.machines.challenge import Asked, Side
 from facelatch.machines.enrolment_states import StartEnrolment
 from facelatch.machines.indicator import Pattern
+from facelatch.site.mode import Mode, SetMode
 from facelatch.values.hours import Access
 from facelatch.values.liveness import Proof
-from facelatch.values.observations import NoFace, Observation, Reason, Unusable, Verdict
+from facelatch.values.observations import NoFace, Observation, Reason, SeveralFaces, Unusable, Verdict
 from facelatch.values.records import Person, Throttle
 from facelatch.values.wires import Edge, EdgeKind, LockLevel
 
@@ -210,6 +211,61 @@ def test_a_head_turned_too_far_is_no_other_visit() -> None:
     door.obey()
     assert door.unlocked
     assert EventKind.VISIT_ABANDONED not in door.kinds()
+
+
+@pytest.mark.parametrize("apart", [1.0, 1.2, 1.4])
+def test_whoever_answers_is_let_in_where_pictures_come_as_far_apart_as_a_track_may_be_followed(apart: float) -> None:
+    """The request is not lost before the track is: where pictures have to be judged, one a second may be one in 1.2."""
+    door, shown = Door(ALWAYS), [Pattern.READY]
+    wanted, due = {Pattern.TURN_LEFT: LEFT, Pattern.TURN_RIGHT: RIGHT}, door.now
+    while not door.unlocked and door.now < 1090.0:
+        if door.now + FRAME < due:
+            shown.append(door.turn(None, fingerprint=None, frame_age_seconds=0.5).pattern)
+            continue
+        due += apart
+        # Somebody who sees the light of half a second ago.
+        shown.append(door.turn(face(wanted.get(shown[-5:][0], STRAIGHT))).pattern)
+    assert door.unlocked
+    assert EventKind.LIVENESS_FAILED not in door.kinds()
+
+
+def locked_down() -> Door:
+    """A door in a lockdown that admins may pass, with a request to ADA, an admin, under way."""
+    door = Door(parse({"liveness": {"ask": "always"}, "mode": {"lockdown_admins": True}}, origin="test"))
+    door.turn(NoFace(), commands=(SetMode(Mode.LOCKDOWN, None),))
+    door.show(face(STRAIGHT), 1.0)
+    assert door.state.challenge.request is not None
+    return door
+
+
+def test_in_a_lockdown_pictures_of_an_admin_that_cannot_be_judged_belong_to_the_request_as_well() -> None:
+    """Nobody is known by them, so the session gets none; the request ended as if nobody was there."""
+    door = locked_down()
+    for _ in range(15):
+        door.turn(Unusable(Reason.TURNED_AWAY, FACE, track=1))
+    door.obey()
+    assert door.unlocked
+
+
+def test_in_a_lockdown_somebody_else_ends_the_request_of_an_admin_as_well() -> None:
+    """Whether it is several faces, or another person in the same place."""
+    for other in (SeveralFaces(2), face(STRAIGHT, person=BEN)):
+        door = locked_down()
+        door.turn(other)
+        failed = [event for event in door.events if event.kind is EventKind.LIVENESS_FAILED]
+        assert [event.fields["REASON"] for event in failed] == ["another_face"]
+
+
+def test_a_lockdown_that_begins_meanwhile_drops_the_request_of_whoever_it_keeps_out() -> None:
+    """And it is no attempt of theirs."""
+    door = Door(parse({"liveness": {"ask": "always"}, "mode": {"lockdown_admins": True}}, origin="test"))
+    door.show(face(STRAIGHT, person=BEN), 1.0)
+    assert door.state.challenge.request is not None
+    door.turn(face(STRAIGHT, person=BEN), commands=(SetMode(Mode.LOCKDOWN, None),))
+    door.show(face(STRAIGHT, person=BEN), 3.0)
+    failed = [event for event in door.events if event.kind is EventKind.LIVENESS_FAILED]
+    assert [event.fields["REASON"] for event in failed] == ["interrupted"]
+    assert EventKind.VISIT_REFUSED not in door.kinds()
 
 
 def test_an_admin_who_authorises_turns_the_head_as_well() -> None:

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from test_seal import (
 )
 
 from facelatch.errors import GalleryError
-from facelatch.gallery import binding, credentials, schema, sealing
+from facelatch.gallery import binding, credentials, fleet, schema, sealing
 from facelatch.gallery.credentials import Hashed, Pins
 from facelatch.gallery.rotation import rotate
 from facelatch.gallery.seal import Sealed, Tables
@@ -207,18 +208,84 @@ def test_a_transaction_that_fails_binds_nothing(
     assert "other" in str(told(home, KEY))
 
 
+def past_sqlite(store: GalleryStore, statement: str) -> None:
+    """Alters an open gallery as whoever writes to the card past SQLite while the daemon runs."""
+    connection = store._connection
+    triggers = connection.execute("SELECT name, sql FROM sqlite_temp_schema WHERE name LIKE 'bound_%'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER temp.{name}")
+    connection.execute(statement)
+    for _, sql in triggers:
+        connection.execute(sql.replace("CREATE TRIGGER", "CREATE TEMP TRIGGER"))
+
+
 def test_a_pin_or_card_altered_under_an_open_gallery_opens_nothing(sealed: Path, tmp_path: Path) -> None:
-    """Such as by whoever writes to the card past SQLite while the daemon runs."""
     home = shutil.copytree(sealed, tmp_path / "state")
     with GalleryStore.open(home, [KEY]) as store:
-        connection = store._connection
-        for trigger, _ in [*connection.execute("SELECT name, 0 FROM sqlite_temp_schema WHERE name LIKE 'bound_%'")]:
-            connection.execute(f"DROP TRIGGER temp.{trigger}")
-        connection.execute("UPDATE credentials SET pin_hash = 'pin of two' WHERE person_id = 1")
+        past_sqlite(store, "UPDATE credentials SET pin_hash = 'pin of two' WHERE person_id = 1")
         with pytest.raises(GalleryError, match="damaged or altered: person 1"):
             credentials.pins_of(store, 1)
         with pytest.raises(GalleryError, match="damaged or altered: person 1"):
             credentials.card_holder(store, "card of one")
+
+
+@pytest.mark.parametrize("most", [0, 100], ids=["after a large change", "after a small one"])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE people SET suspended = 0 WHERE id = 1", "UPDATE fleet_people SET held = '' WHERE person_id = 1"],
+    ids=["hours", "held"],
+)
+def test_what_was_altered_under_an_open_gallery_is_not_bound_by_the_next_change(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, most: int
+) -> None:
+    """However many people that changes: either it is refused, or the gallery is when it is opened next."""
+    monkeypatch.setattr(binding, "_FEW", most)
+    home = shutil.copytree(sealed, tmp_path / "state")
+    with GalleryStore.open(home, [KEY]) as store:
+        with store.transaction() as connection:
+            fleet.save(connection, replace(fleet.nobody("f" * 32), person_id=1, held=fleet.UNCHECKED))
+        past_sqlite(store, statement)
+        with suppress(GalleryError):
+            credentials.set_access(store, OTHER_NAME, {"schedule": "night"})
+    with pytest.raises(GalleryError, match="damaged or altered"):
+        GalleryStore.open(home, [KEY])
+
+
+def test_a_change_reads_nothing_of_all_the_people_of_the_fleet_but_whom_it_concerns(
+    sealed: Path, tmp_path: Path
+) -> None:
+    """With 5,000 of them a refused attempt took tens of milliseconds, and each envelope that came as long."""
+    home, said = shutil.copytree(sealed, tmp_path / "state"), list[str]()
+    with GalleryStore.open(home, [KEY]) as store:
+        with store.transaction() as connection:
+            for number in range(3):
+                row = replace(fleet.nobody(f"{number:032}"), person_id=number or None, beside=("\N{SNOWMAN}",))
+                fleet.save(connection, row)
+        store._connection.set_trace_callback(said.append)
+        store.save_throttle(Throttle(4, 0.0))
+        store.remove(NAME)
+    whole = [one for one in said if "FROM fleet_people" in one and " WHERE " not in one]
+    assert [one for one in said if "FROM fleet_people WHERE uuid" in one]
+    assert whole == []
+    GalleryStore.open(home, [KEY]).close()
+
+
+def test_the_pieces_of_pictures_that_were_replaced_fit_nowhere_any_more(sealed: Path, tmp_path: Path) -> None:
+    """Whoever has a copy from before cannot let the old face in again, by the picture or by what was made of it."""
+    home = shutil.copytree(sealed, tmp_path / "state")
+    pieces = {"crop_png": ("reference_images", "id"), "vector": ("embeddings", "reference_id")}
+    query = "SELECT {} FROM reference_images JOIN embeddings ON reference_id = id WHERE person_id = 2 ORDER BY id"
+    with closing(opened(home)) as connection:
+        before = {piece: connection.execute(query.format(piece)).fetchall() for piece in pieces}
+    with GalleryStore.open(home, [KEY]) as store:
+        store.change_references(store.find(OTHER_NAME), newcomer(None, seed=9).references, MODEL, replace=True)
+    for piece, (table, column) in pieces.items():
+        altered = shutil.copytree(home, tmp_path / piece)
+        with closing(opened(altered)) as connection, connection:
+            for (id_,), (old,) in zip(connection.execute(query.format("id")).fetchall(), before[piece], strict=True):
+                connection.execute(f"UPDATE {table} SET {piece} = ? WHERE {column} = ?", (old, id_))
+        with pytest.raises(GalleryError, match="is not what was sealed there"):
+            everything(altered, KEY)
 
 
 def test_a_plain_gallery_binds_nothing_and_answers_as_a_sealed_one(sealed: Path, tmp_path: Path) -> None:

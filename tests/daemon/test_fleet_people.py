@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from facelatch.audit.events import EventKind
 from facelatch.errors import GalleryError, InputError, NotAllowedError
-from facelatch.gallery import fleet, fleet_sealing, rows, schema
-from facelatch.gallery.credentials import Hasher, card_holder
+from facelatch.gallery import credentials, fleet, fleet_sealing, rows, schema
+from facelatch.gallery.credentials import Hashed, Hasher, card_holder
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
 from facelatch.sharing.content import Content, pack
@@ -174,6 +174,16 @@ def test_nothing_of_whoever_was_revoked_is_left_in_the_files(site: Start, tmp_pa
     assert one[200:260] not in left
 
 
+def test_the_receipt_of_somebody_of_the_fleet_says_that_the_envelope_is_under_another_key(site: Start) -> None:
+    """Whichever door it is: what other doors have, and what an old copy has, no other key of this gallery reaches."""
+    front, garage = site("front", fill=None, sections={}), site("garage")
+    share(front, "Ben")
+    exchange(front, garage)
+    for door, name, kept_on in ((front, "Ben", True), (garage, "Ben", True), (front, "Anna", False)):
+        receipt = door.client.ask({"action": "forget", "name": name})["receipt"]
+        assert receipt["kept"]["fleet_envelope"] is kept_on
+
+
 @pytest.mark.slow
 def test_a_person_withdrawn_stays_at_the_door_that_enrolled(site: Start) -> None:
     front, garage = site("front", fill=None), site("garage")
@@ -197,6 +207,21 @@ def test_a_pin_set_at_one_door_is_right_at_all_and_one_of_before_stays_at_its_do
     with pytest.raises(InputError, match="left"):
         Hasher(b"1" * 32).check(Pins(pin=front.pin("835172")), "835172")
     assert set(front.cards("7")) & set(garage.cards("7")) == {front.card("7")}
+
+
+def test_a_card_from_before_the_door_joined_is_nobody_elses_either(tmp_path: Path) -> None:
+    """By two hashes it would be two people's, and open for neither."""
+    alone, joined = Hasher(b"1" * 32), Hasher(b"1" * 32, b"p" * 32)
+    with GalleryStore.open(tmp_path) as store:
+        with store.transaction() as connection:
+            for name in ("P0", "P1"):
+                rows.insert_person(connection, name, False)
+        credentials.set_credentials(store, "P0", Hashed(card=alone.card("7"), cards=alone.cards("7")))
+        with pytest.raises(InputError, match="another person's"):
+            credentials.set_credentials(store, "P1", Hashed(card=joined.card("7"), cards=joined.cards("7")))
+        assert card_holder(store, *joined.cards("7")) == 1
+        credentials.set_credentials(store, "P0", Hashed(card=joined.card("7"), cards=joined.cards("7")))
+        assert card_holder(store, *joined.cards("7")) == 1
 
 
 def test_a_card_travels_and_opens_for_nobody_where_it_is_anothers_or_its_holder_is_held(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ class House:
                     raise InputError(
                         "this is no number of a card", hint="digits or letters as a reader types them, or 12,34567"
                     )
-                return Hashed(card=self.hasher().card(number))
+                hasher = self.hasher()
+                return Hashed(card=hasher.card(number), cards=hasher.cards(number))
         return None
 
     def _pin(self, code: str | None, other: str) -> str | None:

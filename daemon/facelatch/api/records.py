@@ -232,7 +232,8 @@ def _forget(records: Records, name: str) -> Work:
         "removed": {"images": len(poses), "embeddings": len(poses), "name": True, "consent": consent is not None},
         "overwritten": wiped(records.store),
         "key": None if key is None else {"before": key, "now": records.store.seal.key_id},
-        "kept": {"events_without_name": events},
+        # Under the key that all doors have, which no other key of this gallery replaces: also in copies of it.
+        "kept": {"events_without_name": events, "fleet_envelope": bool(record.fleet)},
         "time": _time(time.time() * 1000),
         "ledger": last,
     }

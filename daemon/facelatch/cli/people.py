@@ -131,8 +131,7 @@ def forget(
         write_private_file(receipt, receipt_text(answer["receipt"]).encode("ascii"))
         if sign is not None:
             receipts.signed(receipt, sign)
-    traces = "" if answer["receipt"]["overwritten"] else "; traces may still be there: the log says why"
-    settings.show(answer, f"{answer['receipt']['person']['name']} forgotten{traces}; receipt {answer['sha256']}")
+    settings.show(answer, receipts.told(answer))
 
 
 @people.command()

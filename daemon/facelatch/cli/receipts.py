@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,3 +83,12 @@ def under_another_key(name: str) -> dict[str, Any]:
         echo("the key is not yet the next one: `sudo facelatch-seal rotate` finishes it", err=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def told(answer: Mapping[str, Any]) -> str:
+    """What the gallery answered about a person who was forgotten, as a sentence."""
+    receipt = answer["receipt"]
+    traces = "" if receipt["overwritten"] else "; traces may still be there: the log says why"
+    if receipt["kept"]["fleet_envelope"]:
+        traces += "; what the doors of the fleet told each other is under the fleet's key"
+    return f"{receipt['person']['name']} forgotten{traces}; receipt {answer['sha256']}"

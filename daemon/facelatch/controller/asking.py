@@ -33,7 +33,8 @@ def ask(
 ) -> tuple[Session, Challenge]:
     """The session with the grant that may be given on this turn, and the request; `visits` is before and after.
 
-    A request is the only way on for a face that is not proven alive.
+    `observation` may be one that the mode kept from the session: of whoever is asked, pictures count by which nobody is
+    known. A request is the only way on for a face that is not proven alive.
     """
     before, visit = visits
     now = inputs.now

@@ -18,6 +18,7 @@ from facelatch.site.exit_button import ExitButton, Leaving
 from facelatch.site.mode import Mode, SetMode, Window
 from facelatch.site.passage import Around, Passage, Prop, Stage, Told
 from facelatch.values.observations import Judged, Observation
+from facelatch.values.records import Person
 from facelatch.values.wires import LockLevel, Signal, Wire
 
 SiteCommand = SetMode | Acknowledge | Prop
@@ -98,6 +99,11 @@ def admitted(site: Site, observation: Observation | None, settings: Config) -> b
     """Whether the session may look at this: while locked nobody is judged, in a lockdown admins at most."""
     person = observation.verdict.person if isinstance(observation, Judged) else None
     return _lets_in(site, settings, admin=person is not None and person.admin)
+
+
+def lets_in(site: Site, person: Person, settings: Config) -> bool:
+    """Whether this mode lets in `person`, should the face be theirs."""
+    return _lets_in(site, settings, admin=person.admin)
 
 
 def lets_anybody_in(site: Site, settings: Config) -> bool:

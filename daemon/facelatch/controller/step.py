@@ -48,15 +48,16 @@ def step(state: State, inputs: Inputs, settings: Config) -> tuple[State, Outputs
     observation = inputs.observation if trusted else None
     pressed = looked.button
     asked = tuple(enrolling.requests(inputs, pressed, halt))
-    withheld = _is_withheld(state, inputs, settings, asked) or not site.admitted(around, observation, settings)
+    shown = None if _is_withheld(state, inputs, settings, asked) else observation
+    judged = shown if site.admitted(around, shown, settings) else None
     before = _before(state, inputs, settings)
     ending = _ends(looked, stopping)
     barred = ending or not site.lets_anybody_in(around, settings)
-    judged = None if withheld else observation
     visit = asking.visited(state, before, judged, inputs, settings)
-    if withheld and observation is not None:
+    if judged is None and observation is not None:
         visit = session.withhold(visit)
-    visit, turning = asking.ask(state, (before, visit), judged, inputs, settings, halted=barred or halt is not None)
+    halted = barred or halt is not None or _keeps_out(state, around, settings)
+    visit, turning = asking.ask(state, (before, visit), shown, inputs, settings, halted=halted)
     came = entrance.enter(state, before, visit, inputs, settings, halted=barred, sees=looked.camera.seeing)
     visit = came.visit
     seen = enrolling.sights(pressed, came.face, observation)
@@ -165,6 +166,12 @@ def _is_withheld(
         return True
     enrolled, _ = enrolling.advance_enrolment(state, inputs, settings, asked)
     return enrolling.takes_over(state.enrolment, enrolled)
+
+
+def _keeps_out(state: State, around: site.Site, settings: Config) -> bool:
+    """Whether the mode lets in, by now, nobody like the person who is asked to turn the head."""
+    request = state.challenge.request
+    return request is not None and not site.lets_in(around, request.held.person, settings)
 
 
 def _before(state: State, inputs: Inputs, settings: Config) -> session_states.Session:

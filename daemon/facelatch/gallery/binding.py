@@ -13,6 +13,8 @@ import hmac
 import json
 import os
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from facelatch.errors import GalleryError
@@ -37,29 +39,47 @@ _PEOPLE = (
 _IMAGES = "SELECT person_id, id FROM reference_images INDEXED BY reference_images_of_person"
 _SKELETONS = "SELECT person_id, skeleton FROM name_skeletons"
 
-_WHOLE = {
-    "state": "SELECT refusals, lockout_seconds, last_number, wipe_due,"
-    " (SELECT seq FROM sqlite_sequence WHERE name = 'people') FROM state",
-    "fleet_people": "SELECT uuid, person_id, version, revoked, suspended, digest, own, enrolled, beside, content, held,"
-    " dirty FROM fleet_people ORDER BY uuid",
-    "fleet_alike": "SELECT uuid, other FROM fleet_alike ORDER BY uuid, other",
-}
-"""Tables whose rows are not one person's, each with what is bound of it, in an order of its own."""
+_FLEET = (
+    "SELECT uuid, person_id, version, revoked, suspended, digest, own, enrolled, beside, content, held, dirty"
+    " FROM fleet_people"
+)
+_STATE = (
+    "SELECT refusals, lockout_seconds, last_number, wipe_due,"
+    " (SELECT seq FROM sqlite_sequence WHERE name = 'people') FROM state"
+)
+_ALIKE = "SELECT uuid, other FROM fleet_alike ORDER BY uuid, other"
 
 _WATCHED = {
     "people": ("id", ""),
     "credentials": ("person_id", ""),
     "reference_images": ("person_id", "id, person_id"),
     "name_skeletons": ("person_id", ""),
-    **dict.fromkeys(_WHOLE, ("", "")),
+    "fleet_people": ("uuid", ""),
+    **dict.fromkeys(("state", "fleet_alike"), ("", "")),
 }
 """Tables, with the column that says whose a row is, and which columns of it are bound; empty: nobody's, and all."""
 
 _NOBODY = 0
-"""In place of an id, for a row of nobody's."""
+"""In place of an id, for a row of nobody's: of these there are few, and they are read anew each time."""
 
 _FEW = 100
-"""People that are looked up by their ids; more are found faster by going through all."""
+"""Rows that are looked up by their ids; more are found faster by going through all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is bound of everybody."""
+
+    people: dict[int, bytes] = field(default_factory=dict)
+    """A digest for each person."""
+    fleet: dict[str, bytes] = field(default_factory=dict)
+    """The row of each person of the fleet, as it is bound, by uuid: with thousands it takes long to read all."""
+
+    def without(self, changed: set[int | str]) -> _Known:
+        return _Known(
+            {id_: one for id_, one in self.people.items() if id_ not in changed},
+            {uuid: one for uuid, one in self.fleet.items() if uuid not in changed},
+        )
 
 
 class Binding:
@@ -69,10 +89,10 @@ class Binding:
         """Raises sqlite3.Error."""
         self._connection, self._path = connection, path
         self._seal: Unsealed | None = None
-        """Under which `_digests` were made; None: there are none yet."""
-        self._digests: dict[int, bytes] = {}
-        self._changed: set[int] = set()
-        self._found: tuple[Unsealed, dict[int, bytes], int] | None = None
+        """Under which `_known` was found; None: it was not yet."""
+        self._known = _Known()
+        self._changed: set[int | str] = set()
+        self._found: tuple[Unsealed, _Known, int] | None = None
         """What holds once the transaction is committed."""
         self.identity = os.urandom(8)
         """Which gallery this is, by whatever key it is sealed."""
@@ -93,13 +113,13 @@ class Binding:
         (head,) = self._connection.execute("SELECT head FROM seal").fetchone()
         seal = self._connection.seal
         version, identity, generation, digest = _HEAD.unpack(seal.open(head or b"", "head"))
-        digests = self._digested(seal)
-        if version != _BOUND or not hmac.compare_digest(digest, self._over_all(seal, digests)):
+        known = self._read(seal)
+        if version != _BOUND or not hmac.compare_digest(digest, self._over_all(seal, known)):
             raise GalleryError(
                 f"{self._path}: damaged or altered: hours, PINs, cards, images or whole people are not what was sealed",
                 hint=RESTORE,
             )
-        self._seal, self._digests = seal, digests
+        self._seal, self._known = seal, known
         self.identity, self.generation = identity, generation
         self._changed.clear()
 
@@ -107,32 +127,50 @@ class Binding:
         """Compares what is stored of one person now. Raises GalleryError where it is not what was bound."""
         if self._seal is None:
             return
-        if self._digested(self._seal, (person_id,)).get(person_id) != self._digests.get(person_id):
-            raise GalleryError(
-                f"{self._path}: damaged or altered: person {person_id} is not what was sealed", hint=RESTORE
-            )
+        if self._digested(self._seal, (person_id,)).get(person_id) != self._known.people.get(person_id):
+            raise self._altered(f"person {person_id}")
+
+    def _altered(self, what: str) -> GalleryError:
+        return GalleryError(f"{self._path}: damaged or altered: {what} is not what was sealed", hint=RESTORE)
 
     def renew(self) -> None:
-        """Binds what the transaction under way has changed, as its last step. Raises sqlite3.Error."""
+        """Binds what the transaction under way has changed, as its last step, and nothing else.
+
+        Raises GalleryError where something else was altered since it was sealed, as far as it is read; sqlite3.Error.
+        """
         seal = self._connection.seal
         if seal.key_id is None or (seal is self._seal and not self._changed):
             return
+        unchanged = self._known.without(self._changed)
         if seal is self._seal and len(self._changed) <= _FEW:
-            digests = {id_: one for id_, one in self._digests.items() if id_ not in self._changed}
-            digests |= self._digested(seal, tuple(self._changed - {_NOBODY}))
+            found = self._read(seal, self._changed - {_NOBODY})
+            known = _Known(unchanged.people | found.people, unchanged.fleet | found.fleet)
         else:
-            digests = self._digested(seal)
+            known = self._read(seal)
+            if seal is self._seal and known.without(self._changed) != unchanged:
+                raise self._altered("somebody whom nothing changed")
         generation = self.generation + 1
-        head = seal.close(_HEAD.pack(_BOUND, self.identity, generation, self._over_all(seal, digests)), "head")
+        head = seal.close(_HEAD.pack(_BOUND, self.identity, generation, self._over_all(seal, known)), "head")
         self._connection.execute("UPDATE seal SET head = ?", (head,))
-        self._found = seal, digests, generation
+        self._found = seal, known, generation
 
     def settle(self, *, committed: bool) -> None:
         """After the transaction."""
         if committed and self._found is not None:
-            self._seal, self._digests, self.generation = self._found
+            self._seal, self._known, self.generation = self._found
         self._found = None
         self._changed.clear()
+
+    def _read(self, seal: Unsealed, chosen: set[int | str] | None = None) -> _Known:
+        """Everybody's, or what there is of those `chosen`."""
+        if chosen is None:
+            return _Known(self._digested(seal), self._in_fleet())
+        ids = tuple(one for one in chosen if isinstance(one, int))
+        return _Known(self._digested(seal, ids), self._in_fleet(tuple(one for one in chosen if isinstance(one, str))))
+
+    def _in_fleet(self, uuids: tuple[str, ...] | None = None) -> dict[str, bytes]:
+        chosen = "" if uuids is None else f" WHERE uuid IN ({','.join('?' * len(uuids))})"
+        return {row[0]: _written(row) for row in self._connection.execute(_FLEET + chosen, uuids or ())}
 
     def _digested(self, seal: Unsealed, ids: tuple[int, ...] | None = None) -> dict[int, bytes]:
         """A digest for each person, or for those of `ids` who are there."""
@@ -152,17 +190,18 @@ class Binding:
             found.setdefault(owner, []).append(value)
         return found
 
-    def _over_all(self, seal: Unsealed, digests: dict[int, bytes]) -> bytes:
-        rows: list[object] = [self._connection.execute(query).fetchall() for query in _WHOLE.values()]
-        whole = hmac.new(_key(seal), _written(rows), hashlib.sha256)
-        for id_ in sorted(digests):
-            whole.update(digests[id_])
+    def _over_all(self, seal: Unsealed, known: _Known) -> bytes:
+        state, alike = (_written(self._connection.execute(query).fetchall()) for query in (_STATE, _ALIKE))
+        fleet = b", ".join(known.fleet[uuid] for uuid in sorted(known.fleet))
+        whole = hmac.new(_key(seal), b"[%b, [%b], %b]" % (state, fleet, alike), hashlib.sha256)
+        for id_ in sorted(known.people):
+            whole.update(known.people[id_])
         return whole.digest()
 
 
-def _written(rows: list[object]) -> bytes:
+def _written(record: Sequence[object]) -> bytes:
     # Whatever somebody has put into a column, bytes among numbers: it is to be another record, not an error of its own.
-    return json.dumps(rows, default=repr).encode("ascii")
+    return json.dumps(record, default=repr).encode("ascii")
 
 
 def _key(seal: Unsealed) -> bytes:

@@ -48,6 +48,8 @@ class Hashed:
 
     pins: Pins | None = None
     card: str | None = field(default=None, repr=False)
+    cards: tuple[str, ...] = field(default=(), repr=False)
+    """All hashes that somebody may have been given this card as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +172,17 @@ def set_credentials(store: GalleryStore, name: str, hashed: Hashed) -> Person:
                 (hashed.pins.pin or None, hashed.pins.duress or None, person.id),
             )
         if hashed.card is not None:
-            _refuse_taken(connection, person, hashed.card)
+            _refuse_taken(connection, person, (hashed.card, *hashed.cards))
             connection.execute(
                 "UPDATE credentials SET card_hash = ? WHERE person_id = ?", (hashed.card or None, person.id)
             )
     return person
 
 
-def _refuse_taken(connection: Tables, person: Person, card: str) -> None:
-    found = connection.execute("SELECT person_id FROM credentials WHERE card_hash = ?", (card,)).fetchone()
-    if found is not None and found[0] != person.id:
+def _refuse_taken(connection: Tables, person: Person, hashes: tuple[str, ...]) -> None:
+    places = ",".join("?" * len(hashes))
+    query = f"SELECT 1 FROM credentials WHERE card_hash IN ({places}) AND person_id <> ?"
+    if connection.execute(query, (*hashes, person.id)).fetchone() is not None:
         raise InputError("this card is another person's", hint="`facelatch people card OTHER --remove` first")
 
 

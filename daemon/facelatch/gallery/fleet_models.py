@@ -36,9 +36,9 @@ def at_start(connection: Tables, member: Membership | None, made_by: str, size: 
         told, person = before(member, row), in_gallery(connection, row)
         if row.person_id in there or person is None:
             continue
-        rows.delete_references(connection, person)
+        last = rows.delete_references(connection, person)
         if told is not None and fits(told, made_by, size):
-            put_references(connection, person, told, made_by)
+            put_references(connection, person, told, made_by, after=last)
         connection.execute(
             "UPDATE fleet_people SET held = ?, dirty = ? WHERE uuid = ?", (fleet.UNCHECKED, row.dirty, row.uuid)
         )

@@ -187,8 +187,7 @@ def _change(connection: Tables, opened: Opened, told: Told, known: _Known, made_
     if other_hashes:
         _set_hashes(connection, person, told.hashes())
     if other_face:
-        rows.delete_references(connection, person)
-        put_references(connection, person, told, made_by)
+        put_references(connection, person, told, made_by, after=rows.delete_references(connection, person))
         row = replace(row, held=fleet.UNCHECKED)
     admin_lost = person.admin and (other_face or other_hashes)
     if admin_lost:
@@ -208,10 +207,10 @@ def _same(one: Vectors, other: Vectors) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
 
 
-def put_references(connection: Tables, person: Person, told: Told, made_by: str) -> None:
-    """Embeddings without pictures; none where the envelope has none by this door's model."""
+def put_references(connection: Tables, person: Person, told: Told, made_by: str, *, after: int = 0) -> None:
+    """Embeddings without pictures, with ids over `after`; none where the envelope has none by this door's model."""
     for vector in told.vectors.get(made_by, ()):
-        id_ = rows.insert_reference(connection, person, StoredReference(b"", Pose(0.0, 0.0, 0.0)))
+        id_ = rows.insert_reference(connection, person, StoredReference(b"", Pose(0.0, 0.0, 0.0)), after=after)
         rows.insert_embedding(connection, id_, person.id, made_by, vector)
 
 

@@ -199,10 +199,10 @@ def note_skeletons(connection: Tables, person_id: int, name: str) -> None:
     )
 
 
-def insert_reference(connection: Tables, person: Person, reference: StoredReference) -> int:
-    """One more reference image of `person`; its id."""
+def insert_reference(connection: Tables, person: Person, reference: StoredReference, *, after: int = 0) -> int:
+    """One more reference image of `person`; its id, over `after` as over that of every image that is there."""
     pose = reference.pose
-    (id_,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM reference_images").fetchone()
+    (id_,) = connection.execute("SELECT max(coalesce(max(id), 0), ?) + 1 FROM reference_images", (after,)).fetchone()
     crop = connection.seal.close(reference.crop_png, "crops", id_, person.id)
     connection.execute(
         "INSERT INTO reference_images (id, person_id, align_version, yaw, pitch, roll, crop_png)"
@@ -249,10 +249,16 @@ def vectors(connection: Tables, person: Person) -> list[bytes]:
     ]
 
 
-def delete_references(connection: Tables, person: Person) -> None:
-    """Deletes images and embeddings of a person who stays, and notes that the file has to be wiped."""
+def delete_references(connection: Tables, person: Person) -> int:
+    """Deletes images and embeddings of a person who stays, and notes that the file has to be wiped.
+
+    Returns the highest id so far: what comes in their place has to have higher ones. With the same ids the sealed
+    pieces of before, from an old copy, would fit where the new ones are.
+    """
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM reference_images").fetchone()
     connection.execute("DELETE FROM reference_images WHERE person_id = ?", (person.id,))
     connection.execute("UPDATE state SET wipe_due = 1")
+    return int(last)
 
 
 def count_references(connection: Tables, person: Person) -> int:

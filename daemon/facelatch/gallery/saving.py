@@ -53,14 +53,17 @@ def stored(references: Sequence[Reference]) -> list[StoredReference]:
 
 
 def insert_references(
-    connection: Tables, person: Person, references: Sequence[Reference], made_by: str
+    connection: Tables, person: Person, references: Sequence[Reference], made_by: str, *, after: int = 0
 ) -> dict[int, NDArray[np.float32]]:
-    """More references of `person`; the embedding of each by its id. Raises InputError: none, or too many."""
+    """More references of `person`; the embedding of each by its id, over `after`.
+
+    Raises InputError: none, or too many.
+    """
     made = {}
     images = stored(references)
     rows.refuse_overfull(connection, 0, len(images))
     for reference, image in zip(references, images, strict=True):
-        id_ = rows.insert_reference(connection, person, image)
+        id_ = rows.insert_reference(connection, person, image, after=after)
         rows.insert_embedding(connection, id_, person.id, made_by, reference.embedding)
         made[id_] = reference.embedding
     return made
@@ -104,9 +107,8 @@ def change_references(
     """
     if rows.holder(connection, person.name) != person:
         raise InputError(f"{person.name} is not enrolled any more", hint="`facelatch people list`")
-    if replace:
-        rows.delete_references(connection, person)
-    insert_references(connection, person, references, made_by)
+    last = rows.delete_references(connection, person) if replace else 0
+    insert_references(connection, person, references, made_by, after=last)
     count = rows.count_references(connection, person)
     if count > MAX_REFERENCES:
         raise InputError(

@@ -44,8 +44,9 @@ ANSWER_SECONDS = 5.0
 """How long a side is asked for."""
 MOST_SECONDS = 12.0
 """How long a request may take for each side, pauses that begin anew included."""
-LOST_SECONDS = 1.2
-"""A face not seen for longer is gone. More than a second, so that a camera of one picture a second can ask."""
+LOST_SECONDS = 1.5
+"""A face not seen for longer is gone, as it is for its track (`line/track.py`). More than a second, so that a camera of
+one picture a second can ask; with less of a margin, one whose pictures come somewhat late refused whoever answered."""
 PAUSES = (0.5, 0.8, 1.1, 1.4)
 """Seconds to look straight before a side is asked for; two bits draw one. They keep a rhythm from fitting, no more."""
 LEAST_STRAIGHT = 2
