@@ -418,6 +418,17 @@ def test_a_gallery_with_people_from_elsewhere_opens_under_another_model_and_unde
         assert store.load(MADE_BY.partition("/")[0], lambda crop: crop[0, 0]).ids == (1,)
 
 
+def test_somebody_who_is_held_is_not_compared_again_while_nothing_changes(site: Start) -> None:
+    """The bridge asks four times a second: each look would be written to a sealed gallery, and wear its card out."""
+    garage = site("garage", keys=[b"k" * 32])
+    give(garage, envelope("Anna", RED), envelope("Ann", RED, uuid="b" * 32, enrolled=2_000))
+    assert names(garage) == {"Anna": "", "Ann": "alike"}
+    known(garage)
+    before = garage.desk._store.generation
+    known(garage)
+    assert garage.desk._store.generation == before
+
+
 # Attacks by whoever has the bridge, the broker, or a door
 
 

@@ -242,7 +242,7 @@ class Fleet:
                 fleet.note_alike(connection, one_uuid, others)
             reasons = held([one for *_, one in known], fleet.pairs(connection), blocked)
             fleet.hold(connection, reasons)
-            self._seen = connection.total_changes
+        self._seen = connection.total_changes  # only now: the end of a transaction binds what was changed, a change too
         people = {record.person.id: record.person for record in store.people()}
         for id_, before, one in known:
             after = reasons.get(one.uuid, "")
