@@ -412,6 +412,16 @@ def test_no_door_ends_the_collector_of_all_others_nor_their_history(
     assert printed("history", "--collected", tmp_path / "all.sqlite").count("front") == 3
 
 
+def test_whatever_numbers_a_batch_has_what_is_looked_up_is_no_more_than_the_batch(store: Collected) -> None:
+    """A door whose end was cut off tells all it has from its first row on, which may be the millionth."""
+    rows = chain(200)
+    store.take("front", batch_of(reply(rows, 0)), NOW_MS)
+    batch = batch_of(reply(rows[150:160], 0, base=head_of(rows[:150])))
+    found = collected._known(store._connection, 1, batch)
+    assert sorted(found) == list(range(150, 161))
+    assert store.take("front", batch, NOW_MS).taken
+
+
 def test_what_is_wrong_is_printed_once(store: Collected, capsys: pytest.CaptureFixture[str]) -> None:
     collector, rows = Collector(store, lambda: NOW_MS), chain(9)
     for batch in (reply(rows, 0), reply(rows[:4], 0), reply(rows[:4], 0)):

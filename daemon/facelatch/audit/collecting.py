@@ -168,7 +168,7 @@ def _bytes(value: Any, count: int) -> bytes:
 def take(head: Head, batch: Batch, known: Mapping[int, Set[bytes]], kept_from_ms: int = 0) -> Taken | int:
     """What to add of `batch`, upon what is there; or the row after which the door must begin instead.
 
-    `known` has the hashes of the rows there are from `batch.after` to `batch.end`, by number. Rows from before
+    `known` has the hashes of the rows there are with the numbers in `batch`, by number. Rows from before
     `kept_from_ms`, which are removed for their age, are passed over like those that are there.
     """
     if batch.after > head.seq:

@@ -177,8 +177,10 @@ def _new_door(connection: sqlite3.Connection, name: str) -> int:
 
 def _known(connection: sqlite3.Connection, door: int | None, batch: Batch) -> Mapping[int, set[bytes]]:
     known: dict[int, set[bytes]] = defaultdict(set)
+    # Each by its number: between the first and the last may lie whatever the collector has of years.
+    numbers = {batch.after, batch.base.seq, *(row.seq for row in batch.rows)}
     for seq, digest in connection.execute(
-        "SELECT seq, hash FROM rows WHERE door = ? AND seq BETWEEN ? AND ?", (door, batch.after, batch.end)
+        f"SELECT seq, hash FROM rows WHERE door = ? AND seq IN ({','.join('?' * len(numbers))})", (door, *numbers)
     ):
         known[seq].add(digest)
     return known
