@@ -449,10 +449,11 @@ def test_rows_are_removed_for_their_age_and_the_log_goes_on(tmp_path: Path) -> N
         assert store.prune(later) == 0
 
 
-def test_whoever_is_removed_at_the_door_loses_the_name_here(store: Collected, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [EventKind.PERSON_REMOVED, EventKind.ACCESS_EXPIRED])
+def test_whoever_is_removed_at_the_door_loses_the_name_here(store: Collected, tmp_path: Path, kind: EventKind) -> None:
     first = chain(2)
     store.take("a", batch_of({**reply(first, 0), "names": {"1": "Anna", "2": "Ben"}}), NOW_MS)
-    gone = chain(1, before=head_of(first), kind="gallery.person_removed")
+    gone = chain(1, before=head_of(first), kind=kind.value)
     gone = [replace(gone[0], fields='{"PERSON_ID":1}')]
     gone[0] = replace(gone[0], hash=link(first[-1].hash, gone[0].record))
     store.take("a", batch_of(reply([*first, *gone], 2)), NOW_MS)

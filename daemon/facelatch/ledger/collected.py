@@ -13,10 +13,9 @@ from typing import Any
 
 from facelatch.audit.chain import Row
 from facelatch.audit.collecting import Batch, Head, take
-from facelatch.audit.events import EventKind
 from facelatch.errors import InputError, LedgerError
 from facelatch.ledger import tables
-from facelatch.ledger.store import DAY_MS, fields_of
+from facelatch.ledger.store import DAY_MS, GONE, fields_of
 from facelatch.ledger.tables import COLUMNS, Query
 from facelatch.private_files import create_private
 
@@ -120,11 +119,8 @@ class Collected:
             "INSERT OR REPLACE INTO names VALUES (?, ?, ?)",
             [(door, number, name) for number, name in batch.names.items()],
         )
-        removed = [
-            (door, fields_of(row).get("PERSON_ID"))
-            for row in batch.rows
-            if row.kind == EventKind.PERSON_REMOVED.value
-        ]
+        gone = {kind.value for kind in GONE}
+        removed = [(door, fields_of(row).get("PERSON_ID")) for row in batch.rows if row.kind in gone]
         self._connection.executemany("DELETE FROM names WHERE door = ? AND number = ?", removed)
 
     def _find(self, door: int, what: str, now_ms: int) -> bool:
