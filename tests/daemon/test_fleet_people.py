@@ -397,6 +397,17 @@ def test_a_door_that_has_left_the_fleet_lets_in_nobody_who_came_from_it(site: St
     assert names(site_again(site, garage, member("garage"))) == {"Anna": ""}
 
 
+def test_a_door_that_joined_another_fleet_lets_in_nobody_of_the_one_before(site: Start) -> None:
+    """Nobody of the new one could revoke them. It is another fleet also where somebody founded it anew."""
+    garage = site("garage")
+    give(garage, envelope("Anna", RED))
+    garage.close()
+    other = site_again(site, garage, member("garage", fleet="e2" * 16))
+    give(other, envelope("Ben", GREEN, uuid="b" * 32, by=member("front", fleet="e2" * 16)))
+    assert names(other) == {"Anna": "no_fleet", "Ben": ""}
+    assert lets_in(other, RED) is None
+
+
 def test_whoever_has_no_embedding_by_this_doors_model_is_held_until_one_comes(site: Start) -> None:
     garage = site("garage")
     give(garage, close(member("front"), "a" * 32, 1, content("Anna", RED, made_by="another model")))

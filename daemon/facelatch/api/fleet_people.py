@@ -16,7 +16,7 @@ from facelatch.audit.events import Event, EventKind, fault
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import fleet, fleet_sealing, rows
 from facelatch.gallery.embeddings import maker
-from facelatch.gallery.fleet_models import at_start
+from facelatch.gallery.fleet_models import NO_FLEET, at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.alike import indistinct, middles, taken_for
@@ -226,10 +226,12 @@ class Fleet:
         gallery = store.everybody(judge.model_sha256, judge.line.verifier.embedding_size)
         uuids, blocked = {id_: one.uuid for id_, _, one in known}, dict[str, str]()
         alike, means = dict[str, frozenset[str]](), middles(gallery)
-        for id_, _, one in waiting:
+        for id_, why, one in waiting:
             found = taken_for(judge, id_, gallery, means)
             alike[one.uuid] = frozenset(uuids[other] for other in found if other in uuids)
-            if id_ not in gallery.ids:
+            if why == NO_FLEET:
+                blocked[one.uuid] = NO_FLEET
+            elif id_ not in gallery.ids:
                 blocked[one.uuid] = fleet.MODEL
             elif indistinct(judge, id_, gallery):
                 blocked[one.uuid] = fleet.INDISTINCT
