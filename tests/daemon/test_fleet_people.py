@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import add, fake_line
 from fleets import MADE_BY, SIGNING, Colour, content, envelope, face, member, tombstone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from facelatch.adapters.fakes import FakeVerifier
+from facelatch.api.admission import Admission
+from facelatch.api.fleet_people import Changes, Fleet
 from facelatch.audit.events import EventKind
 from facelatch.errors import GalleryError, InputError, NotAllowedError
 from facelatch.gallery import credentials, fleet, fleet_sealing, rows, schema
 from facelatch.gallery.credentials import Hashed, Hasher, card_holder
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.admission import Judge
 from facelatch.sharing.content import Content, pack
 from facelatch.sharing.envelope import MAX_VERSION, close, open_
 from facelatch.sharing.membership import Membership
@@ -438,6 +443,23 @@ def test_somebody_who_is_held_is_not_compared_again_while_nothing_changes(site: 
     before = garage.desk._store.generation
     known(garage)
     assert garage.desk._store.generation == before
+
+
+def test_whoever_is_enrolled_while_others_are_compared_is_compared_as_well() -> None:
+    """To compare takes many turns of the loop, and an enrolment may end between two: here that of the same face."""
+    with GalleryStore.in_memory() as store:
+        judge = Judge(fake_line(FakeVerifier()), 0.25)
+        admission = Admission(store=store, judge=lambda: judge, gallery=lambda: pytest.fail("no"), references=8)
+        with store.transaction() as connection:
+            take(connection, member("garage"), open_(member("garage"), envelope("Anna", RED)), MADE_BY)
+        part = Fleet(member("garage"))
+        comparing = part._settling(admission, changes := Changes([]))
+        next(comparing)
+        add(store, "Annabel", RED)
+        assert list(comparing) == []
+        assert not changes.gallery, "she waits for the next look"
+        (told,) = part.settled(admission)
+        assert (told.kind, told.fields["REASON"]) == (EventKind.FLEET_PERSON_HELD, "alike_here")
 
 
 # Attacks by whoever has the bridge, the broker, or a door

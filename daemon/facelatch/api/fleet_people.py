@@ -15,7 +15,7 @@ from facelatch.api.fleet_telling import events_of, held_events, sent
 from facelatch.audit.events import Event, EventKind, fault
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import fleet, fleet_sealing, rows
-from facelatch.gallery.embeddings import maker
+from facelatch.gallery.embeddings import maker, owners_of_images
 from facelatch.gallery.fleet_models import NO_FLEET, at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
@@ -222,6 +222,8 @@ class Fleet:
         waiting = [one for one in known if one[1]]
         if not waiting or seen == self._seen:
             return
+        with store.transaction() as connection:
+            pictures = owners_of_images(connection)
         judge = admission.judge()
         gallery = store.everybody(judge.model_sha256, judge.line.verifier.embedding_size)
         uuids, blocked = {id_: one.uuid for id_, _, one in known}, dict[str, str]()
@@ -239,6 +241,8 @@ class Fleet:
                 blocked[one.uuid] = fleet.ALIKE_HERE
             yield
         with store.transaction() as connection:
+            if owners_of_images(connection) != pictures:
+                return  # somebody was enrolled between two turns, and compared with nobody who waits: next time
             known = fleet.in_gallery(connection)
             for one_uuid, others in alike.items():
                 fleet.note_alike(connection, one_uuid, others)
