@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from facelatch.audit.events import EventKind
 from facelatch.errors import GalleryError, InputError, NotAllowedError
 from facelatch.gallery import credentials, fleet, fleet_sealing, rows, schema
 from facelatch.gallery.credentials import Hashed, Hasher, card_holder
+from facelatch.gallery.fleet_models import at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.admission import Judge
@@ -460,6 +461,26 @@ def test_whoever_is_enrolled_while_others_are_compared_is_compared_as_well() -> 
         assert not changes.gallery, "she waits for the next look"
         (told,) = part.settled(admission)
         assert (told.kind, told.fields["REASON"]) == (EventKind.FLEET_PERSON_HELD, "alike_here")
+
+
+def test_another_persons_envelope_put_into_a_row_gives_nobody_another_face(tmp_path: Path) -> None:
+    """Whoever writes to the file has no key, but envelopes to exchange; the next model takes its faces from them."""
+    new = "new model"
+    with GalleryStore.open(tmp_path, [b"k" * 32]) as store, store.transaction() as connection:
+        for uuid, name, colour in (("a" * 32, "Anna", RED), ("b" * 32, "Ben", GREEN)):
+            vectors = {MADE_BY: face(colour), new: face(colour)}
+            data = close(member("front"), uuid, 1, pack(Content(name=name, enrolled=1_000), vectors))
+            take(connection, member("garage"), open_(member("garage"), data), MADE_BY)
+    with closing(sqlite3.connect(tmp_path / "gallery.db")) as file, file:
+        file.execute(
+            "UPDATE fleet_people SET envelope = (SELECT envelope FROM fleet_people WHERE uuid = ?) WHERE uuid = ?",
+            ("b" * 32, "a" * 32),
+        )
+    with GalleryStore.open(tmp_path, [b"k" * 32]) as store, store.transaction() as connection:
+        at_start(connection, member("garage"), new, None)
+        assert [row.held != "" for row in fleet.selected(connection)] == [True, True]
+        faces = [rows.vectors(connection, rows.find(connection, name))[0] for name in ("Anna", "Ben")]
+    assert faces == [face(RED)[0].tobytes(), face(GREEN)[0].tobytes()]
 
 
 # Attacks by whoever has the bridge, the broker, or a door

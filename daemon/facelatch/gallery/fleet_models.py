@@ -49,6 +49,6 @@ def at_start(connection: Tables, member: Membership | None, made_by: str, size: 
 
 def _is_of(member: Membership, row: FleetRow) -> bool:
     try:
-        return header_of(row.envelope).fleet == member.fleet
+        return row.is_whole and header_of(row.envelope).fleet == member.fleet
     except EnvelopeError:
         return False

@@ -84,7 +84,7 @@ def fits(told: Told, made_by: str, size: int | None) -> bool:
 def before(member: Membership, row: FleetRow) -> Told | None:
     """What the door was told last of a person; None where that cannot be read any more."""
     try:
-        return checked(reopen(member, row.envelope)) if row.version else None
+        return checked(reopen(member, row.envelope)) if row.is_whole else None
     except EnvelopeError:
         return None
 
