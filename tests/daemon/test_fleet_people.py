@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import add, fake_line
-from fleets import MADE_BY, SIGNING, Colour, content, envelope, face, member, tombstone
+from fleets import MADE_BY, PUBLIC, SIGNING, Colour, content, envelope, face, member, tombstone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -344,6 +344,32 @@ def test_whoever_authorises_enrolments_here_does_so_no_more_with_another_face(si
     give(garage, envelope("Anna", BLUE, version=3))
     assert [one["admin"] for one in garage.client.ask({"action": "list"})["people"]] == [False]
     assert EventKind.ADMIN_CHANGED in kinds(garage)
+
+
+@pytest.mark.parametrize("action", ["remove", "forget"])
+def test_whoever_is_removed_here_leaves_no_face_in_an_envelope_either(
+    site: Start, tmp_path: Path, action: str
+) -> None:
+    """The door has the fleet's key: what an envelope holds of somebody it could open at any later time."""
+    garage = site("garage", sections={})
+    given = [envelope("Anna", RED, version=version) for version in (1, 2, 3)]
+    give(garage, *given[:2])
+    garage.client.ask({"action": action, "name": "Anna"})
+    assert give(garage, given[2])[0]["outcome"] == Outcome.LEFT_OUT
+    assert give(garage, *given)[0]["outcome"] == Outcome.OLD
+    garage.close()
+    files = b"".join(file.read_bytes() for file in (tmp_path / "garage" / "state").glob("gallery.db*"))
+    assert not any(one[-80:] in files for one in given)
+
+
+def test_a_door_that_may_enrol_from_now_on_revokes_nobody_whom_it_had_removed_for_itself(site: Start) -> None:
+    garage = site("garage")
+    give(garage, envelope("Anna", RED))
+    garage.client.ask({"action": "remove", "name": "Anna"})
+    known(garage)
+    garage.close()
+    may: dict[str, Any] = {"signing_key": SIGNING["garage"], "enrollers": {"garage": PUBLIC["garage"]}}
+    assert [one["revoked"] for one in known(site_again(site, garage, member("garage", **may)))["people"]] == [False]
 
 
 # A restored broker, a door that was away, other keys, another model
@@ -694,7 +720,7 @@ class Door:
 
     def said(self) -> list[bytes]:
         with self.store.transaction() as connection:
-            return [row.envelope for row in fleet.selected(connection, "version > 0")]
+            return [row.envelope for row in fleet.selected(connection, "version > 0 AND envelope <> x''")]
 
     def people(self) -> object:
         with self.store.transaction() as connection:

@@ -154,7 +154,8 @@ class Fleet:
                     for one, version, revoked, digest in page[:PAGE]
                 ]
                 reply["next"] = page[PAGE - 1][0] if len(page) > PAGE else None
-            envelopes = [row for one in request.fetch if (row := fleet.of_uuid(connection, one)) is not None]
+            found = [fleet.of_uuid(connection, one) for one in request.fetch]
+            envelopes = [row for row in found if row is not None and row.envelope]
         reply["envelopes"] = [{"uuid": row.uuid, "size": len(row.envelope)} for row in envelopes]
         bulk = b"".join(row.envelope for row in envelopes) or None
         return Answer(reply, changes.gallery, tuple(changes.events), bulk=bulk)

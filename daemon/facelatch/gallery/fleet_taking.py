@@ -110,7 +110,7 @@ def take(
         return _add(connection, opened, told, made_by)
     person = in_gallery(connection, row)
     if person is None:
-        fleet.save(connection, _saved(opened, told, row))
+        fleet.save(connection, replace(_saved(opened, told, row), envelope=b""))
         return Taken(Outcome.LEFT_OUT)
     return _change(connection, opened, told, _Known(row, person, before(member, row)), made_by)
 
