@@ -15,11 +15,10 @@ from facelatch.vision.references import embed_reference
 FLEET = "f1" * 16
 KEYS = {1: bytes(range(32))}
 SIGNING = {name: bytes([number]) * 32 for number, name in enumerate(("front", "back", "garage"), start=1)}
-ENROLLERS = {
-    name: Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
-    for name, key in SIGNING.items()
-    if name != "garage"
+PUBLIC = {
+    name: Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw() for name, key in SIGNING.items()
 }
+ENROLLERS = {name: key for name, key in PUBLIC.items() if name != "garage"}
 MADE_BY = maker(FakeVerifier().model_sha256)
 
 Colour = tuple[int, int, int]

@@ -135,6 +135,18 @@ def test_at_the_broker_only_who_enrols_writes_people_and_only_the_collector_read
     assert (folder / "broker" / "acl").read_text() == ACCESS_LIST
 
 
+def test_nobody_ends_another_s_connection_by_taking_the_name_it_goes_by(folder: Path) -> None:
+    """A broker ends the connection of the same client id: a stolen certificate would silence all others."""
+    lines = (folder / "broker" / "facelatch.conf").read_text().splitlines()
+    assert {"use_identity_as_username true", "use_username_as_clientid true"} <= set(lines)
+
+
+def test_a_folder_that_is_no_fleet_is_told_with_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file") as caught:
+        run("join", "front", "--fleet", str(tmp_path / "nowhere"))
+    assert "fleet init" in caught.value.hint
+
+
 def test_the_access_list_in_the_guide_is_the_one_that_is_written() -> None:
     guide = (Path(__file__).parents[2] / "deploy" / "several-doors.md").read_text(encoding="utf-8")
     shown = guide.split("## Who may read what")[1].split("```")[1]

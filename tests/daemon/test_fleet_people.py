@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fleets import MADE_BY, SIGNING, Colour, content, envelope, face, member, tombstone
+from conftest import add, fake_line
+from fleets import MADE_BY, PUBLIC, SIGNING, Colour, content, envelope, face, member, tombstone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from facelatch.adapters.fakes import FakeVerifier
+from facelatch.api.admission import Admission
+from facelatch.api.fleet_people import Changes, Fleet
 from facelatch.audit.events import EventKind
 from facelatch.errors import GalleryError, InputError, NotAllowedError
 from facelatch.gallery import credentials, fleet, fleet_sealing, rows, schema
 from facelatch.gallery.credentials import Hashed, Hasher, card_holder
+from facelatch.gallery.fleet_models import at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
+from facelatch.line.admission import Judge
 from facelatch.sharing.content import Content, pack
 from facelatch.sharing.envelope import MAX_VERSION, close, open_
 from facelatch.sharing.membership import Membership
@@ -340,6 +346,32 @@ def test_whoever_authorises_enrolments_here_does_so_no_more_with_another_face(si
     assert EventKind.ADMIN_CHANGED in kinds(garage)
 
 
+@pytest.mark.parametrize("action", ["remove", "forget"])
+def test_whoever_is_removed_here_leaves_no_face_in_an_envelope_either(
+    site: Start, tmp_path: Path, action: str
+) -> None:
+    """The door has the fleet's key: what an envelope holds of somebody it could open at any later time."""
+    garage = site("garage", sections={})
+    given = [envelope("Anna", RED, version=version) for version in (1, 2, 3)]
+    give(garage, *given[:2])
+    garage.client.ask({"action": action, "name": "Anna"})
+    assert give(garage, given[2])[0]["outcome"] == Outcome.LEFT_OUT
+    assert give(garage, *given)[0]["outcome"] == Outcome.OLD
+    garage.close()
+    files = b"".join(file.read_bytes() for file in (tmp_path / "garage" / "state").glob("gallery.db*"))
+    assert not any(one[-80:] in files for one in given)
+
+
+def test_a_door_that_may_enrol_from_now_on_revokes_nobody_whom_it_had_removed_for_itself(site: Start) -> None:
+    garage = site("garage")
+    give(garage, envelope("Anna", RED))
+    garage.client.ask({"action": "remove", "name": "Anna"})
+    known(garage)
+    garage.close()
+    may: dict[str, Any] = {"signing_key": SIGNING["garage"], "enrollers": {"garage": PUBLIC["garage"]}}
+    assert [one["revoked"] for one in known(site_again(site, garage, member("garage", **may)))["people"]] == [False]
+
+
 # A restored broker, a door that was away, other keys, another model
 
 
@@ -397,6 +429,17 @@ def test_a_door_that_has_left_the_fleet_lets_in_nobody_who_came_from_it(site: St
     assert names(site_again(site, garage, member("garage"))) == {"Anna": ""}
 
 
+def test_a_door_that_joined_another_fleet_lets_in_nobody_of_the_one_before(site: Start) -> None:
+    """Nobody of the new one could revoke them. It is another fleet also where somebody founded it anew."""
+    garage = site("garage")
+    give(garage, envelope("Anna", RED))
+    garage.close()
+    other = site_again(site, garage, member("garage", fleet="e2" * 16))
+    give(other, envelope("Ben", GREEN, uuid="b" * 32, by=member("front", fleet="e2" * 16)))
+    assert names(other) == {"Anna": "no_fleet", "Ben": ""}
+    assert lets_in(other, RED) is None
+
+
 def test_whoever_has_no_embedding_by_this_doors_model_is_held_until_one_comes(site: Start) -> None:
     garage = site("garage")
     give(garage, close(member("front"), "a" * 32, 1, content("Anna", RED, made_by="another model")))
@@ -416,6 +459,54 @@ def test_a_gallery_with_people_from_elsewhere_opens_under_another_model_and_unde
             fleet.hold(connection, {})
         assert row.held == fleet.UNCHECKED
         assert store.load(MADE_BY.partition("/")[0], lambda crop: crop[0, 0]).ids == (1,)
+
+
+def test_somebody_who_is_held_is_not_compared_again_while_nothing_changes(site: Start) -> None:
+    """The bridge asks four times a second: each look would be written to a sealed gallery, and wear its card out."""
+    garage = site("garage", keys=[b"k" * 32])
+    give(garage, envelope("Anna", RED), envelope("Ann", RED, uuid="b" * 32, enrolled=2_000))
+    assert names(garage) == {"Anna": "", "Ann": "alike"}
+    known(garage)
+    before = garage.desk._store.generation
+    known(garage)
+    assert garage.desk._store.generation == before
+
+
+def test_whoever_is_enrolled_while_others_are_compared_is_compared_as_well() -> None:
+    """To compare takes many turns of the loop, and an enrolment may end between two: here that of the same face."""
+    with GalleryStore.in_memory() as store:
+        judge = Judge(fake_line(FakeVerifier()), 0.25)
+        admission = Admission(store=store, judge=lambda: judge, gallery=lambda: pytest.fail("no"), references=8)
+        with store.transaction() as connection:
+            take(connection, member("garage"), open_(member("garage"), envelope("Anna", RED)), MADE_BY)
+        part = Fleet(member("garage"))
+        comparing = part._settling(admission, changes := Changes([]))
+        next(comparing)
+        add(store, "Annabel", RED)
+        assert list(comparing) == []
+        assert not changes.gallery, "she waits for the next look"
+        (told,) = part.settled(admission)
+        assert (told.kind, told.fields["REASON"]) == (EventKind.FLEET_PERSON_HELD, "alike_here")
+
+
+def test_another_persons_envelope_put_into_a_row_gives_nobody_another_face(tmp_path: Path) -> None:
+    """Whoever writes to the file has no key, but envelopes to exchange; the next model takes its faces from them."""
+    new = "new model"
+    with GalleryStore.open(tmp_path, [b"k" * 32]) as store, store.transaction() as connection:
+        for uuid, name, colour in (("a" * 32, "Anna", RED), ("b" * 32, "Ben", GREEN)):
+            vectors = {MADE_BY: face(colour), new: face(colour)}
+            data = close(member("front"), uuid, 1, pack(Content(name=name, enrolled=1_000), vectors))
+            take(connection, member("garage"), open_(member("garage"), data), MADE_BY)
+    with closing(sqlite3.connect(tmp_path / "gallery.db")) as file, file:
+        file.execute(
+            "UPDATE fleet_people SET envelope = (SELECT envelope FROM fleet_people WHERE uuid = ?) WHERE uuid = ?",
+            ("b" * 32, "a" * 32),
+        )
+    with GalleryStore.open(tmp_path, [b"k" * 32]) as store, store.transaction() as connection:
+        at_start(connection, member("garage"), new, None)
+        assert [row.held != "" for row in fleet.selected(connection)] == [True, True]
+        faces = [rows.vectors(connection, rows.find(connection, name))[0] for name in ("Anna", "Ben")]
+    assert faces == [face(RED)[0].tobytes(), face(GREEN)[0].tobytes()]
 
 
 # Attacks by whoever has the bridge, the broker, or a door
@@ -629,7 +720,7 @@ class Door:
 
     def said(self) -> list[bytes]:
         with self.store.transaction() as connection:
-            return [row.envelope for row in fleet.selected(connection, "version > 0")]
+            return [row.envelope for row in fleet.selected(connection, "version > 0 AND envelope <> x''")]
 
     def people(self) -> object:
         with self.store.transaction() as connection:

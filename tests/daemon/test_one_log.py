@@ -377,6 +377,51 @@ def test_what_is_no_log_gets_no_answer_and_is_complained_about_once(
     assert len(lines) == len(set(lines)) <= 6
 
 
+HOSTILE = "\ud800"
+"""Half a character, which JSON can tell and no file takes."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fields": "no JSON"},
+        {"fields": '{"PERSON_ID":' + "[" * 2_000 + "]" * 2_000 + "}"},
+        {"fields": "[1]"},
+        {"fields": '{"PERSON_ID":NaN}'},
+        {"fields": '{"PERSON_ID":{}}', "kind": "gallery.person_removed"},
+        {"fields": '{"PERSON_ID":"\\ud800"}', "kind": "gallery.person_removed"},
+        {"fields": '{"PERSON_ID":1' + "0" * 30 + "}", "kind": "gallery.person_removed"},
+        {"fields": json.dumps({"KEY": "x"}).replace("x", HOSTILE)},
+        {"kind": HOSTILE},
+        {"boot": HOSTILE},
+        {"fields": '{"A":' + "[" * 1_500 + "]" * 1_500 + ',"A":1}'},
+        {"names": {"1": HOSTILE}},
+        {"wall_ms": 2**62},
+    ],
+)
+def test_no_door_ends_the_collector_of_all_others_nor_their_history(
+    store: Collected, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Whatever a stolen door sends is a batch that the file takes and that can be shown, or is none."""
+    names = changes.pop("names", {})
+    message = {**reply([replace(chain(1)[0], **changes)], 0), "names": names}
+    collector = Collector(store, lambda: NOW_MS)
+    collector.answer("facelatch/garage/log", json.dumps(message).encode())
+    told = collector.answer("facelatch/front/log", json.dumps(reply(chain(3), 0)).encode())
+    assert told == ("facelatch/front/log/ack", {"taken": 3})
+    assert printed("history", "--collected", tmp_path / "all.sqlite").count("front") == 3
+
+
+def test_whatever_numbers_a_batch_has_what_is_looked_up_is_no_more_than_the_batch(store: Collected) -> None:
+    """A door whose end was cut off tells all it has from its first row on, which may be the millionth."""
+    rows = chain(200)
+    store.take("front", batch_of(reply(rows, 0)), NOW_MS)
+    batch = batch_of(reply(rows[150:160], 0, base=head_of(rows[:150])))
+    found = collected._known(store._connection, 1, batch)
+    assert sorted(found) == list(range(150, 161))
+    assert store.take("front", batch, NOW_MS).taken
+
+
 def test_what_is_wrong_is_printed_once(store: Collected, capsys: pytest.CaptureFixture[str]) -> None:
     collector, rows = Collector(store, lambda: NOW_MS), chain(9)
     for batch in (reply(rows, 0), reply(rows[:4], 0), reply(rows[:4], 0)):
@@ -404,10 +449,11 @@ def test_rows_are_removed_for_their_age_and_the_log_goes_on(tmp_path: Path) -> N
         assert store.prune(later) == 0
 
 
-def test_whoever_is_removed_at_the_door_loses_the_name_here(store: Collected, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [EventKind.PERSON_REMOVED, EventKind.ACCESS_EXPIRED])
+def test_whoever_is_removed_at_the_door_loses_the_name_here(store: Collected, tmp_path: Path, kind: EventKind) -> None:
     first = chain(2)
     store.take("a", batch_of({**reply(first, 0), "names": {"1": "Anna", "2": "Ben"}}), NOW_MS)
-    gone = chain(1, before=head_of(first), kind="gallery.person_removed")
+    gone = chain(1, before=head_of(first), kind=kind.value)
     gone = [replace(gone[0], fields='{"PERSON_ID":1}')]
     gone[0] = replace(gone[0], hash=link(first[-1].hash, gone[0].record))
     store.take("a", batch_of(reply([*first, *gone], 2)), NOW_MS)

@@ -23,7 +23,7 @@ from tests.daemon.conftest import ANNA, add, crop
 from facelatch.adapters import fakes
 from facelatch.adapters.system.journal import WithoutNames
 from facelatch.api import records, retention
-from facelatch.api.answer import done
+from facelatch.api.answer import about, done
 from facelatch.api.intake import Asked, Refused, admitted
 from facelatch.api.records import sentence
 from facelatch.api.rights import Asker
@@ -256,8 +256,23 @@ def test_consent_is_recorded_with_when_how_and_which_text_and_goes_with_the_pers
     assert report["consent"]["uid"] == os.getuid()
     receipt = door.client.ask({"action": "forget", "name": "Carla"})["receipt"]
     assert receipt["removed"]["consent"] is True
-    left = door.ledger.ask(lambda ledger: ledger.connection.execute("SELECT * FROM consents").fetchall()).result(10)
-    assert left == []
+    assert consents(door) == []
+
+
+def test_consent_goes_with_a_guest_whose_last_day_is_over(served: Callable[..., Any]) -> None:
+    door = served(sections=CONSENT)
+    door.client.ask(*picture("Carla", consent="paper"))
+    (carla,) = [one for one in door.client.ask({"action": "list"})["people"] if one["name"] == "Carla"]
+    assert [row[0] for row in consents(door)] == [carla["id"]]
+    door.ledger.write(about(Person(carla["id"], "Carla"), EventKind.ACCESS_EXPIRED, VALID_UNTIL="2026-11-27"))
+    assert consents(door) == []
+
+
+def consents(door: Any) -> list[Any]:
+    found: list[Any] = door.ledger.ask(
+        lambda ledger: ledger.connection.execute("SELECT * FROM consents").fetchall()
+    ).result(10)
+    return found
 
 
 def test_an_enrolment_by_camera_needs_consent_too_and_hands_it_to_the_machines(served: Callable[..., Any]) -> None:

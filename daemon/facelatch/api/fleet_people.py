@@ -15,8 +15,8 @@ from facelatch.api.fleet_telling import events_of, held_events, sent
 from facelatch.audit.events import Event, EventKind, fault
 from facelatch.errors import FacelatchError, InputError
 from facelatch.gallery import fleet, fleet_sealing, rows
-from facelatch.gallery.embeddings import maker
-from facelatch.gallery.fleet_models import at_start
+from facelatch.gallery.embeddings import maker, owners_of_images
+from facelatch.gallery.fleet_models import NO_FLEET, at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
 from facelatch.line.alike import indistinct, middles, taken_for
@@ -154,7 +154,8 @@ class Fleet:
                     for one, version, revoked, digest in page[:PAGE]
                 ]
                 reply["next"] = page[PAGE - 1][0] if len(page) > PAGE else None
-            envelopes = [row for one in request.fetch if (row := fleet.of_uuid(connection, one)) is not None]
+            found = [fleet.of_uuid(connection, one) for one in request.fetch]
+            envelopes = [row for row in found if row is not None and row.envelope]
         reply["envelopes"] = [{"uuid": row.uuid, "size": len(row.envelope)} for row in envelopes]
         bulk = b"".join(row.envelope for row in envelopes) or None
         return Answer(reply, changes.gallery, tuple(changes.events), bulk=bulk)
@@ -222,14 +223,18 @@ class Fleet:
         waiting = [one for one in known if one[1]]
         if not waiting or seen == self._seen:
             return
+        with store.transaction() as connection:
+            pictures = owners_of_images(connection)
         judge = admission.judge()
         gallery = store.everybody(judge.model_sha256, judge.line.verifier.embedding_size)
         uuids, blocked = {id_: one.uuid for id_, _, one in known}, dict[str, str]()
         alike, means = dict[str, frozenset[str]](), middles(gallery)
-        for id_, _, one in waiting:
+        for id_, why, one in waiting:
             found = taken_for(judge, id_, gallery, means)
             alike[one.uuid] = frozenset(uuids[other] for other in found if other in uuids)
-            if id_ not in gallery.ids:
+            if why == NO_FLEET:
+                blocked[one.uuid] = NO_FLEET
+            elif id_ not in gallery.ids:
                 blocked[one.uuid] = fleet.MODEL
             elif indistinct(judge, id_, gallery):
                 blocked[one.uuid] = fleet.INDISTINCT
@@ -237,12 +242,14 @@ class Fleet:
                 blocked[one.uuid] = fleet.ALIKE_HERE
             yield
         with store.transaction() as connection:
+            if owners_of_images(connection) != pictures:
+                return  # somebody was enrolled between two turns, and compared with nobody who waits: next time
             known = fleet.in_gallery(connection)
             for one_uuid, others in alike.items():
                 fleet.note_alike(connection, one_uuid, others)
             reasons = held([one for *_, one in known], fleet.pairs(connection), blocked)
             fleet.hold(connection, reasons)
-            self._seen = connection.total_changes
+        self._seen = connection.total_changes  # only now: the end of a transaction binds what was changed, a change too
         people = {record.person.id: record.person for record in store.people()}
         for id_, before, one in known:
             after = reasons.get(one.uuid, "")

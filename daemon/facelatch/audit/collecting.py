@@ -25,6 +25,9 @@ MOST_TEXT = 8192
 
 MOST_NAMES = MOST_ROWS
 
+LATEST_MS = 4_102_444_800_000
+"""The year 2100: no door has a later clock, and much later ones no calendar shows."""
+
 _INTEGER = 2**63
 
 
@@ -111,19 +114,39 @@ def _row(parts: Sequence[Any]) -> Row:
     seq, wall_ms, trusted, mono_ms, boot, kind, fields, digest, tag = parts
     return Row(
         seq=_number(seq),
-        wall_ms=_number(wall_ms),
+        wall_ms=_number(wall_ms, LATEST_MS),
         trusted=bool(_number(trusted)),
         mono_ms=_number(mono_ms),
         boot=_text(boot, 64),
         kind=_text(kind, 64),
-        fields=_text(fields, MOST_TEXT),
+        fields=_fields(fields),
         hash=_bytes(digest, HASH_BYTES),
         tag=_bytes(tag, TAG_BYTES),
     )
 
 
-def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _INTEGER:
+def _fields(value: Any) -> str:
+    """Fields as `chain.kept_fields` writes them: a file with an index over them takes no others."""
+    text = _text(value, MOST_TEXT)
+    try:
+        found = json.loads(text, object_pairs_hook=_flat, parse_constant=_flat)
+    except RecursionError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError("not the fields of a row")
+    if "PERSON_ID" in found:
+        _number(found["PERSON_ID"])
+    return text
+
+
+def _flat(found: list[tuple[str, Any]] | str) -> dict[str, Any]:
+    if isinstance(found, str) or any(isinstance(value, dict | list) for _, value in found):
+        raise ValueError("not the fields of a row")
+    return dict(found)
+
+
+def _number(value: Any, end: int = _INTEGER) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < end:
         raise ValueError("not a number of a row")
     return value
 
@@ -131,6 +154,7 @@ def _number(value: Any) -> int:
 def _text(value: Any, most: int) -> str:
     if not isinstance(value, str) or len(value) > most:
         raise ValueError("not text, or too long")
+    value.encode()  # JSON can tell half a character, which no file takes
     return value
 
 
@@ -144,7 +168,7 @@ def _bytes(value: Any, count: int) -> bytes:
 def take(head: Head, batch: Batch, known: Mapping[int, Set[bytes]], kept_from_ms: int = 0) -> Taken | int:
     """What to add of `batch`, upon what is there; or the row after which the door must begin instead.
 
-    `known` has the hashes of the rows there are from `batch.after` to `batch.end`, by number. Rows from before
+    `known` has the hashes of the rows there are with the numbers in `batch`, by number. Rows from before
     `kept_from_ms`, which are removed for their age, are passed over like those that are there.
     """
     if batch.after > head.seq:

@@ -32,6 +32,8 @@ keyfile {folder}/broker.key
 crlfile {folder}/crl.pem
 require_certificate true
 use_identity_as_username true
+# Else whoever is let in may take the name that another connection goes by, and the broker would end that one.
+use_username_as_clientid true
 allow_anonymous false
 acl_file {folder}/acl
 """
@@ -68,8 +70,8 @@ def changed(folder: Path, change: Callable[[Authority], Authority]) -> Authority
 
     Raises InputError.
     """
-    vouching = ((folder / CA).read_text(), (folder / CA_KEY).read_text())
     new = change(read(folder))
+    vouching = ((folder / CA).read_text(), (folder / CA_KEY).read_text())
     members = {
         name: one if one.certificate else _certified(vouching, name, one) for name, one in new.members.items()
     }

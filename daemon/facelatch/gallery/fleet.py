@@ -49,6 +49,11 @@ class FleetRow:
             revoked=self.revoked, version=self.version, suspended=self.suspended, digest=self.digest
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the envelope is the one that was taken or sealed: the seal binds its sha256, and not itself."""
+        return hashlib.sha256(self.envelope).hexdigest() == self.digest
+
 
 def nobody(uuid: str) -> FleetRow:
     """A row of whom nothing is known yet."""

@@ -15,8 +15,9 @@ def _noted(name: str, when: str, table: str, which: str) -> str:
 MIGRATION: Sequence[str] = (
     # Everybody of the fleet of whom this door has heard, also the revoked, of whom nothing but their uuid is left.
     # person_id: NULL where nobody is in the gallery. version: 0 until an envelope is sealed for the first time.
-    # envelope: as it travels, sealed by the key of the fleet. own: whether the pictures are here. content: sha256 of
-    # what is sealed in the envelope. held: why the person may not come in. dirty: something may have changed here.
+    # envelope: as it travels, sealed by the key of the fleet; empty of whoever was removed at this door alone.
+    # own: whether the pictures are here. content: sha256 of what is sealed in the envelope. held: why the person may
+    # not come in. dirty: something may have changed here.
     """CREATE TABLE fleet_people (
         uuid TEXT PRIMARY KEY,
         person_id INTEGER UNIQUE REFERENCES people ON DELETE SET NULL,

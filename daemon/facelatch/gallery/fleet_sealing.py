@@ -34,9 +34,12 @@ class Sealed:
 def note_stale(connection: Tables, member: Membership) -> None:
     """At a door that enrols: notes whose envelope has to be made anew because it is under an old key, or signed by a
     door that may not enrol any more. To be called when the membership was read.
+
+    Whoever was removed at this door alone, when it only followed, is for others to say.
     """
     if member.enrols:
-        stale = [(row.uuid,) for row in fleet.selected(connection) if is_stale(member, row)]
+        known = fleet.selected(connection, "revoked = 1 OR person_id IS NOT NULL")
+        stale = [(row.uuid,) for row in known if is_stale(member, row)]
         connection.executemany("UPDATE fleet_people SET dirty = 1 WHERE uuid = ?", stale)
 
 

@@ -84,7 +84,7 @@ def fits(told: Told, made_by: str, size: int | None) -> bool:
 def before(member: Membership, row: FleetRow) -> Told | None:
     """What the door was told last of a person; None where that cannot be read any more."""
     try:
-        return checked(reopen(member, row.envelope)) if row.version else None
+        return checked(reopen(member, row.envelope)) if row.is_whole else None
     except EnvelopeError:
         return None
 
@@ -110,7 +110,7 @@ def take(
         return _add(connection, opened, told, made_by)
     person = in_gallery(connection, row)
     if person is None:
-        fleet.save(connection, _saved(opened, told, row))
+        fleet.save(connection, replace(_saved(opened, told, row), envelope=b""))
         return Taken(Outcome.LEFT_OUT)
     return _change(connection, opened, told, _Known(row, person, before(member, row)), made_by)
 

@@ -270,7 +270,8 @@ def count_references(connection: Tables, person: Person) -> int:
 
 
 def delete_person(connection: Tables, person: Person) -> None:
-    """Deletes person, images and embeddings, and notes that the file has to be wiped."""
+    """Deletes person, images and embeddings, also in an envelope, and notes that the file has to be wiped."""
+    connection.execute("UPDATE fleet_people SET envelope = x'' WHERE person_id = ?", (person.id,))
     connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
     connection.execute("UPDATE state SET wipe_due = 1")
 

@@ -13,10 +13,9 @@ from typing import Any
 
 from facelatch.audit.chain import Row
 from facelatch.audit.collecting import Batch, Head, take
-from facelatch.audit.events import EventKind
 from facelatch.errors import InputError, LedgerError
 from facelatch.ledger import tables
-from facelatch.ledger.store import DAY_MS, fields_of
+from facelatch.ledger.store import DAY_MS, GONE, fields_of
 from facelatch.ledger.tables import COLUMNS, Query
 from facelatch.private_files import create_private
 
@@ -120,11 +119,8 @@ class Collected:
             "INSERT OR REPLACE INTO names VALUES (?, ?, ?)",
             [(door, number, name) for number, name in batch.names.items()],
         )
-        removed = [
-            (door, fields_of(row).get("PERSON_ID"))
-            for row in batch.rows
-            if row.kind == EventKind.PERSON_REMOVED.value
-        ]
+        gone = {kind.value for kind in GONE}
+        removed = [(door, fields_of(row).get("PERSON_ID")) for row in batch.rows if row.kind in gone]
         self._connection.executemany("DELETE FROM names WHERE door = ? AND number = ?", removed)
 
     def _find(self, door: int, what: str, now_ms: int) -> bool:
@@ -177,8 +173,10 @@ def _new_door(connection: sqlite3.Connection, name: str) -> int:
 
 def _known(connection: sqlite3.Connection, door: int | None, batch: Batch) -> Mapping[int, set[bytes]]:
     known: dict[int, set[bytes]] = defaultdict(set)
+    # Each by its number: between the first and the last may lie whatever the collector has of years.
+    numbers = {batch.after, batch.base.seq, *(row.seq for row in batch.rows)}
     for seq, digest in connection.execute(
-        "SELECT seq, hash FROM rows WHERE door = ? AND seq BETWEEN ? AND ?", (door, batch.after, batch.end)
+        f"SELECT seq, hash FROM rows WHERE door = ? AND seq IN ({','.join('?' * len(numbers))})", (door, *numbers)
     ):
         known[seq].add(digest)
     return known

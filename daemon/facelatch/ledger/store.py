@@ -19,6 +19,9 @@ from facelatch.private_files import create_private
 
 DAY_MS = 86_400_000
 
+GONE = (EventKind.PERSON_REMOVED, EventKind.ACCESS_EXPIRED)
+"""Whoever one of these is about is in the gallery no more."""
+
 Entry = tuple[Event, Moment]
 
 
@@ -129,7 +132,7 @@ class LedgerStore:
                 "INSERT OR REPLACE INTO consents (person_id, wall_ms, how, version, uid) VALUES (?, ?, ?, ?, ?)",
                 (person, when.wall_ms, event.fields["REASON"], event.fields["TEXT_VERSION"], event.fields.get("UID")),
             )
-        elif event.kind is EventKind.PERSON_REMOVED:
+        elif event.kind in GONE:
             self._connection.execute("DELETE FROM consents WHERE person_id = ?", (person,))
 
     def prune(self, days: int, now: Moment) -> Event | None:
