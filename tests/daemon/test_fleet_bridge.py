@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facelatch.config.fleet import FleetConfig
 from facelatch.errors import ControlError
+from facelatch.fleet import bridge as running
 from facelatch.fleet import people
 from facelatch.fleet.people import TOPIC, People
+from facelatch.fleet.settings import of_values
 
 A, B = "a" * 32, "b" * 32
 
@@ -241,3 +245,18 @@ def test_whatever_changes_where_all_doors_come_to_the_same(
                 bridge.connected()
     site.turns(4 * 65)
     assert site.daemons["front"].people == site.daemons["back"].people == site.daemons["garage"].people
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bridge_whose_people_fail_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would look well, and a revocation would never arrive."""
+
+    def fails(_self: People, _over: threading.Event) -> None:
+        raise RuntimeError("never foreseen")
+
+    monkeypatch.setattr(People, "run", fails)
+    told = FleetConfig(door="front", broker="localhost", people="follow", membership="/nowhere").model_dump()
+    asked = of_values({**told, "socket": "/nowhere", "state_directory": "/nowhere", "version": "1"})
+    ended = threading.Event()
+    with running._sharing(asked, Broker(), ended.set):  # type: ignore[arg-type]
+        assert ended.wait(10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def run(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises ConfigError."""
     over, wake = threading.Event(), threading.Event()
 
-    def end(_number: int, _frame: object) -> None:
+    def end(*_: object) -> None:
         over.set()
         wake.set()
 
@@ -154,7 +154,7 @@ def run(settings: Settings) -> None:
         bridges.append(bridge)
         if broker is not None and settings.log:
             _collected(bridge, settings, broker, wake)
-        with _sharing(settings, broker):
+        with _sharing(settings, broker, end):
             due = time.monotonic()
             while not over.is_set():
                 if time.monotonic() >= due:
@@ -167,8 +167,12 @@ def run(settings: Settings) -> None:
 
 
 @contextmanager
-def _sharing(settings: Settings, broker: Broker | None) -> Iterator[None]:
-    """Envelopes of people, on a thread of their own: a revocation waits for no visit to be delivered."""
+def _sharing(settings: Settings, broker: Broker | None, end: Callable[[], None]) -> Iterator[None]:
+    """Envelopes of people, on a thread of their own: a revocation waits for no visit to be delivered.
+
+    `end` is called when that thread ends, also by a fault: the bridge then begins anew, and does not look well
+    without it.
+    """
     if broker is None or settings.people == "none":
         yield
         return
@@ -179,7 +183,14 @@ def _sharing(settings: Settings, broker: Broker | None) -> Iterator[None]:
             return client.fetch({"action": action, **fields}, bulk, timeout_seconds=APPLY_SECONDS)
 
     one, over = People(settings.door, ask, broker), threading.Event()
-    thread = threading.Thread(target=one.run, args=(over,), name="people", daemon=True)
+
+    def shared() -> None:
+        try:
+            one.run(over)
+        finally:
+            end()
+
+    thread = threading.Thread(target=shared, name="people", daemon=True)
     thread.start()
     try:
         yield
