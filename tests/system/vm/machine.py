@@ -100,8 +100,11 @@ class Machine(Patient):
         return None
 
     def await_boot(self) -> None:
-        """Waits until the agent in it says hello again."""
-        last, deadline = self.boot_id, time.monotonic() + 60 * PATIENCE
+        """Waits until the agent in it says hello again.
+
+        Longest after a crash: the seconds of the watchdog are the machine's own, which pass slowly on a busy host.
+        """
+        last, deadline = self.boot_id, time.monotonic() + 150 * PATIENCE
         while self.boot_id == last:
             self.boot_id = self._answer(deadline).get("booted", last)
 
