@@ -261,9 +261,13 @@ make_environment() {
     say "$("$new/bin/facelatch" --version)"
 }
 
-point_to() { # swaps in one rename, so that a power cut leaves the old or the new version
+# Swaps in one rename, so that a power cut leaves the old or the new version; what is swapped in lies on the disk before
+# that, for a kernel that crashes half a minute later leaves files that were only in memory empty.
+point_to() {
+    sync
     ln -sfn "$1" "$current.next"
     mv -T "$current.next" "$current"
+    sync
 }
 
 activate() { # users, directories, unit, catalogue

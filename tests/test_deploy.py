@@ -327,6 +327,17 @@ def install(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def test_a_version_is_on_the_disk_before_anything_points_to_it_and_so_is_the_pointer_after(tmp_path: Path) -> None:
+    """In the virtual machine, programs of an upgrade were empty files after the kernel had crashed 30 s later."""
+    text = (DEPLOY / "install.sh").read_text(encoding="utf-8")
+    swap = text[text.index("point_to() {") :].partition("\n}\n")[0] + "\n}\n"
+    (tmp_path / "a").mkdir()
+    script = f"""current={tmp_path}/current; sync() {{ readlink "$current" || echo nothing; }}\n{swap}point_to a"""
+    done = run("sh", "-euc", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["nothing", "a"]
+
+
 def tree(root: Path) -> dict[str, str]:
     """Every file below `root`, with its mode and content or target."""
     return {
