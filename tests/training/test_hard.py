@@ -7,11 +7,11 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from training_doubles import PatternVerifier
 
 from facelatch.errors import InputError
 from facelatch.vision.cohort import NO_COHORT, Cohort
@@ -25,20 +25,6 @@ from facelatch_training.judge.intervals import Interval
 from facelatch_training.judge.metrics import FAILED
 from facelatch_training.recipe import Targets
 from facelatch_training.report.hard_card import hard_lines
-
-
-class PatternVerifier:
-    """A crop reduced to 8x8, about its mean: everybody drawn is somebody of their own."""
-
-    model_sha256, embedding_size = "0" * 64, 192
-
-    def embed(self, crop: Any) -> np.ndarray:
-        small = cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-        return np.asarray((small - small.mean() + 1e-3) / 100, np.float32)
-
-    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        return np.asarray(np.exp(-np.abs(gallery - probe).mean(axis=1) * 20), np.float32)
-
 
 PEOPLE = ["a", "a", "b", "b", "c", "c"]
 
