@@ -15,11 +15,9 @@ import numpy as np
 
 from facelatch.config.line import QualityConfig
 from facelatch.ports import Verifier
-from facelatch.values.pictures import Image
 from facelatch.vision.cohort import Cohort, load_cohort
 from facelatch.vision.manifest import Manifest, Rate, load_manifest
-from facelatch.vision.quality import pose
-from facelatch_training.data.cropping import Finder, open_finder
+from facelatch_training.data.cropping import open_finder
 from facelatch_training.data.crops import CropArray
 from facelatch_training.data.more import MorePictures, also_in_faces, read_more, second_names
 from facelatch_training.files import replacing
@@ -37,7 +35,7 @@ from facelatch_training.judge.hard_slices import (
 )
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.rates import WORST_SLICE
-from facelatch_training.judge.slices import TURNED_YAW, face_in
+from facelatch_training.judge.slices import TURNED_YAW, yaw_in
 from facelatch_training.judge.verifiers import open_verifier
 
 IN_PROFILE = "cfp"
@@ -132,12 +130,6 @@ def write_hard(hard: Hard, model: Path) -> None:
     manifest["extra"]["hard"] = hard.as_json()
     with replacing(model.with_suffix(".json")) as partial_file:
         partial_file.write_text(Manifest(**manifest).model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def yaw_in(crop: Image, finder: Finder) -> float:
-    """How far the head in a crop (112, 112, 3) is turned, without sign; 0 where no face is found in it."""
-    face = face_in(crop, finder)
-    return 0.0 if face is None else abs(pose(face.landmarks).yaw)
 
 
 def _half_b(data: Path, most: int | None, seed: int) -> tuple[CropArray, list[str]]:
