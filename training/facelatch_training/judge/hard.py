@@ -25,12 +25,10 @@ from facelatch_training.judge.groups import GroupRates, group_rates, london_labe
 from facelatch_training.judge.halves import calibration_half
 from facelatch_training.judge.hard_slices import (
     HardRates,
-    Looked,
     covered_slices,
     crossed,
     hard_rates,
     look,
-    turned_slices,
     worst,
 )
 from facelatch_training.judge.protocols import gather, prepared
@@ -148,13 +146,15 @@ def _turned(verifier: Verifier, cohort: Cohort, beside: MorePictures) -> Iterato
         return
     crops, names = beside.crops[chosen], np.array(beside.identities)[chosen]
     yaws = np.array([yaw_in(crop, finder) for crop in crops])
-    looked = look(verifier, cohort, crops)
-    looked = Looked(looked.probes, looked.references, looked.judged & (yaws <= QualityConfig().max_yaw))
+    looked = look(verifier, cohort, crops, yaws <= QualityConfig().max_yaw)
     turned = yaws >= TURNED_YAW
-    straight, profile = looked.some(~turned), looked.some(turned)
-    by_side = {id(straight): names[~turned].tolist(), id(profile): names[turned].tolist()}
-    for name, probes, references in turned_slices(straight, profile):
-        yield name, crossed(verifier, probes, references, by_side[id(probes)], by_side[id(references)])
+    straight, profile = ((looked.some(side), names[side].tolist()) for side in (~turned, turned))
+    for name, (probes, of_probes), (references, of_references) in (
+        ("turned on probe", profile, straight),
+        ("turned on reference", straight, profile),
+        ("turned on both", profile, profile),
+    ):
+        yield name, crossed(verifier, probes, references, of_probes, of_references)
 
 
 def _groups(
