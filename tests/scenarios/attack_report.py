@@ -73,7 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     config = load(options.config) if options.config else Config()
     line = build_line(config)
-    clips = read_clips(options.clips)
+    clips = [*read_clips(options.clips).values()]
     rooms = read_pictures(options.rooms, len(clips))
     people = [Person(frames, room) for frames, room in zip(clips, rooms, strict=True)]
     for kind in options.only.split(","):

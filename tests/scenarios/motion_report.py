@@ -10,13 +10,12 @@ surroundings say of visits of six frames. No face and no name.
 from __future__ import annotations
 
 import argparse
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from recordings import decoded
+from recordings import read_clips
 
 from facelatch.app.build import build_line
 from facelatch.config.file import Config
@@ -49,16 +48,13 @@ def main() -> None:
 
 def read(path: Path) -> dict[str, list[Frame]]:
     """The frames of each session, in order."""
-    config, sessions = Config().camera, dict[str, list[Frame]]()
-    with tarfile.open(path) as archive:
-        for member in sorted(archive.getmembers(), key=lambda one: one.name):
-            stream = archive.extractfile(member)
-            if stream is None:
-                continue
-            frames = sessions.setdefault(str(Path(member.name).parent), [])
-            image = decoded(stream.read())
-            frames.append(Frame(image, search_picture(image, config), len(frames) / RATE, len(frames)))
-    return sessions
+    config = Config().camera
+    return {
+        name: [
+            Frame(image, search_picture(image, config), number / RATE, number) for number, image in enumerate(images)
+        ]
+        for name, images in read_clips(path).items()
+    }
 
 
 def seen(line: Line, frames: Sequence[Frame]) -> Seen:

@@ -12,15 +12,18 @@ from PIL import Image as Pillow
 from facelatch.values.pictures import Image
 
 
-def read_clips(path: Path) -> list[list[Image]]:
-    """The frames of each person, in order."""
-    people: dict[str, list[tuple[str, Image]]] = {}
+def read_clips(path: Path) -> dict[str, list[Image]]:
+    """The frames of each folder, by its name; folders and frames in order."""
+    folders: dict[str, list[tuple[str, Image]]] = {}
     with tarfile.open(path) as archive:
         for member in archive:
             stream = archive.extractfile(member)
             if stream is not None:
-                people.setdefault(str(Path(member.name).parent), []).append((member.name, decoded(stream.read())))
-    return [[image for _, image in sorted(frames, key=lambda pair: pair[0])] for _, frames in sorted(people.items())]
+                folders.setdefault(str(Path(member.name).parent), []).append((member.name, decoded(stream.read())))
+    return {
+        name: [image for _, image in sorted(frames, key=lambda pair: pair[0])]
+        for name, frames in sorted(folders.items())
+    }
 
 
 def decoded(data: bytes) -> Image:

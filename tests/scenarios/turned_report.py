@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="tar of photographs with upright faces")
     options = parser.parse_args()
     line = build_line(Config())
-    people = read_clips(options.clips)
+    people = [*read_clips(options.clips).values()]
     conditions = ["as they are", *TURNS, *COVERS]
     seen = {how: [look(line, shown(line, frames, how)) for frames in people] for how in conditions}
     print_frames(seen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tests.scenarios.several_doors import free_port as free_port
+from tests.scenarios.several_doors import resident_mb
 
 REPO = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("FACELATCH_PATIENCE", "1"))
@@ -32,13 +34,6 @@ def until(
                 return found
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Of this machine; nobody listens there now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class House:
@@ -92,10 +87,7 @@ group = ""
 
     def resident_mb(self, name: str) -> float:
         """Memory of a running process; printed, too, for the table in README.md."""
-        status = Path(f"/proc/{self.running[name].pid}/status").read_text()
-        resident = (
-            next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-        )
+        resident = resident_mb(self.running[name].pid)
         sys.stdout.write(f"measured: {name}'s resident memory {resident:.0f} MB\n")
         return resident
 

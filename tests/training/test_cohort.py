@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from training_doubles import PatternVerifier
 
 from facelatch.adapters.models.verifier_tflite import TfliteVerifier
 from facelatch.vision.align import TEMPLATE
@@ -21,19 +22,6 @@ from facelatch_training.data.made_faces import draw_person, write_crop_set
 from facelatch_training.files import TrainingError
 from facelatch_training.judge import cohort
 from facelatch_training.report.cohort_card import cohort_lines
-
-
-class PatternVerifier:
-    """A crop reduced to 8x8, about its mean: everybody drawn is somebody of their own."""
-
-    model_sha256, embedding_size = "0" * 64, 192
-
-    def embed(self, crop: Any) -> np.ndarray:
-        small = cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-        return np.asarray((small - small.mean() + 1e-3) / 100, np.float32)
-
-    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        return np.asarray(np.exp(-np.abs(gallery - probe).mean(axis=1) * 20), np.float32)
 
 
 class NoFinder:

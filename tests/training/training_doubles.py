@@ -64,6 +64,19 @@ class ColourVerifier:
         return np.asarray(np.exp(-self._steepness * np.abs(gallery - probe).sum(axis=1)), np.float32)
 
 
+class PatternVerifier:
+    """A crop reduced to 8x8, about its mean: everybody drawn is somebody of their own."""
+
+    model_sha256, embedding_size = "0" * 64, 192
+
+    def embed(self, crop: Image) -> np.ndarray:
+        small = cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+        return np.asarray((small - small.mean() + 1e-3) / 100, np.float32)
+
+    def compare(self, probe: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-np.abs(gallery - probe).mean(axis=1) * 20), np.float32)
+
+
 class FixedFaces:
     """A finder that finds the same faces in every picture that is not black."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from facelatch.errors import FacelatchError, InputError
 from facelatch.values.pictures import Image
@@ -52,6 +54,12 @@ def file_sha256(file: Path) -> str:
     """SHA-256 of a file's bytes, which tells files apart whatever they are called."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
+    """An array as the file `path`, whose name ends in .npy. Raises TrainingError when it cannot be written."""
+    with replacing(path) as partial:
+        np.save(partial, array)
 
 
 def write_manifest(model: Path, manifest: BaseModel) -> None:

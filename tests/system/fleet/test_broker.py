@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,10 +12,9 @@ from typing import Any
 import drawn
 import pytest
 from drawn import until
+from tests.scenarios.several_doors import MOSQUITTO
 
 pytestmark = pytest.mark.system
-
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 mqtt: Any = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is missing")
 

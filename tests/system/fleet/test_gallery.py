@@ -17,10 +17,9 @@ from typing import Any
 import drawn
 import pytest
 from drawn import REPO, until
+from tests.scenarios.several_doors import MOSQUITTO
 
 pytestmark = pytest.mark.system
-
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 mqtt: Any = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is missing")
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from facelatch.errors import InputError
 from facelatch_training.batches.teacher import Embeddings
 from facelatch_training.data.crops import CropArray, Crops
-from facelatch_training.files import file_sha256, replacing
+from facelatch_training.files import file_sha256, replacing, save_array
 
 PART_BYTES = 64 * 2**20
 """Most that a packed part holds."""
@@ -82,7 +82,7 @@ def answer_all(files: Sequence[Path], crops: Crops, mark: str, folder: Path) -> 
                 teacher.teach(np.stack([crops[row] for row in range(first, min(first + _BATCH, stop))]))
                 for first in range(start, stop, _BATCH)
             ]
-            _save(path, np.concatenate(said).astype(np.float16))
+            save_array(path, np.concatenate(said).astype(np.float16))
     return _pack(sorted(rounds.glob("*.npy")), folder, about)
 
 
@@ -139,15 +139,10 @@ def _pack(rounds: Sequence[Path], folder: Path, about: dict[str, Any]) -> Path:
     rows = max(1, (PART_BYTES - 1024) // (whole.shape[1] * whole.itemsize))
     parts = {f"answers-{start // rows:02d}.npy": whole[start : start + rows] for start in range(0, len(whole), rows)}
     for name, part in parts.items():
-        _save(folder / name, part)
+        save_array(folder / name, part)
     with replacing(folder / INDEX) as partial:
         partial.write_text(json.dumps({**about, "parts": sorted(parts)}, indent=1) + "\n", encoding="utf-8")
     return folder / INDEX
-
-
-def _save(path: Path, array: Answers) -> None:
-    with replacing(path) as partial, partial.open("wb") as stream:
-        np.save(stream, array)
 
 
 def _unit(rows: npt.NDArray[np.float32]) -> Embeddings:

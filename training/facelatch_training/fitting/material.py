@@ -19,7 +19,7 @@ from facelatch_training.batches.teacher import (
 )
 from facelatch_training.data.crops import CROP_SIZE, Crops, MappedCrops, RowsOf, ShardedCrops, load_crops
 from facelatch_training.data.dataset import CropIndex, fingerprint, read_index
-from facelatch_training.files import file_sha256, keep_out_of_git, replacing
+from facelatch_training.files import file_sha256, keep_out_of_git, save_array
 from facelatch_training.fitting.validation import Yardstick, make_yardstick
 from facelatch_training.model.tower import embed
 from facelatch_training.recipe import Recipe
@@ -80,7 +80,7 @@ def embed_by_teacher(material: Material, cache: Path, weights: Path) -> Embeddin
     """The teacher's embeddings of all crops (N, D), from the cache or made now; `weights` is its .bin file."""
     path = cache / f"mirrored-teacher-{material.fingerprint[:16]}-{_short(weights)}.npy"
     if not path.is_file():
-        _save(path, Teacher(weights.parent).teach_all(material.crops))
+        save_array(path, Teacher(weights.parent).teach_all(material.crops))
     return np.asarray(np.load(path), np.float32)
 
 
@@ -159,7 +159,7 @@ def _morphs(
     name = f"{material.fingerprint[:16]}-{metric.morph_seed}-{metric.morphs}"
     answers = cache / f"mirrored-morph-teacher-{name}-{_short(weights)}.npy"
     if not answers.is_file():
-        _save(answers, Teacher(weights.parent).teach_all(made, "morphs"))
+        save_array(answers, Teacher(weights.parent).teach_all(made, "morphs"))
     return made, np.load(answers)
 
 
@@ -167,7 +167,7 @@ def _made_morphs(material: Material, crops: Crops, recipe: Recipe, cache: Path) 
     metric = recipe.metric
     pictures = cache / f"morphs-{material.fingerprint[:16]}-{metric.morph_seed}-{metric.morphs}.npy"
     if not pictures.is_file():
-        _save(pictures, make_morphs(crops, metric.morphs, metric.morph_seed))
+        save_array(pictures, make_morphs(crops, metric.morphs, metric.morph_seed))
     return MappedCrops(pictures)
 
 
@@ -175,8 +175,3 @@ def _shard_numbers(index: CropIndex, rows: npt.NDArray[np.int64]) -> npt.NDArray
     """Which shard each of `rows` is in, numbered by sorted name."""
     _, numbers = np.unique([index.shards[row] for row in rows], return_inverse=True)
     return np.asarray(numbers, np.int64)
-
-
-def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
-    with replacing(path) as partial:
-        np.save(partial, array)

@@ -15,11 +15,9 @@ import numpy as np
 
 from facelatch.config.line import QualityConfig
 from facelatch.ports import Verifier
-from facelatch.values.pictures import Image
 from facelatch.vision.cohort import Cohort, load_cohort
 from facelatch.vision.manifest import Manifest, Rate, load_manifest
-from facelatch.vision.quality import pose
-from facelatch_training.data.cropping import Finder, open_finder
+from facelatch_training.data.cropping import open_finder
 from facelatch_training.data.crops import CropArray
 from facelatch_training.data.more import MorePictures, also_in_faces, read_more, second_names
 from facelatch_training.files import replacing
@@ -27,17 +25,15 @@ from facelatch_training.judge.groups import GroupRates, group_rates, london_labe
 from facelatch_training.judge.halves import calibration_half
 from facelatch_training.judge.hard_slices import (
     HardRates,
-    Looked,
     covered_slices,
     crossed,
     hard_rates,
     look,
-    turned_slices,
     worst,
 )
 from facelatch_training.judge.protocols import gather, prepared
 from facelatch_training.judge.rates import WORST_SLICE
-from facelatch_training.judge.slices import TURNED_YAW, face_in
+from facelatch_training.judge.slices import TURNED_YAW, yaw_in
 from facelatch_training.judge.verifiers import open_verifier
 
 IN_PROFILE = "cfp"
@@ -134,12 +130,6 @@ def write_hard(hard: Hard, model: Path) -> None:
         partial_file.write_text(Manifest(**manifest).model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def yaw_in(crop: Image, finder: Finder) -> float:
-    """How far the head in a crop (112, 112, 3) is turned, without sign; 0 where no face is found in it."""
-    face = face_in(crop, finder)
-    return 0.0 if face is None else abs(pose(face.landmarks).yaw)
-
-
 def _half_b(data: Path, most: int | None, seed: int) -> tuple[CropArray, list[str]]:
     protocol = prepared(data)
     rows = np.flatnonzero(~calibration_half(protocol.families))
@@ -156,13 +146,15 @@ def _turned(verifier: Verifier, cohort: Cohort, beside: MorePictures) -> Iterato
         return
     crops, names = beside.crops[chosen], np.array(beside.identities)[chosen]
     yaws = np.array([yaw_in(crop, finder) for crop in crops])
-    looked = look(verifier, cohort, crops)
-    looked = Looked(looked.probes, looked.references, looked.judged & (yaws <= QualityConfig().max_yaw))
+    looked = look(verifier, cohort, crops, yaws <= QualityConfig().max_yaw)
     turned = yaws >= TURNED_YAW
-    straight, profile = looked.some(~turned), looked.some(turned)
-    by_side = {id(straight): names[~turned].tolist(), id(profile): names[turned].tolist()}
-    for name, probes, references in turned_slices(straight, profile):
-        yield name, crossed(verifier, probes, references, by_side[id(probes)], by_side[id(references)])
+    straight, profile = ((looked.some(side), names[side].tolist()) for side in (~turned, turned))
+    for name, (probes, of_probes), (references, of_references) in (
+        ("turned on probe", profile, straight),
+        ("turned on reference", straight, profile),
+        ("turned on both", profile, profile),
+    ):
+        yield name, crossed(verifier, probes, references, of_probes, of_references)
 
 
 def _groups(

@@ -7,14 +7,13 @@ non-match where it is genuine, and no match where it is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from facelatch.ports import Verifier
-from facelatch.values.pictures import Image
 from facelatch.vision.cohort import NO_COHORT, Cohort, is_familiar
 from facelatch_training.data.covers import COVERINGS, IN_CROP, covered
 from facelatch_training.data.crops import CropArray
@@ -63,16 +62,14 @@ def look(
     verifier: Verifier,
     cohort: Cohort,
     crops: CropArray,
-    turned_away: Callable[[Image], bool] | None = None,
+    straight: Mask | None = None,
 ) -> Looked:
-    """Crops (N, 112, 112, 3) as the door sees them. `turned_away` says of which its line would ask to look straight
-    (None: of none).
+    """Crops (N, 112, 112, 3) as the door sees them. `straight` (N,) is False for those whom its line would ask to look
+    straight (None: for nobody).
     """
     probes, references = embed_both(verifier, crops)
     judged = np.array([is_familiar(one, cohort) for one in probes], bool)
-    if turned_away is not None:
-        judged &= ~np.array([turned_away(crop) for crop in crops], bool)
-    return Looked(probes, references, judged)
+    return Looked(probes, references, judged if straight is None else judged & straight)
 
 
 def dressed(crops: CropArray, covering: str, seed: int) -> CropArray:
@@ -97,13 +94,6 @@ def covered_slices(
         yield f"{covering} on probe", probe, bare
         yield f"{covering} on reference", bare, reference
         yield f"{covering} on both", probe, reference
-
-
-def turned_slices(straight: Looked, profile: Looked) -> Iterator[tuple[str, Looked, Looked]]:
-    """The same for turned heads, which are other pictures: (name, probes, references)."""
-    yield "turned on probe", profile, straight
-    yield "turned on reference", straight, profile
-    yield "turned on both", profile, profile
 
 
 def crossed(

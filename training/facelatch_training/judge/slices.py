@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facelatch.values.pictures import Face, Image
+from facelatch.values.pictures import Image
 from facelatch.vision.align import CROP_SIZE_PX
 from facelatch.vision.quality import pose
 from facelatch_training.data.cropping import Finder, subject
@@ -76,15 +76,15 @@ SLICES: dict[str, Spoil] = {
 
 def is_turned(crop: Image, finder: Finder) -> bool:
     """Whether the head in a crop (112, 112, 3) is turned to a side; where no face is found in it, nobody can tell."""
-    face = face_in(crop, finder)
-    return face is not None and abs(pose(face.landmarks).yaw) >= TURNED_YAW
+    return yaw_in(crop, finder) >= TURNED_YAW
 
 
-def face_in(crop: Image, finder: Finder) -> Face | None:
-    """The face in a crop (112, 112, 3), found anew."""
+def yaw_in(crop: Image, finder: Finder) -> float:
+    """How far the head in a crop (112, 112, 3) is turned, without sign; 0 where no face is found in it."""
     margin = CROP_SIZE_PX // 2  # a finder wants something around a face
     framed = _pixels(cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REPLICATE))
-    return subject(finder.find(framed), framed)
+    face = subject(finder.find(framed), framed)
+    return 0.0 if face is None else abs(pose(face.landmarks).yaw)
 
 
 def frame_noise(crop: Image, rng: np.random.Generator) -> Image:

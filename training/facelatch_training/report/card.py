@@ -14,7 +14,6 @@ from facelatch_training.report.at_a_door import door_lines
 from facelatch_training.report.cohort_card import cohort_lines
 from facelatch_training.report.gather import Findings
 from facelatch_training.report.hard_card import hard_lines
-from facelatch_training.report.plots import det_picture
 
 LIMITS = (
     "It tells people apart, not a face from a picture of one: that is asked of another network, see liveness.md. "
@@ -49,7 +48,7 @@ PICTURE = "det.svg"
 def write_card(findings: Findings, path: Path) -> Path:
     """The model card as a file, and its picture beside it. Raises TrainingError when they cannot be written."""
     with replacing(path.with_name(PICTURE)) as partial:
-        partial.write_text(det_picture(findings.evaluations), encoding="utf-8")
+        partial.write_text(findings.det, encoding="utf-8")
     with replacing(path) as partial:
         partial.write_text(model_card(findings), encoding="utf-8")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from facelatch_training.judge.slice_rates import SliceRates, measure_slices
 from facelatch_training.judge.slices import is_turned
 from facelatch_training.judge.verifiers import open_verifier
 from facelatch_training.report.finder_card import finder_card
+from facelatch_training.report.plots import det_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,11 @@ class Findings:
     def evaluations(self) -> dict[str, Evaluation]:
         """The model's, and the peer's where there is one, as the plots take them."""
         return {"model": self.evaluation, **({} if self.peer is None else {"peer": self.peer})}
+
+    @cached_property
+    def det(self) -> str:
+        """The DET curve as the text of an SVG, for card and page: its band is resampled hundreds of times."""
+        return det_picture(self.evaluations)
 
 
 def gather_findings(

@@ -10,7 +10,7 @@ from pathlib import Path
 from facelatch_training.files import replacing
 from facelatch_training.report.card import PICTURE, model_card
 from facelatch_training.report.gather import Findings
-from facelatch_training.report.plots import det_picture, write_plots
+from facelatch_training.report.plots import write_plots
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -30,7 +30,7 @@ def write_html(findings: Findings, path: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         plots = [(file.stem, _image(file)) for file in write_plots(findings.evaluations, Path(folder))]
     curves = [(f"learning curves, {stage} stage", _image(file)) for stage, file in findings.curves.items()]
-    det = "data:image/svg+xml;base64," + base64.b64encode(det_picture(findings.evaluations).encode()).decode()
+    det = "data:image/svg+xml;base64," + base64.b64encode(findings.det.encode()).decode()
     card = MarkdownIt("commonmark").enable("table").render(model_card(findings))
     body = [
         # Markdown's reader takes no such address for a picture's.

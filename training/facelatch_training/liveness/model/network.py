@@ -19,10 +19,8 @@ import numpy as np
 from keras import layers, ops
 
 from facelatch.vision.liveness import VIEW_PX
+from facelatch_training.liveness.data.teacher import FEATURE_COUNT, MAP_SHAPE
 from facelatch_training.liveness.recipe import Shape
-
-FEATURES, MAPS = 256, 256
-"""What the pair of teachers has of features, and of channels in its last maps."""
 
 
 def build_network(shape: Shape, *, scaled: bool = True) -> Any:
@@ -35,8 +33,8 @@ def build_network(shape: Shape, *, scaled: bool = True) -> Any:
         image,
         {
             "logits": layers.Dense(3, name="logits")(pooled),
-            "features": layers.Dense(FEATURES, name="features")(pooled),
-            "maps": layers.Conv2D(MAPS, 1, name="maps")(maps),
+            "features": layers.Dense(FEATURE_COUNT, name="features")(pooled),
+            "maps": layers.Conv2D(MAP_SHAPE[-1], 1, name="maps")(maps),
         },
         name="liveness",
     )
