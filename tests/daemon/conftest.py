@@ -130,7 +130,6 @@ class Served:
                 told["hours"] = {"clock": "not needed", "readers_lost": []}
                 return told
 
-            self.desk = desk
             self._ready.set()
             try:
                 while not self._over.wait(0.001):

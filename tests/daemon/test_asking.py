@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sightings import FACE, judged
 
+from facelatch.app.build import build_line
 from facelatch.audit.events import Event, EventKind
 from facelatch.config.file import Config, parse
 from facelatch.controller import state
@@ -313,3 +314,9 @@ def test_what_cannot_be_asked_is_refused_at_the_start(sections: dict[str, Any], 
     """A doubt without a level, a question without a light, a request that is easily guessed."""
     with pytest.raises(ConfigError, match=words):
         parse(sections, origin="test")
+
+
+@pytest.mark.parametrize("ask", ["never", "always"])
+def test_the_line_measures_how_far_a_head_is_turned_where_somebody_may_be_asked_to_turn_it(ask: str) -> None:
+    """Without the measure nobody who is asked would come in."""
+    assert build_line(parse({"liveness": {"ask": ask}}, origin="test")).measures_turns is (ask != "never")

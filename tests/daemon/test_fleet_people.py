@@ -22,6 +22,7 @@ from facelatch.audit.events import EventKind
 from facelatch.errors import GalleryError, InputError, NotAllowedError
 from facelatch.gallery import credentials, fleet, fleet_sealing, rows, schema
 from facelatch.gallery.credentials import Hashed, Hasher, card_holder
+from facelatch.gallery.embeddings import maker
 from facelatch.gallery.fleet_models import at_start
 from facelatch.gallery.fleet_taking import Outcome, take
 from facelatch.gallery.store import GalleryStore
@@ -459,6 +460,22 @@ def test_a_gallery_with_people_from_elsewhere_opens_under_another_model_and_unde
             fleet.hold(connection, {})
         assert row.held == fleet.UNCHECKED
         assert store.load(MADE_BY.partition("/")[0], lambda crop: crop[0, 0]).ids == (1,)
+
+
+def test_with_another_model_the_people_of_this_door_alone_are_compared_by_it_as_well(site: Start) -> None:
+    """Their embeddings by it are made at the start: whoever looks like one of them must not be let in before."""
+
+    def by_the_model_of_before(store: GalleryStore) -> None:
+        add(store, "Annabel", RED)
+        with store.transaction() as connection:
+            connection.execute("UPDATE embeddings SET made_by = ?", (maker("model of before"),))
+            vectors = {maker("model of before"): face(RED), MADE_BY: face(RED)}
+            data = close(member("front"), "a" * 32, 1, pack(Content(name="Anna", enrolled=1_000), vectors))
+            take(connection, member("garage"), open_(member("garage"), data), maker("model of before"))
+
+    garage = site("garage", by_the_model_of_before)
+    assert names(garage) == {"Annabel": "", "Anna": "alike_here"}
+    assert lets_in(garage, RED) == "Annabel"
 
 
 def test_somebody_who_is_held_is_not_compared_again_while_nothing_changes(site: Start) -> None:

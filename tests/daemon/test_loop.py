@@ -31,7 +31,7 @@ from facelatch.line.search import Pace
 from facelatch.machines.indicator import Pattern
 from facelatch.ports import EndOfFrames
 from facelatch.values.liveness import Aliveness
-from facelatch.values.observations import Reason, Thresholds, Unusable
+from facelatch.values.observations import Judged, Reason, Thresholds, Unusable
 from facelatch.values.pictures import Box, Face, Frame, Image, Pose
 from facelatch.values.records import NewPerson, Reference, Throttle
 from facelatch.values.wires import LockLevel, Wire
@@ -743,6 +743,16 @@ def test_whoever_is_asked_to_turn_is_asked_by_bits_drawn_on_that_turn(tmp_path: 
     assert Pattern.LOOK_STRAIGHT in shown
     assert next(draws) > 7 + 29
     assert len({World.__dataclass_fields__["draw"].default() for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize("measures", [False, True])
+def test_how_far_a_head_is_turned_is_measured_where_somebody_may_be_asked_only(tmp_path: Path, measures: bool) -> None:
+    """On every other door it would be work on each frame that decides nothing."""
+    door = Door(tmp_path, visit([ALICE] * 3))
+    door.world = replace(door.world, line=replace(door.world.line, measures_turns=measures))
+    seen = []
+    door.run(watch=lambda turn: seen.append(turn.observation))
+    assert {one.parallax is not None for one in seen if isinstance(one, Judged)} == {measures}
 
 
 def test_a_picture_of_somebody_enrolled_is_refused_and_unlocks_nothing(tmp_path: Path) -> None:

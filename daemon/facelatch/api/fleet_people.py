@@ -263,13 +263,14 @@ class Fleet:
             changes.events += traces(store)
 
 
-def started(admission: Admission, member: Membership | None, part: Fleet | None) -> list[Event]:
-    """Brings the fleet's people in line with this start. Raises GalleryError."""
+def started(admission: Admission, member: Membership | None) -> None:
+    """Brings the fleet's people in line with this start's membership and model, before the gallery is loaded.
+
+    Raises GalleryError.
+    """
     with admission.store.transaction() as connection:
-        if not fleet.any_(connection):
-            return []
-        at_start(connection, member, _made_by(admission), _size(admission))
-    return part.settled(admission) if part is not None else []
+        if fleet.any_(connection):
+            at_start(connection, member, _made_by(admission), _size(admission))
 
 
 def _made_by(admission: Admission) -> str:

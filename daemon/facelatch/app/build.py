@@ -177,6 +177,7 @@ def build_line(config: Config) -> Line:
         cohort=cohort,
         set_tests=(distinct_test(verifier, cohort, limits),),
         liveness=build_liveness(config.liveness, config.model),
+        measures_turns=config.liveness.ask != "never",
     )
 
 

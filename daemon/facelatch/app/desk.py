@@ -84,13 +84,27 @@ class Desk:
             pictures=config.enrolment.pictures,
         )
         self._fleet = Fleet(member) if member is not None else None
-        self._untold.extend(started(self.admission, member, self._fleet))
-        self.reload()
+        started(self.admission, member)
+        self._take(self._first_loaded())
 
     def reload(self) -> None:
         """Takes the gallery as it is on disk. Raises GalleryError."""
+        self._take(self._embedded())
+
+    def _first_loaded(self) -> Gallery:
+        loaded = self._embedded()
+        # Not before: people of this door alone whom this model has not embedded yet would look like nobody.
+        events = self._fleet.settled(self.admission) if self._fleet is not None else []
+        if not events:
+            return loaded
+        self._untold.extend(events)
+        return self._store.loaded(self._judge.model_sha256, self._judge.line.verifier.embedding_size)
+
+    def _embedded(self) -> Gallery:
         size = self._judge.line.verifier.embedding_size
-        loaded = self._store.load(self._judge.model_sha256, self._judge.embed, size)
+        return self._store.load(self._judge.model_sha256, self._judge.embed, size)
+
+    def _take(self, loaded: Gallery) -> None:
         if self._loaded is not None and self._loaded.embeddings is loaded.embeddings:
             # Another name, right or hour: nothing to compare anew.
             self.gallery = replace(self.gallery, people=loaded.people, access=loaded.access)

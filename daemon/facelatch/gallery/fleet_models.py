@@ -36,8 +36,10 @@ def at_start(connection: Tables, member: Membership | None, made_by: str, size: 
     )
     there = {id_ for (id_,) in have}
     for row in elsewhere:
+        if row.person_id in there or not _is_of(member, row):
+            continue
         told, person = before(member, row), in_gallery(connection, row)
-        if row.person_id in there or person is None or not _is_of(member, row):
+        if person is None:
             continue
         last = rows.delete_references(connection, person)
         if told is not None and fits(told, made_by, size):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from facelatch.line.alike import middles
 from facelatch.line.pipeline import Line
 from facelatch.ports import Verifier
 from facelatch.values.records import Gallery
@@ -30,10 +31,10 @@ def lookalikes(gallery: Gallery, verifier: Verifier, threshold: float | None) ->
     """The people in `gallery` who have a look-alike in it: what their references have in common is that similar."""
     if threshold is None:
         return frozenset()
-    middles = np.stack([fusion.middle(gallery.embeddings[gallery.codes == code]) for code in range(len(gallery.ids))])
+    means = middles(gallery)
     found: set[int] = set()
-    for code, middle in enumerate(middles):
-        alike = verifier.compare(middle, middles) >= np.float32(threshold)
+    for code, middle in enumerate(means):
+        alike = verifier.compare(middle, means) >= np.float32(threshold)
         alike[code] = False
         if alike.any():
             found.add(gallery.ids[code])

@@ -38,7 +38,8 @@ def see(line: Line, frame: Frame, memory: Memory, gallery: Gallery) -> tuple[Obs
     observation, evidence = liveness.examine(
         line.liveness, memory.evidence, frame, observation, enrolling=memory.enrolling
     )
-    observation = turning.measured(observation)
+    if line.measures_turns:
+        observation = turning.measured(observation)
     return observation, replace(memory, search=search, background=still, tracks=tracks, evidence=evidence)
 
 

@@ -53,6 +53,9 @@ class Line:
     """What else the references of a new person have to pass."""
     liveness: liveness.Check | None = None
     """How it is asked whether somebody is alive; None: it is not."""
+    measures_turns: bool = False
+    """Whether the machines are told how far a head is turned: where nobody is asked to turn it, that costs and decides
+    nothing."""
 
 
 def observe(
