@@ -51,7 +51,7 @@ async def _pictures(visit: Visit) -> AsyncGenerator[bytes]:
                 return
             try:
                 seen, jpeg = await run_in_threadpool(
-                    lambda after: visit.console.door.fetch(visit.account, "preview", after=after), number
+                    visit.console.door.fetch, visit.account, "preview", after=number
                 )
             except FacelatchError:
                 return
