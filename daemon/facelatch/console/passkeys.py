@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import ipaddress
 import json
 import secrets
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from facelatch.console.accounts import Accounts
+from facelatch.console.guard import is_address
 from facelatch.errors import InputError
 
 MOST_OF_AN_ACCOUNT, MOST_LABEL = 10, 40
@@ -65,11 +65,7 @@ def available() -> bool:
 
 def bindable(name: str) -> bool:
     """Whether browsers bind a passkey to this name; to an address they do not."""
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return True
-    return False
+    return not is_address(name)
 
 
 class Passkeys:
