@@ -126,13 +126,8 @@ class Passkeys:
         """Keeps what the browser has made. Raises RefusedError; InputError when there are too many."""
         label = "".join(c for c in label.strip() if c.isprintable())[:MOST_LABEL] or site.name
         challenge, waited = self._taken(credential, "add", account)
-        made = self._verified(lambda library: library.verify_registration_response(
-            credential=credential,
-            expected_challenge=challenge,
-            expected_rp_id=site.name,
-            expected_origin=list(site.origins),
-            require_user_verification=True,
-        ))  # fmt: skip
+        expected = _expected(site, credential, challenge)
+        made = self._verified(lambda library: library.verify_registration_response(**expected))
         with self._accounts.changing() as change:
             (count,) = change("SELECT count(*) FROM passkeys WHERE account = ?", account) or (0,)
             if count >= MOST_OF_AN_ACCOUNT:
@@ -167,14 +162,9 @@ class Passkeys:
         told = _field(credential, "response", "userHandle")
         if told and _bytes(told) != handle:
             raise RefusedError("another account's")
+        expected = _expected(site, credential, challenge)
         seen = self._verified(lambda library: library.verify_authentication_response(
-            credential=credential,
-            expected_challenge=challenge,
-            expected_rp_id=site.name,
-            expected_origin=list(site.origins),
-            credential_public_key=key,
-            credential_current_sign_count=count,
-            require_user_verification=True,
+            **expected, credential_public_key=key, credential_current_sign_count=count
         ))  # fmt: skip
         # A copy that signs at the same time finds the count gone on.
         statement = "UPDATE passkeys SET count = ? WHERE id = ? AND count = ? RETURNING id"
@@ -224,6 +214,17 @@ class Passkeys:
         if (waiting.purpose, waiting.account) != (purpose, account):
             raise RefusedError("the challenge was for something else")
         return challenge, waiting
+
+
+def _expected(site: Site, credential: str, challenge: bytes) -> dict[str, Any]:
+    """What holds for a new passkey and for every signature: for this challenge, this site, by a finger or PIN."""
+    return {
+        "credential": credential,
+        "expected_challenge": challenge,
+        "expected_rp_id": site.name,
+        "expected_origin": list(site.origins),
+        "require_user_verification": True,
+    }
 
 
 def _field(credential: str, *keys: str) -> str:
