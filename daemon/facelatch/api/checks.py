@@ -30,8 +30,3 @@ class Checks:
                 self._found = self._try_all()
                 self._tried = self._now()
             return self._found
-
-
-def nothing() -> Checks:
-    """For a desk that has nothing to try."""
-    return Checks(list, lambda: 0.0)

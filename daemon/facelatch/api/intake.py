@@ -12,7 +12,7 @@ from typing import Any
 
 from facelatch.api import fleet_requests, hours_requests, parsing, requests
 from facelatch.api.check_request import Check
-from facelatch.api.checks import Checks, Findings, nothing
+from facelatch.api.checks import Checks, Findings
 from facelatch.api.fleet_people import Arrived, arrived
 from facelatch.api.hours import House
 from facelatch.api.requests import AnyRequest
@@ -68,7 +68,7 @@ def intake(
         asker = Asker(peer.uid, peer.pid, policy(config, os.geteuid()).rights_of(peer.uid, peer.groups))
         found = admitted(message, asker, descriptor, house)
         if isinstance(found, Asked) and isinstance(found.request, Check):
-            return replace(found, content=(checks or nothing()).findings())
+            return replace(found, content=checks.findings() if checks is not None else [])
         return found
 
     return take_in
