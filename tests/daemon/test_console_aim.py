@@ -119,6 +119,22 @@ def test_the_pictures_come_one_after_the_other_until_it_is_over(
     assert "carla" in [event.fields.get("ACTOR") for event in house.served.audit.events]
 
 
+def test_the_figures_are_asked_for_without_the_picture(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a request of its own, and the page asks for its figures every second."""
+    arm(house)
+    came: list[tuple[dict[str, Any], bytes]] = []
+    plain = type(house.console.door).fetch
+
+    def fetch(*given: Any, **fields: Any) -> tuple[dict[str, Any], bytes]:
+        came.append(plain(*given, **fields))
+        return came[-1]
+
+    monkeypatch.setattr(type(house.console.door), "fetch", fetch)
+    house.signed_in("enroller").get("/aim")
+    ((figures, bulk),) = came
+    assert (figures["number"], bulk) == (1, b"")
+
+
 def test_only_so_many_see_it_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     arm(house)
     monkeypatch.setattr(picture, "MOST_PICTURES", 0)
