@@ -15,7 +15,8 @@ import pytest
 pytest.importorskip("argon2", reason="the console's libraries are missing")
 pytest.importorskip("httpx2", reason="what Starlette's test client stands on is missing")
 pytest.importorskip("starlette", reason="the console's libraries are missing")
-from test_console import CONFIG, House, house, send  # noqa: F401
+import test_console as pages
+from test_console import CONFIG, House, send
 from test_loop import ALICE, FACE, frame
 
 from facelatch.console import app, going, picture, words
@@ -26,10 +27,10 @@ from facelatch.machines.aiming import AIM_SECONDS, Aim, Aiming
 from facelatch.values.observations import NoFace, Observation, Reason, Unusable
 from facelatch.values.pictures import Box, Face
 
-SAY = words.speaker("en")
+house = pages.house
 
 
-def arm(house: House, observation: Observation | None = None) -> None:  # noqa: F811
+def arm(house: House, observation: Observation | None = None) -> None:
     """As two short presses do, and a picture is there."""
     now = time.monotonic()
     preview = house.served.desk.preview
@@ -38,18 +39,18 @@ def arm(house: House, observation: Observation | None = None) -> None:  # noqa: 
     preview.see(frame(0, ALICE), observation or Unusable(Reason.TOO_SMALL, FACE), Background(), now)
 
 
-def disarm(house: House) -> None:  # noqa: F811
+def disarm(house: House) -> None:
     house.served.desk.preview.allow(Aiming())
 
 
-def test_not_armed_the_page_says_how_to_and_has_no_picture(house: House) -> None:  # noqa: F811
+def test_not_armed_the_page_says_how_to_and_has_no_picture(house: House) -> None:
     page = html.unescape(house.signed_in("enroller").get("/aim").text)
     assert "press the button briefly twice" in page
     assert "sudo facelatch aim" in page
     assert "/aim/picture" not in page
 
 
-def test_armed_it_shows_the_picture_every_limit_and_what_to_do_first(house: House) -> None:  # noqa: F811
+def test_armed_it_shows_the_picture_every_limit_and_what_to_do_first(house: House) -> None:
     arm(house)
     page = html.unescape(house.signed_in("enroller").get("/aim").text)
     assert 'src="/aim/picture"' in page
@@ -60,7 +61,7 @@ def test_armed_it_shows_the_picture_every_limit_and_what_to_do_first(house: Hous
     assert '<noscript><meta http-equiv="refresh"' in page
 
 
-def test_a_viewer_sees_neither_page_nor_picture_nor_the_way_there(house: House) -> None:  # noqa: F811
+def test_a_viewer_sees_neither_page_nor_picture_nor_the_way_there(house: House) -> None:
     arm(house)
     browser = house.signed_in("viewer")
     assert 'href="/aim"' not in browser.get("/").text
@@ -72,7 +73,7 @@ def test_a_viewer_sees_neither_page_nor_picture_nor_the_way_there(house: House) 
     assert house.browser().get("/aim/picture").status_code == 403
 
 
-def test_no_page_and_no_form_begins_it(house: House) -> None:  # noqa: F811
+def test_no_page_and_no_form_begins_it(house: House) -> None:
     """Nor is there any place in the console's code that asks for it."""
     browser = house.signed_in("admin")
     for path in ("/aim", "/aim/end", "/aim/begin", "/aim/picture", "/aim/live"):
@@ -84,14 +85,14 @@ def test_no_page_and_no_form_begins_it(house: House) -> None:  # noqa: F811
     assert re.findall(r'ask\("aim"(.*?)\)', source) == [", on=False"]
 
 
-def test_whoever_may_look_may_end_it(house: House) -> None:  # noqa: F811
+def test_whoever_may_look_may_end_it(house: House) -> None:
     arm(house)
     assert send(house.signed_in("enroller"), "/aim/end", on="/aim").headers["location"] == "/aim"
     assert Aim(False) in house.served.commands
 
 
 def test_the_pictures_come_one_after_the_other_until_it_is_over(
-    house: House,  # noqa: F811
+    house: House,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In one answer that no cache keeps; and whoever looks is in the audit by name."""
@@ -118,7 +119,23 @@ def test_the_pictures_come_one_after_the_other_until_it_is_over(
     assert "carla" in [event.fields.get("ACTOR") for event in house.served.audit.events]
 
 
-def test_only_so_many_see_it_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_figures_are_asked_for_without_the_picture(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a request of its own, and the page asks for its figures every second."""
+    arm(house)
+    came: list[tuple[dict[str, Any], bytes]] = []
+    plain = type(house.console.door).fetch
+
+    def fetch(*given: Any, **fields: Any) -> tuple[dict[str, Any], bytes]:
+        came.append(plain(*given, **fields))
+        return came[-1]
+
+    monkeypatch.setattr(type(house.console.door), "fetch", fetch)
+    house.signed_in("enroller").get("/aim")
+    ((figures, bulk),) = came
+    assert (figures["number"], bulk) == (1, b"")
+
+
+def test_only_so_many_see_it_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     arm(house)
     monkeypatch.setattr(picture, "MOST_PICTURES", 0)
     assert house.signed_in("enroller").get("/aim/picture").status_code == 503
@@ -126,7 +143,7 @@ def test_only_so_many_see_it_at_once(house: House, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(("path", "count"), [("/aim/picture", "pictures"), ("/aim/live", "streams")])
 def test_a_reader_who_takes_nothing_more_gives_the_place_back(
-    house: House,  # noqa: F811
+    house: House,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
     count: str,
@@ -155,10 +172,9 @@ def test_a_reader_who_takes_nothing_more_gives_the_place_back(
 
 @pytest.mark.slow
 def test_a_picture_that_is_only_open_keeps_no_session_going(
-    house: House,  # noqa: F811
+    house: House,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(picture, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(picture, "LONGEST_SECONDS", 1.0)
     arm(house)
     browser = house.signed_in("enroller")
@@ -169,7 +185,7 @@ def test_a_picture_that_is_only_open_keeps_no_session_going(
     assert browser.get("/aim").status_code == 303
 
 
-def test_a_door_that_does_not_answer_is_said_on_this_page_too(house: House) -> None:  # noqa: F811
+def test_a_door_that_does_not_answer_is_said_on_this_page_too(house: House) -> None:
     browser = house.signed_in("enroller")
     house.served.close()
     assert "does not answer" in browser.get("/aim").text
@@ -234,7 +250,7 @@ def test_every_measure_has_its_bar_and_its_words_in_each_language(language: str,
     assert aim.remarks(seen, say) == [say("aim.nearer", times="0.5"), *light]
 
 
-def test_a_face_without_a_crop_and_an_empty_view_are_pages_too(house: House) -> None:  # noqa: F811
+def test_a_face_without_a_crop_and_an_empty_view_are_pages_too(house: House) -> None:
     browser = house.signed_in("enroller")
     flat = Face(Box(0, 0, 1, 1), np.zeros((5, 2), np.float32), 0.9)
     for observation, word in (

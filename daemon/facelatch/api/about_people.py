@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from facelatch.api.records import utc_text
 from facelatch.gallery.reference_ages import ages
 from facelatch.gallery.store import GalleryStore
 from facelatch.values.records import Gallery
@@ -32,10 +32,9 @@ def _more(
     id_: int, taken: Mapping[int, tuple[str, str]], gallery: Gallery, came: Mapping[int, int]
 ) -> dict[str, Any]:
     oldest, newest = taken.get(id_, (None, None))
-    seen = datetime.fromtimestamp(came[id_] / 1000, UTC).isoformat(timespec="seconds") if id_ in came else None
     return {
         "oldest": oldest,
         "newest": newest,
-        "seen": seen.replace("+00:00", "Z") if seen is not None else None,
+        "seen": utc_text(came[id_]) if id_ in came else None,
         "lookalike": id_ in gallery.lookalikes,
     }

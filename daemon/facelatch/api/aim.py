@@ -15,7 +15,7 @@ from facelatch.audit.events import Event, EventKind
 from facelatch.config.line import QualityConfig
 from facelatch.errors import InputError
 from facelatch.line.background import Background
-from facelatch.machines.aiming import AIM_SECONDS, Aim, Aiming
+from facelatch.machines.aiming import AIM_SECONDS, COMMAND, Aim, Aiming
 from facelatch.values.observations import Judged, NoFace, Observation, Reason, Unusable
 from facelatch.values.pictures import Face, Frame
 from facelatch.vision import preview
@@ -78,9 +78,9 @@ class Preview:
             raise InputError(f"the camera's picture is not shown now: {barred}", hint=hint)
         view = self._view(now)
         if request.on:
-            view = {"armed": True, "seconds": AIM_SECONDS, "origin": "command"}
+            view = {"armed": True, "seconds": AIM_SECONDS, "origin": COMMAND}
         elif request.on is not None:
-            view = {"armed": False, "seconds": 0.0, "origin": ""}
+            view = _OFF
         return Answer(view, events=told, command=Aim(request.on) if request.on is not None else None)
 
     def look(self, request: PreviewRequest, asker: Asker, now: float) -> Answer:
@@ -113,9 +113,11 @@ class Preview:
     def _view(self, now: float) -> dict[str, Any]:
         left = self._left(now)
         if left is None:
-            return {"armed": False, "seconds": 0.0, "origin": ""}
+            return _OFF
         return {"armed": True, "seconds": round(left, 1), "origin": self._aiming.origin}
 
+
+_OFF: dict[str, Any] = {"armed": False, "seconds": 0.0, "origin": ""}
 
 _NOTHING: dict[str, Any] = {
     "size": None,

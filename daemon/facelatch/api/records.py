@@ -146,7 +146,7 @@ def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
     person = names.get(number) if isinstance(number, int) else None
     return {
         "seq": row.seq,
-        "time": _time(row.wall_ms),
+        "time": utc_text(row.wall_ms),
         "clock_set": row.trusted,
         "event": row.kind,
         "text": sentence(row.kind, fields, person),
@@ -155,7 +155,8 @@ def told(row: Row, names: Mapping[int, str]) -> dict[str, Any]:
     }
 
 
-def _time(wall_ms: float) -> str:
+def utc_text(wall_ms: float) -> str:
+    """Milliseconds of Unix time as clients get them: such as 2026-12-31T08:00:00Z."""
     return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -212,7 +213,7 @@ def _consent(ledger: LedgerStore, person_id: int) -> dict[str, Any] | None:
     if not found:
         return None
     wall_ms, how, version, uid = found
-    return {"time": _time(wall_ms), "how": how, "text": version, "uid": uid}
+    return {"time": utc_text(wall_ms), "how": how, "text": version, "uid": uid}
 
 
 def _forget(records: Records, name: str) -> Work:
@@ -234,7 +235,7 @@ def _forget(records: Records, name: str) -> Work:
         "key": None if key is None else {"before": key, "now": records.store.seal.key_id},
         # Under the key that all doors have, which no other key of this gallery replaces: also in copies of it.
         "kept": {"events_without_name": events, "fleet_envelope": bool(record.fleet)},
-        "time": _time(time.time() * 1000),
+        "time": utc_text(time.time() * 1000),
         "ledger": last,
     }
     digest = hashlib.sha256(receipt_text(receipt).encode("ascii")).hexdigest()

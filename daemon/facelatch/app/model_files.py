@@ -8,22 +8,22 @@ from facelatch.adapters.system.signature import signature_of
 from facelatch.config.file import Config
 from facelatch.config.line import FinderConfig, ModelConfig
 from facelatch.config.liveness import LivenessConfig
-from facelatch.config.shipped import shipped_file
+from facelatch.config.shipped import model_file, shipped_file
 
 
 def siamese_path(config: ModelConfig) -> Path:
     """The Siamese model the configuration names."""
-    return Path(config.path) if config.path else shipped_file("models", "siamese.tflite")
+    return model_file(config.path, "siamese.tflite")
 
 
 def finder_path(config: FinderConfig) -> Path:
     """The face finder's network that the configuration names."""
-    return Path(config.model) if config.model else shipped_file("models", "finder.tflite")
+    return model_file(config.model, "finder.tflite")
 
 
 def liveness_path(config: LivenessConfig) -> Path:
     """The liveness network the configuration names."""
-    return Path(config.model) if config.model else shipped_file("models", "liveness.tflite")
+    return model_file(config.model, "liveness.tflite")
 
 
 def models(config: Config) -> list[Path]:

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facelatch.config.console import ConsoleConfig
-from facelatch.config.shipped import shipped_file
+from facelatch.config.shipped import model_file
 from facelatch.console import live, picture
 from facelatch.console.accounts import Accounts
 from facelatch.console.door import Door
@@ -101,9 +101,7 @@ def serve(config: ConsoleConfig, socket: Path, model_path: str) -> None:
         intake=intake,
         passkeys=Passkeys(accounts, time.time) if config.passkeys and available() else None,
         secure=bool(config.certificate),
-        manifest=(Path(model_path) if model_path else shipped_file("models", "siamese.tflite")).with_suffix(
-            ".json"
-        ),
+        manifest=model_file(model_path, "siamese.tflite").with_suffix(".json"),
     )
     host, port = config.address
     try:

@@ -8,7 +8,7 @@ mail. A thief of its key cannot stand in for somebody's bank.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,8 +55,8 @@ def new_authority(label: str, names: Collection[str], now: datetime) -> bytes:
     """Key and certificate of a new authority, called `label`, that may also vouch for `names`. Raises InputError."""
     key = ec.generate_private_key(ec.SECP256R1())
     hosts, addresses = _sorted_out(names)
-    more_hosts = [host for host in hosts if not _within_house(host)]
-    more_addresses = [ipaddress.ip_network(one) for one in addresses if not _private(one)]
+    more_hosts = [host for host in hosts if not _within(host, HOUSE_NAMES)]
+    more_addresses = [ipaddress.ip_network(one) for one in addresses if not _in_any(one, HOUSE_ADDRESSES)]
     permitted: list[x509.GeneralName] = [x509.DNSName(name) for name in (*HOUSE_NAMES, *more_hosts)]
     permitted += [x509.IPAddress(network) for network in (*HOUSE_ADDRESSES, *more_addresses)]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label)])
@@ -163,12 +163,15 @@ def _sorted_out(
     return hosts, addresses
 
 
-def _within_house(host: str) -> bool:
-    return any(host == name or host.endswith(f".{name}") for name in HOUSE_NAMES)
+def _within(host: str, domains: Iterable[str]) -> bool:
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
-def _private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in network for network in HOUSE_ADDRESSES)
+def _in_any(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network],
+) -> bool:
+    return any(address in network for network in networks)
 
 
 def _require_permitted(
@@ -179,8 +182,8 @@ def _require_permitted(
     limits = above.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
     domains = [one.value for one in limits if isinstance(one, x509.DNSName)]
     networks = [ipaddress.ip_network(one.value) for one in limits if isinstance(one, x509.IPAddress)]
-    outside = [host for host in hosts if not any(host == d or host.endswith(f".{d}") for d in domains)]
-    outside += [str(one) for one in addresses if not any(one in network for network in networks)]
+    outside = [host for host in hosts if not _within(host, domains)]
+    outside += [str(one) for one in addresses if not _in_any(one, networks)]
     if outside:
         raise InputError(f"the authority was not made for {', '.join(outside)}", hint=_ANEW)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Send
@@ -29,6 +30,13 @@ async def looker(request: Request, role: Role) -> Visit | Response:
     if kept:
         return kept[0]
     return Response(status_code=403) if response.status_code == 303 else response
+
+
+async def goes_on(visit: Visit) -> bool:
+    """Whether its reader is still there and signed in, which such an answer asks before every piece."""
+    if await visit.request.is_disconnected():
+        return False
+    return await run_in_threadpool(visit.console.accounts.watching, visit.id) is not None
 
 
 class Going(StreamingResponse):

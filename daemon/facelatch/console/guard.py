@@ -82,13 +82,7 @@ class Guard:
 
     def _known(self, host: str) -> bool:
         name = name_in(host)
-        if name.lower() in self._names:
-            return True
-        try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
-            return False
-        return True
+        return name.lower() in self._names or is_address(name)
 
 
 def origins(host: str, *, secure: bool) -> tuple[str, ...]:
@@ -102,6 +96,15 @@ def origins(host: str, *, secure: bool) -> tuple[str, ...]:
 def name_in(host: str) -> str:
     """The name or address in a Host header, without port."""
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+
+
+def is_address(name: str) -> bool:
+    """Whether a Host header's name is an IP address, of which version 6 stands in brackets."""
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

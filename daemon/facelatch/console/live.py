@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facelatch.console.accounts import Role
-from facelatch.console.going import Going, looker
+from facelatch.console.going import Going, goes_on, looker
 from facelatch.console.pages import aim, door, enrolment
 from facelatch.console.pages.page import Visit
 from facelatch.errors import FacelatchError
@@ -54,9 +54,7 @@ async def _pieces(visit: Visit, template: str, now: Callable[[Visit], dict[str, 
     last = ""
     try:
         for _ in range(int(LONGEST_SECONDS / PAUSE_SECONDS)):
-            if await visit.request.is_disconnected():
-                return
-            if await run_in_threadpool(visit.console.accounts.watching, visit.id) is None:
+            if not await goes_on(visit):
                 return
             try:
                 piece = await run_in_threadpool(lambda: visit.part(template, **now(visit)))

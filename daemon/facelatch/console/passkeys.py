@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import ipaddress
 import json
 import secrets
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from facelatch.console.accounts import Accounts
+from facelatch.console.guard import is_address
 from facelatch.errors import InputError
 
 MOST_OF_AN_ACCOUNT, MOST_LABEL = 10, 40
@@ -65,11 +65,7 @@ def available() -> bool:
 
 def bindable(name: str) -> bool:
     """Whether browsers bind a passkey to this name; to an address they do not."""
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return True
-    return False
+    return not is_address(name)
 
 
 class Passkeys:
@@ -130,13 +126,8 @@ class Passkeys:
         """Keeps what the browser has made. Raises RefusedError; InputError when there are too many."""
         label = "".join(c for c in label.strip() if c.isprintable())[:MOST_LABEL] or site.name
         challenge, waited = self._taken(credential, "add", account)
-        made = self._verified(lambda library: library.verify_registration_response(
-            credential=credential,
-            expected_challenge=challenge,
-            expected_rp_id=site.name,
-            expected_origin=list(site.origins),
-            require_user_verification=True,
-        ))  # fmt: skip
+        expected = _expected(site, credential, challenge)
+        made = self._verified(lambda library: library.verify_registration_response(**expected))
         with self._accounts.changing() as change:
             (count,) = change("SELECT count(*) FROM passkeys WHERE account = ?", account) or (0,)
             if count >= MOST_OF_AN_ACCOUNT:
@@ -171,14 +162,9 @@ class Passkeys:
         told = _field(credential, "response", "userHandle")
         if told and _bytes(told) != handle:
             raise RefusedError("another account's")
+        expected = _expected(site, credential, challenge)
         seen = self._verified(lambda library: library.verify_authentication_response(
-            credential=credential,
-            expected_challenge=challenge,
-            expected_rp_id=site.name,
-            expected_origin=list(site.origins),
-            credential_public_key=key,
-            credential_current_sign_count=count,
-            require_user_verification=True,
+            **expected, credential_public_key=key, credential_current_sign_count=count
         ))  # fmt: skip
         # A copy that signs at the same time finds the count gone on.
         statement = "UPDATE passkeys SET count = ? WHERE id = ? AND count = ? RETURNING id"
@@ -228,6 +214,17 @@ class Passkeys:
         if (waiting.purpose, waiting.account) != (purpose, account):
             raise RefusedError("the challenge was for something else")
         return challenge, waiting
+
+
+def _expected(site: Site, credential: str, challenge: bytes) -> dict[str, Any]:
+    """What holds for a new passkey and for every signature: for this challenge, this site, by a finger or PIN."""
+    return {
+        "credential": credential,
+        "expected_challenge": challenge,
+        "expected_rp_id": site.name,
+        "expected_origin": list(site.origins),
+        "require_user_verification": True,
+    }
 
 
 def _field(credential: str, *keys: str) -> str:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from facelatch.console.going import Going, looker
+from facelatch.console.going import Going, goes_on, looker
 from facelatch.console.pages.page import Visit
 from facelatch.errors import FacelatchError
 
@@ -47,13 +47,11 @@ async def _pictures(visit: Visit) -> AsyncGenerator[bytes]:
     try:
         yield f"--{_LINE}\r\n".encode()
         for _ in range(int(LONGEST_SECONDS / PAUSE_SECONDS)):
-            if await visit.request.is_disconnected():
-                return
-            if await run_in_threadpool(visit.console.accounts.watching, visit.id) is None:
+            if not await goes_on(visit):
                 return
             try:
                 seen, jpeg = await run_in_threadpool(
-                    lambda after: visit.console.door.fetch(visit.account, "preview", after=after), number
+                    visit.console.door.fetch, visit.account, "preview", after=number
                 )
             except FacelatchError:
                 return

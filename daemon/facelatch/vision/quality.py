@@ -103,8 +103,7 @@ def against(measures: Measures, limits: QualityConfig) -> tuple[Limit, ...]:
     only worth mending, or even measurable, once the ones before it are right.
     """
     turn, any_ = measures.pose, math.inf
-    low, high = (Reason.TOO_DARK, Reason.TOO_BRIGHT)
-    light = low if measures.brightness < limits.min_brightness else high
+    light = Reason.TOO_DARK if measures.brightness < limits.min_brightness else Reason.TOO_BRIGHT
     rows = (
         ("cut_off", float(measures.cut_off), -any_, 0.0, Reason.CUT_OFF),
         ("eye_distance_px", measures.eye_distance_px, limits.min_eye_distance_px, any_, Reason.TOO_SMALL),

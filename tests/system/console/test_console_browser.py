@@ -8,19 +8,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import drawn
 import pytest
+from drawn_console import PASSWORD, ConsoleHouse
 
 pytestmark = pytest.mark.system
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PASSWORD = "four words of nothing"
-AS_IN_THE_UNIT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 SIZES = {"phone": (320, 640), "desk": (1280, 900)}
 
 webdriver: Any = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
@@ -40,39 +38,20 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any
     )
 
 
-class House(drawn.House):
+class House(ConsoleHouse):
     """The door and its console."""
 
     def __init__(self, work: Path) -> None:
-        self.port = drawn.free_port()
-        super().__init__(
-            work,
-            camera="rate_fps = 2.0\nstale_after_seconds = 10.0",
-            sections=f"""
-[console]
-listen = "127.0.0.1:{self.port}"
-intake = "{work}/intake.sock"
-state_directory = "{work}/console"
-""",
-        )
+        super().__init__(work, camera="rate_fps = 2.0\nstale_after_seconds = 10.0")
         self.start_door()
-        intake = self.command("console", "intake", "--listen", f"{work}/intake.sock")
-        self.start("intake", intake, **AS_IN_THE_UNIT)
+        self.start_intake()
         until(lambda: (work / "control.sock").exists(), "the daemon listens")
         self.start_console()
-
-    def start_console(self) -> None:
-        self.start("console", self.command("console", "serve"), **AS_IN_THE_UNIT)
-        until(self._answers, "the console answers")
 
     def stop_console(self) -> None:
         """So that whatever it was sending breaks off."""
         self.running["console"].kill()
         self.running["console"].wait(20)
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +88,7 @@ def type_into(browser: Any, **fields: str) -> None:
 @pytest.fixture(scope="module")
 def signed_in(house: House, browser: Any) -> Any:
     """By the link that an administrator gets from the command line."""
-    link = json.loads(house.facelatch("console", "invite", "alice", "--role", "admin", "--json"))["link"]
-    browser.get(link)
+    browser.get(house.invited())
     type_into(browser, password=PASSWORD, repeat=PASSWORD)
     until(lambda: browser.find_elements("css selector", "nav"), "signed in")
     return browser

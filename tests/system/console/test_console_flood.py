@@ -16,43 +16,27 @@ from typing import Any
 
 import drawn
 import pytest
+from drawn_console import PASSWORD, ConsoleHouse
 
 pytestmark = pytest.mark.system
 pytest.importorskip("starlette", reason="the console's libraries are missing")
 
-PASSWORD = "four words of nothing"
 ROUNDS = 1
 """Of the drawn clip, in which a stranger comes and then robin: once in quiet, once in the flood."""
 VISITS = ("visit.granted", "visit.refused", "door.unlocked", "door.locked", "fault", "door.lapsed", "door.ceiling")
 
 
-class House(drawn.House):
-    """The door and its console, as their units run them but for the isolation."""
+class House(ConsoleHouse):
+    """The console and the reader of uploads; the door is started by a test."""
 
     def __init__(self, work: Path) -> None:
-        self.port = drawn.free_port()
         super().__init__(
             work,
             camera="rate_fps = 10.0\nstale_after_seconds = 10.0",
-            sections=f"""
-[session]
-refusals_before_lockout = 100
-[console]
-listen = "127.0.0.1:{self.port}"
-intake = "{work}/intake.sock"
-state_directory = "{work}/console"
-""",
+            sections="[session]\nrefusals_before_lockout = 100",
         )
-        self.start_console()
-        self.start("intake", self.command("console", "intake", "--listen", f"{work}/intake.sock"))
-
-    def start_console(self) -> None:
-        self.start("console", self.command("console", "serve"), MALLOC_ARENA_MAX="1", MALLOC_MMAP_THRESHOLD_="1048576")
-        drawn.until(self._answers, "the console answers", 40)
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        self.start_console(40)
+        self.start_intake()
 
     def told(self) -> list[tuple[str, str]]:
         """What the door has written of visits and faults so far, with the reason of each."""
@@ -72,10 +56,9 @@ state_directory = "{work}/console"
 
     def signed_in(self) -> str:
         """The cookie of an admin."""
-        link = json.loads(self.facelatch("console", "invite", "alice", "--role", "admin", "--json"))["link"]
         form = f"password={PASSWORD}&repeat={PASSWORD}".replace(" ", "+").encode()
         kind = "application/x-www-form-urlencoded"
-        path = "/welcome/" + link.rpartition("/")[2]
+        path = "/welcome/" + self.invited().rpartition("/")[2]
         status, _, headers = self.ask("POST", path, form, Content_Type=kind)
         assert status == 303
         return headers["set-cookie"].partition(";")[0]
@@ -191,7 +174,7 @@ def test_no_flood_and_no_end_of_the_console_changes_what_happens_at_the_door(hou
         if restarts < 2:
             house.running["console"].send_signal(signal.SIGKILL)
             house.running["console"].wait(10)
-            house.start_console()
+            house.start_console(40)
             restarts += 1
     flood.end()
     print(f"measured: {flood.sent} times, console killed {restarts} times")  # noqa: T201

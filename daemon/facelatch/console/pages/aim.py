@@ -25,6 +25,10 @@ SCALES = {"yaw": (-1.5, 1.5), "pitch": (-1.5, 1.5), "roll": (-60.0, 60.0), "brig
 MOST_TIMES = 5.0
 
 
+NO_PICTURE = 2**63 - 1
+"""As `after` of the request: no picture has a larger number, so the figures come without one, which comes apart."""
+
+
 def routes() -> list[Route]:
     """Those of this module."""
     return [route("/aim", aim, "enroller"), route("/aim/end", end, "enroller", post=True)]
@@ -45,7 +49,7 @@ def now(visit: Visit) -> dict[str, Any]:
     """What `aim_now.html` is drawn from; a door that does not answer is shown as that."""
     say = words.speaker(visit.language)
     try:
-        seen = visit.ask("preview")
+        seen = visit.ask("preview", after=NO_PICTURE)
     except ControlError:
         return {"state": "away", "advice": say("door.away"), "seen": None, "bars": [], "remarks": []}
     if not seen["armed"]:
